@@ -1,0 +1,659 @@
+// Numbers and byte layouts that the core shares with host, firmware and tests: the only place where they are written down.
+// All integers are little-endian unless said otherwise; a `text` is one length byte and that many bytes of UTF-8.
+// Values never change their meaning; new ones are added at the end of their range.
+
+/** Version of everything in this file; Event.Start refuses another one. */
+export enum Abi {
+  Version = 1,
+  /** Bytes in front of each event's payload: the local tick (u64) at which it happened. */
+  EventHeaderBytes = 8,
+  /** Bytes in front of each action's payload: kind (u16), payload length (u16). */
+  ActionHeaderBytes = 4,
+}
+
+/** What the core is told: `handle(event, payloadLength)`, tick and payload in the event buffer. */
+export enum Event {
+  /** The meter starts: `StartField`. Once, first. */
+  Start = 1,
+  /** The tick of the last `Action.Wake` has come. Early or extra ones do no harm. No payload. */
+  Wake = 2,
+  /** A frame came on the line: tick of its first byte u64, then the bytes between two zeros. The header's tick is that of its last byte. */
+  Frame = 3,
+  /** The frame of the last `Action.FrameSend` has left; the header's tick is that of its last byte. No payload. */
+  FrameSent = 4,
+  /** Answer to `Action.StorageRead`: offset u32, then the bytes; no bytes when the storage cannot be read. */
+  StorageData = 5,
+  /** Answer to `Action.StorageWrite`: offset u32, result u8 (0 written, 1 failed). The bytes are in the storage for good. */
+  StorageDone = 6,
+  /** Answer to `Action.RtcRead`: `RtcField`. */
+  RtcTime = 7,
+  /** Answer to `Action.RtcSet`: result u8 (0 set, 1 failed). */
+  RtcDone = 8,
+  /** A board with a network of its own: channel u8, then a message as on the link. */
+  Message = 9,
+  /** Asks for the time at the header's tick: answered by `Action.TimeNow`. No payload. */
+  TimeAsk = 10,
+  /** The gateway's end of a link starts: `LinkStartField`. Once, first, instead of `Start`. */
+  LinkStart = 16,
+  /** The gateway's end sends: channel u8, then the message. Refused (dropped, counted) unless `Action.LinkReady` said that there is room. */
+  LinkSend = 17,
+}
+
+/** What the core asks for, in the order in which it is to be done. */
+export enum Action {
+  /** Send these bytes on the line (encoded, delimiters included), then report `Event.FrameSent`. At most one at a time. */
+  FrameSend = 1,
+  /** Call back at this local tick (u64); replaces the one before. */
+  Wake = 2,
+  /** Read the storage: offset u32, length u32. */
+  StorageRead = 3,
+  /** Write to the storage: offset u32, then the bytes. */
+  StorageWrite = 4,
+  /** Read the real-time clock. No payload. */
+  RtcRead = 5,
+  /** Set the real-time clock, now: `RtcField` from `Second` on. */
+  RtcSet = 6,
+  /** A message for a board with a network of its own (channel u8, message), or one that the gateway's end received (`LinkMessageField`). */
+  Message = 7,
+  /** Answer to `Event.TimeAsk`: `TimeNowField`. */
+  TimeNow = 8,
+  /** The gateway's end: what the link is and has room for: `LinkReadyField`. */
+  LinkReady = 9,
+}
+
+/** Why the meter started. */
+export enum ResetCause {
+  PowerOn = 0,
+  Watchdog = 1,
+  Trap = 2,
+  Software = 3,
+}
+
+/** Payload of `Event.Start`. */
+export enum StartField {
+  /** u16, `Abi.Version`. */
+  AbiVersion = 0,
+  /** u8, `ResetCause`. */
+  ResetCause = 2,
+  /** u8, bit 0: the board has a network of its own (no link); bit 1: a real-time clock; bit 2: storage. */
+  Capabilities = 3,
+  /** u32, local ticks per second. */
+  TickHz = 4,
+  /** u32, the largest frequency error that the board's oscillator may have over its life and temperature range, in parts per billion. */
+  MaxFrequencyErrorPpb = 8,
+  /** u32, bytes of storage. */
+  StorageBytes = 12,
+  /** u64, Unix seconds: when this software was built. No time before it is ever believed. */
+  BuildUnixSeconds = 16,
+  /** 32 bytes, SHA-256 of core.wasm. */
+  CoreSha256 = 24,
+  /** 32 bytes, SHA-256 of the image; zero where it is the core alone. */
+  ImageSha256 = 56,
+  /** 32 bytes from the board's entropy source; all zero where it has none. */
+  Entropy = 88,
+  /** u32, trap code where `ResetCause` is `Trap`. */
+  TrapCode = 120,
+  /** Two texts: board, firmware version; at most 31 bytes each. */
+  Names = 124,
+}
+
+export enum Capability {
+  OwnNetwork = 1,
+  Rtc = 2,
+  Storage = 4,
+}
+
+/** Payload of `Event.RtcTime`; `Action.RtcSet` carries the same from `Second` on. UTC, Gregorian. */
+export enum RtcField {
+  /** u8, `RtcStatus`. */
+  Status = 0,
+  Second = 1,
+  Minute = 2,
+  Hour = 3,
+  /** u8, 1 to 31. */
+  Day = 4,
+  /** u8, 1 to 12. */
+  Month = 5,
+  /** u16. */
+  Year = 6,
+  Bytes = 8,
+}
+
+export enum RtcStatus {
+  Running = 0,
+  /** The oscillator-stop flag is set: the time was lost. */
+  Stopped = 1,
+  /** No clock answers, or what it answers is no date. */
+  Absent = 2,
+}
+
+/** Payload of `Action.TimeNow`. */
+export enum TimeNowField {
+  /** u8, `ClockStatus`. */
+  Status = 0,
+  /** i64, nanoseconds since 1970 without leap seconds (UTC as POSIX counts it); meaningless when unsynchronised. */
+  UtcNs = 8,
+  /** u64, hard bound on the error, ns. */
+  BoundNs = 16,
+  /** u64, expanded uncertainty (k = 2), ns. */
+  UncertaintyNs = 24,
+  Bytes = 32,
+}
+
+export enum ClockStatus {
+  Unsynchronised = 0,
+  Synchronised = 1,
+  Holdover = 2,
+}
+
+// ---------------------------------------------------------------- link
+
+/** Channels of a link; a lower number is sent first. */
+export enum Channel {
+  /** The link's own affairs. */
+  Control = 0,
+  /** Datagrams and what is stamped: never sent again. */
+  Time = 1,
+  /** Connections: in order, sent again when lost. */
+  Stream = 2,
+  /** Reports of the meter: in order, sent again when lost. */
+  Report = 3,
+}
+
+/** Payload of `Event.LinkStart`. */
+export enum LinkStartField {
+  /** u32, ticks per second of the ticks that this end is told. */
+  TickHz = 0,
+  /** u32, random: what tells this run of the gateway from the last. */
+  Nonce = 4,
+  Bytes = 8,
+}
+
+/** `Action.Message` of the gateway's end. */
+export enum LinkMessageField {
+  /** u8. */
+  Channel = 0,
+  /** u64, tick of the first byte of the message's first frame. */
+  FirstTick = 8,
+  /** u64, tick of the last byte of the message's last frame. */
+  LastTick = 16,
+  Message = 24,
+}
+
+/** Payload of `Action.LinkReady`, told whenever one of them changes. */
+export enum LinkReadyField {
+  /** u8, 1 when a session stands. */
+  Up = 0,
+  /** u8, 1 when a datagram may be sent on the time channel. */
+  TimeRoom = 1,
+  /** u8, messages that may be sent on the stream channel now. */
+  StreamRoom = 2,
+  /** u8, the same for the report channel. */
+  ReportRoom = 3,
+  /** u16, session number: another one means that the meter or its link started anew. */
+  Session = 4,
+  /** Counters, u32 each: frames received, frames damaged (CRC, COBS, header), frames sent, frames sent again. */
+  FramesReceived = 8,
+  FramesDamaged = 12,
+  FramesSent = 16,
+  FramesResent = 20,
+  Bytes = 24,
+}
+
+/** Largest message on the stream and report channels: one frame's payload. */
+export enum LinkLimit {
+  FrameBytes = 256,
+  MessageBytes = 237,
+  /** Largest message on the time channel, sent in pieces: a UDP payload of 1,232 bytes and its header. */
+  DatagramBytes = 1256,
+}
+
+// ---------------------------------------------------------------- messages
+
+/** First byte of each message. Meter to gateway: M>G, gateway to meter: G>M. */
+export enum Message {
+  // Time channel
+  /** M>G: socket u8, exchange u16, UDP payload. One fresh source port for each. */
+  UdpSend = 0x01,
+  /** G>M: `UdpReceivedField`. */
+  UdpReceived = 0x02,
+  /** G>M: token u32. Asks for the meter's time. */
+  TimeProbe = 0x03,
+  /** M>G: `TimeReplyField`. */
+  TimeReply = 0x04,
+  /** G>M: socket u8, exchange u16, reason u8 (`Failure`). */
+  UdpFailed = 0x05,
+
+  // Stream channel
+  /** M>G: `TlsOpenField`. */
+  TlsOpen = 0x10,
+  /** M>G: id u8, bytes. */
+  TlsWrite = 0x11,
+  /** M>G: id u8, tag u8, length u8, label (text), context (one length byte, bytes). Exporter of RFC 8446 7.5. */
+  TlsExport = 0x12,
+  /** M>G: id u8. close_notify is sent. */
+  TlsClose = 0x13,
+  /** M>G: socket u8, attempt u8 (which of the host's addresses, counted modulo their number), port u16, host (text). */
+  UdpOpen = 0x14,
+  /** M>G: socket u8. */
+  UdpClose = 0x15,
+  /** G>M: `TlsOpenedField`. */
+  TlsOpened = 0x20,
+  /** G>M: id u8, bytes. */
+  TlsData = 0x21,
+  /** G>M: id u8, tag u8, bytes. */
+  TlsExported = 0x22,
+  /** G>M: id u8, reason u8 (`Failure`; `None` when the peer closed), detail (text, for people). Nothing follows for this id. */
+  TlsClosed = 0x23,
+  /** G>M: socket u8, family u8 (4 or 6), addresses u8 (how many the host has), address 16 bytes (IPv4 in the first four). */
+  UdpOpened = 0x24,
+  /** G>M: socket u8, reason u8 (`Failure`), detail (text). */
+  UdpOpenFailed = 0x25,
+
+  // Report channel
+  /** M>G: `InfoField`. After each start of the link's session. */
+  Info = 0x30,
+  /** M>G: `TimeField`. */
+  Time = 0x31,
+  /** M>G: `EventField`. Sent again after a new session until acknowledged. */
+  Event = 0x32,
+  /** G>M: sequence u32: this event is stored for good. */
+  EventAck = 0x38,
+}
+
+/** Why a connection or socket failed, as the meter is told. */
+export enum Failure {
+  None = 0,
+  /** The name does not exist or no DNS server answers. */
+  Dns = 1,
+  /** Refused, unreachable or no answer. */
+  Connect = 2,
+  /** TLS failed in a way not listed here. */
+  Tls = 3,
+  /** The server does not speak TLS 1.3. */
+  TlsVersion = 4,
+  /** The server does not speak the protocol asked for (ALPN). */
+  Alpn = 5,
+  /** No path to a trust anchor. */
+  Untrusted = 6,
+  /** A certificate of the path is not valid yet or no more, at the time that the meter gave. */
+  Expired = 7,
+  /** The certificate is for another name. */
+  WrongName = 8,
+  /** The certificate is not for TLS servers. */
+  WrongUsage = 9,
+  /** The peer stopped answering. */
+  Timeout = 10,
+  /** The connection broke. */
+  Reset = 11,
+  /** The meter asked for more than its share (connections, bytes, datagrams). */
+  Limit = 12,
+  /** The meter's message made no sense. */
+  Request = 13,
+}
+
+export enum TlsOpenField {
+  Id = 1,
+  /** u8, bit 0: certificate dates are not checked. */
+  Flags = 2,
+  /** i64, Unix seconds at which all certificates of the path must be valid. */
+  ValidAt = 3,
+  /** u16. */
+  Port = 11,
+  /** Two texts: ALPN protocol, host (DNS name or address). */
+  Texts = 13,
+}
+
+export enum TlsOpenFlag {
+  DatesNotChecked = 1,
+}
+
+export enum TlsOpenedField {
+  Id = 1,
+  /** i64, Unix seconds: the latest notBefore and the earliest notAfter of the whole path. */
+  NotBefore = 2,
+  NotAfter = 10,
+  /** 32 bytes, SHA-256 of the server's certificate. */
+  Fingerprint = 18,
+  /** One text: ALPN protocol that the server chose. */
+  Texts = 50,
+}
+
+export enum UdpReceivedField {
+  Socket = 1,
+  /** u16. */
+  Exchange = 2,
+  /** u32, ns from the arrival of the request's last byte at the gateway to its departure; the largest value when longer. */
+  ForwardResidenceNs = 4,
+  /** u32, ns from the answer's arrival at the gateway to the departure of its first byte on the link. */
+  BackResidenceNs = 8,
+  Payload = 12,
+}
+
+export enum TimeReplyField {
+  /** u32. */
+  Token = 1,
+  /** u8, `ClockStatus`. */
+  Status = 5,
+  /** i64, UTC ns at the last byte of the probe, and when the reply was made. */
+  ProbeUtcNs = 8,
+  ReplyUtcNs = 16,
+  /** u64, ns. */
+  BoundNs = 24,
+  Bytes = 32,
+}
+
+export enum InfoField {
+  /** u8, `Abi.Version`. */
+  AbiVersion = 1,
+  /** u8, `ResetCause`. */
+  ResetCause = 2,
+  /** u8, `Capability` bits. */
+  Capabilities = 3,
+  /** u32. */
+  MaxFrequencyErrorPpb = 4,
+  /** u64, Unix seconds. */
+  BuildUnixSeconds = 8,
+  /** 32 bytes each. */
+  CoreSha256 = 16,
+  ImageSha256 = 48,
+  /** Three texts: meter id, board, firmware version. */
+  Texts = 80,
+}
+
+/** `Message.Time`: the meter's time and how sure it is. */
+export enum TimeField {
+  /** u8, `ClockStatus`. */
+  Status = 1,
+  /** u8, `TimeFlag` bits. */
+  Flags = 2,
+  /** u8, of the server. */
+  Stratum = 3,
+  /** u8, eight last polls, newest in bit 0. */
+  Reach = 4,
+  /** u8, cookies held. */
+  Cookies = 5,
+  /** u16, length of the newest cookie. */
+  CookieBytes = 6,
+  /** u16, AEAD algorithm of the keys in use, 0 without keys. */
+  Aead = 8,
+  /** u16, s. */
+  PollSeconds = 10,
+  /** u32, ns: NTP short formats of the server turned into ns, saturated. */
+  RootDelayNs = 12,
+  RootDispersionNs = 16,
+  /** i32, correction of the local oscillator's rate in force. */
+  FrequencyPpb = 20,
+  /** i64, when this report was made; 0 when unsynchronised. */
+  UtcNs = 24,
+  /** i64, the last authenticated sample: server minus meter, before the correction that followed. */
+  OffsetNs = 32,
+  /** u64, round trip of that sample without serial line and gateway. */
+  DelayNs = 40,
+  /** u64. */
+  UncertaintyNs = 48,
+  /** u64. */
+  BoundNs = 56,
+  /** i64, UTC of the last authenticated sample; 0 for never. */
+  LastSyncUtcNs = 64,
+  /** i64, UTC at which the keys were made; 0 without keys. */
+  KeysSinceUtcNs = 72,
+  /** u32 each. */
+  Sent = 80,
+  Authenticated = 84,
+  Rejected = 88,
+  Naks = 92,
+  KeAttempts = 96,
+  KeFailures = 100,
+  /** u8, `Reject` of the last refused answer; u8, `KeError` of the last failed key establishment. */
+  LastReject = 104,
+  LastKeError = 105,
+  /** u16, events that did not fit and were lost. */
+  EventsLost = 106,
+  /** Two texts: host of NTS-KE, host of NTP. */
+  Texts = 108,
+}
+
+export enum TimeFlag {
+  /** One server only: no majority stands behind this time. */
+  SingleSource = 1,
+  /** The certificate's dates are not checked yet at the obtained time. */
+  DatesUnchecked = 2,
+  /** A correction is being slewed. */
+  Slewing = 4,
+  /** The time comes from the real-time clock, unconfirmed since the start. */
+  FromRtc = 8,
+}
+
+/** `Message.Event`. */
+export enum EventField {
+  /** u32, counts from 1 at each start of the meter. */
+  Sequence = 2,
+  /** u16, `MeterEvent`. */
+  Code = 6,
+  /** i64, UTC ns; 0 when unsynchronised. */
+  UtcNs = 8,
+  /** i64, ns since the start of the meter. */
+  UptimeNs = 16,
+  /** i64 each; their meaning is the event's. */
+  A = 24,
+  B = 32,
+  /** u32, random at each start: tells the events of two starts apart. */
+  Boot = 40,
+  /** One text. */
+  Texts = 44,
+}
+
+/** Code of an event: what happened in the meter. `a` and `b` as said here, 0 where nothing is said. */
+export enum MeterEvent {
+  /** The meter started. a: `ResetCause`, b: trap code. */
+  Started = 1,
+  /** Settings are missing or damaged: nothing can be done until provisioned. a: `SettingsError`. */
+  SettingsInvalid = 2,
+  /** The seed for random bytes is missing or could not be replaced. */
+  SeedInvalid = 3,
+  /** Storage cannot be read or written. a: offset. */
+  StorageFailed = 4,
+  /** The real-time clock gives holdover. a: bound ns. */
+  RtcAccepted = 5,
+  /** The real-time clock does not count. a: `RtcRefusal`. b: its Unix seconds. */
+  RtcRefused = 6,
+  /** The clock was set (stepped). a: step ns, b: bound ns. Text: server. */
+  ClockSet = 7,
+  /** First or regained synchronisation. a: bound ns. Text: server. */
+  Synchronised = 8,
+  /** Holdover began: no authenticated sample within the reach. a: bound ns. */
+  Holdover = 9,
+  /** NTS key establishment succeeded. a: AEAD, b: cookies. Text: NTS-KE host. */
+  KeysEstablished = 10,
+  /** NTS key establishment failed. a: `KeError`, b: code of the peer or `Failure`. Text: host. */
+  KeFailed = 11,
+  /** An NTP answer was refused. a: `Reject`. b: how often this happened since the last such event. Text: host. */
+  AnswerRefused = 12,
+  /** The server says that it cannot use our cookie (NTSN). Text: host. */
+  Nak = 13,
+  /** The certificate does not hold at the time obtained: the time was undone. a, b: notBefore and notAfter, Unix seconds. Text: host. */
+  CertificateRefused = 14,
+  /** Two authenticated samples contradict each other's bounds. a: gap ns. */
+  BoundsDisagree = 15,
+  /** The clock began to slew. a: correction ns. */
+  ClockSlewed = 16,
+}
+
+export enum RtcRefusal {
+  Absent = 1,
+  OscillatorStopped = 2,
+  /** Storage holds no proof that an authenticated time set it. */
+  NoProof = 3,
+  /** It says a time before the last authenticated one. */
+  BehindFloor = 4,
+}
+
+// ---------------------------------------------------------------- NTS and NTP
+
+/** Why a key establishment failed. */
+export enum KeError {
+  None = 0,
+  /** The gateway could not open the connection: b is a `Failure`. */
+  Connection = 1,
+  /** The server closed before End of Message (RFC 8915 4.1.1): the answer is cut off. */
+  Truncated = 2,
+  /** The server closed without any record. */
+  Empty = 3,
+  /** Error record 0, unrecognized critical record (RFC 8915 4.1.3). */
+  PeerUnrecognizedCritical = 4,
+  /** Error record 1, bad request. */
+  PeerBadRequest = 5,
+  /** Error record 2, internal server error. */
+  PeerInternal = 6,
+  /** Error record with a code not known here: b is the code. */
+  PeerUnknown = 7,
+  /** A warning record: none is defined, so it is an error (RFC 8915 4.1.4). b is the code. */
+  Warning = 8,
+  /** A critical record of a type not known here (RFC 8915 4.1.1). b is the type. */
+  UnknownCritical = 9,
+  /** Next Protocol record missing, repeated or not critical (RFC 8915 4.1.2). */
+  NextProtocol = 10,
+  /** The server does not serve NTPv4. */
+  NoNtpv4 = 11,
+  /** AEAD record missing, repeated or malformed (RFC 8915 4.1.5). */
+  Aead = 12,
+  /** The server has none of the AEADs offered: empty record. */
+  NoCommonAead = 13,
+  /** The server chose an AEAD that was not offered. b is the AEAD. */
+  AeadNotOffered = 14,
+  /** No cookie (RFC 8915 4.1.6). */
+  NoCookies = 15,
+  /** A cookie of length 0 or over 256 bytes. b is the length. */
+  CookieLength = 16,
+  /** Server or port record malformed (RFC 8915 4.1.7, 4.1.8). b is the type. */
+  ServerRecord = 17,
+  /** End of Message with a body or without its critical bit. */
+  EndOfMessage = 18,
+  /** Data after End of Message. */
+  TrailingData = 19,
+  /** The server chose another ALPN protocol or none. */
+  Alpn = 20,
+  /** Keys of the wrong length came from the gateway, or none. */
+  Export = 21,
+  /** No End of Message within the time or size allowed. */
+  Timeout = 22,
+  /** A record's body does not fit its type. b is the type. */
+  Malformed = 23,
+}
+
+/** Why an NTP answer was refused. */
+export enum Reject {
+  None = 0,
+  /** No request is open for this exchange: late or replayed. */
+  Unexpected = 1,
+  /** Shorter than a header, longer than a datagram, or extension fields that do not add up (RFC 7822). */
+  Malformed = 2,
+  /** Version or mode is not that of a server's answer. */
+  Mode = 3,
+  /** The origin timestamp is not our transmit timestamp. */
+  Origin = 4,
+  /** The unique identifier is missing or not ours (RFC 8915 5.3). */
+  UniqueIdentifier = 5,
+  /** No authenticator field (RFC 8915 5.6). */
+  NoAuthenticator = 6,
+  /** The authenticator does not hold. */
+  Authentication = 7,
+  /** The server says that it is not synchronised (leap 3, stratum 0 or above 15). */
+  Unsynchronised = 8,
+  /** Kiss-o'-Death, authenticated or not. */
+  Kiss = 9,
+  /** Root distance above the limit. */
+  RootDistance = 10,
+  /** The server's transmit time is before its receive time. */
+  ServerTime = 11,
+  /** The round trip is negative or took too long. */
+  Delay = 12,
+  /** A time before this software was built, or before the time floor. */
+  BehindFloor = 13,
+  /** NTSN: the server does not know our cookie. */
+  Nak = 14,
+}
+
+// ---------------------------------------------------------------- storage
+
+/**
+ * Map of the storage. Slots A and B are written in turn; the valid one with the higher count is in force, so a cut
+ * write leaves the other.
+ *
+ *   0x000  settings  512   written by provisioning, only read by the core
+ *   0x200  seed A     64   count u32, seed 32 bytes, zero, CRC-32 in the last four bytes
+ *   0x240  seed B     64
+ *   0x280  state A   128   count u32, sealed with the storage key (AES-SIV)
+ *   0x300  state B   128
+ *   0x380  reserved
+ */
+export enum StorageMap {
+  Settings = 0x000,
+  SettingsBytes = 512,
+  SeedA = 0x200,
+  SeedB = 0x240,
+  SeedBytes = 64,
+  StateA = 0x280,
+  StateB = 0x300,
+  StateBytes = 128,
+  /** Smallest storage that a meter can have. */
+  Bytes = 0x400,
+}
+
+/** Seed slot. */
+export enum SeedField {
+  Count = 0,
+  Seed = 4,
+  /** CRC-32 (IEEE 802.3) over all before it. */
+  Crc = 60,
+}
+
+/**
+ * Settings block: magic u32 ("MTS1"), version u16, bytes of items u16, items, CRC-32 over all before it.
+ * An item is tag u8, length u8, value.
+ */
+export enum SettingsField {
+  Magic = 0,
+  Version = 4,
+  ItemsBytes = 6,
+  Items = 8,
+}
+
+export enum SettingsFormat {
+  /** "MTS1" read as a little-endian u32. */
+  Magic = 0x3153544d,
+  Version = 1,
+}
+
+/** Items of the settings block. An unknown tag with bit 7 set is skipped; without it, the settings are refused. */
+export enum SettingsTag {
+  /** Text of 1 to 32 bytes: letters, digits, dot, dash, underscore. Required. */
+  MeterId = 1,
+  /** 16 bytes. Required. */
+  RootKey = 2,
+  /** port u16, then the name of an NTS-KE server (1 to 64 bytes). 1 to 4 of them, tried in this order. */
+  Server = 3,
+  /** u8, `TrustPolicy` bits. Required. */
+  TrustPolicy = 4,
+  /** Shortest and longest poll interval: u16 each, s. */
+  Poll = 5,
+  /** Interval of time reports: u16, s. */
+  ReportSeconds = 6,
+}
+
+export enum TrustPolicy {
+  /** Without any trusted time, one key establishment may ignore certificate dates; they are checked at the time it leads to. */
+  FirstDatesUnchecked = 1,
+}
+
+export enum SettingsError {
+  None = 0,
+  /** The storage holds no settings block. */
+  Absent = 1,
+  Version = 2,
+  /** CRC-32 or lengths do not hold. */
+  Damaged = 3,
+  /** An item is missing, doubled, unknown or out of range. */
+  Item = 4,
+}
