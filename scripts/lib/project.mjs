@@ -1,14 +1,44 @@
 // Where the project is and whether its files changed. Node built-ins only: it runs before `npm ci` did.
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The checkout's folder. */
-export const root = resolve(fileURLToPath(new URL('../..', import.meta.url)));
+/**
+ * The checkout that this code belongs to, found from its own place upwards, because it also runs bundled in dist/.
+ * Undefined for a dist/ that was copied elsewhere.
+ */
+export const checkout = findCheckout(dirname(fileURLToPath(import.meta.url)));
+
+/** The checkout's folder; without a checkout the folder of this file, so that paths below it are simply missing. */
+export const root = checkout ?? dirname(fileURLToPath(import.meta.url));
 
 /** The folder for everything that set-up fetches; never committed. */
 export const cacheDir = join(root, '.cache');
+
+/**
+ * @param {string} folder
+ * @returns {string | undefined}
+ */
+function findCheckout(folder) {
+  const text = readText(join(folder, 'package.json'));
+  if (text !== undefined && JSON.parse(text).name === 'metertime') return folder;
+  const above = dirname(folder);
+  return above === folder ? undefined : findCheckout(above);
+}
+
+/**
+ * A file's text, or undefined when it cannot be read.
+ * @param {string} path
+ * @returns {string | undefined}
+ */
+export function readText(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * Files below a folder, sorted by path, so that every machine sees the same order.
@@ -47,7 +77,10 @@ export function hashFiles(paths) {
   return hash.digest('hex');
 }
 
-/** Whether the module at this URL is the one that node was started with. @param {string} url */
+/**
+ * Whether the module at this URL is the one that node was started with.
+ * @param {string} url
+ */
 export function isMain(url) {
   return process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(url);
 }

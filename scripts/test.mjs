@@ -1,0 +1,72 @@
+// `npm test`: sets up everything, lints, runs all tests, and says at its end how many ran.
+// Arguments go to vitest (`npm test -- test/core`); with any, linting is left to `npm run lint`.
+import { spawn } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { step } from './lib/progress.mjs';
+import { readText, root } from './lib/project.mjs';
+import { lint } from './lint.mjs';
+import { setUp } from './setup.mjs';
+
+async function lintOrThrow() {
+  if (!(await lint())) throw new Error('lint found something');
+}
+
+const startMs = performance.now();
+const args = process.argv.slice(2);
+console.log('metertime: set-up, lint and tests');
+
+try {
+  const missing = await setUp();
+  for (const { reason } of missing) console.error(`  ! ${reason}; its tests will fail`);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
+
+const clean =
+  args.length > 0 ||
+  (await step('lint (Biome, tsc)', lintOrThrow).then(
+    () => true,
+    () => false,
+  ));
+if (!clean) console.error('  ! lint found something; the tests run all the same');
+
+const resultsPath = join(root, 'build', 'test-results.json');
+mkdirSync(join(root, 'build'), { recursive: true });
+rmSync(resultsPath, { force: true });
+const vitest = spawn(
+  process.execPath,
+  [
+    join(root, 'node_modules', 'vitest', 'vitest.mjs'),
+    'run',
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${resultsPath}`,
+    ...args,
+  ],
+  { cwd: root, stdio: 'inherit' },
+);
+// Ctrl-C reaches vitest too, being in the same group: it ends its workers, and this process waits for it.
+process.on('SIGINT', () => {});
+process.on('SIGTERM', () => vitest.kill('SIGTERM'));
+const exitCode = await new Promise((resolve) => {
+  vitest.on('error', () => resolve(1));
+  vitest.on('close', (code) => resolve(code ?? 1));
+});
+
+const text = readText(resultsPath);
+const results = text === undefined ? undefined : JSON.parse(text);
+const seconds = Math.round((performance.now() - startMs) / 1000);
+if (results === undefined) {
+  console.log(`\nnpm test: no tests ran (vitest ended with ${exitCode}), ${seconds} s`);
+} else {
+  const files = results.testResults;
+  const failedFiles = files.filter((/** @type {{ status: string }} */ file) => file.status !== 'passed').length;
+  console.log(
+    `\nnpm test: ${results.numPassedTests} tests passed, ${results.numFailedTests} failed, ` +
+      `${results.numPendingTests + results.numTodoTests} skipped, in ${files.length} files (${failedFiles} failed); ` +
+      `lint ${args.length > 0 ? 'not run' : clean ? 'clean' : 'FAILED'}; ${seconds} s`,
+  );
+}
+process.exitCode = exitCode === 0 && clean && results !== undefined ? 0 : 1;
