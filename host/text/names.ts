@@ -1,0 +1,286 @@
+// Names and one-sentence explanations of every code that a meter reports: what people and JSON see instead of numbers.
+// Each table has an entry for each member of its enum (checked by the compiler and by a test). A name never changes its
+// meaning and is what programs compare; an explanation is for people and may be reworded.
+import {
+  Capability,
+  ClockStatus,
+  Failure,
+  KeError,
+  MeterEvent,
+  Reject,
+  ResetCause,
+  RtcRefusal,
+  RtcStatus,
+  SettingsError,
+  TimeFlag,
+} from '../../as/abi/codes.ts';
+
+/** `name` is kebab-case and for programs; `text` is a sentence for people. */
+export interface Name {
+  readonly name: string;
+  readonly text: string;
+}
+
+type Names<T extends number> = Readonly<Record<T, Name>>;
+
+export const clockStatusNames: Names<ClockStatus> = {
+  [ClockStatus.Unsynchronised]: { name: 'unsynchronised', text: 'The meter does not know the time.' },
+  [ClockStatus.Synchronised]: { name: 'synchronised', text: 'The time comes from recent authenticated samples.' },
+  [ClockStatus.Holdover]: {
+    name: 'holdover',
+    text: 'The time is carried on by the local oscillator; its error bound grows.',
+  },
+};
+
+export const timeFlagNames: Names<TimeFlag> = {
+  [TimeFlag.SingleSource]: { name: 'single-source', text: 'One server only: no majority stands behind this time.' },
+  [TimeFlag.DatesUnchecked]: {
+    name: 'dates-unchecked',
+    text: "The server certificate's dates are not checked yet at the obtained time.",
+  },
+  [TimeFlag.Slewing]: { name: 'slewing', text: 'A correction is being slewed.' },
+  [TimeFlag.FromRtc]: {
+    name: 'from-rtc',
+    text: 'The time comes from the real-time clock and is unconfirmed since the start.',
+  },
+};
+
+export const capabilityNames: Names<Capability> = {
+  [Capability.OwnNetwork]: { name: 'own-network', text: 'The board has a network of its own.' },
+  [Capability.Rtc]: { name: 'rtc', text: 'The board has a real-time clock.' },
+  [Capability.Storage]: { name: 'storage', text: 'The board has storage that survives a power cut.' },
+};
+
+export const resetCauseNames: Names<ResetCause> = {
+  [ResetCause.PowerOn]: { name: 'power-on', text: 'power came on' },
+  [ResetCause.Watchdog]: { name: 'watchdog', text: 'the watchdog restarted it because its software had stopped' },
+  [ResetCause.Trap]: { name: 'trap', text: 'the core trapped and was restarted clean' },
+  [ResetCause.Software]: { name: 'software', text: 'the firmware restarted it' },
+};
+
+export const rtcStatusNames: Names<RtcStatus> = {
+  [RtcStatus.Running]: { name: 'running', text: 'The real-time clock runs and never stopped.' },
+  [RtcStatus.Stopped]: { name: 'stopped', text: "The real-time clock's oscillator had stopped: its time was lost." },
+  [RtcStatus.Absent]: { name: 'absent', text: 'No real-time clock answers, or what it answers is no date.' },
+};
+
+export const rtcRefusalNames: Names<RtcRefusal> = {
+  [RtcRefusal.Absent]: { name: 'absent', text: 'no real-time clock answers, or what it answers is no date' },
+  [RtcRefusal.OscillatorStopped]: { name: 'oscillator-stopped', text: 'its oscillator had stopped' },
+  [RtcRefusal.NoProof]: { name: 'no-proof', text: 'storage holds no proof that an authenticated time set it' },
+  [RtcRefusal.BehindFloor]: { name: 'behind-floor', text: 'it says a time before the last authenticated one' },
+};
+
+export const settingsErrorNames: Names<SettingsError> = {
+  [SettingsError.None]: { name: 'none', text: 'no error' },
+  [SettingsError.Absent]: { name: 'absent', text: 'the storage holds no settings block' },
+  [SettingsError.Version]: {
+    name: 'version',
+    text: 'the settings block has a version that this firmware does not know',
+  },
+  [SettingsError.Damaged]: { name: 'damaged', text: 'the settings block is damaged (CRC-32 or lengths do not hold)' },
+  [SettingsError.Item]: { name: 'item', text: 'a setting is missing, doubled, unknown or out of range' },
+};
+
+export const failureNames: Names<Failure> = {
+  [Failure.None]: { name: 'none', text: 'the peer closed' },
+  [Failure.Dns]: { name: 'dns', text: 'the name does not exist or no DNS server answers' },
+  [Failure.Connect]: { name: 'connect', text: 'refused, unreachable or no answer' },
+  [Failure.Tls]: { name: 'tls', text: 'TLS failed' },
+  [Failure.TlsVersion]: { name: 'tls-version', text: 'the server does not speak TLS 1.3' },
+  [Failure.Alpn]: { name: 'alpn', text: 'the server does not speak the protocol asked for (ALPN)' },
+  [Failure.Untrusted]: { name: 'untrusted', text: "the server's certificate leads to no trust anchor" },
+  [Failure.Expired]: {
+    name: 'expired',
+    text: "a certificate of the server's path is not valid at the time that the meter gave",
+  },
+  [Failure.WrongName]: { name: 'wrong-name', text: "the server's certificate is for another name" },
+  [Failure.WrongUsage]: { name: 'wrong-usage', text: "the server's certificate is not for TLS servers" },
+  [Failure.Timeout]: { name: 'timeout', text: 'the peer stopped answering' },
+  [Failure.Reset]: { name: 'reset', text: 'the connection broke' },
+  [Failure.Limit]: { name: 'limit', text: "the meter asked for more than the gateway's limits allow" },
+  [Failure.Request]: { name: 'request', text: "the meter's message made no sense to the gateway" },
+};
+
+export const keErrorNames: Names<KeError> = {
+  [KeError.None]: { name: 'none', text: 'no error' },
+  [KeError.Connection]: { name: 'connection', text: 'the gateway could not open the connection' },
+  [KeError.Truncated]: { name: 'truncated', text: 'the server closed before the End of Message record' },
+  [KeError.Empty]: { name: 'empty', text: 'the server closed without any record' },
+  [KeError.PeerUnrecognizedCritical]: {
+    name: 'peer-unrecognized-critical',
+    text: 'the server does not know a critical record of the request (error 0)',
+  },
+  [KeError.PeerBadRequest]: { name: 'peer-bad-request', text: 'the server calls the request bad (error 1)' },
+  [KeError.PeerInternal]: { name: 'peer-internal', text: 'the server has an internal error (error 2)' },
+  [KeError.PeerUnknown]: { name: 'peer-unknown', text: 'the server sent an error with an unknown code' },
+  [KeError.Warning]: { name: 'warning', text: 'the server sent a warning record, of which none is defined' },
+  [KeError.UnknownCritical]: { name: 'unknown-critical', text: 'the server sent a critical record of an unknown type' },
+  [KeError.NextProtocol]: {
+    name: 'next-protocol',
+    text: 'the Next Protocol record is missing, repeated or not critical',
+  },
+  [KeError.NoNtpv4]: { name: 'no-ntpv4', text: 'the server does not serve NTPv4' },
+  [KeError.Aead]: { name: 'aead', text: 'the AEAD record is missing, repeated or malformed' },
+  [KeError.NoCommonAead]: { name: 'no-common-aead', text: 'the server has none of the AEAD algorithms offered' },
+  [KeError.AeadNotOffered]: { name: 'aead-not-offered', text: 'the server chose an AEAD that was not offered' },
+  [KeError.NoCookies]: { name: 'no-cookies', text: 'the server sent no cookie' },
+  [KeError.CookieLength]: { name: 'cookie-length', text: 'the server sent a cookie of length 0 or over 256 bytes' },
+  [KeError.ServerRecord]: { name: 'server-record', text: "the server's Server or Port record is malformed" },
+  [KeError.EndOfMessage]: { name: 'end-of-message', text: 'End of Message has a body or lacks its critical bit' },
+  [KeError.TrailingData]: { name: 'trailing-data', text: 'the server sent data after End of Message' },
+  [KeError.Alpn]: { name: 'alpn', text: 'the server chose another ALPN protocol or none' },
+  [KeError.Export]: { name: 'export', text: 'keys of the wrong length came from the gateway, or none' },
+  [KeError.Timeout]: { name: 'timeout', text: 'no End of Message came within the time or size allowed' },
+  [KeError.Malformed]: { name: 'malformed', text: "a record's body does not fit its type" },
+};
+
+export const rejectNames: Names<Reject> = {
+  [Reject.None]: { name: 'none', text: 'no answer was refused' },
+  [Reject.Unexpected]: { name: 'unexpected', text: 'no request is open for it: it is late or replayed' },
+  [Reject.Malformed]: { name: 'malformed', text: 'its length or extension fields do not add up' },
+  [Reject.Mode]: { name: 'mode', text: "its version or mode is not that of a server's answer" },
+  [Reject.Origin]: { name: 'origin', text: 'its origin timestamp is not that of the request' },
+  [Reject.UniqueIdentifier]: { name: 'unique-identifier', text: 'its unique identifier is missing or not ours' },
+  [Reject.NoAuthenticator]: { name: 'no-authenticator', text: 'it is not authenticated' },
+  [Reject.Authentication]: { name: 'authentication', text: 'its authenticator does not hold: it is forged or damaged' },
+  [Reject.Unsynchronised]: { name: 'unsynchronised', text: 'the server says that it is not synchronised' },
+  [Reject.Kiss]: { name: 'kiss', text: "the server sent a Kiss-o'-Death" },
+  [Reject.RootDistance]: { name: 'root-distance', text: "the server's root distance is above the limit" },
+  [Reject.ServerTime]: { name: 'server-time', text: 'the server sent it before it had received the request' },
+  [Reject.Delay]: { name: 'delay', text: 'the round trip is negative or took too long' },
+  [Reject.BehindFloor]: {
+    name: 'behind-floor',
+    text: 'it says a time before this software was built or before the last authenticated time',
+  },
+  [Reject.Nak]: { name: 'nak', text: 'the server does not know our cookie (NTSN)' },
+};
+
+export const meterEventNames: Names<MeterEvent> = {
+  [MeterEvent.Started]: { name: 'started', text: 'The meter started.' },
+  [MeterEvent.SettingsInvalid]: {
+    name: 'settings-invalid',
+    text: "The meter's settings are missing or damaged; provision it anew.",
+  },
+  [MeterEvent.SeedInvalid]: {
+    name: 'seed-invalid',
+    text: 'The seed for random bytes is missing or could not be replaced; provision the meter anew.',
+  },
+  [MeterEvent.StorageFailed]: { name: 'storage-failed', text: "The meter's storage cannot be read or written." },
+  [MeterEvent.RtcAccepted]: { name: 'rtc-accepted', text: 'The real-time clock gives the time until a server does.' },
+  [MeterEvent.RtcRefused]: { name: 'rtc-refused', text: 'The real-time clock is not believed.' },
+  [MeterEvent.ClockSet]: { name: 'clock-set', text: 'The clock was set.' },
+  [MeterEvent.Synchronised]: { name: 'synchronised', text: 'The clock is synchronised with an authenticated server.' },
+  [MeterEvent.Holdover]: { name: 'holdover', text: 'Holdover began: no authenticated sample came for too long.' },
+  [MeterEvent.KeysEstablished]: { name: 'keys-established', text: 'NTS key establishment succeeded.' },
+  [MeterEvent.KeFailed]: { name: 'ke-failed', text: 'NTS key establishment failed.' },
+  [MeterEvent.AnswerRefused]: { name: 'answer-refused', text: 'An NTP answer was refused.' },
+  [MeterEvent.Nak]: { name: 'nak', text: 'The server says that it cannot use our cookie; new keys are needed.' },
+  [MeterEvent.CertificateRefused]: {
+    name: 'certificate-refused',
+    text: "The server's certificate does not hold at the time obtained: the time was undone.",
+  },
+  [MeterEvent.BoundsDisagree]: {
+    name: 'bounds-disagree',
+    text: "Two authenticated samples contradict each other's bounds.",
+  },
+  [MeterEvent.ClockSlewed]: { name: 'clock-slewed', text: 'The clock began to slew.' },
+};
+
+/** AEAD algorithms by their IANA number; 0 stands for no keys. */
+export const aeadNames: Readonly<Record<number, string>> = {
+  15: 'AEAD_AES_SIV_CMAC_256',
+  16: 'AEAD_AES_SIV_CMAC_384',
+  17: 'AEAD_AES_SIV_CMAC_512',
+  30: 'AEAD_AES_128_GCM_SIV',
+  31: 'AEAD_AES_256_GCM_SIV',
+};
+
+/** The entry of a code, and `unknown-NUMBER` for one that this program does not know. */
+export function nameOf(table: Readonly<Record<number, Name>>, code: number): Name {
+  return table[code] ?? { name: `unknown-${code}`, text: `code ${code}, not known to this version of metertime` };
+}
+
+/** Names of the bits set in `bits`, lowest first; unknown bits as `unknown-VALUE`. */
+export function namesOfBits(table: Readonly<Record<number, Name>>, bits: number): string[] {
+  const names: string[] = [];
+  for (let bit = 1; bit <= bits; bit *= 2) {
+    if ((bits & bit) !== 0) names.push(nameOf(table, bit).name);
+  }
+  return names;
+}
+
+/** Name of an AEAD by its IANA number; undefined without keys (0). */
+export function aeadName(aead: number): string | undefined {
+  return aead === 0 ? undefined : (aeadNames[aead] ?? `AEAD ${aead}`);
+}
+
+/** Nanoseconds with the unit that reads best: `1.25 ms`, `-3.4 s`, `12 ns`. Three significant digits at least. */
+export function durationText(ns: bigint | number): string {
+  const value = Number(ns);
+  const size = Math.abs(value);
+  const [divisor, unit] = size >= 1e9 ? [1e9, 's'] : size >= 1e6 ? [1e6, 'ms'] : size >= 1e3 ? [1e3, 'us'] : [1, 'ns'];
+  const scaled = value / divisor;
+  const digits = divisor === 1 || Math.abs(scaled) >= 100 ? 0 : Math.abs(scaled) >= 10 ? 1 : 2;
+  return `${scaled.toFixed(digits)} ${unit}`;
+}
+
+/** Unix seconds as ISO 8601, or the number itself where no such date exists. */
+function dateText(unixSeconds: bigint): string {
+  const date = new Date(Number(unixSeconds) * 1000);
+  return Number.isNaN(date.getTime()) ? `Unix second ${unixSeconds}` : date.toISOString().replace('.000Z', 'Z');
+}
+
+/** An event of a meter as one sentence for people. `a`, `b`, `text`: as `MeterEvent` says. */
+export function describeEvent(event: {
+  readonly code: number;
+  readonly a: bigint;
+  readonly b: bigint;
+  readonly text: string;
+}): string {
+  const { code, a, b, text } = event;
+  const from = text === '' ? '' : ` (${text})`;
+  switch (code) {
+    case MeterEvent.Started: {
+      const cause = nameOf(resetCauseNames, Number(a));
+      const trap = Number(a) === ResetCause.Trap ? ` (trap code ${b})` : '';
+      return `The meter started: ${cause.text}${trap}.`;
+    }
+    case MeterEvent.SettingsInvalid:
+      return `The meter cannot work: ${nameOf(settingsErrorNames, Number(a)).text}; provision it anew.`;
+    case MeterEvent.StorageFailed:
+      return `The meter's storage cannot be read or written at offset 0x${a.toString(16)}.`;
+    case MeterEvent.RtcAccepted:
+      return `The real-time clock gives the time until a server does, within ${durationText(a)}.`;
+    case MeterEvent.RtcRefused: {
+      const says = b === 0n ? '' : ` (it says ${dateText(b)})`;
+      return `The real-time clock is not believed: ${nameOf(rtcRefusalNames, Number(a)).text}${says}.`;
+    }
+    case MeterEvent.ClockSet:
+      return `The clock was set by ${a < 0n ? '' : '+'}${durationText(a)}, to within ${durationText(b)}${from}.`;
+    case MeterEvent.Synchronised:
+      return `The clock is synchronised, within ${durationText(a)}${from}.`;
+    case MeterEvent.Holdover:
+      return `Holdover began: no authenticated sample came for too long. The time is within ${durationText(a)}.`;
+    case MeterEvent.KeysEstablished:
+      return `NTS key establishment succeeded: ${aeadName(Number(a)) ?? 'no AEAD'}, ${b} cookies${from}.`;
+    case MeterEvent.KeFailed: {
+      const error = nameOf(keErrorNames, Number(a));
+      const detail =
+        Number(a) === KeError.Connection ? `: ${nameOf(failureNames, Number(b)).text}` : b === 0n ? '' : `: ${b}`;
+      return `NTS key establishment failed${from}: ${error.text}${detail}.`;
+    }
+    case MeterEvent.AnswerRefused: {
+      const times = b > 1n ? `${b} NTP answers were refused` : 'An NTP answer was refused';
+      return `${times}${from}; reason${b > 1n ? ' of the last' : ''}: ${nameOf(rejectNames, Number(a)).text}.`;
+    }
+    case MeterEvent.CertificateRefused:
+      return `The server's certificate${from} is valid from ${dateText(a)} to ${dateText(b)} only, not at the time obtained: the time was undone.`;
+    case MeterEvent.BoundsDisagree:
+      return `Two authenticated samples contradict each other's bounds by ${durationText(a)}${from}.`;
+    case MeterEvent.ClockSlewed:
+      return `The clock began to slew by ${a < 0n ? '' : '+'}${durationText(a)}${from}.`;
+    default:
+      return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
+  }
+}

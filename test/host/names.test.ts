@@ -1,0 +1,147 @@
+// Every code that a meter reports has a name and an explanation, and no two codes of a kind share a name.
+import { describe, expect, test } from 'vitest';
+import {
+  Capability,
+  ClockStatus,
+  Failure,
+  KeError,
+  MeterEvent,
+  Reject,
+  ResetCause,
+  RtcRefusal,
+  RtcStatus,
+  SettingsError,
+  TimeFlag,
+} from '../../as/abi/codes.ts';
+import {
+  aeadName,
+  capabilityNames,
+  clockStatusNames,
+  describeEvent,
+  durationText,
+  failureNames,
+  keErrorNames,
+  meterEventNames,
+  type Name,
+  nameOf,
+  namesOfBits,
+  rejectNames,
+  resetCauseNames,
+  rtcRefusalNames,
+  rtcStatusNames,
+  settingsErrorNames,
+  timeFlagNames,
+} from '../../host/text/names.ts';
+
+const tables: [string, Record<string, string | number>, Readonly<Record<number, Name>>][] = [
+  ['Capability', Capability, capabilityNames],
+  ['ClockStatus', ClockStatus, clockStatusNames],
+  ['Failure', Failure, failureNames],
+  ['KeError', KeError, keErrorNames],
+  ['MeterEvent', MeterEvent, meterEventNames],
+  ['Reject', Reject, rejectNames],
+  ['ResetCause', ResetCause, resetCauseNames],
+  ['RtcRefusal', RtcRefusal, rtcRefusalNames],
+  ['RtcStatus', RtcStatus, rtcStatusNames],
+  ['SettingsError', SettingsError, settingsErrorNames],
+  ['TimeFlag', TimeFlag, timeFlagNames],
+];
+
+describe.each(tables)('%s', (_, codes, names) => {
+  const members = Object.values(codes).filter((value): value is number => typeof value === 'number');
+
+  test('names each member and nothing else', () => {
+    expect(
+      Object.keys(names)
+        .map(Number)
+        .sort((x, y) => x - y),
+    ).toEqual([...members].sort((x, y) => x - y));
+  });
+
+  test('has distinct kebab-case names and an explanation each', () => {
+    const all = members.map((member) => names[member]!);
+    expect(new Set(all.map(({ name }) => name)).size).toBe(members.length);
+    for (const { name, text } of all) {
+      expect(name).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/);
+      expect(text.length).toBeGreaterThan(5);
+    }
+  });
+});
+
+test('a name is that of its member', () => {
+  const kebab = (text: string) => text.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '-').toLowerCase();
+  for (const [kind, codes, names] of tables) {
+    for (const [member, value] of Object.entries(codes)) {
+      if (typeof value === 'number') expect(nameOf(names, value).name, `${kind}.${member}`).toBe(kebab(member));
+    }
+  }
+});
+
+test('codes of a later version keep their number', () => {
+  expect(nameOf(meterEventNames, 999).name).toBe('unknown-999');
+  expect(namesOfBits(timeFlagNames, 0b1000_0101)).toEqual(['single-source', 'slewing', 'unknown-128']);
+  expect(aeadName(15)).toBe('AEAD_AES_SIV_CMAC_256');
+  expect(aeadName(77)).toBe('AEAD 77');
+  expect(aeadName(0)).toBeUndefined();
+});
+
+test.each([
+  [0n, '0 ns'],
+  [999n, '999 ns'],
+  [1_250_000n, '1.25 ms'],
+  [-3_400_000_000n, '-3.40 s'],
+  [86_400_000_000_000n, '86400 s'],
+  [45_600, '45.6 us'],
+])('%d ns reads %s', (ns, text) => {
+  expect(durationText(ns)).toBe(text);
+});
+
+test.each([
+  [MeterEvent.Started, 2n, 7n, '', 'The meter started: the core trapped and was restarted clean (trap code 7).'],
+  [
+    MeterEvent.ClockSet,
+    -3_600_000_000_000n,
+    2_500_000n,
+    'ntp.example',
+    'The clock was set by -3600 s, to within 2.50 ms (ntp.example).',
+  ],
+  [
+    MeterEvent.KeFailed,
+    1n,
+    6n,
+    'ntp.example',
+    "NTS key establishment failed (ntp.example): the gateway could not open the connection: the server's certificate leads to no trust anchor.",
+  ],
+  [
+    MeterEvent.AnswerRefused,
+    7n,
+    12n,
+    'ntp.example',
+    '12 NTP answers were refused (ntp.example); reason of the last: its authenticator does not hold: it is forged or damaged.',
+  ],
+  [
+    MeterEvent.RtcRefused,
+    4n,
+    1_000_000_000n,
+    '',
+    'The real-time clock is not believed: it says a time before the last authenticated one (it says 2001-09-09T01:46:40Z).',
+  ],
+  [
+    MeterEvent.CertificateRefused,
+    0n,
+    1n << 62n,
+    'ke.example',
+    "The server's certificate (ke.example) is valid from 1970-01-01T00:00:00Z to Unix second 4611686018427387904 only, not at the time obtained: the time was undone.",
+  ],
+  [4242, 0n, 0n, '', 'code 4242, not known to this version of metertime.'],
+])('event %d is told as a sentence', (code, a, b, text, sentence) => {
+  expect(describeEvent({ code, a, b, text })).toBe(sentence);
+});
+
+test('every event is told as one sentence that ends with a full stop, whatever its numbers', () => {
+  for (const code of Object.values(MeterEvent).filter((value) => typeof value === 'number')) {
+    for (const a of [0n, 1n, 99n, -(1n << 63n), (1n << 63n) - 1n]) {
+      expect(describeEvent({ code, a, b: a, text: 'host' })).toMatch(/^[^.].*\.$/);
+    }
+  }
+});
