@@ -1,0 +1,408 @@
+// A meter in software: core.wasm in this process, with clock, entropy, storage, real-time clock and line from outside.
+// It does what firmware does: carries bytes, ticks and entropy to the core, does the actions it asks for, in their
+// order, and reports each result as one event, never from within the event that asked.
+// A core that traps is thrown away and a new one started, as a microcontroller restarts.
+// With a clock and storage that answer at once everything happens synchronously, so years pass in seconds.
+
+import type { ClockStatus } from '../../as/abi/codes.ts';
+import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField, TimeNowField } from '../../as/abi/codes.ts';
+import { Core, type CoreAction, CoreError, type CoreModule, loadCoreModule } from '../core/core.ts';
+import type { TraceSink } from '../core/trace.ts';
+import { LineSplitter } from './line-splitter.ts';
+import {
+  type Cancel,
+  decodeRtcSet,
+  encodeRtcTime,
+  type MeterClock,
+  type MeterRtc,
+  type MeterStorage,
+} from './parts.ts';
+
+/** A meter was asked for what it cannot do. */
+export class MeterError extends Error {
+  constructor(
+    readonly code: 'meter-running' | 'meter-stopped' | 'meter-network' | 'meter-options',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'MeterError';
+  }
+}
+
+/** The meter's end of a serial line. */
+export interface MeterLine {
+  /** Sends bytes; calls back when the last one has left. */
+  write(bytes: Uint8Array, sent: () => void): void;
+  /** Where received bytes go, in pieces of any length. */
+  onData(listener: (bytes: Uint8Array) => void): void;
+}
+
+export interface SoftwareMeterOptions {
+  readonly clock: MeterClock;
+  /** 32 random bytes for each start; left out for a board without an entropy source. */
+  readonly entropy?: () => Uint8Array;
+  readonly storage?: MeterStorage;
+  readonly rtc?: MeterRtc;
+  /** The line to a gateway; or `onMessage`, for a board with a network of its own. */
+  readonly line?: MeterLine;
+  /** Takes what the meter sends when it has a network of its own; answers go to `deliver`. */
+  readonly onMessage?: (channel: number, message: Uint8Array) => void;
+  /** Largest frequency error of the oscillator over its life, parts per billion. Default 100,000. */
+  readonly maxFrequencyErrorPpb?: number;
+  /** Unix seconds: no time before it is believed. */
+  readonly buildUnixSeconds: number;
+  /** Names that the meter reports; at most 31 bytes each. */
+  readonly board?: string;
+  readonly version?: string;
+  readonly source?: CoreModule;
+  /** Is told every event and action. These hold secrets. */
+  readonly trace?: TraceSink;
+  /** Told when the core trapped; it has been restarted by then, unless it trapped in its first event. */
+  readonly onTrap?: (trap: Trap) => void;
+}
+
+export interface Trap {
+  /** Code of the trap, as firmware counts them. */
+  readonly code: number;
+  /** The event in which it happened. */
+  readonly event: Event;
+  readonly restarted: boolean;
+  readonly error: CoreError;
+}
+
+/** The time that a meter shows. */
+export interface MeterTime {
+  readonly status: ClockStatus;
+  /** Nanoseconds since 1970 without leap seconds; meaningless when unsynchronised. */
+  readonly utcNs: bigint;
+  /** Hard bound on the error, ns. */
+  readonly boundNs: bigint;
+  /** Expanded uncertainty (k = 2), ns. */
+  readonly uncertaintyNs: bigint;
+}
+
+interface QueuedEvent {
+  readonly event: Event;
+  readonly tick: bigint;
+  readonly payload: Uint8Array;
+}
+
+const noPayload = new Uint8Array(0);
+
+export class SoftwareMeter {
+  readonly #options: SoftwareMeterOptions;
+  readonly #source: CoreModule;
+  #core: Core | undefined;
+  /** Counts instances of the core: an answer to a question of an earlier one is dropped. */
+  #generation = 0;
+  #queue: QueuedEvent[] = [];
+  #draining = false;
+  #cancelWake: Cancel = () => {};
+  readonly #pendingWrites = new Set<Promise<void>>();
+  readonly #splitter: LineSplitter;
+  #traps = 0;
+
+  constructor(options: SoftwareMeterOptions) {
+    if ((options.line === undefined) === (options.onMessage === undefined)) {
+      throw new MeterError('meter-options', 'a meter has either a line to a gateway or a network of its own');
+    }
+    this.#options = options;
+    this.#source = options.source ?? loadCoreModule();
+    this.#splitter = new LineSplitter((frame, firstTick, lastTick) => {
+      const payload = new Uint8Array(8 + frame.length);
+      new DataView(payload.buffer).setBigUint64(0, firstTick, true);
+      payload.set(frame, 8);
+      this.#queue.push({ event: Event.Frame, tick: lastTick, payload });
+    });
+    options.line?.onData((bytes) => {
+      if (this.#core === undefined) return;
+      this.#splitter.take(bytes, options.clock.nowTicks());
+      this.#drain();
+    });
+  }
+
+  get running(): boolean {
+    return this.#core !== undefined;
+  }
+
+  /** How often the core trapped since this object was made. */
+  get traps(): number {
+    return this.#traps;
+  }
+
+  /** Switches the meter on. */
+  start(cause: ResetCause = ResetCause.PowerOn): void {
+    if (this.#core !== undefined) {
+      throw new MeterError('meter-running', 'the meter runs already; stop it before starting it again');
+    }
+    this.#boot(cause, 0);
+    this.#drain();
+  }
+
+  /** Switches the meter off and waits until what it was writing is in its storage. */
+  async stop(): Promise<void> {
+    this.powerCut();
+    await Promise.all(this.#pendingWrites);
+  }
+
+  /** Takes the power away: nothing more is sent, stored or reported, from this moment on. */
+  powerCut(): void {
+    this.#generation++;
+    this.#cancelWake();
+    this.#core = undefined;
+    this.#queue = [];
+    this.#splitter.reset();
+  }
+
+  /** Asks the meter for its time at this moment. */
+  time(): MeterTime {
+    const core = this.#running();
+    const tick = this.#options.clock.nowTicks();
+    const answer = this.#handle(core, { event: Event.TimeAsk, tick, payload: noPayload });
+    const now = answer?.find(({ kind }) => kind === Action.TimeNow)?.payload;
+    if (now === undefined || now.length < TimeNowField.Bytes) {
+      throw new MeterError('meter-stopped', 'the meter gave no time: its core trapped and starts anew');
+    }
+    this.#perform(answer ?? []);
+    const view = new DataView(now.buffer, now.byteOffset, now.byteLength);
+    return {
+      status: view.getUint8(TimeNowField.Status) as ClockStatus,
+      utcNs: view.getBigInt64(TimeNowField.UtcNs, true),
+      boundNs: view.getBigUint64(TimeNowField.BoundNs, true),
+      uncertaintyNs: view.getBigUint64(TimeNowField.UncertaintyNs, true),
+    };
+  }
+
+  /** Hands a message to a meter with a network of its own. Dropped while the meter is off, as a network would. */
+  deliver(channel: number, message: Uint8Array): void {
+    if (this.#options.onMessage === undefined) {
+      throw new MeterError('meter-network', 'this meter has a line to a gateway; messages come as frames');
+    }
+    if (this.#core === undefined) return;
+    const payload = new Uint8Array(1 + message.length);
+    payload[0] = channel;
+    payload.set(message, 1);
+    this.#feed(Event.Message, this.#options.clock.nowTicks(), payload);
+  }
+
+  #running(): Core {
+    if (this.#core === undefined) throw new MeterError('meter-stopped', 'the meter is off; start it first');
+    return this.#core;
+  }
+
+  #boot(cause: ResetCause, trapCode: number): void {
+    this.#generation++;
+    this.#cancelWake();
+    this.#queue = [];
+    this.#splitter.reset();
+    this.#options.trace?.reset();
+    this.#core = new Core(this.#source);
+    this.#queue.push({
+      event: Event.Start,
+      tick: this.#options.clock.nowTicks(),
+      payload: this.#startPayload(cause, trapCode),
+    });
+  }
+
+  #startPayload(cause: ResetCause, trapCode: number): Uint8Array {
+    const { clock, rtc, storage, entropy, onMessage } = this.#options;
+    const encoder = new TextEncoder();
+    const names = [this.#options.board ?? 'software', this.#options.version ?? ''].map((name) => {
+      const text = encoder.encode(name);
+      if (text.length > 31) throw new MeterError('meter-options', `"${name}" is longer than 31 bytes`);
+      return text;
+    });
+    const payload = new Uint8Array(StartField.Names + names.reduce((sum, text) => sum + 1 + text.length, 0));
+    const view = new DataView(payload.buffer);
+    view.setUint16(StartField.AbiVersion, Abi.Version, true);
+    payload[StartField.ResetCause] = cause;
+    payload[StartField.Capabilities] =
+      (onMessage === undefined ? 0 : Capability.OwnNetwork) |
+      (rtc === undefined ? 0 : Capability.Rtc) |
+      (storage === undefined ? 0 : Capability.Storage);
+    view.setUint32(StartField.TickHz, clock.tickHz, true);
+    view.setUint32(StartField.MaxFrequencyErrorPpb, this.#options.maxFrequencyErrorPpb ?? 100_000, true);
+    view.setUint32(StartField.StorageBytes, storage?.bytes ?? 0, true);
+    view.setBigUint64(StartField.BuildUnixSeconds, BigInt(this.#options.buildUnixSeconds), true);
+    payload.set(this.#source.sha256, StartField.CoreSha256);
+    if (entropy !== undefined) {
+      const random = entropy();
+      if (random.length !== 32) {
+        throw new MeterError('meter-options', `entropy gave ${random.length} bytes, expected 32`);
+      }
+      payload.set(random, StartField.Entropy);
+    }
+    view.setUint32(StartField.TrapCode, trapCode, true);
+    let at: number = StartField.Names;
+    for (const text of names) {
+      payload[at] = text.length;
+      payload.set(text, at + 1);
+      at += 1 + text.length;
+    }
+    return payload;
+  }
+
+  #feed(event: Event, tick: bigint, payload: Uint8Array): void {
+    this.#queue.push({ event, tick, payload });
+    this.#drain();
+  }
+
+  #drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    try {
+      while (this.#core !== undefined) {
+        const next = this.#queue.shift();
+        if (next === undefined) return;
+        const actions = this.#handle(this.#core, next);
+        if (actions !== undefined) this.#perform(actions);
+      }
+    } finally {
+      this.#draining = false;
+    }
+  }
+
+  /** The actions of one event; undefined when the core trapped in it. */
+  #handle(core: Core, { event, tick, payload }: QueuedEvent): CoreAction[] | undefined {
+    this.#options.trace?.event(event, tick, payload);
+    let actions: CoreAction[];
+    try {
+      actions = core.handle(event, tick, payload);
+    } catch (error) {
+      if (!(error instanceof CoreError) || error.code !== 'core-trap') throw error;
+      this.#trapped(event, error);
+      return undefined;
+    }
+    this.#options.trace?.actions(actions);
+    return actions;
+  }
+
+  #trapped(event: Event, error: CoreError): void {
+    this.#options.trace?.trap();
+    this.#traps++;
+    const code = trapCode(error.cause);
+    // A core that cannot even start would restart for ever.
+    const restarted = event !== Event.Start;
+    if (restarted) this.#boot(ResetCause.Trap, code);
+    else this.powerCut();
+    this.#options.onTrap?.({ code, event, restarted, error });
+    this.#drain();
+  }
+
+  #perform(actions: readonly CoreAction[]): void {
+    const generation = this.#generation;
+    for (const { kind, payload } of actions) {
+      if (generation !== this.#generation) return;
+      this.#do(kind, payload, generation);
+    }
+  }
+
+  #do(kind: Action, payload: Uint8Array, generation: number): void {
+    const { clock, rtc, storage, line, onMessage } = this.#options;
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    const answer = (event: Event, body: Uint8Array): void => {
+      if (generation === this.#generation) this.#feed(event, clock.nowTicks(), body);
+    };
+    switch (kind) {
+      case Action.FrameSend:
+        line?.write(payload, () => answer(Event.FrameSent, noPayload));
+        break;
+      case Action.Wake: {
+        this.#cancelWake();
+        this.#cancelWake = clock.at(view.getBigUint64(0, true), () => answer(Event.Wake, noPayload));
+        break;
+      }
+      case Action.StorageRead: {
+        const offset = view.getUint32(0, true);
+        settle(
+          () => storage?.read(offset, view.getUint32(4, true)) ?? noPayload,
+          (bytes) => answer(Event.StorageData, withOffset(offset, bytes)),
+          () => answer(Event.StorageData, withOffset(offset, noPayload)),
+        );
+        break;
+      }
+      case Action.StorageWrite: {
+        const offset = view.getUint32(0, true);
+        const done = settle(
+          () => {
+            if (storage === undefined) throw new MeterError('meter-options', 'this meter has no storage');
+            return storage.write(offset, payload.slice(4));
+          },
+          () => answer(Event.StorageDone, withOffset(offset, Uint8Array.of(0))),
+          () => answer(Event.StorageDone, withOffset(offset, Uint8Array.of(1))),
+        );
+        if (done !== undefined) {
+          this.#pendingWrites.add(done);
+          void done.then(() => this.#pendingWrites.delete(done));
+        }
+        break;
+      }
+      case Action.RtcRead:
+        settle(
+          () => rtc?.read() ?? absentRtc,
+          (reading) => answer(Event.RtcTime, encodeRtcTime(reading)),
+          () => answer(Event.RtcTime, encodeRtcTime(absentRtc)),
+        );
+        break;
+      case Action.RtcSet:
+        settle(
+          () => {
+            if (rtc === undefined) throw new MeterError('meter-options', 'this meter has no real-time clock');
+            rtc.set(decodeRtcSet(payload));
+          },
+          () => answer(Event.RtcDone, Uint8Array.of(0)),
+          () => answer(Event.RtcDone, Uint8Array.of(1)),
+        );
+        break;
+      case Action.Message:
+        onMessage?.(payload[0] ?? 0, payload.slice(1));
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+const absentRtc = { status: RtcStatus.Absent };
+
+/** Does something that may answer now or later, and calls back at once where it answers at once. */
+function settle<T>(
+  act: () => T | Promise<T>,
+  done: (result: T) => void,
+  failed: () => void,
+): Promise<void> | undefined {
+  let result: T | Promise<T>;
+  try {
+    result = act();
+  } catch {
+    failed();
+    return undefined;
+  }
+  if (result instanceof Promise) return result.then(done, failed);
+  done(result);
+  return undefined;
+}
+
+/** An event's payload that begins with a u32 offset. */
+function withOffset(offset: number, bytes: Uint8Array): Uint8Array {
+  const payload = new Uint8Array(4 + bytes.length);
+  new DataView(payload.buffer).setUint32(0, offset, true);
+  payload.set(bytes, 4);
+  return payload;
+}
+
+/** What a trap of node's engine is called in firmware: the codes of wasm2c's `wasm_rt_trap_t`. */
+export function trapCode(cause: unknown): number {
+  const message = cause instanceof Error ? cause.message : '';
+  const codes: readonly [RegExp, number][] = [
+    [/memory access out of bounds/, 1],
+    [/divide result unrepresentable|integer overflow/, 2],
+    [/divi(de|sion) by zero|remainder by zero/, 3],
+    [/float unrepresentable|invalid conversion/, 4],
+    [/unreachable/, 5],
+    [/table index|function signature|indirect call/, 6],
+    [/call stack/, 10],
+  ];
+  return codes.find(([pattern]) => pattern.test(message))?.[1] ?? 0;
+}
