@@ -78,9 +78,11 @@ export function hashFiles(paths) {
 }
 
 /**
- * Whether the module at this URL is the one that node was started with.
+ * Whether the module at this URL is the one that node was started with. In the bundle never: there all modules have the
+ * bundle's URL, and the command line starts them.
  * @param {string} url
  */
 export function isMain(url) {
+  if (typeof METERTIME_BUNDLE !== 'undefined') return false;
   return process.argv[1] !== undefined && resolve(process.argv[1]) === fileURLToPath(url);
 }

@@ -1,0 +1,2 @@
+/** Defined, and true, in dist/metertime.mjs only. */
+declare const METERTIME_BUNDLE: true;
