@@ -69,6 +69,23 @@ export enum ResetCause {
   Software = 3,
 }
 
+/** What stopped the core or the firmware under it, where the `ResetCause` is `Trap`. */
+export enum TrapCode {
+  None = 0,
+  /** A load or store outside the core's memory. */
+  OutOfBounds = 1,
+  IntegerOverflow = 2,
+  DivisionByZero = 3,
+  InvalidConversion = 4,
+  Unreachable = 5,
+  IndirectCall = 6,
+  StackExhausted = 7,
+  /** The core asked for something that this interface does not allow, or is of another version. */
+  Interface = 8,
+  /** A fault of the processor: 256 and the number of the exception. */
+  Fault = 256,
+}
+
 /** Payload of `Event.Start`. */
 export enum StartField {
   /** u16, `Abi.Version`. */
