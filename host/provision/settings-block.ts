@@ -1,0 +1,208 @@
+// The settings block and seed slots of a meter's storage, as the core reads them: layouts in as/abi/codes.ts
+// (StorageMap, SettingsField, SettingsTag, SeedField). What `encode` accepts, the core accepts.
+// The root key is among the bytes of a block and in no text made from it.
+import { crc32 } from 'node:zlib';
+import { SeedField, SettingsField, SettingsFormat, SettingsTag, StorageMap, TrustPolicy } from '../../as/abi/codes.ts';
+import type { HostPort } from './host-port.ts';
+import { hostProblem } from './host-port.ts';
+
+/** Settings cannot be written, or a block cannot be read. */
+export class SettingsBlockError extends Error {
+  constructor(
+    readonly code: 'settings-value' | 'settings-absent' | 'settings-version' | 'settings-damaged',
+    message: string,
+  ) {
+    super(message);
+    this.name = 'SettingsBlockError';
+  }
+}
+
+/** What a meter is told before its first start. */
+export interface MeterSettings {
+  /** 1 to 32 letters, digits, dots, dashes, underscores. */
+  readonly id: string;
+  /** NTS-KE servers, tried in this order: 1 to 4. */
+  readonly servers: readonly HostPort[];
+  /** Without any trusted time, one key establishment may ignore certificate dates; they are checked afterwards. */
+  readonly firstDatesUnchecked: boolean;
+  /** Shortest and longest poll interval. */
+  readonly poll: { readonly minSeconds: number; readonly maxSeconds: number };
+  /** Interval of time reports. */
+  readonly reportSeconds: number;
+}
+
+export const settingsLimits = {
+  idBytes: 32,
+  servers: 4,
+  hostBytes: 64,
+  pollSeconds: { least: 1, most: 36_000 },
+  reportSeconds: { least: 1, most: 65_535 },
+  rootKeyBytes: 16,
+  seedBytes: 32,
+} as const;
+
+/** What the core takes where the block says nothing. */
+export const settingsDefaults = {
+  firstDatesUnchecked: true,
+  poll: { minSeconds: 16, maxSeconds: 64 },
+  reportSeconds: 10,
+} as const;
+
+const crcBytes = 4;
+
+function refuse(message: string): never {
+  throw new SettingsBlockError('settings-value', message);
+}
+
+function checkSeconds(name: string, value: number, { least, most }: { least: number; most: number }): void {
+  if (!Number.isInteger(value) || value < least || value > most) {
+    refuse(`${name}: expected a whole number of seconds from ${least} to ${most}, came ${value}`);
+  }
+}
+
+/** @throws {SettingsBlockError} settings-value for the first thing that the core would refuse */
+export function checkSettings(settings: MeterSettings): void {
+  const { id, servers, poll, reportSeconds } = settings;
+  if (!/^[A-Za-z0-9._-]{1,32}$/.test(id)) {
+    refuse(`id: expected 1 to 32 letters, digits, dots, dashes and underscores, came "${id}"`);
+  }
+  if (servers.length < 1 || servers.length > settingsLimits.servers) {
+    refuse(`servers: expected 1 to ${settingsLimits.servers} NTS-KE servers, came ${servers.length}`);
+  }
+  for (const [index, { host, port }] of servers.entries()) {
+    const problem = hostProblem(host);
+    if (problem !== undefined) refuse(`servers: ${problem}, came "${host}"`);
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+      refuse(`servers: expected a port from 1 to 65535 for ${host}, came ${port}`);
+    }
+    if (servers.findIndex((other) => other.host === host && other.port === port) !== index) {
+      refuse(`servers: expected each server once, ${host} port ${port} came twice`);
+    }
+  }
+  checkSeconds('poll.minSeconds', poll.minSeconds, settingsLimits.pollSeconds);
+  checkSeconds('poll.maxSeconds', poll.maxSeconds, settingsLimits.pollSeconds);
+  if (poll.minSeconds > poll.maxSeconds) {
+    refuse(`poll: expected minSeconds no larger than maxSeconds, came ${poll.minSeconds} and ${poll.maxSeconds}`);
+  }
+  checkSeconds('reportSeconds', reportSeconds, settingsLimits.reportSeconds);
+}
+
+function item(tag: SettingsTag, value: Uint8Array): Uint8Array {
+  return Uint8Array.of(tag, value.length, ...value);
+}
+
+function u16(value: number): number[] {
+  return [value & 0xff, value >> 8];
+}
+
+/**
+ * The settings block, `StorageMap.SettingsBytes` long.
+ * @param rootKey 16 bytes
+ * @throws {SettingsBlockError} settings-value
+ */
+export function encodeSettings(settings: MeterSettings, rootKey: Uint8Array): Uint8Array {
+  checkSettings(settings);
+  checkRootKey(rootKey);
+  const items = Buffer.concat([
+    item(SettingsTag.MeterId, Buffer.from(settings.id)),
+    item(SettingsTag.RootKey, rootKey),
+    ...settings.servers.map(({ host, port }) =>
+      item(SettingsTag.Server, Uint8Array.of(...u16(port), ...Buffer.from(host))),
+    ),
+    item(SettingsTag.TrustPolicy, Uint8Array.of(settings.firstDatesUnchecked ? TrustPolicy.FirstDatesUnchecked : 0)),
+    item(SettingsTag.Poll, Uint8Array.of(...u16(settings.poll.minSeconds), ...u16(settings.poll.maxSeconds))),
+    item(SettingsTag.ReportSeconds, Uint8Array.of(...u16(settings.reportSeconds))),
+  ]);
+  const block = Buffer.alloc(StorageMap.SettingsBytes);
+  const end = SettingsField.Items + items.length;
+  if (end + crcBytes > block.length) refuse(`these settings need ${end + crcBytes} bytes, there are ${block.length}`);
+  block.writeUInt32LE(SettingsFormat.Magic, SettingsField.Magic);
+  block.writeUInt16LE(SettingsFormat.Version, SettingsField.Version);
+  block.writeUInt16LE(items.length, SettingsField.ItemsBytes);
+  block.set(items, SettingsField.Items);
+  block.writeUInt32LE(crc32(block.subarray(0, end)), end);
+  return new Uint8Array(block);
+}
+
+/** @throws {SettingsBlockError} settings-value; the message holds no byte of the key */
+export function checkRootKey(rootKey: Uint8Array): void {
+  if (rootKey.length !== settingsLimits.rootKeyBytes) {
+    refuse(`root key: expected ${settingsLimits.rootKeyBytes} bytes, came ${rootKey.length}`);
+  }
+  if (rootKey.every((byte) => byte === rootKey[0])) refuse('root key: expected random bytes, all of them are the same');
+}
+
+/**
+ * Reads a settings block.
+ * @throws {SettingsBlockError} settings-absent, settings-version, settings-damaged
+ */
+export function decodeSettings(block: Uint8Array): { settings: MeterSettings; rootKey: Uint8Array } {
+  const bytes = Buffer.from(block.buffer, block.byteOffset, Math.min(block.length, StorageMap.SettingsBytes));
+  if (bytes.length < StorageMap.SettingsBytes || bytes.readUInt32LE(SettingsField.Magic) !== SettingsFormat.Magic) {
+    throw new SettingsBlockError('settings-absent', 'there is no settings block');
+  }
+  const damaged = (what: string): never => {
+    throw new SettingsBlockError('settings-damaged', `the settings block is damaged: ${what}`);
+  };
+  const end = SettingsField.Items + bytes.readUInt16LE(SettingsField.ItemsBytes);
+  if (end + crcBytes > bytes.length) damaged('its items are longer than the block');
+  if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) damaged('its CRC-32 does not hold');
+  const version = bytes.readUInt16LE(SettingsField.Version);
+  if (version !== SettingsFormat.Version) {
+    throw new SettingsBlockError(
+      'settings-version',
+      `the settings block has version ${version}, this program knows ${SettingsFormat.Version}`,
+    );
+  }
+  let id = '';
+  let rootKey = new Uint8Array(0);
+  let firstDatesUnchecked = false;
+  let poll: MeterSettings['poll'] = settingsDefaults.poll;
+  let reportSeconds: number = settingsDefaults.reportSeconds;
+  const servers: HostPort[] = [];
+  for (let at: number = SettingsField.Items; at < end; ) {
+    const tag = bytes[at]! as SettingsTag;
+    const value = bytes.subarray(at + 2, at + 2 + (bytes[at + 1] ?? 0));
+    at += 2 + (bytes[at + 1] ?? 0);
+    if (at > end) damaged('an item is longer than the block');
+    if (tag === SettingsTag.MeterId) id = value.toString();
+    else if (tag === SettingsTag.RootKey) rootKey = new Uint8Array(value);
+    else if (tag === SettingsTag.Server && value.length > 2) {
+      servers.push({ host: value.toString('utf8', 2), port: value.readUInt16LE(0) });
+    } else if (tag === SettingsTag.TrustPolicy && value.length === 1) {
+      firstDatesUnchecked = (value[0]! & TrustPolicy.FirstDatesUnchecked) !== 0;
+    } else if (tag === SettingsTag.Poll && value.length === 4) {
+      poll = { minSeconds: value.readUInt16LE(0), maxSeconds: value.readUInt16LE(2) };
+    } else if (tag === SettingsTag.ReportSeconds && value.length === 2) reportSeconds = value.readUInt16LE(0);
+    else if ((tag & 0x80) === 0) damaged(`item ${tag} is unknown or has the wrong length`);
+  }
+  const settings = { id, servers, firstDatesUnchecked, poll, reportSeconds };
+  checkSettings(settings);
+  return { settings, rootKey };
+}
+
+/**
+ * A seed slot, `StorageMap.SeedBytes` long.
+ * @param seed 32 random bytes, used for nothing else
+ */
+export function encodeSeedSlot(seed: Uint8Array, count: number): Uint8Array {
+  if (seed.length !== settingsLimits.seedBytes) {
+    refuse(`seed: expected ${settingsLimits.seedBytes} bytes, came ${seed.length}`);
+  }
+  if (seed.every((byte) => byte === seed[0])) refuse('seed: expected random bytes, all of them are the same');
+  const slot = Buffer.alloc(StorageMap.SeedBytes);
+  slot.writeUInt32LE(count, SeedField.Count);
+  slot.set(seed, SeedField.Seed);
+  slot.writeUInt32LE(crc32(slot.subarray(0, SeedField.Crc)), SeedField.Crc);
+  return new Uint8Array(slot);
+}
+
+/** Whether a slot holds a seed that the core would take. */
+export function isSeedSlot(slot: Uint8Array): boolean {
+  const bytes = Buffer.from(slot.buffer, slot.byteOffset, slot.length);
+  return (
+    bytes.length === StorageMap.SeedBytes &&
+    crc32(bytes.subarray(0, SeedField.Crc)) === bytes.readUInt32LE(SeedField.Crc) &&
+    bytes.subarray(SeedField.Seed, SeedField.Seed + settingsLimits.seedBytes).some((byte) => byte !== 0)
+  );
+}

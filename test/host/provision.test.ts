@@ -1,0 +1,269 @@
+// Provisioning: the bytes of the settings block and what may happen to a storage file.
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { StorageMap } from '../../as/abi/codes.ts';
+import { formatHostPort, parseHostPort } from '../../host/provision/host-port.ts';
+import {
+  decodeSettings,
+  encodeSeedSlot,
+  encodeSettings,
+  isSeedSlot,
+  type MeterSettings,
+} from '../../host/provision/settings-block.ts';
+import { provisionStorage, readRootKeyFile, readStorageSettings } from '../../host/provision/storage-file.ts';
+
+const settings: MeterSettings = {
+  id: 'meter-1',
+  servers: [{ host: 'time.example', port: 4460 }],
+  firstDatesUnchecked: true,
+  poll: { minSeconds: 16, maxSeconds: 64 },
+  reportSeconds: 10,
+};
+const rootKey = Uint8Array.from({ length: 16 }, (_, i) => i);
+const seed = Uint8Array.from({ length: 32 }, (_, i) => 0x80 + i);
+
+describe('the settings block', () => {
+  it('has the layout of as/abi/codes.ts', () => {
+    const block = Buffer.from(encodeSettings(settings, rootKey));
+    expect(block.length).toBe(512);
+    const items = [
+      '01076d657465722d31',
+      '0210000102030405060708090a0b0c0d0e0f',
+      '030e6c1174696d652e6578616d706c65',
+      '040101',
+      '050410004000',
+      '06020a00',
+    ].join('');
+    const length = items.length / 2;
+    expect(block.toString('hex', 0, 8)).toBe(`4d5453310100${length.toString(16)}00`);
+    expect(block.toString('hex', 8, 8 + length)).toBe(items);
+    // CRC-32 of IEEE 802.3, bit by bit.
+    let crc = 0xffffffff;
+    for (const byte of block.subarray(0, 8 + length)) {
+      crc ^= byte;
+      for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
+    }
+    expect(block.readUInt32LE(8 + length)).toBe(~crc >>> 0);
+    expect(block.subarray(12 + length).every((byte) => byte === 0)).toBe(true);
+  });
+
+  it('is read back as it was written, with the largest settings too', () => {
+    const largest: MeterSettings = {
+      id: 'M'.repeat(32),
+      servers: [1, 2, 3, 4].map((n) => ({ host: `${'a'.repeat(31)}.${'b'.repeat(31)}${n}`, port: 65_535 })),
+      firstDatesUnchecked: false,
+      poll: { minSeconds: 1, maxSeconds: 36_000 },
+      reportSeconds: 65_535,
+    };
+    for (const each of [settings, largest]) {
+      expect(decodeSettings(encodeSettings(each, rootKey))).toEqual({ settings: each, rootKey });
+    }
+  });
+
+  it.each<[string, Partial<MeterSettings>, RegExp]>([
+    ['an empty id', { id: '' }, /id: expected 1 to 32 letters/],
+    ['an id of 33', { id: 'x'.repeat(33) }, /id: expected/],
+    ['an id that is no topic level', { id: 'a/b' }, /came "a\/b"/],
+    ['no server', { servers: [] }, /servers: expected 1 to 4/],
+    ['five servers', { servers: Array.from({ length: 5 }, (_, n) => ({ host: `h${n}`, port: 1 })) }, /came 5/],
+    ['one server twice', { servers: [settings.servers[0]!, settings.servers[0]!] }, /came twice/],
+    ['a host with a space', { servers: [{ host: 'a b', port: 1 }] }, /came "a b"/],
+    ['a host of 65', { servers: [{ host: `${'a'.repeat(32)}.${'b'.repeat(32)}`, port: 1 }] }, /1 to 64/],
+    ['port 0', { servers: [{ host: 'a', port: 0 }] }, /port from 1 to 65535/],
+    ['a poll of 0 s', { poll: { minSeconds: 0, maxSeconds: 5 } }, /poll.minSeconds: .* from 1 to 36000, came 0/],
+    ['a poll over ten hours', { poll: { minSeconds: 1, maxSeconds: 36_001 } }, /poll.maxSeconds/],
+    ['polls the wrong way round', { poll: { minSeconds: 9, maxSeconds: 8 } }, /came 9 and 8/],
+    ['a fraction of a second', { reportSeconds: 0.5 }, /reportSeconds: expected a whole number/],
+  ])('refuses %s', (_name, change, message) => {
+    expect(() => encodeSettings({ ...settings, ...change }, rootKey)).toThrow(message);
+  });
+
+  it('refuses a root key that is none, and says nothing of it', () => {
+    for (const key of [rootKey.subarray(1), new Uint8Array(16), new Uint8Array(16).fill(0xff)]) {
+      expect(() => encodeSettings(settings, key)).toThrow(
+        /^root key: expected [a-z0-9 ]+, (came \d+|all of them are the same)$/,
+      );
+    }
+  });
+
+  it('is refused when any bit of it changed', () => {
+    const block = encodeSettings(settings, rootKey);
+    const used = 8 + Buffer.from(block).readUInt16LE(6) + 4;
+    for (let bit = 0; bit < used * 8; bit++) {
+      const changed = block.slice();
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      expect(() => decodeSettings(changed), `bit ${bit}`).toThrow(
+        expect.objectContaining({ name: 'SettingsBlockError' }),
+      );
+    }
+  });
+});
+
+describe('a seed slot', () => {
+  it('has the layout of as/abi/codes.ts and is recognised', () => {
+    const slot = encodeSeedSlot(seed, 1);
+    expect(Buffer.from(slot).toString('hex', 0, 36)).toBe(`01000000${Buffer.from(seed).toString('hex')}`);
+    expect(isSeedSlot(slot)).toBe(true);
+    slot[5]! ^= 1;
+    expect(isSeedSlot(slot)).toBe(false);
+    expect(isSeedSlot(new Uint8Array(64))).toBe(false);
+    expect(isSeedSlot(new Uint8Array(64).fill(0xff))).toBe(false);
+  });
+});
+
+describe('a storage file', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'metertime-'));
+  let number = 0;
+  let path = '';
+  beforeEach(() => {
+    path = join(folder, `${number++}.bin`);
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const slot = (bytes: Buffer, at: number): Buffer => bytes.subarray(at, at + StorageMap.SeedBytes);
+
+  it('is made readable by its owner only, with a random root key and seed', () => {
+    const result = provisionStorage(path, settings);
+    expect(result).toEqual({ path, bytes: 1024, before: 'nothing', rootKey: 'new', seed: 'new' });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    const bytes = readFileSync(path);
+    expect(bytes.length).toBe(1024);
+    expect(isSeedSlot(slot(bytes, StorageMap.SeedA))).toBe(true);
+    expect(isSeedSlot(slot(bytes, StorageMap.SeedB))).toBe(false);
+    expect(readStorageSettings(path)).toEqual(settings);
+    provisionStorage(`${path}.other`, settings);
+    const other = readFileSync(`${path}.other`);
+    expect(decodeSettings(other).rootKey).not.toEqual(decodeSettings(bytes).rootKey);
+    expect(slot(other, StorageMap.SeedA).equals(slot(bytes, StorageMap.SeedA))).toBe(false);
+  });
+
+  it('of this meter keeps root key, seeds, state and size when it is provisioned anew', () => {
+    provisionStorage(path, settings, { rootKey, bytes: 4096 });
+    const bytes = readFileSync(path);
+    bytes.fill(0xaa, StorageMap.StateA, StorageMap.StateB + StorageMap.StateBytes);
+    bytes.set(encodeSeedSlot(seed, 9), StorageMap.SeedB);
+    bytes[4095] = 0x77;
+    writeFileSync(path, bytes);
+    chmodSync(path, 0o644);
+    const changed = { ...settings, servers: [{ host: 'other.example', port: 4461 }] };
+    expect(provisionStorage(path, changed)).toEqual({
+      path,
+      bytes: 4096,
+      before: 'this-meter',
+      rootKey: 'kept',
+      seed: 'kept',
+    });
+    const after = readFileSync(path);
+    expect(decodeSettings(after)).toEqual({ settings: changed, rootKey });
+    expect(after.subarray(StorageMap.SeedA).equals(bytes.subarray(StorageMap.SeedA))).toBe(true);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('loses its state with another root key', () => {
+    provisionStorage(path, settings);
+    const bytes = readFileSync(path);
+    bytes.fill(0xaa, StorageMap.StateA, StorageMap.StateB + StorageMap.StateBytes);
+    writeFileSync(path, bytes);
+    expect(provisionStorage(path, settings, { rootKey, seed })).toMatchObject({ rootKey: 'given', seed: 'given' });
+    const after = readFileSync(path);
+    expect(
+      after.subarray(StorageMap.StateA, StorageMap.StateB + StorageMap.StateBytes).every((byte) => byte === 0),
+    ).toBe(true);
+    expect(slot(after, StorageMap.SeedA).equals(encodeSeedSlot(seed, 1))).toBe(true);
+  });
+
+  it('of another meter, or that is none, is not touched unless forced', () => {
+    provisionStorage(path, { ...settings, id: 'meter-2' });
+    const before = readFileSync(path);
+    expect(() => provisionStorage(path, settings)).toThrow(/belongs to meter meter-2, not meter-1.*--force/);
+    expect(readFileSync(path).equals(before)).toBe(true);
+    expect(provisionStorage(path, settings, { force: true })).toMatchObject({
+      before: 'another',
+      rootKey: 'new',
+      seed: 'new',
+    });
+    const text = Buffer.from('a letter to a friend. '.repeat(60));
+    writeFileSync(path, text);
+    expect(() => provisionStorage(path, settings)).toThrow(/no valid meter storage/);
+    expect(readFileSync(path).equals(text)).toBe(true);
+  });
+
+  it('that is blank is taken, and keeps its size', () => {
+    for (const value of [0, 0xff]) {
+      writeFileSync(path, new Uint8Array(8192).fill(value));
+      expect(provisionStorage(path, settings, { bytes: 8192 })).toMatchObject({ bytes: 8192, before: 'nothing' });
+    }
+    expect(() => provisionStorage(path, settings, { bytes: 1024 })).toThrow(/has 8192 bytes, expected 1024/);
+    writeFileSync(`${path}.small`, new Uint8Array(512));
+    expect(() => provisionStorage(`${path}.small`, settings)).toThrow(/512 bytes are too few/);
+  });
+
+  it('behind a link stays behind it; a folder that is not there is an error that names the file', () => {
+    provisionStorage(path, settings);
+    const link = `${path}.link`;
+    symlinkSync(path, link);
+    provisionStorage(link, { ...settings, reportSeconds: 99 });
+    expect(readStorageSettings(path).reportSeconds).toBe(99);
+    const nowhere = join(folder, 'nowhere', 'meter');
+    expect(() => provisionStorage(nowhere, settings)).toThrow(`${nowhere} cannot be written`);
+    expect(readdirSync(folder).filter((name) => name.endsWith('.partial'))).toEqual([]);
+  });
+
+  it('takes its root key from a file of 16 bytes or 32 digits', () => {
+    writeFileSync(path, rootKey);
+    expect(readRootKeyFile(path)).toEqual(rootKey);
+    writeFileSync(path, `${Buffer.from(rootKey).toString('hex').toUpperCase()}\n`);
+    expect(readRootKeyFile(path)).toEqual(rootKey);
+    for (const bad of ['', '0011', `${'0'.repeat(32)}`, 'not a key of any kind at all']) {
+      writeFileSync(path, bad);
+      let message = '';
+      try {
+        readRootKeyFile(path);
+      } catch (error) {
+        message = (error as Error).message;
+      }
+      expect(message).toMatch(/expected 16 random bytes or 32 hexadecimal digits/);
+      if (bad !== '') expect(message).not.toContain(bad);
+    }
+  });
+});
+
+describe('HOST:PORT', () => {
+  it.each([
+    ['time.example', 'time.example', 4460],
+    ['time.example:123', 'time.example', 123],
+    ['192.0.2.1', '192.0.2.1', 4460],
+    ['192.0.2.1:5', '192.0.2.1', 5],
+    ['2001:db8::1', '2001:db8::1', 4460],
+    ['[2001:db8::1]', '2001:db8::1', 4460],
+    ['[2001:db8::1]:5', '2001:db8::1', 5],
+  ])('%s', (text, host, port) => {
+    expect(parseHostPort(text)).toEqual({ host, port });
+    expect(parseHostPort(formatHostPort({ host, port }))).toEqual({ host, port });
+  });
+
+  it.each([
+    ['', /1 to 64/],
+    ['https://time.example', /without "https:\/\/"/],
+    ['time.example:', /port from 1/],
+    ['time.example:70000', /port from 1/],
+    ['time.example:12x', /port from 1/],
+    ['[time.example]:1', /IPv6 address in the brackets/],
+    ['time.example.', /dot at its end/],
+    ['1.2.3.400', /DNS name or an IP address/],
+    ['a b', /DNS name/],
+    ['-', /DNS name/],
+  ])('%s is refused', (text, message) => {
+    expect(() => parseHostPort(text)).toThrow(message);
+  });
+});
