@@ -1,0 +1,162 @@
+// What the settings schema looks like to people: the file that `metertime init` writes and docs/settings.md.
+// Both are made from the schema alone, so they cannot say anything else than what is checked.
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { metaOf, unwrap } from './problems.ts';
+import { settingsSchema } from './schema.ts';
+
+/** What `metertime init` may know already. */
+export interface AnnotatedOptions {
+  readonly name?: string;
+  readonly links?: readonly string[];
+  readonly mqttUrl?: string;
+}
+
+interface Setting {
+  readonly key: string;
+  readonly description: string;
+  readonly example: unknown;
+  readonly secret: boolean;
+  readonly defaultValue: unknown;
+  readonly defaultText: string | undefined;
+  readonly optional: boolean;
+  readonly kind: string;
+  /** The settings below this one. */
+  readonly inner: readonly Setting[] | undefined;
+}
+
+const width = 100;
+
+function settingsOf(schema: z.ZodType): Setting[] {
+  const { shape } = unwrap(schema) as unknown as { shape: Record<string, z.ZodType> };
+  return Object.entries(shape).map(([key, entry]) => {
+    const json = z.toJSONSchema(entry, { io: 'input' }) as JsonSchema;
+    const meta = metaOf(entry);
+    return {
+      key,
+      description: meta?.description ?? '',
+      example: meta?.example,
+      secret: meta?.secret === true,
+      defaultValue: json.type === 'object' ? undefined : json.default,
+      defaultText: meta?.defaultText,
+      optional: entry.safeParse(undefined).success,
+      kind: kindOf(json),
+      inner: json.type === 'object' ? settingsOf(entry) : undefined,
+    };
+  });
+}
+
+interface JsonSchema {
+  readonly type?: string;
+  readonly enum?: readonly string[];
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly default?: unknown;
+  readonly items?: JsonSchema;
+}
+
+function kindOf(json: JsonSchema): string {
+  if (json.enum) return json.enum.join(', ');
+  if (json.type === 'integer') return `${json.minimum} to ${json.maximum}`;
+  if (json.type === 'boolean') return 'true, false';
+  if (json.type === 'array') return 'list of texts';
+  return json.type === 'string' ? 'text' : (json.type ?? '');
+}
+
+/** A settings file with every setting in it, explained; it validates as it stands. */
+export function annotatedSettings(options: AnnotatedOptions = {}): string {
+  const given: Record<string, unknown> = {
+    name: options.name ?? 'gateway-1',
+    links: options.links ?? ['serial:/dev/ttyUSB0?baud=115200'],
+    url: options.mqttUrl ?? 'mqtt://localhost:1883',
+  };
+  const lines = [
+    '# Settings of a metertime gateway. Check with: metertime gateway -c FILE --check',
+    '# Lines that begin with "#" and a setting show its default or an example.',
+  ];
+  for (const setting of settingsOf(settingsSchema)) {
+    lines.push('', ...comment(describe(setting), ''));
+    if (setting.inner === undefined) {
+      lines.push(...entry(setting, given[setting.key], ''));
+      continue;
+    }
+    // A group with nothing but comments in it would be an empty value.
+    const live = setting.inner.some(({ key }) => given[key] !== undefined);
+    lines.push(live ? `${setting.key}:` : `#${setting.key}:`);
+    for (const inner of setting.inner) {
+      lines.push(...comment(describe(inner), '  '), ...entry(inner, given[inner.key], '  '));
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function describe(setting: Setting): string {
+  const fallback = setting.defaultText === undefined ? '' : ` Default: ${setting.defaultText.replaceAll('`', '')}.`;
+  const range = setting.kind.includes(' to ') ? ` From ${setting.kind}.` : '';
+  const choice = setting.kind.includes(', ') && setting.kind !== 'true, false' ? ` One of: ${setting.kind}.` : '';
+  return `${setting.description}${range}${choice}${fallback}`;
+}
+
+function entry(setting: Setting, given: unknown, indent: string): string[] {
+  const value = given ?? setting.defaultValue ?? setting.example;
+  const shown = Array.isArray(value) && value.length === 0 ? (setting.example ?? value) : value;
+  const yaml = stringify({ [setting.key]: shown }, { lineWidth: 0 })
+    .trimEnd()
+    .split('\n');
+  return yaml.map((line) => (given === undefined ? `#${indent}${line}` : `${indent}${line}`));
+}
+
+function comment(text: string, indent: string): string[] {
+  const lines: string[] = [];
+  let line = `${indent}#`;
+  for (const word of text.split(' ')) {
+    if (line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = `${indent}#`;
+    }
+    line += ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** docs/settings.md. */
+export function settingsReference(): string {
+  const top = settingsOf(settingsSchema);
+  const lines = [
+    '# Settings of the gateway',
+    '',
+    'A YAML file, given with `metertime gateway -c FILE`. `metertime init` writes one with every setting explained, and `metertime gateway -c FILE --check` says what is wrong with one, line by line. Unknown settings are errors. Relative paths count from the file that holds them. A setting without a default is required, or off when it says optional.',
+    '',
+    ...table(top),
+  ];
+  for (const setting of top) {
+    if (setting.inner === undefined) continue;
+    lines.push('', `## ${setting.key}`, '', setting.description, '', ...table(setting.inner));
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function table(settings: readonly Setting[]): string[] {
+  const rows = settings.map((setting) => [
+    setting.inner === undefined ? `\`${setting.key}\`` : `[\`${setting.key}\`](#${setting.key.toLowerCase()})`,
+    setting.description,
+    setting.inner === undefined ? setting.kind : 'settings',
+    setting.inner === undefined || !setting.optional ? defaultOf(setting) : '',
+    setting.secret || setting.example === undefined ? '' : exampleOf(setting.example),
+  ]);
+  const head = ['Setting', 'Meaning', 'Values', 'Default', 'Example'];
+  const escaped = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|')));
+  const [first, ...others] = escaped;
+  return [first!, head.map(() => '---'), ...others].map((row) => `| ${row.join(' | ')} |`);
+}
+
+function defaultOf(setting: Setting): string {
+  if (setting.defaultText !== undefined) return setting.defaultText;
+  if (Array.isArray(setting.defaultValue)) return 'none';
+  if (setting.defaultValue !== undefined) return `\`${setting.defaultValue}\``;
+  return setting.optional ? 'optional' : '**required**';
+}
+
+function exampleOf(example: unknown): string {
+  return (Array.isArray(example) ? example : [example]).map((value) => `\`${value}\``).join('<br>');
+}

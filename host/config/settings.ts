@@ -1,0 +1,183 @@
+// Loads a gateway's settings: text to validated values, with paths resolved and files checked.
+// Relative paths count from the settings file's folder. Secrets come wrapped, so that printing settings is safe.
+import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { formatProblem, type Problem, pathText, type Reading, readSettings, sorted } from './problems.ts';
+import type { RawSettings } from './schema.ts';
+import { Secret } from './secret.ts';
+
+export { formatProblem, type Problem } from './problems.ts';
+export { Secret } from './secret.ts';
+
+/** The broker, ready to be connected to. Paths are absolute. */
+export type MqttSettings = Omit<NonNullable<RawSettings['mqtt']>, 'password' | 'clientId'> & {
+  readonly password?: Secret;
+  readonly clientId: string;
+};
+
+/** A gateway's settings with all defaults filled in. Paths are absolute. */
+export type Settings = Omit<RawSettings, 'mqtt' | 'outbox' | 'dataDirectory'> & {
+  /** The settings file. */
+  readonly file: string;
+  readonly mqtt?: MqttSettings;
+  readonly outbox: { readonly directory: string; readonly maxMebibytes: number };
+  readonly dataDirectory: string;
+};
+
+/** Settings that cannot be used; the message has one line for each problem. */
+export class SettingsError extends Error {
+  override readonly name = 'SettingsError';
+
+  constructor(
+    readonly code: 'settings-missing' | 'settings-invalid',
+    message: string,
+    readonly problems: readonly Problem[] = [],
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/**
+ * Loads the settings file at `path`. Warnings go to `warn`.
+ * Throws `SettingsError` with all problems, one a line as `file:line:column: …`.
+ */
+export function loadSettings(path: string, warn: (problem: Problem) => void = () => {}): Settings {
+  const file = resolve(path);
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new SettingsError(
+      'settings-missing',
+      `${path}: the settings cannot be read (${reasonOf(cause)}); metertime init writes a file to begin with`,
+      [],
+      { cause },
+    );
+  }
+  const reading = readSettings(text, path);
+  const problems = sorted([...reading.problems, ...fileProblems(reading, file)]);
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  if (errors.length > 0 || reading.settings === undefined) {
+    throw new SettingsError('settings-invalid', problems.map(formatProblem).join('\n'), problems);
+  }
+  problems.forEach(warn);
+  return resolveSettings(reading.settings, file);
+}
+
+/**
+ * Everything wrong with the settings in `text`, sorted by line; `file` is what messages call it and where relative paths
+ * count from. Files that the settings name are looked at unless `files` is false.
+ */
+export function checkSettings(text: string, file: string, options: { files?: boolean } = {}): Problem[] {
+  const reading = readSettings(text, file);
+  return sorted([...reading.problems, ...(options.files === false ? [] : fileProblems(reading, file))]);
+}
+
+/** The settings as YAML-like JSON for people; secrets are hidden. */
+export function printSettings(settings: Settings): string {
+  return JSON.stringify(settings, null, 2);
+}
+
+/** Where a gateway keeps its data when the settings do not say it. */
+export function defaultDataDirectory(env: NodeJS.ProcessEnv = process.env, uid = process.getuid?.() ?? 1): string {
+  const fromSystemd = env.STATE_DIRECTORY?.split(':')[0];
+  if (fromSystemd) return fromSystemd;
+  if (uid === 0) return '/var/lib/metertime';
+  const xdg = env.XDG_STATE_HOME;
+  return join(xdg && isAbsolute(xdg) ? xdg : join(homedir(), '.local', 'state'), 'metertime');
+}
+
+function resolveSettings(raw: RawSettings, file: string): Settings {
+  const folder = dirname(file);
+  const from = (path: string) => resolve(folder, path);
+  const dataDirectory = raw.dataDirectory === undefined ? defaultDataDirectory() : from(raw.dataDirectory);
+  const { mqtt, outbox, ...rest } = raw;
+  return {
+    ...rest,
+    file,
+    trust: { ...raw.trust, files: raw.trust.files.map(from) },
+    ...(mqtt === undefined ? {} : { mqtt: resolveMqtt(mqtt, raw.name, from) }),
+    outbox: {
+      ...outbox,
+      directory: outbox.directory === undefined ? join(dataDirectory, 'outbox') : from(outbox.directory),
+    },
+    dataDirectory,
+  };
+}
+
+function resolveMqtt(
+  mqtt: NonNullable<RawSettings['mqtt']>,
+  name: string,
+  from: (path: string) => string,
+): MqttSettings {
+  const { password, passwordFile, caFile, certFile, keyFile, ...rest } = mqtt;
+  return {
+    ...rest,
+    clientId: mqtt.clientId ?? `metertime-${name}`,
+    ...(password === undefined ? {} : { password: new Secret(password) }),
+    ...(passwordFile === undefined ? {} : { passwordFile: from(passwordFile) }),
+    ...(caFile === undefined ? {} : { caFile: from(caFile) }),
+    ...(certFile === undefined ? {} : { certFile: from(certFile) }),
+    ...(keyFile === undefined ? {} : { keyFile: from(keyFile) }),
+  };
+}
+
+const othersRead = 0o004;
+
+/** Files that the settings name: there, readable, and those with secrets not readable by everyone. */
+function fileProblems(reading: Reading, file: string): Problem[] {
+  const { settings, positions } = reading;
+  if (settings === undefined) return [];
+  const problems: Problem[] = [];
+  const folder = dirname(resolve(file));
+  const look = (path: readonly (string | number)[], name: string | undefined, secret: boolean) => {
+    if (name === undefined) return;
+    const say = (severity: Problem['severity'], message: string) =>
+      problems.push(positions.problem(severity, positions.valueOffset(path), path, message));
+    const full = resolve(folder, name);
+    try {
+      const { mode } = statSync(full);
+      accessSync(full, constants.R_OK);
+      if (secret && (mode & othersRead) !== 0) {
+        say('warning', `${full} holds a secret and everyone can read it; run: chmod o-rwx ${full}`);
+      }
+    } catch (error) {
+      say(
+        'error',
+        `${pathText(path)} is ${JSON.stringify(name)}; expected a file that can be read (${reasonOf(error)})`,
+      );
+    }
+  };
+  for (const [index, name] of settings.trust.files.entries()) look(['trust', 'files', index], name, false);
+  look(['mqtt', 'caFile'], settings.mqtt?.caFile, false);
+  look(['mqtt', 'certFile'], settings.mqtt?.certFile, false);
+  look(['mqtt', 'keyFile'], settings.mqtt?.keyFile, true);
+  look(['mqtt', 'passwordFile'], settings.mqtt?.passwordFile, true);
+  if (settings.mqtt?.password !== undefined) problems.push(...inlinePasswordProblems(reading, file));
+  return problems;
+}
+
+function inlinePasswordProblems({ positions }: Reading, file: string): Problem[] {
+  try {
+    if ((statSync(file).mode & othersRead) === 0) return [];
+  } catch {
+    return []; // The text did not come from a file.
+  }
+  const path = ['mqtt', 'password'];
+  const message = `this file holds a password and everyone can read it; use passwordFile, or run: chmod o-rwx ${file}`;
+  return [positions.problem('warning', positions.keyOffset(path), path, message)];
+}
+
+const reasons: Partial<Record<string, string>> = {
+  ENOENT: 'it does not exist',
+  EACCES: 'permission denied',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is no folder',
+};
+
+function reasonOf(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+  return reasons[code] ?? code;
+}

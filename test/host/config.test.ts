@@ -1,0 +1,299 @@
+// Settings: what is read, what is refused and how it is said, and that secrets stay unseen.
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { inspect } from 'node:util';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseLinkUrl } from '../../host/config/link-url.ts';
+import { annotatedSettings, settingsReference } from '../../host/config/reference.ts';
+import {
+  checkSettings,
+  defaultDataDirectory,
+  formatProblem,
+  loadSettings,
+  type Problem,
+  printSettings,
+  SettingsError,
+} from '../../host/config/settings.ts';
+import { suggest } from '../../host/config/suggest.ts';
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'metertime-config-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function write(name: string, text: string, mode = 0o600): string {
+  const path = join(folder, name);
+  writeFileSync(path, text);
+  chmodSync(path, mode);
+  return path;
+}
+
+const said = (text: string) => checkSettings(text, 'gw.yaml').map(formatProblem);
+
+describe('reading', () => {
+  test('fills in defaults and resolves paths from the file', () => {
+    write('pw', 'hunter2\n');
+    write('ca.pem', '');
+    const settings = loadSettings(
+      write(
+        'full.yaml',
+        `name: g1
+links: [serial:/dev/ttyUSB0]
+trust: {files: [ca.pem]}
+mqtt:
+  url: mqtts://broker.example
+  username: g1
+  passwordFile: pw
+dataDirectory: data
+`,
+      ),
+    );
+    expect(settings).toMatchObject({
+      name: 'g1',
+      links: ['serial:/dev/ttyUSB0'],
+      trust: { system: true, files: [join(folder, 'ca.pem')] },
+      mqtt: {
+        passwordFile: join(folder, 'pw'),
+        clientId: 'metertime-g1',
+        topicPrefix: 'metertime',
+        keepAliveSeconds: 30,
+      },
+      outbox: { directory: join(folder, 'data', 'outbox'), maxMebibytes: 64 },
+      limits: { connections: 4 },
+      log: { level: 'info', format: 'text' },
+      dataDirectory: join(folder, 'data'),
+    });
+  });
+
+  test('takes a file with nothing but a name', () => {
+    expect(loadSettings(write('least.yaml', 'name: g1')).mqtt).toBeUndefined();
+  });
+
+  test('says that a file is not there', () => {
+    expect(() => loadSettings(join(folder, 'none.yaml'))).toThrow(
+      expect.objectContaining({ code: 'settings-missing', message: expect.stringContaining('it does not exist') }),
+    );
+  });
+
+  test('the data directory is that of systemd, of root or of the user', () => {
+    expect(defaultDataDirectory({ STATE_DIRECTORY: '/s/metertime:/s/other' }, 0)).toBe('/s/metertime');
+    expect(defaultDataDirectory({}, 0)).toBe('/var/lib/metertime');
+    expect(defaultDataDirectory({ XDG_STATE_HOME: '/x' }, 1000)).toBe('/x/metertime');
+    expect(defaultDataDirectory({ XDG_STATE_HOME: 'relative' }, 1000)).toBe(
+      join(homedir(), '.local', 'state', 'metertime'),
+    );
+  });
+});
+
+describe('errors', () => {
+  test('all at once, in the order of the file, with line, column, value and what was expected', () => {
+    expect(
+      said(`name: gateway/1
+lnks:
+  - serial:/dev/ttyUSB0
+mqtt:
+  url: http://broker.example
+  keepAliveSeconds: 2
+  usrname: me
+  certFile: client.pem
+log: {level: warning}
+outbox:
+  maxMebibytes: many
+limits: [1]
+`),
+    ).toEqual([
+      'gw.yaml:1:7: name is "gateway/1"; expected letters, digits, dots, dashes and underscores only',
+      'gw.yaml:2:1: unknown setting "lnks"; did you mean "links"?',
+      'gw.yaml:5:8: mqtt.url is "http://broker.example"; expected a URL that begins with mqtt, mqtts, ws or wss',
+      'gw.yaml:6:21: mqtt.keepAliveSeconds is 2; expected 5 or more',
+      'gw.yaml:7:3: unknown setting "mqtt.usrname"; did you mean "username"?',
+      'gw.yaml:8:13: mqtt.certFile is "client.pem"; expected keyFile beside it',
+      'gw.yaml:8:13: mqtt.certFile is "client.pem"; expected a url that begins with mqtts or wss beside it',
+      'gw.yaml:9:14: log.level is "warning"; expected one of: error, warn, info, debug; did you mean "warn"?',
+      'gw.yaml:11:17: outbox.maxMebibytes is "many"; expected a whole number',
+      'gw.yaml:12:9: limits is a list; expected settings of its own, indented below it',
+    ]);
+  });
+
+  test.each<[string, string]>([
+    ['', 'gw.yaml:1:1: name is missing; expected text (in quotes if it looks like a number), such as name: gateway-1'],
+    ['just text', 'gw.yaml:1:1: the file is "just text"; expected settings of its own, indented below it'],
+    ['name: 12', 'gw.yaml:1:7: name is 12; expected text (in quotes if it looks like a number)'],
+    ['name: g\nmqtt:', 'gw.yaml:2:6: mqtt is empty; expected settings of its own, indented below it'],
+    [
+      'name: g\nmqtt: {topicPrefix: a}',
+      'gw.yaml:2:1: mqtt.url is missing; expected text (in quotes if it looks like a number), such as url: mqtts://broker.example:8883',
+    ],
+    ['name: g\nmqtt: {url: mqtt://h, topicPrefix: a/#}', 'gw.yaml:2:36: mqtt.topicPrefix is "a/#"; expected a topic'],
+    ['name: g\ntrust: {system: false}', 'gw.yaml:2:1: trust.files is missing; expected at least one file'],
+    ['name: g\nname: h', 'gw.yaml:2:1: expected each setting once; this one stands above, too'],
+    ['name: "g', 'gw.yaml:1:9: expected a character that is missing here'],
+    ['name: g\n\tlinks: []', 'gw.yaml:2:1: expected spaces, came a tab'],
+    [
+      'name: g\nlinks: [serial:/dev/a, "tcp:x", serial:/dev/a]',
+      'gw.yaml:2:24: links[2] is "tcp:x"; expected a host and a port from 1 to 65535, such as tcp://192.0.2.7:4059',
+    ],
+    [
+      'name: g\nlinks: [serial:/dev/a, serial:/dev/a]',
+      'gw.yaml:2:24: links[2] is "serial:/dev/a"; expected each link once; it is link 1, too',
+    ],
+    [
+      'name: g\ntrust: {files: [/none.pem]}',
+      'gw.yaml:2:17: trust.files[1] is "/none.pem"; expected a file that can be read',
+    ],
+  ])('%j', (text, first) => {
+    expect(said(text)[0]).toContain(first);
+  });
+
+  test('loadSettings tells all of them and is an error with a code', () => {
+    const path = write('bad.yaml', 'nmae: g\nlog: 3\n');
+    try {
+      loadSettings(path);
+      expect.unreachable();
+    } catch (error) {
+      expect(error).toBeInstanceOf(SettingsError);
+      const { code, message, problems } = error as SettingsError;
+      expect(code).toBe('settings-invalid');
+      expect(problems).toHaveLength(3);
+      expect(message.split('\n')).toHaveLength(3);
+      expect(message).toContain(`${path}:1:1: unknown setting "nmae"; did you mean "name"?`);
+    }
+  });
+});
+
+describe('secrets', () => {
+  const secret = 'hunter2-zebra';
+
+  test.each([
+    `name: g\nmqtt: {url: mqtt://h, username: u, password: ${secret}, pasword: ${secret}}`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  password: ${secret}`,
+    `name: g\nmqtt: {url: mqtt://h, username: u, password: [${secret}]}`,
+    `name: g\nmqtt: {url: "mqtt://user:${secret}@h"}`,
+    `name: g\nmqtt: mqtt://user:${secret}@h`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: *${secret}`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: !${secret} x`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: "${secret}\\q"`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: @${secret}`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: a: ${secret}`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: {${secret}`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: "${secret}`,
+    `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: %${secret}\n    ${secret}:`,
+  ])('appear in no error of %j', (text) => {
+    const problems = said(text);
+    expect(problems.length).toBeGreaterThan(0);
+    expect(problems.join('\n')).not.toContain('zebra');
+  });
+
+  test('appear in no printed settings', () => {
+    const settings = loadSettings(
+      write('secret.yaml', `name: g\nmqtt: {url: mqtt://h, username: u, password: ${secret}}`),
+    );
+    expect(settings.mqtt?.password?.reveal()).toBe(secret);
+    for (const shown of [
+      printSettings(settings),
+      JSON.stringify(settings),
+      inspect(settings, { depth: 9, showHidden: true }),
+      `${settings.mqtt?.password}`,
+    ]) {
+      expect(shown).toContain('(hidden)');
+      expect(shown).not.toContain('zebra');
+    }
+  });
+
+  test('in files that everyone can read lead to warnings, no errors', () => {
+    write('open-pw', secret, 0o644);
+    write('open-key', secret, 0o604);
+    write('c.pem', '', 0o644);
+    const path = write(
+      'open.yaml',
+      'name: g\nmqtt: {url: mqtts://h, username: u, passwordFile: open-pw, certFile: c.pem, keyFile: open-key}',
+    );
+    const warnings: Problem[] = [];
+    loadSettings(path, (problem) => warnings.push(problem));
+    expect(warnings.map(({ path: at, severity }) => [severity, at])).toEqual([
+      ['warning', 'mqtt.passwordFile'],
+      ['warning', 'mqtt.keyFile'],
+    ]);
+    expect(formatProblem(warnings[0]!)).toContain('warning: ');
+    write('open-pw', secret, 0o640);
+    write('open-key', secret, 0o600);
+    expect(checkSettings('name: g\nmqtt: {url: mqtts://h, username: u, passwordFile: open-pw}', path)).toEqual([]);
+    const inline = write('inline.yaml', 'name: g\nmqtt: {url: mqtt://h, username: u, password: x}', 0o644);
+    const told: Problem[] = [];
+    loadSettings(inline, (problem) => told.push(problem));
+    expect(told.map(({ path: at }) => at)).toEqual(['mqtt.password']);
+  });
+});
+
+describe('the file that init writes', () => {
+  test('validates as it stands', () => {
+    expect(checkSettings(annotatedSettings(), 'x.yaml')).toEqual([]);
+  });
+
+  test('validates with what init knows', () => {
+    const text = annotatedSettings({ name: 'west-7', links: ['unix:/run/m1.sock'], mqttUrl: 'mqtts://b.example' });
+    const settings = loadSettings(write('init.yaml', text));
+    expect(settings).toMatchObject({
+      name: 'west-7',
+      links: ['unix:/run/m1.sock'],
+      mqtt: { url: 'mqtts://b.example' },
+    });
+  });
+
+  test('still reads and holds known settings only when every line is uncommented', () => {
+    const text = annotatedSettings()
+      .split('\n')
+      .map((line) => line.replace(/^#( *)(?=[A-Za-z]+:|- )/, '$1'))
+      .join('\n')
+      .replaceAll('mqtt://localhost', 'mqtts://localhost');
+    const errors = checkSettings(text, 'x.yaml', { files: false }).map(({ path }) => path);
+    // Password and passwordFile exclude each other, and so they are told; nothing else is.
+    expect(errors).toEqual(['mqtt.password']);
+  });
+});
+
+test('docs/settings.md is what the schema says (vitest -u writes it anew)', async () => {
+  await expect(settingsReference()).toMatchFileSnapshot('../../docs/settings.md');
+});
+
+describe('link URLs', () => {
+  test.each([
+    ['serial:/dev/ttyUSB0', { kind: 'serial', path: '/dev/ttyUSB0', baud: 115_200 }],
+    ['serial:COM3?baud=9600', { kind: 'serial', path: 'COM3', baud: 9600 }],
+    ['tcp://192.0.2.7:4059', { kind: 'tcp', host: '192.0.2.7', port: 4059 }],
+    ['tcp-listen://[::1]:4059', { kind: 'tcp-listen', host: '::1', port: 4059 }],
+    ['unix:/run/m1.sock', { kind: 'unix', path: '/run/m1.sock' }],
+    ['unix-listen:m1.sock', { kind: 'unix-listen', path: 'm1.sock' }],
+  ])('%s', (text, parts) => {
+    expect(parseLinkUrl(text)).toEqual(parts);
+  });
+
+  test.each([
+    'serial:',
+    'serial:/dev/x?bauds=1',
+    'serial:/dev/x?baud=fast',
+    'tcp://host',
+    'tcp://host:0',
+    'tcp://host:70000',
+    'tcp:host:1',
+    'tcp://u:p@host:1',
+    'unix:',
+    'unix:///run/m1.sock',
+    `unix:/${'x'.repeat(107)}`,
+    'http://x',
+    '/dev/ttyUSB0',
+  ])('refuses %s', (text) => {
+    expect(() => parseLinkUrl(text)).toThrow(/^expected /);
+  });
+});
+
+test.each([
+  ['keep_alive', 'keepAliveSeconds'],
+  ['usrename', 'username'],
+  ['PasswordFile', 'passwordFile'],
+  ['xyzzy', undefined],
+])('suggests for %s: %s', (word, meant) => {
+  expect(suggest(word, ['url', 'username', 'password', 'passwordFile', 'keepAliveSeconds'])).toBe(meant);
+});
