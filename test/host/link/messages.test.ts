@@ -1,0 +1,203 @@
+// Messages: every type comes back as it went, and nothing that is a byte short, a byte long or elsewhere passes.
+import { expect, test } from 'vitest';
+import { Abi, Channel, ClockStatus, Failure, Message } from '../../../as/abi/codes.ts';
+import { truncateText } from '../../../host/link/message-bytes.ts';
+import {
+  channelOf,
+  decodeMessage,
+  encodeMessage,
+  isMeterMessage,
+  type LinkMessage,
+  MessageError,
+  messageLimit,
+} from '../../../host/link/messages.ts';
+
+const hash = (first: number) => Uint8Array.from({ length: 32 }, (_, index) => (first + index) & 0xff);
+
+const messages: LinkMessage[] = [
+  { type: Message.UdpSend, socket: 1, exchange: 0xfffe, payload: new Uint8Array(1232).fill(7) },
+  {
+    type: Message.TimeReply,
+    token: 0xdeadbeef,
+    status: ClockStatus.Holdover,
+    probeUtcNs: 1_790_000_000_123_456_789n,
+    replyUtcNs: -1n,
+    boundNs: (1n << 64n) - 1n,
+  },
+  { type: Message.TlsOpen, id: 3, validAt: 4_102_444_800n, port: 4460, alpn: 'ntske/1', host: 'time.example' },
+  { type: Message.TlsOpen, id: 3, validAt: undefined, port: 4460, alpn: 'ntske/1', host: '::1' },
+  { type: Message.TlsWrite, id: 255, data: new Uint8Array(235).fill(9) },
+  { type: Message.TlsExport, id: 1, tag: 2, length: 32, label: 'EXPORTER-x', context: Uint8Array.of(0, 0, 0, 15, 1) },
+  { type: Message.TlsExport, id: 1, tag: 2, length: 32, label: 'EXPORTER-x', context: new Uint8Array(0) },
+  { type: Message.TlsClose, id: 9 },
+  { type: Message.UdpOpen, socket: 4, attempt: 200, port: 123, host: 'time.example' },
+  { type: Message.UdpClose, socket: 4 },
+  {
+    type: Message.Info,
+    abiVersion: Abi.Version,
+    resetCause: 1,
+    capabilities: 6,
+    maxFrequencyErrorPpb: 100_000,
+    buildUnixSeconds: 1_790_000_000n,
+    coreSha256: hash(1),
+    imageSha256: hash(2),
+    meterId: 'meter-1',
+    board: 'mps2-an385',
+    firmwareVersion: '0.1.0',
+  },
+  {
+    type: Message.Time,
+    status: ClockStatus.Synchronised,
+    flags: 5,
+    stratum: 1,
+    reach: 0b1011,
+    cookies: 8,
+    cookieBytes: 100,
+    aead: 15,
+    pollSeconds: 64,
+    rootDelayNs: 1_000,
+    rootDispersionNs: 0xffffffff,
+    frequencyPpb: -12_345,
+    utcNs: 1_790_000_000_000_000_000n,
+    offsetNs: -5_000n,
+    delayNs: 3_000_000n,
+    uncertaintyNs: 400n,
+    boundNs: 500n,
+    lastSyncUtcNs: 1_789_999_999_000_000_000n,
+    keysSinceUtcNs: 1n,
+    sent: 1,
+    authenticated: 2,
+    rejected: 3,
+    naks: 4,
+    keAttempts: 5,
+    keFailures: 6,
+    lastReject: 7,
+    lastKeError: 8,
+    eventsLost: 9,
+    keHost: 'ke.example',
+    ntpHost: '192.0.2.1',
+  },
+  {
+    type: Message.Event,
+    sequence: 77,
+    code: 7,
+    utcNs: 5n,
+    uptimeNs: 6n,
+    a: -7n,
+    b: 8n,
+    boot: 0x01020304,
+    text: 'zeit-ä.example',
+  },
+  {
+    type: Message.UdpReceived,
+    socket: 2,
+    exchange: 3,
+    forwardResidenceNs: 4_000,
+    backResidenceNs: 0xffffffff,
+    payload: new Uint8Array(1232).fill(1),
+  },
+  { type: Message.UdpFailed, socket: 2, exchange: 3, reason: Failure.Timeout },
+  { type: Message.TimeProbe, token: 5 },
+  {
+    type: Message.TlsOpened,
+    id: 1,
+    notBefore: -1n,
+    notAfter: 253_402_300_799n,
+    fingerprint: hash(3),
+    alpn: 'ntske/1',
+  },
+  { type: Message.TlsData, id: 1, data: Uint8Array.of(0) },
+  { type: Message.TlsExported, id: 1, tag: 2, key: hash(4) },
+  { type: Message.TlsClosed, id: 1, reason: Failure.Expired, detail: 'the certificate ran out' },
+  { type: Message.UdpOpened, socket: 1, family: 6, addresses: 2, address: hash(5).subarray(0, 16) },
+  { type: Message.UdpOpenFailed, socket: 1, reason: Failure.Dns, detail: '' },
+  { type: Message.EventAck, sequence: 77 },
+];
+
+test('the list above has every type of message', () => {
+  const types = Object.values(Message).filter((value) => typeof value === 'number');
+  expect(new Set(messages.map((message) => message.type))).toEqual(new Set(types));
+});
+
+test.each(messages)('$type: decoding undoes encoding', (message) => {
+  const bytes = encodeMessage(message);
+  expect(bytes.length).toBeLessThanOrEqual(messageLimit(channelOf(message.type)));
+  expect(decodeMessage(channelOf(message.type), bytes)).toEqual(message);
+});
+
+test.each(messages)('$type: each shorter message is refused, unless it ends in free bytes', (message) => {
+  const bytes = encodeMessage(message);
+  const free: Message[] = [
+    Message.UdpSend,
+    Message.TlsWrite,
+    Message.UdpReceived,
+    Message.TlsData,
+    Message.TlsExported,
+  ];
+  for (let length = 0; length < bytes.length; length++) {
+    const cut = bytes.subarray(0, length);
+    if (free.includes(message.type)) {
+      try {
+        const again = encodeMessage(decodeMessage(channelOf(message.type), cut));
+        if (Buffer.compare(again, cut) !== 0) expect(again).toEqual(cut);
+      } catch (error) {
+        expect(error).toBeInstanceOf(MessageError);
+      }
+    } else {
+      expect(() => decodeMessage(channelOf(message.type), cut), `${length} bytes`).toThrow(MessageError);
+    }
+  }
+  if (!free.includes(message.type)) {
+    expect(() => decodeMessage(channelOf(message.type), Uint8Array.of(...bytes, 0))).toThrow(/expected .* came/);
+  }
+});
+
+test.each(messages)('$type: is refused on every other channel', (message) => {
+  for (const channel of [Channel.Control, Channel.Time, Channel.Stream, Channel.Report]) {
+    if (channel === channelOf(message.type)) continue;
+    expect(() => decodeMessage(channel, encodeMessage(message))).toThrow(/channel/);
+  }
+});
+
+test('layout: a TlsOpen is what as/abi/codes.ts draws', () => {
+  const bytes = encodeMessage({ type: Message.TlsOpen, id: 1, validAt: 2n, port: 0x0304, alpn: 'a', host: 'bc' });
+  expect([...bytes]).toEqual([0x10, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4, 3, 1, 0x61, 2, 0x62, 0x63]);
+});
+
+test('directions are told apart', () => {
+  expect(messages.filter(isMeterMessage).map((message) => Message[message.type])).toEqual(
+    'UdpSend TimeReply TlsOpen TlsOpen TlsWrite TlsExport TlsExport TlsClose UdpOpen UdpClose Info Time Event'.split(
+      ' ',
+    ),
+  );
+});
+
+test('what does not fit its field is not encoded', () => {
+  const refuse = (message: LinkMessage) => expect(() => encodeMessage(message)).toThrow(MessageError);
+  refuse({ type: Message.TlsClose, id: 256 });
+  refuse({ type: Message.TlsClose, id: 1.5 });
+  refuse({ type: Message.EventAck, sequence: -1 });
+  refuse({ type: Message.TlsData, id: 1, data: new Uint8Array(236) });
+  refuse({ type: Message.UdpSend, socket: 0, exchange: 0, payload: new Uint8Array(1253) });
+  refuse({ type: Message.TlsClosed, id: 1, reason: 0, detail: 'x'.repeat(234) });
+  refuse({ type: Message.TlsOpen, id: 1, validAt: 1n << 63n, port: 1, alpn: '', host: '' });
+});
+
+test('values without meaning are refused', () => {
+  expect(() => decodeMessage(Channel.Stream, Uint8Array.of(0x7f))).toThrow(/0x7f/);
+  const open = encodeMessage({ type: Message.TlsOpen, id: 1, validAt: 1n, port: 1, alpn: 'a', host: 'b' });
+  open[2] = 2;
+  expect(() => decodeMessage(Channel.Stream, open)).toThrow(/flags/);
+  const info = encodeMessage(messages.find((message) => message.type === Message.Info)!);
+  info[1] = Abi.Version + 1;
+  expect(() => decodeMessage(Channel.Report, info)).toThrow(/interface version/);
+  const closed = encodeMessage({ type: Message.TlsClosed, id: 1, reason: 0, detail: 'ab' });
+  closed[4] = 0xff;
+  expect(() => decodeMessage(Channel.Stream, closed)).toThrow(/UTF-8/);
+});
+
+test('a text is cut between characters', () => {
+  expect(truncateText('äöü', 5)).toBe('äö');
+  expect(truncateText('abc', 5)).toBe('abc');
+  expect(truncateText('a😀', 4)).toBe('a');
+});
