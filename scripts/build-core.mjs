@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { filesBelow, hashFiles, isMain, root } from './lib/project.mjs';
 
@@ -43,9 +43,9 @@ export async function buildCore(options = {}) {
       return { path: outFile, sha256: stamp.sha256, size: wasm.length, rebuilt: false };
     }
   }
-  mkdirSync(join(root, 'build'), { recursive: true });
+  mkdirSync(dirname(outFile), { recursive: true });
   // A name of its own until it is whole: another process may be reading the old module.
-  const partial = join('build', `core.${process.pid}.wasm`);
+  const partial = `${outFile}.${process.pid}.partial`;
   const compiler = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
   const args = [compiler, '--config', 'asconfig.json', '--outFile', partial, '--noColors'];
   if (options.shrinkLevel !== undefined) args.push('--shrinkLevel', String(options.shrinkLevel));
@@ -53,12 +53,12 @@ export async function buildCore(options = {}) {
     const { stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
     if (stderr) process.stderr.write(stderr);
   } catch (error) {
-    rmSync(join(root, partial), { force: true });
+    rmSync(partial, { force: true });
     const { stderr } = /** @type {{ stderr?: string }} */ (error);
-    throw new Error(`as/ does not compile:\n${stderr || error}`, { cause: error });
+    throw new Error(`as/ does not compile:\n${stderr || error}`);
   }
-  const wasm = readFileSync(join(root, partial));
-  renameSync(join(root, partial), outFile);
+  const wasm = readFileSync(partial);
+  renameSync(partial, outFile);
   const digest = sha256(wasm);
   if (own) writeFileSync(stampPath, `${JSON.stringify({ inputs, sha256: digest })}\n`);
   return { path: outFile, sha256: digest, size: wasm.length, rebuilt: true };

@@ -5,7 +5,7 @@
 //   dist/core.wasm                               the core
 //   dist/native/PACKAGE/prebuilds/linux-ARCH/    native files, x64, arm64 and arm; node-gyp-build chooses
 //   dist/THIRD-PARTY.txt                         licences of what is bundled
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { buildCore } from './build-core.mjs';
 import { filesBelow, hashFiles, isMain, readText, root } from './lib/project.mjs';
@@ -37,7 +37,7 @@ export function distIsCurrent() {
 }
 
 /**
- * Builds dist/, each file put in place by a rename, so that a command started meanwhile finds whole files.
+ * Builds dist/.
  * @param {{ entry?: string, outDir?: string }} [options] another entry or place, for tests
  * @returns {Promise<{ outDir: string, files: string[] }>} files relative to outDir
  */
@@ -45,12 +45,28 @@ export async function buildDist(options = {}) {
   const outDir = options.outDir ?? join(root, 'dist');
   const inputs = hashDistInputs();
   const core = await buildCore();
+  const { files, packages } = await bundle(options.entry ?? 'host/cli/main.ts', outDir);
+  files.push(
+    place(outDir, 'core.wasm', (path) => copyFileSync(core.path, path)),
+    place(outDir, 'THIRD-PARTY.txt', (path) => writeFileSync(path, licences(packages))),
+    place(outDir, 'stamp.json', (path) => writeFileSync(path, `${JSON.stringify({ inputs, core: core.sha256 })}\n`)),
+  );
+  return { outDir, files };
+}
+
+/**
+ * Bundles a program of the host into outDir/metertime.mjs, with the native files beside it.
+ * @param {string} entry its first file
+ * @param {string} outDir
+ * @returns {Promise<{ files: string[], packages: string[] }>} files relative to outDir; folders of the packages in it
+ */
+export async function bundle(entry, outDir) {
   const { build } = await import('esbuild');
   /** @type {Map<string, string>} */
   const nativePackages = new Map();
   const result = await build({
     absWorkingDir: root,
-    entryPoints: [options.entry ?? 'host/cli/main.ts'],
+    entryPoints: [entry],
     outfile: join(outDir, 'metertime.mjs'),
     write: false,
     bundle: true,
@@ -68,37 +84,39 @@ export async function buildDist(options = {}) {
     logLevel: 'silent',
     plugins: [nativePlugin(nativePackages)],
   });
-
-  /** @type {string[]} */
-  const files = [];
-  const place = (/** @type {string} */ name, /** @type {(path: string) => void} */ write) => {
-    const path = join(outDir, name);
-    const partial = `${path}.${process.pid}.partial`;
-    mkdirSync(dirname(path), { recursive: true });
-    try {
-      write(partial);
-      renameSync(partial, path);
-    } finally {
-      rmSync(partial, { force: true });
-    }
-    files.push(name);
-  };
-  for (const file of result.outputFiles) {
-    place(relative(outDir, file.path), (path) => writeFileSync(path, file.contents));
-  }
-  chmodSync(join(outDir, 'metertime.mjs'), 0o755);
-  place('core.wasm', (path) => copyFileSync(core.path, path));
+  const files = result.outputFiles.map((file) =>
+    place(outDir, relative(outDir, file.path), (path) => writeFileSync(path, file.contents, { mode: 0o755 })),
+  );
   for (const [name, folder] of nativePackages) {
-    for (const architecture of architectures) {
-      const below = join('prebuilds', architecture);
+    for (const below of architectures.map((architecture) => join('prebuilds', architecture))) {
       for (const file of readdirSync(join(folder, below)).sort()) {
-        place(join('native', name, below, file), (path) => copyFileSync(join(folder, below, file), path));
+        const copy = (/** @type {string} */ path) => copyFileSync(join(folder, below, file), path);
+        files.push(place(outDir, join('native', name, below, file), copy));
       }
     }
   }
-  place('THIRD-PARTY.txt', (path) => writeFileSync(path, licences(Object.keys(result.metafile.inputs))));
-  place('stamp.json', (path) => writeFileSync(path, `${JSON.stringify({ inputs, core: core.sha256 })}\n`));
-  return { outDir, files };
+  const inPackages = Object.keys(result.metafile.inputs).filter((input) => input.includes('node_modules/'));
+  return { files, packages: [...new Set(inPackages.map((input) => packageFolder(join(root, input))))].sort() };
+}
+
+/**
+ * Writes a file under another name and renames it, so that a command started meanwhile finds a whole one.
+ * @param {string} outDir
+ * @param {string} name
+ * @param {(path: string) => void} write
+ * @returns {string} name
+ */
+function place(outDir, name, write) {
+  const path = join(outDir, name);
+  const partial = `${path}.${process.pid}.partial`;
+  mkdirSync(dirname(path), { recursive: true });
+  try {
+    write(partial);
+    renameSync(partial, path);
+  } finally {
+    rmSync(partial, { force: true });
+  }
+  return name;
 }
 
 /**
@@ -139,14 +157,11 @@ function packageFolder(file) {
 }
 
 /**
- * @param {string[]} inputs paths of the bundled files, relative to the checkout
- * @returns {string} name, version, licence and licence text of each bundled package
+ * @param {string[]} folders of the bundled packages
+ * @returns {string} name, version, licence and licence text of each
  */
-function licences(inputs) {
-  const folders = new Set(
-    inputs.filter((input) => input.includes('node_modules/')).map((input) => packageFolder(join(root, input))),
-  );
-  const parts = [...folders].sort().map((folder) => {
+function licences(folders) {
+  const parts = folders.map((folder) => {
     const { name, version, license } = JSON.parse(readText(join(folder, 'package.json')) ?? '{}');
     const file = readdirSync(folder).find((entry) => /^licen[cs]e/i.test(entry));
     const text = file === undefined ? '' : (readText(join(folder, file)) ?? '').trim();
