@@ -1,0 +1,171 @@
+// Time channel: messages that are never sent again, arrive whole or not at all, and at most once.
+//
+// What always holds:
+// - A message longer than a frame's payload goes in pieces with consecutive sequences; no other frame of this channel
+//   goes between them.
+// - A short message (up to 64 bytes) has a slot of its own, so that it need not wait for room while a long one is sent.
+// - A slot is free again when the last byte of its message has left.
+//
+//   DATAGRAM    1256  the long message that is being sent
+//   SHORT         64  the short one
+//   REASSEMBLY  1256  pieces received, from the first on, without a gap
+
+import { Channel, LinkLimit } from '../abi/codes';
+import { copy, FRAME_PAYLOAD, frameBegin, frameEnd } from './frame';
+import { FrameFlag } from './layout';
+
+/** A message up to this size is short. */
+const SHORT_BYTES: u32 = 64;
+// A frame whose sequence lies this little behind the newest is a double.
+const DOUBLE_WINDOW: u32 = 64;
+
+/** The buffer of the message that is sent in pieces. */
+export const DATAGRAM: usize = memory.data(1256, 4);
+const SHORT: usize = memory.data(64, 4);
+/** A message that came in pieces. */
+export const REASSEMBLY: usize = memory.data(1256, 4);
+
+// 0: free
+let datagramLength: u32 = 0;
+let datagramSent: u32 = 0;
+let shortLength: u32 = 0;
+let shortSent: bool = false;
+let sequenceNext: u32 = 0;
+
+// 0: no message is being put together
+let filled: u32 = 0;
+let filledFirstTick: u64 = 0;
+let sequenceNewest: u32 = 0;
+let anyReceived: bool = false;
+let dropped: u32 = 0;
+
+let wholeAt: usize = 0;
+let wholeLength: u32 = 0;
+let wholeFirstTick: u64 = 0;
+
+/** Empties both directions for a new session. */
+export function datagramStart(): void {
+  datagramLength = 0;
+  datagramSent = 0;
+  shortLength = 0;
+  shortSent = false;
+  sequenceNext = 0;
+  filled = 0;
+  anyReceived = false;
+}
+
+/** Messages of any size that `datagramGive` takes now. */
+export function datagramRoom(): u32 {
+  return datagramLength == 0 ? 1 : 0;
+}
+
+/** Takes a message of 1 to 1,256 bytes; it may already lie at `DATAGRAM`. False when its slot is taken. */
+export function datagramGive(message: usize, length: u32): bool {
+  if (length <= SHORT_BYTES && shortLength == 0) {
+    copy(SHORT, message, length);
+    shortLength = length;
+    shortSent = false;
+    return true;
+  }
+  if (datagramLength != 0) return false;
+  if (message != DATAGRAM) copy(DATAGRAM, message, length);
+  datagramLength = length;
+  datagramSent = 0;
+  return true;
+}
+
+/** Whether some pieces of a message have gone and some have not. */
+export function datagramBegun(): bool {
+  return datagramSent != 0 && datagramSent < datagramLength;
+}
+
+/** Whether there is a frame to send. */
+export function datagramReady(): bool {
+  return (shortLength != 0 && !shortSent) || datagramSent < datagramLength;
+}
+
+/** Builds the next frame, which must be ready, and returns its length on the line. */
+export function datagramBuild(session: u32): u32 {
+  let length = shortLength;
+  let flags: u32 = FrameFlag.First | FrameFlag.Last;
+  let source = SHORT;
+  if (length != 0 && !shortSent && !datagramBegun()) {
+    shortSent = true;
+  } else {
+    source = DATAGRAM + datagramSent;
+    length = datagramLength - datagramSent;
+    flags = datagramSent == 0 ? FrameFlag.First : 0;
+    if (length > <u32>LinkLimit.MessageBytes) length = LinkLimit.MessageBytes;
+    else flags |= FrameFlag.Last;
+    datagramSent += length;
+  }
+  frameBegin(Channel.Time, flags, session, sequenceNext & 0xff, 0, 0);
+  sequenceNext++;
+  copy(FRAME_PAYLOAD, source, length);
+  return frameEnd(length);
+}
+
+/** The frame built last has left. True when it ended a message that is not short. */
+export function datagramFrameSent(): bool {
+  if (shortSent) {
+    shortSent = false;
+    shortLength = 0;
+    return false;
+  }
+  if (datagramLength == 0 || datagramSent < datagramLength) return false;
+  const long = datagramLength > SHORT_BYTES;
+  datagramLength = 0;
+  datagramSent = 0;
+  return long;
+}
+
+/** Takes a frame; true when it completes a message. */
+export function datagramReceived(sequence: u32, flags: u32, payload: usize, length: u32, firstTick: u64): bool {
+  if (anyReceived && ((sequenceNewest - sequence) & 0xff) < DOUBLE_WINDOW) return false;
+  const follows = ((sequenceNewest + 1) & 0xff) == sequence;
+  sequenceNewest = sequence;
+  anyReceived = true;
+  const last = (flags & FrameFlag.Last) != 0;
+  if ((flags & FrameFlag.First) != 0) {
+    if (filled != 0) dropped++;
+    filled = 0;
+    if (last) {
+      wholeAt = payload;
+      wholeLength = length;
+      wholeFirstTick = firstTick;
+      return true;
+    }
+    filledFirstTick = firstTick;
+  } else if (filled == 0 || !follows || filled + length > <u32>LinkLimit.DatagramBytes) {
+    filled = 0;
+    if (last) dropped++;
+    return false;
+  }
+  copy(REASSEMBLY + filled, payload, length);
+  filled += length;
+  if (!last) return false;
+  wholeAt = REASSEMBLY;
+  wholeLength = filled;
+  wholeFirstTick = filledFirstTick;
+  filled = 0;
+  return true;
+}
+
+/** The message that was completed last: where it lies, until the next frame comes. */
+export function datagramAt(): usize {
+  return wholeAt;
+}
+
+export function datagramLengthReceived(): u32 {
+  return wholeLength;
+}
+
+/** Tick of the first byte of its first frame. */
+export function datagramFirstTick(): u64 {
+  return wholeFirstTick;
+}
+
+/** Messages of which the last piece came but not all before it, or that another one cut off. */
+export function datagramDropped(): u32 {
+  return dropped;
+}

@@ -1,0 +1,96 @@
+// The link alone, compiled for tests: as/link with the core's options, in an instance of its own for each end.
+// The product's entry is as/index.ts; this one only lets a test reach what lies behind it.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import asc from 'assemblyscript/asc';
+
+const root = join(import.meta.dirname, '..', '..');
+
+const entry = `
+export * from './as/link/link';
+export { crc32 } from './as/link/crc32';
+export { cobsEncode, cobsDecode } from './as/link/cobs';
+/** First byte that the link does not use. */
+export function scratch(): usize {
+  return (__heap_base + 15) & ~15;
+}
+`;
+
+/** What the module exports: as/link/link.ts, with wasm's types (u64 is a bigint, u32 and bool are numbers). */
+export interface LinkExports {
+  readonly memory: WebAssembly.Memory;
+  scratch(): number;
+  crc32(ptr: number, length: number): number;
+  cobsEncode(ptr: number, length: number): void;
+  cobsDecode(ptr: number, length: number): number;
+  linkStart(gateway: number, tickHz: number, seed: number): void;
+  linkReceive(frame: number, length: number, firstTick: bigint, lastTick: bigint, now: bigint): number;
+  linkChannel(): number;
+  linkMessage(): number;
+  linkMessageLength(): number;
+  linkFirstTick(): bigint;
+  linkLastTick(): bigint;
+  linkUp(): number;
+  linkSession(): number;
+  linkSessionChanged(): number;
+  linkRoom(channel: number): number;
+  linkDatagramBuffer(): number;
+  linkSend(channel: number, message: number, length: number): number;
+  linkPoll(now: bigint): number;
+  linkFrame(): number;
+  linkFrameSent(tick: bigint): void;
+  linkDatagramSent(): number;
+  linkDatagramTick(): bigint;
+  linkDeadline(): bigint;
+  linkFramesReceived(): number;
+  linkFramesDamaged(): number;
+  linkFramesSent(): number;
+  linkFramesResent(): number;
+  linkDatagramsDropped(): number;
+}
+
+let compiled: Promise<Uint8Array> | undefined;
+
+/** The module's bytes; compiled once. */
+export function compileLink(): Promise<Uint8Array> {
+  compiled ??= compile();
+  return compiled;
+}
+
+async function compile(): Promise<Uint8Array> {
+  const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  config.entries = ['link-entry.ts'];
+  config.options.outFile = 'link.wasm';
+  let wasm: Uint8Array | undefined;
+  const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--noColors'], {
+    readFile: (name: string) => {
+      if (name === 'asconfig.json') return JSON.stringify(config);
+      if (name === 'link-entry.ts') return entry;
+      try {
+        return readFileSync(join(root, name), 'utf8');
+      } catch {
+        return null;
+      }
+    },
+    writeFile: (_name: string, contents: Uint8Array | string) => {
+      if (typeof contents !== 'string') wasm = contents;
+    },
+    listFiles: () => null,
+  });
+  if (error !== null || wasm === undefined) throw new Error(`as/link does not compile:\n${stderr.toString()}`);
+  return wasm;
+}
+
+let module: WebAssembly.Module | undefined;
+
+/** A new instance. */
+export async function newLink(): Promise<LinkExports> {
+  module ??= new WebAssembly.Module((await compileLink()) as Uint8Array<ArrayBuffer>);
+  return new WebAssembly.Instance(module, {}).exports as unknown as LinkExports;
+}
+
+/** A new instance of the module that `newLink` has compiled. */
+export function newLinkSync(): LinkExports {
+  if (module === undefined) throw new Error('newLink must have been called');
+  return new WebAssembly.Instance(module, {}).exports as unknown as LinkExports;
+}
