@@ -5,7 +5,17 @@
 // With a clock and storage that answer at once everything happens synchronously, so years pass in seconds.
 
 import type { ClockStatus } from '../../as/abi/codes.ts';
-import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField, TimeNowField } from '../../as/abi/codes.ts';
+import {
+  Abi,
+  Action,
+  Capability,
+  Event,
+  ResetCause,
+  RtcStatus,
+  StartField,
+  TimeNowField,
+  TrapCode,
+} from '../../as/abi/codes.ts';
 import { Core, type CoreAction, CoreError, type CoreModule, loadCoreModule } from '../core/core.ts';
 import type { TraceSink } from '../core/trace.ts';
 import { LineSplitter } from './line-splitter.ts';
@@ -63,8 +73,7 @@ export interface SoftwareMeterOptions {
 }
 
 export interface Trap {
-  /** Code of the trap, as firmware counts them. */
-  readonly code: number;
+  readonly code: TrapCode;
   /** The event in which it happened. */
   readonly event: Event;
   readonly restarted: boolean;
@@ -136,7 +145,7 @@ export class SoftwareMeter {
     if (this.#core !== undefined) {
       throw new MeterError('meter-running', 'the meter runs already; stop it before starting it again');
     }
-    this.#boot(cause, 0);
+    this.#boot(cause, TrapCode.None);
     this.#drain();
   }
 
@@ -191,7 +200,7 @@ export class SoftwareMeter {
     return this.#core;
   }
 
-  #boot(cause: ResetCause, trapCode: number): void {
+  #boot(cause: ResetCause, trapCode: TrapCode): void {
     this.#generation++;
     this.#cancelWake();
     this.#queue = [];
@@ -205,7 +214,7 @@ export class SoftwareMeter {
     });
   }
 
-  #startPayload(cause: ResetCause, trapCode: number): Uint8Array {
+  #startPayload(cause: ResetCause, trapCode: TrapCode): Uint8Array {
     const { clock, rtc, storage, entropy, onMessage } = this.#options;
     const encoder = new TextEncoder();
     const names = [this.#options.board ?? 'software', this.#options.version ?? ''].map((name) => {
@@ -392,17 +401,17 @@ function withOffset(offset: number, bytes: Uint8Array): Uint8Array {
   return payload;
 }
 
-/** What a trap of node's engine is called in firmware: the codes of wasm2c's `wasm_rt_trap_t`. */
-export function trapCode(cause: unknown): number {
+/** What a trap of node's engine is called in firmware. */
+export function trapCode(cause: unknown): TrapCode {
   const message = cause instanceof Error ? cause.message : '';
-  const codes: readonly [RegExp, number][] = [
-    [/memory access out of bounds/, 1],
-    [/divide result unrepresentable|integer overflow/, 2],
-    [/divi(de|sion) by zero|remainder by zero/, 3],
-    [/float unrepresentable|invalid conversion/, 4],
-    [/unreachable/, 5],
-    [/table index|function signature|indirect call/, 6],
-    [/call stack/, 10],
+  const codes: readonly [RegExp, TrapCode][] = [
+    [/memory access out of bounds/, TrapCode.OutOfBounds],
+    [/divide result unrepresentable/, TrapCode.IntegerOverflow],
+    [/(divide|division|remainder) by zero/, TrapCode.DivisionByZero],
+    [/float unrepresentable/, TrapCode.InvalidConversion],
+    [/unreachable/, TrapCode.Unreachable],
+    [/table index|function signature/, TrapCode.IndirectCall],
+    [/call stack/, TrapCode.StackExhausted],
   ];
-  return codes.find(([pattern]) => pattern.test(message))?.[1] ?? 0;
+  return codes.find(([pattern]) => pattern.test(message))?.[1] ?? TrapCode.None;
 }

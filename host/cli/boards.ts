@@ -1,0 +1,95 @@
+// metertime boards: what firmware can be built for, and what it may use there.
+import { Command } from 'commander';
+import type { Board } from '../build/board.ts';
+import { type Context, withHelp } from './context.ts';
+import { ExitCode } from './exit-codes.ts';
+import { formatTable } from './table.ts';
+
+/** The meter in software: no firmware, the same core. */
+export const softwareBoard = 'software';
+
+/** Size of a board's storage in bytes. */
+export async function boardStorageBytes(name: string): Promise<number> {
+  if (name === softwareBoard) return 1024;
+  const { loadBoard } = await import('../build/board.ts');
+  return loadBoard(name).storage.bytes;
+}
+
+interface Row {
+  readonly name: string;
+  readonly description: string;
+  readonly run: 'emulator' | 'this process' | 'hardware only';
+  readonly board?: Board;
+}
+
+export function boardsCommand(context: Context): Command {
+  const command = new Command('boards')
+    .summary('list the boards that there is firmware for')
+    .description('Lists the boards that there is firmware for, with their budgets, and how `metertime run` runs them.')
+    .option('--json', 'print the list as JSON')
+    .action((options: { json?: boolean }) => listAll(context, options.json === true));
+  return withHelp(command, {
+    examples: [
+      ['boards', 'the list'],
+      ['build --board mps2-an385', 'builds firmware for one'],
+      ['run --board mps2-an385 --server time.example', 'builds it, starts the emulator and watches'],
+    ],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed],
+  });
+}
+
+async function listAll({ terminal }: Context, json: boolean): Promise<void> {
+  const { listBoards, loadBoard } = await import('../build/board.ts');
+  const { BuildError } = await import('../build/errors.ts');
+  const rows: Row[] = [
+    { name: softwareBoard, description: 'A meter in software: the core in node', run: 'this process' },
+  ];
+  try {
+    for (const { name, description, emulated } of listBoards()) {
+      rows.push({ name, description, run: emulated ? 'emulator' : 'hardware only', board: loadBoard(name) });
+    }
+  } catch (error) {
+    if (!(error instanceof BuildError) || error.code !== 'checkout-missing') throw error;
+    terminal.note('There is no checkout of metertime here: boards with firmware are not listed.');
+  }
+  if (json) {
+    terminal.printJson(
+      rows.map(({ name, description, run, board }) => ({
+        name,
+        description,
+        run,
+        ...(board === undefined
+          ? {}
+          : {
+              chip: board.chip,
+              clockHz: board.clockHz,
+              budgets: board.budgets,
+              storageBytes: board.storage.bytes,
+              maxFrequencyErrorPpb: board.maxFrequencyErrorPpb,
+            }),
+      })),
+    );
+    return;
+  }
+  const kib = (bytes: number | undefined): string => (bytes === undefined ? '-' : `${bytes / 1024} KiB`);
+  terminal.print(
+    ...formatTable(
+      [
+        { heading: 'Board' },
+        { heading: 'Flash', align: 'right' },
+        { heading: 'RAM', align: 'right' },
+        { heading: 'Oscillator', align: 'right' },
+        { heading: 'Runs in' },
+        { heading: 'Description' },
+      ],
+      rows.map(({ name, description, run, board }) => [
+        name,
+        kib(board?.budgets.flashBytes),
+        kib(board?.budgets.ramBytes),
+        `±${(board?.maxFrequencyErrorPpb ?? 100_000) / 1000} ppm`,
+        run,
+        description,
+      ]),
+    ),
+  );
+}

@@ -1,0 +1,24 @@
+// How the command ends. Scripts rely on these numbers: they never change their meaning.
+
+export enum ExitCode {
+  Ok = 0,
+  /** It was tried and did not work. */
+  Failed = 1,
+  /** The command line or a settings file is wrong: nothing was tried. */
+  Usage = 2,
+  /** No authenticated time came. */
+  NoTime = 3,
+  /** A replay or a known-answer test gave another result than it must. */
+  Mismatch = 4,
+  /** Ended by Ctrl-C. */
+  Interrupted = 130,
+}
+
+export const exitCodeTexts: Readonly<Record<ExitCode, string>> = {
+  [ExitCode.Ok]: 'all is well',
+  [ExitCode.Failed]: 'it was tried and failed',
+  [ExitCode.Usage]: 'the command line or a settings file is wrong; nothing was tried',
+  [ExitCode.NoTime]: 'no authenticated time',
+  [ExitCode.Mismatch]: 'a replay or known-answer test gave another result than it must',
+  [ExitCode.Interrupted]: 'ended by Ctrl-C',
+};

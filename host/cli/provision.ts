@@ -1,0 +1,138 @@
+// metertime provision FILE: writes a meter's settings, root key and first seed into its storage.
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { formatHostPort, type HostPort, parseHostPort } from '../provision/host-port.ts';
+import { checkSettings, type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
+import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
+import { provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
+import { boardStorageBytes } from './boards.ts';
+import { type Context, withHelp } from './context.ts';
+import { usageError } from './errors.ts';
+import { ExitCode } from './exit-codes.ts';
+import { formatPairs } from './table.ts';
+
+interface Options {
+  settings?: string;
+  id?: string;
+  server?: HostPort[];
+  alwaysCheckDates?: boolean;
+  pollMin?: number;
+  pollMax?: number;
+  report?: number;
+  rootKeyFile?: string;
+  board?: string;
+  bytes?: number;
+  force?: boolean;
+  json?: boolean;
+}
+
+export function provisionCommand(context: Context): Command {
+  const command = new Command('provision')
+    .summary("write a meter's settings into its storage")
+    .description(
+      'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds and state.',
+    )
+    .argument('<file>', 'storage file; made when it does not exist')
+    .option('-s, --settings <file>', 'YAML with id, servers, firstDatesUnchecked, poll, reportSeconds')
+    .option('-i, --id <id>', 'id of the meter: letters, digits, dots, dashes, underscores')
+    .option('-S, --server <host[:port]>', 'NTS-KE server; repeat for up to four, tried in this order', addServer)
+    .option(
+      '--always-check-dates',
+      'without a trusted time, no certificate is taken: such a meter needs a clock that keeps the time (default: the first key establishment may ignore dates, which are checked at the time it leads to)',
+    )
+    .option('--poll-min <seconds>', `shortest poll interval (default ${settingsDefaults.poll.minSeconds})`, wholeNumber)
+    .option('--poll-max <seconds>', `longest poll interval (default ${settingsDefaults.poll.maxSeconds})`, wholeNumber)
+    .option('--report <seconds>', `interval of time reports (default ${settingsDefaults.reportSeconds})`, wholeNumber)
+    .option('--root-key-file <file>', 'root key: 16 bytes or 32 hexadecimal digits')
+    .option('-b, --board <board>', 'size of a new file: that of this board')
+    .addOption(
+      new Option('--bytes <bytes>', 'size of a new file (default 1024)').argParser(wholeNumber).conflicts('board'),
+    )
+    .option('-f, --force', 'replace what the file holds, also another meter')
+    .option('--json', 'print the result as JSON')
+    .action((file: string, options: Options) => provision(context, file, options));
+  return withHelp(command, {
+    examples: [
+      ['provision meter-1.bin --id meter-1 --server time.example', 'a new meter'],
+      [
+        'provision meter-1.bin --settings meter-1.yaml --board mps2-an385',
+        'settings from a file, an EEPROM of that board',
+      ],
+      ['provision meter-1.bin --id meter-1 --server [2001:db8::1]:4461', 'the same meter, another server'],
+    ],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+  });
+}
+
+function addServer(text: string, before: HostPort[] = []): HostPort[] {
+  try {
+    return [...before, parseHostPort(text)];
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
+  return Number(text);
+}
+
+/** The file's settings, then the command line's, then the defaults. */
+function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
+  const id = options.id ?? file.id;
+  const servers = options.server ?? file.servers;
+  if (id === undefined) throw usageError('the meter needs an id', 'Give --id ID, or id in the --settings file.');
+  if (servers === undefined || servers.length === 0) {
+    throw usageError('the meter needs a time server', 'Give --server HOST, or servers in the --settings file.');
+  }
+  const shortest = options.pollMin ?? file.poll?.minSeconds;
+  const longest = options.pollMax ?? file.poll?.maxSeconds;
+  const { minSeconds, maxSeconds } = settingsDefaults.poll;
+  return {
+    id,
+    servers,
+    firstDatesUnchecked:
+      options.alwaysCheckDates === true ? false : (file.firstDatesUnchecked ?? settingsDefaults.firstDatesUnchecked),
+    poll: {
+      // One given alone moves the other one's default out of its way.
+      minSeconds: shortest ?? Math.min(minSeconds, longest ?? minSeconds),
+      maxSeconds: longest ?? Math.max(maxSeconds, shortest ?? maxSeconds),
+    },
+    reportSeconds: options.report ?? file.reportSeconds ?? settingsDefaults.reportSeconds,
+  };
+}
+
+async function provision({ terminal }: Context, file: string, options: Options): Promise<void> {
+  const settings = mergeSettings(options.settings === undefined ? {} : readSettingsFile(options.settings), options);
+  checkSettings(settings);
+  const bytes = options.bytes ?? (options.board === undefined ? undefined : await boardStorageBytes(options.board));
+  const result = provisionStorage(file, settings, {
+    ...(bytes === undefined ? {} : { bytes }),
+    ...(options.rootKeyFile === undefined ? {} : { rootKey: readRootKeyFile(options.rootKeyFile) }),
+    force: options.force === true,
+  });
+  if (options.json) {
+    terminal.printJson({ ...result, settings });
+    return;
+  }
+  const origin = { given: 'as given', kept: 'kept', new: 'new and random' };
+  const before = { nothing: 'new', 'this-meter': 'provisioned anew', another: "another meter's before" };
+  terminal.print(
+    ...formatPairs([
+      ['Meter', settings.id],
+      ['Storage', `${file}, ${result.bytes} bytes, ${before[result.before]}`],
+      ...settings.servers.map(
+        (server, index) => [`NTS-KE server ${index + 1}`, formatHostPort(server)] as [string, string],
+      ),
+      [
+        'Certificate dates',
+        settings.firstDatesUnchecked
+          ? 'checked; the first time at the time obtained, when no other time is trusted'
+          : 'always checked; without a trusted time there is no key establishment',
+      ],
+      ['Poll', `${settings.poll.minSeconds} to ${settings.poll.maxSeconds} s`],
+      ['Time reports', `every ${settings.reportSeconds} s`],
+      ['Root key', origin[result.rootKey]],
+      ['Seed', origin[result.seed]],
+    ]),
+  );
+}

@@ -1,0 +1,287 @@
+// The command line: help, errors, exit codes, and the commands that need no network.
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeProgram } from '../../host/cli/cli.ts';
+import { ExitCode } from '../../host/cli/exit-codes.ts';
+import { formatPairs, formatTable } from '../../host/cli/table.ts';
+import { printable, Terminal } from '../../host/cli/terminal.ts';
+import { loadSettings } from '../../host/config/settings.ts';
+import { readStorageSettings } from '../../host/provision/storage-file.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
+import { runMetertime } from './cli-run.ts';
+
+let folder = '';
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'metertime-'));
+  await buildCore();
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function commandNames(): string[] {
+  const sink = { write: () => true };
+  const terminal = new Terminal({ stdout: sink, stderr: sink, env: {} });
+  const context = { terminal, env: {}, signal: new AbortController().signal, exitCode: ExitCode.Ok };
+  return makeProgram(context, { stdout: sink, stderr: sink }).commands.map((command) => command.name());
+}
+
+describe('help', () => {
+  it('without arguments goes to stderr and is a wrong use', async () => {
+    const { exitCode, stdout, stderr } = await runMetertime([]);
+    expect(exitCode).toBe(ExitCode.Usage);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('Usage: metertime');
+  });
+
+  it('of each command has examples of that command and exit codes', async () => {
+    const names = commandNames();
+    expect(names).toContain('provision');
+    for (const name of names) {
+      const { exitCode, stdout, stderr } = await runMetertime([name, '--help']);
+      expect(exitCode, name).toBe(ExitCode.Ok);
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(new RegExp(`Examples:\n( {2}\\$ metertime .*\n)*? {2}\\$ metertime ${name}\\b`));
+      expect(stdout).toMatch(/Exit codes:\n {2}0 /);
+      expect(stdout).toContain('--debug');
+    }
+  });
+
+  it('is in docs/cli.md for each command', () => {
+    const docs = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
+    for (const name of commandNames()) expect(docs).toContain(`## metertime ${name}`);
+  });
+
+  it('--version tells the version and the SHA-256 of the core', async () => {
+    const { sha256 } = await buildCore();
+    const { exitCode, stdout } = await runMetertime(['--version']);
+    expect(exitCode).toBe(ExitCode.Ok);
+    expect(stdout).toMatch(/^metertime \d+\.\d+\.\d+\n/);
+    expect(stdout).toContain(`core.wasm SHA-256 ${sha256}\n`);
+  });
+});
+
+describe('wrong uses', () => {
+  it.each([
+    [['provsion'], /unknown command 'provsion'\n\(Did you mean provision\?\)/],
+    [['replay'], /missing required argument 'file'\nTry: metertime replay --help/],
+    [['replay', '--jsn', 'x'], /unknown option '--jsn'\n\(Did you mean --json\?\)/],
+    [['provision', 'x', '--poll-min', 'soon'], /Expected a whole number/],
+    [['provision', 'x', '--id', 'a', '--server', 'a b'], /expected a DNS name or an IP address/],
+    [['provision', 'x', '--server', 'a'], /the meter needs an id\nGive --id ID/],
+    [['provision', 'x', '--id', 'a'], /the meter needs a time server\nGive --server HOST/],
+    [['init', '--link', 'carrier pigeon', '-'], /links\[1\] is "carrier pigeon"; expected serial:/],
+  ])('metertime %j', async (args, message) => {
+    const { exitCode, stdout, stderr } = await runMetertime(args);
+    expect(stderr).toMatch(message);
+    expect(stderr.trimEnd().split('\n').length).toBeLessThanOrEqual(3);
+    expect(stdout).toBe('');
+    expect(exitCode).toBe(ExitCode.Usage);
+    expect(existsSync('x')).toBe(false);
+  });
+
+  it('show a stack with --debug only', async () => {
+    const args = ['replay', join(folder, 'absent')];
+    const plain = await runMetertime(args);
+    expect(plain.stderr.split('\n')).toHaveLength(2);
+    expect(plain.stderr).toMatch(/^metertime: .*absent cannot be read/);
+    const debug = await runMetertime([...args, '--debug']);
+    expect(debug.stderr).toMatch(/\n\s+at /);
+    expect(debug.exitCode).toBe(ExitCode.Failed);
+  });
+});
+
+describe('provision', () => {
+  it('writes what it says it writes', async () => {
+    const file = join(folder, 'meter-1.bin');
+    const { exitCode, stdout } = await runMetertime([
+      ...['provision', file, '--id', 'meter-1', '-S', 'time.example', '-S', '[2001:db8::1]:4461'],
+      ...['--poll-min', '100', '--always-check-dates'],
+    ]);
+    expect(exitCode).toBe(ExitCode.Ok);
+    expect(readStorageSettings(file)).toEqual({
+      id: 'meter-1',
+      servers: [
+        { host: 'time.example', port: 4460 },
+        { host: '2001:db8::1', port: 4461 },
+      ],
+      firstDatesUnchecked: false,
+      poll: { minSeconds: 100, maxSeconds: 100 },
+      reportSeconds: 10,
+    });
+    expect(stdout).toMatch(/^Meter +: meter-1\n/);
+    expect(stdout).toMatch(/NTS-KE server 2 +: \[2001:db8::1\]:4461\n/);
+    expect(stdout).toMatch(/Root key +: new and random\n/);
+  });
+
+  it('takes settings from YAML, and says where one is wrong', async () => {
+    const yaml = join(folder, 'meter.yaml');
+    const file = join(folder, 'meter-2.bin');
+    writeFileSync(
+      yaml,
+      'id: meter-2\nservers:\n  - time.example\npoll: { minSeconds: 8 }\nfirstDatesUnchecked: false\n',
+    );
+    const ran = await runMetertime(['provision', file, '-s', yaml, '--json', '--report', '60']);
+    expect(JSON.parse(ran.stdout)).toMatchObject({
+      rootKey: 'new',
+      settings: {
+        id: 'meter-2',
+        poll: { minSeconds: 8, maxSeconds: 64 },
+        firstDatesUnchecked: false,
+        reportSeconds: 60,
+      },
+    });
+    for (const [text, message] of [
+      ['id: a\nservers:\n  - "a b"\n', `${yaml}:3:5: servers: "a b": expected a DNS name`],
+      ['id: a\nserver: [b]\n', `${yaml}:2:9: unknown setting "server"; did you mean "servers"?`],
+      ['id: a\nservers: [b]\nreportSeconds: soon\n', `${yaml}:3:16: reportSeconds: `],
+      ['id: [', `${yaml}:1:6: `],
+    ] as const) {
+      writeFileSync(yaml, text);
+      const wrong = await runMetertime(['provision', join(folder, 'none.bin'), '-s', yaml]);
+      expect(wrong.stderr).toContain(message);
+      expect(wrong.exitCode).toBe(ExitCode.Usage);
+      expect(existsSync(join(folder, 'none.bin'))).toBe(false);
+    }
+  });
+
+  it("takes its size from a board and leaves another meter's storage alone", async () => {
+    const file = join(folder, 'meter-3.bin');
+    const args = ['provision', file, '-S', 'a', '--board', 'mps2-an385', '--id'];
+    expect((await runMetertime([...args, 'meter-3'])).exitCode).toBe(ExitCode.Ok);
+    expect(statSync(file).size).toBe(4096);
+    const refused = await runMetertime([...args, 'meter-4']);
+    expect(refused.exitCode).toBe(ExitCode.Failed);
+    expect(refused.stderr).toMatch(/belongs to meter meter-3, not meter-4; .*--force/);
+    const forced = await runMetertime([...args, 'meter-4', '--force']);
+    expect(forced.stdout).toContain("another meter's before");
+  });
+
+  it('never prints the root key', async () => {
+    const key = '00112233445566778899aabbccddeeff';
+    const keyFile = join(folder, 'key');
+    writeFileSync(keyFile, key);
+    const file = join(folder, 'meter-5.bin');
+    for (const extra of [[], ['--json'], ['--debug']]) {
+      const args = ['provision', file, '--id', 'm5', '-S', 'a', '--root-key-file', keyFile, ...extra];
+      const { stdout, stderr, exitCode } = await runMetertime(args);
+      expect(exitCode).toBe(ExitCode.Ok);
+      expect((stdout + stderr).toLowerCase().replaceAll(/[^0-9a-f]/g, '')).not.toContain(key);
+    }
+    expect(readFileSync(file).includes(Buffer.from(key, 'hex'))).toBe(true);
+  });
+});
+
+describe('init', () => {
+  it('writes settings that the gateway takes, once', async () => {
+    const file = join(folder, 'gateway.yaml');
+    const { exitCode, stdout } = await runMetertime([
+      'init',
+      file,
+      '--name',
+      'gw-7',
+      '--mqtt',
+      'mqtt://broker.example',
+    ]);
+    expect(exitCode).toBe(ExitCode.Ok);
+    expect(stdout).toContain(`metertime gateway -c ${file} --check`);
+    expect(loadSettings(file)).toMatchObject({ name: 'gw-7', mqtt: { url: 'mqtt://broker.example' } });
+    const again = await runMetertime(['init', file]);
+    expect(again.exitCode).toBe(ExitCode.Failed);
+    expect(again.stderr).toMatch(/exists and is not replaced/);
+    const printed = await runMetertime(['init', '-']);
+    expect(printed.stdout).toContain('gateway-1');
+  });
+});
+
+describe('boards', () => {
+  it('lists what firmware can be built for, and the meter in software', async () => {
+    const { stdout } = await runMetertime(['boards']);
+    expect(stdout).toMatch(/^Board +Flash +RAM +Oscillator +Runs in +Description\n=+\n/);
+    expect(stdout).toMatch(/^software +- +- +±100 ppm +this process/m);
+    expect(stdout).toMatch(/^mps2-an385 +64 KiB +16 KiB +±100 ppm +emulator/m);
+    const json = JSON.parse((await runMetertime(['boards', '--json'])).stdout);
+    expect(json).toContainEqual(
+      expect.objectContaining({ name: 'mps2-an385', budgets: { flashBytes: 65_536, ramBytes: 16_384 } }),
+    );
+  });
+});
+
+describe('selftest', () => {
+  it('passes, and reads Wycheproof files', async () => {
+    const { exitCode, stdout } = await runMetertime(['selftest']);
+    expect(stdout).toMatch(/^built-in .* [1-9]\d* +0 +0$/m);
+    expect(exitCode).toBe(ExitCode.Ok);
+    const broken = join(folder, 'vectors.json');
+    writeFileSync(broken, '{}');
+    expect((await runMetertime(['selftest', '--vectors', broken])).exitCode).toBe(ExitCode.Mismatch);
+    const absent = await runMetertime(['selftest', '--vectors', join(folder, 'absent.json')]);
+    expect(absent.exitCode).toBe(ExitCode.Usage);
+  });
+});
+
+describe('output', () => {
+  it('is aligned, whatever marks of colour it carries', () => {
+    const terminal = new Terminal({ stdout: { write: () => 0, isTTY: true }, stderr: { write: () => 0 }, env: {} });
+    const green = terminal.paint('green', 'up');
+    expect(green).toBe('\x1b[32mup\x1b[39m');
+    expect(
+      formatTable(
+        [{ heading: 'State' }, { heading: 'ms', align: 'right' }],
+        [
+          [green, '1'],
+          ['down', '100'],
+        ],
+      ),
+    ).toEqual(['State   ms', '==========', `${green}       1`, 'down   100']);
+    expect(
+      formatPairs([
+        ['a', '1'],
+        ['bcd', undefined],
+        ['bc', '2'],
+      ]),
+    ).toEqual(['a  : 1', 'bc : 2']);
+  });
+
+  it('has colour only on a terminal and not with NO_COLOR', () => {
+    const paint = (isTTY: boolean, env: Record<string, string>): string =>
+      new Terminal({ stdout: { write: () => 0, isTTY }, stderr: { write: () => 0 }, env }).paint('red', 'x');
+    expect(paint(true, {})).not.toBe('x');
+    expect(paint(true, { NO_COLOR: '1' })).toBe('x');
+    expect(paint(true, { TERM: 'dumb' })).toBe('x');
+    expect(paint(false, {})).toBe('x');
+  });
+
+  it('shows on stderr what takes long, and nothing for what does not', async () => {
+    let stderr = '';
+    const terminal = new Terminal({
+      stdout: { write: () => 0 },
+      stderr: {
+        write: (text) => {
+          stderr += text;
+        },
+      },
+      env: {},
+    });
+    await terminal.during(
+      () => 'quick work',
+      async () => {},
+    );
+    expect(stderr).toBe('');
+    let release = (): void => {};
+    const shown = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const poll = setInterval(() => stderr !== '' && release(), 20);
+    await terminal.during(
+      () => 'slow work',
+      () => shown,
+    );
+    clearInterval(poll);
+    expect(stderr).toMatch(/^slow work \(2 s\)\n$/);
+  });
+
+  it('lets no text from outside act on the terminal', () => {
+    expect(printable('a\x1b[2Jb\rc\u202ed\u2028e\n')).toBe('a\ufffd[2Jb\ufffdc\ufffdd\ufffde\ufffd');
+  });
+});
