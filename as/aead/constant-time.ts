@@ -1,0 +1,19 @@
+// What may be done with secrets outside the ciphers: compare and erase.
+//
+// The time taken depends on the length alone.
+
+/** Whether two strings of `length` bytes are equal. */
+export function equalBytes(left: usize, right: usize, length: u32): bool {
+  let difference: u32 = 0;
+  for (let i: u32 = 0; i < length; i++) {
+    difference |= load<u8>(left + i) ^ load<u8>(right + i);
+  }
+  return difference === 0;
+}
+
+/** Overwrites `length` bytes with zeros. */
+export function wipe(target: usize, length: u32): void {
+  for (let i: u32 = 0; i < length; i++) {
+    store<u8>(target + i, 0);
+  }
+}
