@@ -1,0 +1,170 @@
+// Known-answer tests of a core's ciphers: the built-in ones, and Wycheproof files as far as the core has the algorithm.
+//
+// What always holds: a test counts as passed, failed or skipped, never twice and never not at all; what the core lacks
+// is skipped and named, never passed.
+import { AeadCore, aesKeyBytes, SelftestError, sivKeyBytes, tagBytes } from './aead-core.ts';
+import { toHex } from './hex.ts';
+import { difference, knownAnswers, refusal } from './known-answers.ts';
+import { type CmacTest, readWycheproof, type SivTest, type VectorTest } from './wycheproof.ts';
+
+/** A Wycheproof file as read. */
+export interface VectorInput {
+  readonly name: string;
+  readonly text: string;
+}
+
+export interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** What became of one file, or of the built-in answers. */
+export interface FileReport extends Counts {
+  readonly name: string;
+  readonly algorithm: string;
+  /** Why nothing of the file could be read; `failed` is then 1. */
+  readonly error: string | undefined;
+  /** The tests that failed, in order. */
+  readonly failures: readonly { readonly id: string; readonly message: string }[];
+  /** Why tests were skipped, with their number. */
+  readonly skips: readonly { readonly reason: string; readonly count: number }[];
+}
+
+export interface Report extends Counts {
+  /** Whether nothing failed. */
+  readonly ok: boolean;
+  readonly files: readonly FileReport[];
+}
+
+type Outcome = { readonly failure?: string | undefined; readonly skip?: string };
+
+/**
+ * Runs the built-in answers and the files.
+ * @param core exports of an instance of core.wasm that nothing else uses: its random generator is started anew
+ * @throws {SelftestError} core-without-tests
+ */
+export function runSelftest(
+  core: { readonly memory: WebAssembly.Memory } & Record<string, unknown>,
+  vectorFiles: readonly VectorInput[] = [],
+): Report {
+  const aead = new AeadCore(core);
+  const files = [runBuiltIn(aead), ...vectorFiles.map((file) => runFile(aead, file))];
+  const sum = (key: keyof Counts) => files.reduce((total, file) => total + file[key], 0);
+  const counts = { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
+  return { ok: counts.failed === 0, ...counts, files };
+}
+
+function runBuiltIn(core: AeadCore): FileReport {
+  const outcomes = knownAnswers.map((answer) => ({ id: answer.name, outcome: attempt(() => answer.run(core)) }));
+  return summarise('built-in', 'all of the core', outcomes);
+}
+
+function runFile(core: AeadCore, { name, text }: VectorInput): FileReport {
+  try {
+    const file = readWycheproof(text);
+    if (file.unsupported !== undefined) {
+      const skips = [{ reason: file.unsupported, count: file.count }];
+      return { ...summarise(name, file.algorithm, []), skipped: file.count, skips };
+    }
+    const outcomes = file.tests.map((test) => ({ id: test.id, outcome: runTest(core, test) }));
+    return summarise(name, file.algorithm, outcomes);
+  } catch (error) {
+    if (!(error instanceof SelftestError)) throw error;
+    return { ...summarise(name, 'unknown', []), failed: 1, error: error.message };
+  }
+}
+
+function runTest(core: AeadCore, test: VectorTest): Outcome {
+  const keyBytes = test.kind === 'cmac' ? aesKeyBytes : sivKeyBytes;
+  if (test.key.length !== keyBytes) {
+    return { skip: `key of ${test.key.length * 8} bits; the core has ${keyBytes * 8}` };
+  }
+  return attempt(() => (test.kind === 'cmac' ? runCmac(core, test) : runSiv(core, test)));
+}
+
+function runCmac(core: AeadCore, { verdict, key, message, tag }: CmacTest): string | undefined {
+  const actual = core.cmac(key, message).subarray(0, tag.length);
+  const equal = tag.length > 0 && toHex(actual) === toHex(tag);
+  if (verdict === 'valid') return difference('tag', tag, actual);
+  return verdict === 'invalid' && equal ? 'a wrong tag was found right' : undefined;
+}
+
+function runSiv(core: AeadCore, { verdict, key, strings, plaintext, sealed }: SivTest): string | undefined {
+  if (sealed.length < tagBytes) {
+    return verdict === 'valid' ? `a valid message shorter than a tag: ${toHex(sealed)}` : undefined;
+  }
+  const opened = core.open(key, strings, sealed);
+  if (verdict === 'invalid' || (verdict === 'acceptable' && opened.plaintext === undefined)) return refusal(opened);
+  if (opened.plaintext === undefined) return 'the right tag was refused';
+  return (
+    difference('plaintext', plaintext, opened.plaintext) ??
+    difference('tag and ciphertext', sealed, core.seal(key, strings, plaintext))
+  );
+}
+
+// A core that traps fails the test; what does not fit into its scratch is skipped.
+function attempt(run: () => string | undefined): Outcome {
+  try {
+    return { failure: run() };
+  } catch (error) {
+    if (error instanceof SelftestError && error.code === 'input-too-long') return { skip: 'longer than the scratch' };
+    return { failure: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+function summarise(
+  name: string,
+  algorithm: string,
+  outcomes: readonly { readonly id: string; readonly outcome: Outcome }[],
+): FileReport {
+  const skips = new Map<string, number>();
+  const failures: { id: string; message: string }[] = [];
+  let passed = 0;
+  for (const { id, outcome } of outcomes) {
+    if (outcome.skip !== undefined) skips.set(outcome.skip, (skips.get(outcome.skip) ?? 0) + 1);
+    else if (outcome.failure !== undefined) failures.push({ id, message: outcome.failure });
+    else passed++;
+  }
+  return {
+    name,
+    algorithm,
+    error: undefined,
+    passed,
+    failed: failures.length,
+    skipped: outcomes.length - passed - failures.length,
+    failures,
+    skips: [...skips].map(([reason, count]) => ({ reason, count })),
+  };
+}
+
+/**
+ * The report as lines for a terminal: a table, then what failed and what was skipped.
+ * @param listed how many failures of a file are shown
+ */
+export function describeReport(report: Report, listed = 10): string[] {
+  const rows = [
+    ['Vectors', 'Algorithm', 'Passed', 'Failed', 'Skipped'],
+    ...report.files.map((file) => [file.name, file.algorithm, ...countsOf(file)]),
+    ['total', '', ...countsOf(report)],
+  ];
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+  lines.splice(1, 0, widths.map((width) => '─'.repeat(width)).join('  '));
+  for (const file of report.files) {
+    if (file.error !== undefined) lines.push(`✗ ${file.name}: ${file.error}`);
+    for (const { id, message } of file.failures.slice(0, listed)) lines.push(`✗ ${file.name}, ${id}: ${message}`);
+    if (file.failures.length > listed) lines.push(`✗ ${file.name}: ${file.failures.length - listed} more failed`);
+    for (const { reason, count } of file.skips) lines.push(`- ${file.name}: ${count} skipped: ${reason}`);
+  }
+  return lines;
+}
+
+function countsOf({ passed, failed, skipped }: Counts): string[] {
+  return [passed, failed, skipped].map(String);
+}

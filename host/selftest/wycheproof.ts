@@ -1,0 +1,139 @@
+// Reads the test vector files of project Wycheproof (JSON, schemas aead_test_schema_v1, daead_test_schema_v1 and
+// mac_test_schema_v1) as far as the core has the algorithm.
+import { z } from 'zod';
+import { SelftestError } from './aead-core.ts';
+import { hex } from './hex.ts';
+
+/** What the file says an implementation does: it must accept, may do either, must refuse. */
+export type Verdict = 'valid' | 'acceptable' | 'invalid';
+
+/** One test of an authenticated cipher; the nonce, where there is one, is the last string. */
+export interface SivTest {
+  readonly kind: 'siv';
+  readonly id: string;
+  readonly verdict: Verdict;
+  readonly key: Uint8Array;
+  readonly strings: readonly Uint8Array[];
+  readonly plaintext: Uint8Array;
+  /** Tag, then ciphertext. */
+  readonly sealed: Uint8Array;
+}
+
+/** One test of a message authentication code. */
+export interface CmacTest {
+  readonly kind: 'cmac';
+  readonly id: string;
+  readonly verdict: Verdict;
+  readonly key: Uint8Array;
+  readonly message: Uint8Array;
+  /** May be shorter than the full tag: its first bytes. */
+  readonly tag: Uint8Array;
+}
+
+export type VectorTest = SivTest | CmacTest;
+
+/** A file's content. */
+export interface VectorFile {
+  readonly algorithm: string;
+  /** Why no test of the file can be run, or undefined; `tests` is then empty. */
+  readonly unsupported: string | undefined;
+  /** How many tests the file has. */
+  readonly count: number;
+  readonly tests: readonly VectorTest[];
+}
+
+const bytes = z
+  .string()
+  .regex(/^([0-9a-f]{2})*$/i, 'pairs of hexadecimal digits expected')
+  .transform((text) => hex(text));
+const common = { tcId: z.int(), comment: z.string().default(''), result: z.enum(['valid', 'acceptable', 'invalid']) };
+const groupsOf = <T extends z.ZodType>(test: T) =>
+  z.object({ testGroups: z.array(z.object({ tests: z.array(test) })) });
+
+const head = z.object({
+  algorithm: z.string(),
+  testGroups: z.array(z.object({ tests: z.array(z.unknown()) })),
+});
+const aead = groupsOf(z.object({ ...common, key: bytes, iv: bytes, aad: bytes, msg: bytes, ct: bytes, tag: bytes }));
+const daead = groupsOf(z.object({ ...common, key: bytes, aad: bytes, msg: bytes, ct: bytes }));
+const mac = groupsOf(z.object({ ...common, key: bytes, msg: bytes, tag: bytes }));
+
+// Algorithms that belong to NTS or to the core and that the core does not have.
+const absent: Readonly<Record<string, string>> = { 'AES-GCM-SIV': 'the core has no AES-GCM-SIV' };
+
+/**
+ * @param text the file's content
+ * @throws {SelftestError} vectors-unreadable, with the place of the first thing that is wrong
+ */
+export function readWycheproof(text: string): VectorFile {
+  const json = parseJson(text);
+  const { algorithm, testGroups } = check(head, json);
+  const count = testGroups.reduce((sum, group) => sum + group.tests.length, 0);
+  const unsupported = absent[algorithm];
+  return { algorithm, unsupported, count, tests: unsupported === undefined ? readTests(algorithm, json) : [] };
+}
+
+function readTests(algorithm: string, json: unknown): VectorTest[] {
+  switch (algorithm) {
+    case 'AEAD-AES-SIV-CMAC':
+      return testsOf(check(aead, json)).map((test) => ({
+        ...nameOf(test),
+        kind: 'siv',
+        key: test.key,
+        strings: [test.aad, test.iv],
+        plaintext: test.msg,
+        sealed: new Uint8Array([...test.tag, ...test.ct]),
+      }));
+    case 'AES-SIV-CMAC':
+      return testsOf(check(daead, json)).map((test) => ({
+        ...nameOf(test),
+        kind: 'siv',
+        key: test.key,
+        strings: [test.aad],
+        plaintext: test.msg,
+        sealed: test.ct,
+      }));
+    case 'AES-CMAC':
+      return testsOf(check(mac, json)).map((test) => ({
+        ...nameOf(test),
+        kind: 'cmac',
+        key: test.key,
+        message: test.msg,
+        tag: test.tag,
+      }));
+    default:
+      throw new SelftestError(
+        'vectors-unreadable',
+        `vectors for AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-CMAC or AES-GCM-SIV expected, got ${algorithm}`,
+      );
+  }
+}
+
+const testsOf = <T>(file: { testGroups: { tests: T[] }[] }): T[] => file.testGroups.flatMap((group) => group.tests);
+
+function nameOf(test: { tcId: number; comment: string; result: Verdict }): { id: string; verdict: Verdict } {
+  return {
+    id: test.comment === '' ? `tcId ${test.tcId}` : `tcId ${test.tcId} (${test.comment})`,
+    verdict: test.result,
+  };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SelftestError('vectors-unreadable', `a Wycheproof file in JSON expected: ${why}`, { cause });
+  }
+}
+
+function check<T>(schema: z.ZodType<T>, json: unknown): T {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  throw new SelftestError(
+    'vectors-unreadable',
+    `not as Wycheproof's schema has it, at ${issue.path.join('.') || 'the top'}: ${issue.message}`,
+    { cause: result.error },
+  );
+}
