@@ -1,0 +1,206 @@
+// The known-answer tests that `metertime selftest` runs: what passes, what fails, what is skipped.
+import { describe, expect, test } from 'vitest';
+import { SelftestError } from '../../host/selftest/aead-core.ts';
+import { hex, toHex } from '../../host/selftest/hex.ts';
+import { describeReport, runSelftest } from '../../host/selftest/selftest.ts';
+import * as rfc4493 from '../../host/selftest/vectors/rfc4493.ts';
+import { messages } from '../../host/selftest/vectors/rfc5297.ts';
+import { loadCore } from '../core/load-core.ts';
+
+const [deterministic, withNonce] = messages as [(typeof messages)[number], (typeof messages)[number]];
+
+type Result = 'valid' | 'acceptable' | 'invalid';
+
+/** A file as Wycheproof writes them, of one group. */
+function file(algorithm: string, ...tests: object[]): { name: string; text: string } {
+  const numbered = tests.map((entry, i) => ({ tcId: i + 1, comment: '', flags: [], ...entry }));
+  const content = { algorithm, numberOfTests: tests.length, testGroups: [{ type: 'Test', tests: numbered }] };
+  return { name: `${algorithm}.json`, text: JSON.stringify(content) };
+}
+
+function daead(result: Result, sealed = deterministic.sealed) {
+  const { key, strings, plaintext } = deterministic;
+  return { key: toHex(key), aad: toHex(strings[0]!), msg: toHex(plaintext), ct: toHex(sealed), result };
+}
+
+function mac(result: Result, tag = rfc4493.macs[2]!.tag, key = rfc4493.key) {
+  return { key: toHex(key), msg: toHex(rfc4493.macs[2]!.message), tag: toHex(tag), result };
+}
+
+const changed = (bytes: Uint8Array, at: number) => bytes.map((byte, i) => (i === at ? byte ^ 0x40 : byte));
+
+async function run(...files: { name: string; text: string }[]) {
+  const report = runSelftest(await loadCore(), files);
+  return { report, files: report.files.slice(1), file: report.files[1]! };
+}
+
+describe('built-in answers', () => {
+  test('pass', async () => {
+    const report = runSelftest(await loadCore());
+    expect(report.files.map(({ name }) => name)).toEqual(['built-in']);
+    expect(report).toMatchObject({ ok: true, failed: 0, skipped: 0 });
+    expect(report.passed).toBeGreaterThanOrEqual(18);
+  });
+
+  test('fail when one bit of the cipher’s table is wrong', async () => {
+    const core = await loadCore();
+    const memory = new Uint8Array(core.memory.buffer);
+    // Entry 0x53 of the table, the S-box example of FIPS 197 5.1.1: S(0x53) = 0xed.
+    const entry = Buffer.from(memory.buffer).indexOf(hex('c1eded2c'));
+    expect(entry).toBeGreaterThan(0);
+    memory[entry + 1]! ^= 1;
+    memory[entry + 2]! ^= 1;
+    const report = runSelftest(core);
+    expect(report.ok).toBe(false);
+    expect(report.failed).toBeGreaterThan(0);
+    expect(report.files[0]!.failures[0]!.message).toMatch(/expected [0-9a-f]+, got [0-9a-f]+/);
+  });
+
+  test('need a core that exports its ciphers', () => {
+    const memory = new WebAssembly.Memory({ initial: 1 });
+    expect(() => runSelftest({ memory })).toThrow(
+      expect.objectContaining({ constructor: SelftestError, code: 'core-without-tests' }),
+    );
+  });
+});
+
+describe('AES-SIV-CMAC', () => {
+  test('valid, acceptable and invalid tests pass when the core does as they say', async () => {
+    const forged = changed(deterministic.sealed, 20);
+    const { file: result } = await run(
+      file('AES-SIV-CMAC', daead('valid'), daead('acceptable'), daead('acceptable', forged), daead('invalid', forged)),
+    );
+    expect(result).toMatchObject({ passed: 4, failed: 0, skipped: 0, algorithm: 'AES-SIV-CMAC' });
+  });
+
+  test('a valid message that the core refuses fails', async () => {
+    const { report, file: result } = await run(file('AES-SIV-CMAC', daead('valid', changed(deterministic.sealed, 3))));
+    expect(report.ok).toBe(false);
+    expect(result.failures).toEqual([{ id: 'tcId 1', message: 'the right tag was refused' }]);
+  });
+
+  test('a plaintext other than the file’s fails', async () => {
+    const test = { ...daead('valid'), msg: toHex(changed(deterministic.plaintext, 0)), comment: 'other plaintext' };
+    const { file: result } = await run(file('AES-SIV-CMAC', test));
+    expect(result.failures).toHaveLength(1);
+    expect(result.failures[0]).toMatchObject({
+      id: 'tcId 1 (other plaintext)',
+      message: expect.stringMatching(/^plaintext: expected 5122.*, got 1122/),
+    });
+  });
+
+  test('an invalid message that the core accepts fails', async () => {
+    const { file: result } = await run(file('AES-SIV-CMAC', daead('valid'), daead('invalid')));
+    expect(result).toMatchObject({ passed: 1, failed: 1 });
+    expect(result.failures).toEqual([{ id: 'tcId 2', message: 'a forgery was accepted' }]);
+  });
+
+  test('what is shorter than a tag must be invalid', async () => {
+    const short = deterministic.sealed.subarray(0, 15);
+    const { file: result } = await run(file('AES-SIV-CMAC', daead('invalid', short), daead('valid', short)));
+    expect(result).toMatchObject({ passed: 1, failed: 1 });
+  });
+});
+
+test('AEAD-AES-SIV-CMAC: the nonce is the last string, the tag stands apart', async () => {
+  const { key, strings, plaintext, sealed } = withNonce;
+  const [data, , nonce] = strings as [Uint8Array, Uint8Array, Uint8Array];
+  const whole = { key: toHex(key), iv: toHex(nonce), aad: toHex(data), msg: toHex(plaintext) };
+  // RFC 5297 A.2 has a second string between the two, so its tag is wrong here.
+  const tagged = { ct: toHex(sealed.subarray(16)), tag: toHex(sealed.subarray(0, 16)) };
+  const right = {
+    key: toHex(deterministic.key),
+    iv: '',
+    aad: '',
+    msg: '',
+    ct: '',
+    // Two empty strings and an empty plaintext, by @noble/ciphers.
+    tag: '69e6b6d454c66436cd6558c0cacc3350',
+  };
+  const { file: result } = await run(
+    file('AEAD-AES-SIV-CMAC', { ...whole, ...tagged, result: 'invalid' }, { ...right, result: 'valid' }),
+  );
+  expect(result).toMatchObject({ passed: 2, failed: 0 });
+});
+
+describe('AES-CMAC', () => {
+  test('full and shortened tags', async () => {
+    const tag = rfc4493.macs[2]!.tag;
+    const { file: result } = await run(
+      file(
+        'AES-CMAC',
+        mac('valid'),
+        mac('valid', tag.subarray(0, 8)),
+        mac('invalid', changed(tag, 15)),
+        mac('acceptable'),
+      ),
+    );
+    expect(result).toMatchObject({ passed: 4, failed: 0, skipped: 0 });
+  });
+
+  test('a wrong tag that is said to be valid, and a right one that is not, fail', async () => {
+    const { file: result } = await run(
+      file('AES-CMAC', mac('valid', changed(rfc4493.macs[2]!.tag, 0)), mac('invalid')),
+    );
+    expect(result.failures).toEqual([
+      { id: 'tcId 1', message: expect.stringMatching(/^tag: expected 9fa6.*, got dfa6/) },
+      { id: 'tcId 2', message: 'a wrong tag was found right' },
+    ]);
+  });
+});
+
+describe('what the core does not have', () => {
+  test('key sizes are skipped and counted', async () => {
+    const { report, file: result } = await run(
+      file(
+        'AES-CMAC',
+        mac('valid', undefined, new Uint8Array(24)),
+        mac('valid'),
+        mac('invalid', undefined, new Uint8Array(24)),
+      ),
+    );
+    expect(result).toMatchObject({ passed: 1, failed: 0, skipped: 2 });
+    expect(result.skips).toEqual([{ reason: 'key of 192 bits; the core has 128', count: 2 }]);
+    expect(report.ok).toBe(true);
+  });
+
+  test('AES-GCM-SIV is skipped as a whole', async () => {
+    const { report, file: result } = await run(file('AES-GCM-SIV', { any: 1 }, { any: 2 }));
+    expect(result).toMatchObject({ passed: 0, failed: 0, skipped: 2 });
+    expect(describeReport(report)).toContain('- AES-GCM-SIV.json: 2 skipped: the core has no AES-GCM-SIV');
+  });
+
+  test('messages longer than the scratch are skipped', async () => {
+    const long = { ...mac('valid'), msg: '00'.repeat(70_000) };
+    const { file: result } = await run(file('AES-CMAC', long));
+    expect(result).toMatchObject({ passed: 0, failed: 0, skipped: 1 });
+  });
+});
+
+describe('files that cannot be read fail, and say where', () => {
+  test.each([
+    ['not JSON', 'vectors', /a Wycheproof file in JSON expected/],
+    ['JSON of another kind', '{"tests": []}', /at algorithm: /],
+    ['another algorithm', file('AES-EAX', {}).text, /got AES-EAX/],
+    [
+      'a test without its tag',
+      file('AES-CMAC', { key: '', msg: '', result: 'valid' }).text,
+      /testGroups\.0\.tests\.0\.tag/,
+    ],
+    ['half a byte', file('AES-CMAC', { ...mac('valid'), msg: 'abc' }).text, /tests\.0\.msg: pairs of hexadecimal/],
+  ])('%s', async (_, text, message) => {
+    const { report, file: result } = await run({ name: 'vectors.json', text });
+    expect(report.ok).toBe(false);
+    expect(result.error).toMatch(message);
+    expect(describeReport(report).join('\n')).toMatch(message);
+  });
+});
+
+test('the report is a table with a line for each file, then what failed', async () => {
+  const { report } = await run(file('AES-SIV-CMAC', daead('valid'), daead('invalid')));
+  const lines = describeReport(report);
+  expect(lines[0]).toMatch(/^Vectors +Algorithm +Passed +Failed +Skipped$/);
+  expect(lines[3]).toMatch(/^AES-SIV-CMAC\.json +AES-SIV-CMAC +1 +1 +0$/);
+  expect(lines[4]).toMatch(/^total +\d+ +1 +0$/);
+  expect(lines[5]).toBe('✗ AES-SIV-CMAC.json, tcId 2: a forgery was accepted');
+});
