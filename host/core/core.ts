@@ -35,6 +35,7 @@ export interface CoreModule {
 export interface CoreExports extends Record<string, unknown> {
   readonly memory: WebAssembly.Memory;
   abiVersion(): number;
+  enlargeBuffers(): void;
   memoryEnd(): number;
   eventBuffer(): number;
   eventCapacity(): number;
@@ -86,6 +87,7 @@ export class Core {
         `core.wasm speaks interface version ${this.exports.abiVersion()}, this program ${Abi.Version}; build both from one commit`,
       );
     }
+    this.exports.enlargeBuffers();
     this.#eventAt = this.exports.eventBuffer();
     this.#actionAt = this.exports.actionBuffer();
     this.#capacity = this.exports.eventCapacity() - Abi.EventHeaderBytes;

@@ -1,0 +1,80 @@
+// Where an event is found and where the actions that it leads to are put: behind everything else in memory, so that a
+// meter whose datagrams go over a link needs no room for them here.
+// What always holds: actions are written one behind the other, each whole; what a single event can lead to fits, since
+// messages to the network are held back (`actionRoom`) when the rest of the buffer is needed for everything else.
+//
+//   action   0  kind         u16
+//            2  length       u16
+//            4  payload
+//   event    0  local tick   u64
+//            8  payload
+
+import { Abi, LinkLimit, StorageMap } from './codes';
+
+/** A frame, a storage write, the real-time clock, the next wake-up and the time: what may accompany a message. */
+const RESERVED: u32 = 480;
+
+/** Actions of a meter on a link: one report is built here before the link takes it. */
+const SMALL_ACTIONS: u32 = RESERVED + Abi.ActionHeaderBytes + 1 + LinkLimit.MessageBytes;
+/** The largest event of a meter on a link: its settings. */
+const SMALL_EVENT: u32 = Abi.EventHeaderBytes + 4 + StorageMap.SettingsBytes;
+
+/** With a datagram as an action or event, and the 24 bytes that the gateway's end puts in front of it. */
+const LARGE_ACTIONS: u32 = RESERVED + Abi.ActionHeaderBytes + 24 + LinkLimit.DatagramBytes;
+const LARGE_EVENT: u32 = Abi.EventHeaderBytes + 8 + LinkLimit.DatagramBytes;
+
+let large: bool = false;
+let used: u32 = 0;
+
+/** Makes room for whole datagrams: for a board with a network of its own, and for the gateway's end of a link. */
+export function buffersEnlarge(): void {
+  large = true;
+}
+
+/** The action buffer. */
+export function actionsAt(): usize {
+  return (__heap_base + 7) & ~7;
+}
+
+function actionsCapacity(): u32 {
+  return ((large ? LARGE_ACTIONS : SMALL_ACTIONS) + 7) & ~7;
+}
+
+/** The event buffer. */
+export function eventAt(): usize {
+  return actionsAt() + actionsCapacity();
+}
+
+/** Bytes of the event buffer. */
+export function eventBytes(): u32 {
+  return ((large ? LARGE_EVENT : SMALL_EVENT) + 7) & ~7;
+}
+
+/** Forgets the actions of the last event. */
+export function actionsClear(): void {
+  used = 0;
+}
+
+/** Bytes of actions in the buffer. */
+export function actionsBytes(): u32 {
+  return used;
+}
+
+/** Whether a network message of `length` bytes fits without taking the room of the other actions. */
+export function actionRoom(length: u32): bool {
+  return used + Abi.ActionHeaderBytes + length + RESERVED <= actionsCapacity();
+}
+
+/** Free memory of at least `actionRoom` bytes for building a message, at the place where `actionAdd` would put it. */
+export function actionScratch(): usize {
+  return actionsAt() + used + Abi.ActionHeaderBytes;
+}
+
+/** Adds an action with `length` bytes of payload and returns where the payload goes. */
+export function actionAdd(kind: u32, length: u32): usize {
+  const at = actionsAt() + used;
+  store<u16>(at, <u16>kind);
+  store<u16>(at, <u16>length, 2);
+  used += Abi.ActionHeaderBytes + length;
+  return at + Abi.ActionHeaderBytes;
+}

@@ -1,0 +1,40 @@
+// Reading and writing bytes of outside formats: big-endian numbers, texts with a length byte, fills and copies.
+
+/** Unsigned 16-bit number in network order. */
+export function loadBe16(at: usize): u32 {
+  return bswap<u16>(load<u16>(at));
+}
+
+/** Unsigned 32-bit number in network order. */
+export function loadBe32(at: usize): u32 {
+  return bswap<u32>(load<u32>(at));
+}
+
+/** Writes a 16-bit number in network order. */
+export function storeBe16(at: usize, value: u32): void {
+  store<u16>(at, bswap<u16>(<u16>value));
+}
+
+/** Copies `length` bytes; the two areas do not overlap. */
+export function copy(target: usize, source: usize, length: u32): void {
+  for (let i: u32 = 0; i < length; i++) store<u8>(target + i, load<u8>(source + i));
+}
+
+/** Sets `length` bytes to zero. */
+export function clear(target: usize, length: u32): void {
+  for (let i: u32 = 0; i < length; i++) store<u8>(target + i, 0);
+}
+
+/** Whether all `length` bytes are zero. */
+export function isZero(at: usize, length: u32): bool {
+  let bits: u32 = 0;
+  for (let i: u32 = 0; i < length; i++) bits |= load<u8>(at + i);
+  return bits == 0;
+}
+
+/** Appends the text at `source` (length byte and bytes) at `target`; returns the place behind it. */
+export function appendText(target: usize, source: usize): usize {
+  const length: u32 = 1 + load<u8>(source);
+  copy(target, source, length);
+  return target + length;
+}

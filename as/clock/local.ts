@@ -1,0 +1,43 @@
+// The local counter: ticks of the board as nanoseconds since its start, in integers.
+// What always holds: the conversion is exact to the nanosecond below and never runs backwards.
+
+import { SECOND_NS } from '../ntp/timestamp';
+
+let tickHz: u64 = 1_000_000_000;
+let maxErrorPpb: i64 = 0;
+
+/** Sets the counter's nominal rate, and the largest error of that rate which the board guarantees. */
+export function localConfigure(hz: u32, maxFrequencyErrorPpb: u32): void {
+  tickHz = hz;
+  maxErrorPpb = maxFrequencyErrorPpb;
+}
+
+/** Local ticks as local ns, rounded down. */
+export function localFromTicks(ticks: u64): i64 {
+  const hz = tickHz;
+  const seconds = ticks / hz;
+  return <i64>(seconds * 1_000_000_000 + ((ticks - seconds * hz) * 1_000_000_000) / hz);
+}
+
+/** The first tick at or after a local time. */
+export function ticksFromLocal(localNs: i64): u64 {
+  const ns = <u64>max<i64>(localNs, 0);
+  const seconds = ns / 1_000_000_000;
+  return seconds * tickHz + ((ns - seconds * 1_000_000_000) * tickHz + 999_999_999) / 1_000_000_000;
+}
+
+/** Length of a tick in ns, rounded up. */
+export function localResolutionNs(): i64 {
+  return <i64>((999_999_999 + tickHz) / tickHz);
+}
+
+/** The largest frequency error that the board guarantees, ppb. */
+export function localMaxErrorPpb(): i64 {
+  return maxErrorPpb;
+}
+
+/** By how much an interval of local time may be wrong, ns, rounded up. */
+export function localErrorNs(intervalNs: i64): i64 {
+  const seconds = intervalNs / SECOND_NS;
+  return seconds * maxErrorPpb + ((intervalNs - seconds * SECOND_NS) * maxErrorPpb) / SECOND_NS + 1;
+}

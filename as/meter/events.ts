@@ -1,0 +1,124 @@
+// What happened in the meter, kept until the gateway has stored it.
+// What always holds: events keep their order and number; one that does not fit is counted as lost; what the network
+// alone can provoke is told at most once a minute for each reason, with how often it happened.
+//
+//   entry    0  sequence     u32
+//            4  code         u16
+//            6  about        u8    1: the text names the server
+//            7  server       u8    index of the server in the settings
+//            8  UTC          i64   ns, 0 while unsynchronised
+//           16  uptime       i64   ns
+//           24  a            i64
+//           32  b            i64
+
+import { appendText } from '../abi/bytes';
+import { EventField, Message, MeterEvent } from '../abi/codes';
+import { timeNowLocal, timeNowUtc } from './now';
+import { sessionServerIndex } from './session';
+import { settingsServerName, settingsServers } from './settings';
+
+const ENTRIES: u32 = 8;
+const ENTRY_BYTES: u32 = 40;
+const RING: usize = memory.data(320, 8);
+
+const MINUTE_NS: i64 = 60_000_000_000;
+/** Reasons of `Reject` that are counted apart. */
+const REASONS: u32 = 16;
+/** For each reason: when it was last told (i64 local ns), how often it happened since (u32, padded). */
+const REPEATS: usize = memory.data(256, 8);
+
+let first: u32 = 0;
+let held: u32 = 0;
+let sent: u32 = 0;
+let sequence: u32 = 0;
+let lost: u32 = 0;
+let boot: u32 = 0;
+
+/** Events that did not fit since the start. */
+export function eventsLost(): u32 {
+  return lost;
+}
+
+/** Sets the random number that tells this start's events from those of others. */
+export function eventsSetBoot(value: u32): void {
+  boot = value;
+}
+
+/** Adds an event that happened now. */
+export function raiseEvent(code: u32, a: i64, b: i64, aboutServer: bool): void {
+  if (held == ENTRIES) {
+    lost += 1;
+    return;
+  }
+  const at = RING + ((first + held) % ENTRIES) * ENTRY_BYTES;
+  sequence += 1;
+  store<u32>(at, sequence);
+  store<u16>(at, <u16>code, 4);
+  store<u8>(at, aboutServer ? 1 : 0, 6);
+  store<u8>(at, <u8>sessionServerIndex(), 7);
+  store<i64>(at, timeNowUtc(), 8);
+  store<i64>(at, timeNowLocal(), 16);
+  store<i64>(at, a, 24);
+  store<i64>(at, b, 32);
+  held += 1;
+}
+
+/** Adds a refused answer: at most one event a minute for each reason. */
+export function raiseRefused(reason: u32): void {
+  const at = REPEATS + min<u32>(reason, REASONS - 1) * 16;
+  const now = timeNowLocal();
+  const times = load<u32>(at, 8) + 1;
+  const last = load<i64>(at);
+  if (last != 0 && now - last < MINUTE_NS) {
+    store<u32>(at, times, 8);
+    return;
+  }
+  store<i64>(at, max<i64>(now, 1));
+  store<u32>(at, 0, 8);
+  raiseEvent(MeterEvent.AnswerRefused, reason, times, true);
+}
+
+/** A new session of the link: what is not acknowledged is told again. */
+export function eventsRestart(): void {
+  sent = 0;
+}
+
+/** Whether an event waits to be told. */
+export function eventsPending(): bool {
+  return sent < held;
+}
+
+/** Builds the message of the next event to tell; returns its length. */
+export function eventMessage(target: usize): u32 {
+  const at = RING + ((first + sent) % ENTRIES) * ENTRY_BYTES;
+  store<u16>(target, Message.Event);
+  store<u32>(target, load<u32>(at), EventField.Sequence);
+  store<u16>(target, load<u16>(at, 4), EventField.Code);
+  store<i64>(target, load<i64>(at, 8), EventField.UtcNs);
+  store<i64>(target, load<i64>(at, 16), EventField.UptimeNs);
+  store<i64>(target, load<i64>(at, 24), EventField.A);
+  store<i64>(target, load<i64>(at, 32), EventField.B);
+  store<u32>(target, boot, EventField.Boot);
+  const text = target + EventField.Texts;
+  const server: u32 = load<u8>(at, 7);
+  if (load<u8>(at, 6) == 0 || server >= settingsServers()) {
+    store<u8>(text, 0);
+    return EventField.Texts + 1;
+  }
+  return <u32>(appendText(text, settingsServerName(server)) - target);
+}
+
+/** The message of `eventMessage` was given to the link. */
+export function eventSent(): void {
+  sent += 1;
+}
+
+/** The gateway stored all events up to `number`. */
+export function eventsAcknowledge(number: u32): void {
+  while (held > 0 && sent > 0) {
+    if (<i32>(load<u32>(RING + first * ENTRY_BYTES) - number) > 0) return;
+    first = (first + 1) % ENTRIES;
+    held -= 1;
+    sent -= 1;
+  }
+}

@@ -1,0 +1,295 @@
+// A meter: what happens to each event, from the start on.
+//
+//   settings ──> seeds ──> new seed written ──> used seed erased ──> state ──> real-time clock ──> running
+//      └── settings or seed missing: the link runs and tells so, nothing else does
+//
+// What always holds: one storage operation at a time; no random byte is used before its seed was replaced; the state's
+// proof for the real-time clock is written after the clock was set, never before.
+
+import { actionAdd } from '../abi/buffers';
+import { clear, copy } from '../abi/bytes';
+import {
+  Abi,
+  Action,
+  Capability,
+  Channel,
+  ClockStatus,
+  Message,
+  MeterEvent,
+  ResetCause,
+  SettingsError,
+  StartField,
+  StorageMap,
+  TimeNowField,
+} from '../abi/codes';
+import { clockBoundNs, clockFromRtc, clockStatus, clockUncertaintyNs, clockUtc } from '../clock/clock';
+import { localConfigure, ticksFromLocal } from '../clock/local';
+import { rtcRead, rtcSet } from '../clock/rtc';
+import {
+  linkChannel,
+  linkDeadline,
+  linkFirstTick,
+  linkFrame,
+  linkFrameSent,
+  linkLastTick,
+  linkMessage,
+  linkMessageLength,
+  linkPoll,
+  linkReceive,
+  linkSessionChanged,
+} from '../link/link';
+import { SECOND_NS } from '../ntp/timestamp';
+import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
+import { networkIsOwn, networkStart } from './network';
+import { timeNowLocal, timeNowTicks } from './now';
+import { reportDeadline, reportProbe, reportRestart, reportStart, reportStep } from './report';
+import { random32, randomReady, seedEntropy, seedErase, seedRead, seedReady, seedReplace } from './seed';
+import {
+  sessionDatagram,
+  sessionDeadline,
+  sessionMessage,
+  sessionNetworkReset,
+  sessionStep,
+  sessionUdpFailed,
+} from './session';
+import { settingsRead } from './settings';
+import { stateRaiseFloor, stateRead, stateRtcWasSet, stateStart, stateWrite } from './state';
+
+const STAGE_SETTINGS: u32 = 0;
+const STAGE_SEEDS: u32 = 1;
+const STAGE_SEED_WRITTEN: u32 = 2;
+const STAGE_SEED_ERASED: u32 = 3;
+const STAGE_STATE: u32 = 4;
+const STAGE_RTC: u32 = 5;
+const STAGE_RUNNING: u32 = 6;
+
+/** How often the real-time clock is set and the state written: for the storage's life. */
+const RTC_SET_NS: i64 = 86_400 * SECOND_NS;
+/** How late after the full second the real-time clock may still be set to it. */
+const RTC_LATE_NS: i64 = 20_000_000;
+const RTC_RETRY_NS: i64 = 60 * SECOND_NS;
+/** A wake-up asked for at once while something else has to happen first. */
+const WAKE_MIN_NS: i64 = 5_000_000;
+
+let stage: u32 = STAGE_SETTINGS;
+let capabilities: u32 = 0;
+let tickHz: u32 = 0;
+let rtcSetAt: i64 = 0;
+let stateBusy: bool = false;
+let lastWake: u64 = 0;
+
+/** `Event.Start`: false when it makes no sense. */
+export function meterStart(start: usize, length: u32): bool {
+  if (length < <u32>StartField.Names + 2 || load<u16>(start) != Abi.Version) return false;
+  const names = start + StartField.Names;
+  const boardBytes: u32 = 1 + load<u8>(names);
+  if (<u32>StartField.Names + boardBytes + 1 > length || boardBytes > 32) return false;
+  const namesBytes = boardBytes + 1 + load<u8>(names + boardBytes);
+  if (<u32>StartField.Names + namesBytes > length || namesBytes - boardBytes > 32) return false;
+  tickHz = load<u32>(start, StartField.TickHz);
+  if (tickHz == 0) return false;
+  capabilities = load<u8>(start, StartField.Capabilities);
+  localConfigure(tickHz, load<u32>(start, StartField.MaxFrequencyErrorPpb));
+  stateStart(<i64>load<u64>(start, StartField.BuildUnixSeconds));
+  seedEntropy(start + StartField.Entropy);
+  clear(start + StartField.Entropy, 32);
+  reportStart(start, names, namesBytes);
+  const cause: u32 = load<u8>(start, StartField.ResetCause);
+  raiseEvent(MeterEvent.Started, cause, cause == ResetCause.Trap ? load<u32>(start, StartField.TrapCode) : 0, false);
+  const enough = load<u32>(start, StartField.StorageBytes) >= <u32>StorageMap.Bytes;
+  if ((capabilities & Capability.Storage) == 0 || !enough) {
+    raiseEvent(MeterEvent.SettingsInvalid, SettingsError.Absent, 0, false);
+    run();
+  } else {
+    readStorage(StorageMap.Settings, StorageMap.SettingsBytes);
+  }
+  return true;
+}
+
+function readStorage(offset: u32, length: u32): void {
+  const at = actionAdd(Action.StorageRead, 8);
+  store<u32>(at, offset);
+  store<u32>(at, length, 4);
+}
+
+/** `Event.StorageData`. */
+export function meterStorageData(offset: u32, data: usize, length: u32): void {
+  if (length == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+  if (stage == STAGE_SETTINGS && offset == StorageMap.Settings) {
+    const error = settingsRead(data, length);
+    clear(data, length);
+    if (error != SettingsError.None) {
+      raiseEvent(MeterEvent.SettingsInvalid, error, 0, false);
+      return run();
+    }
+    stage = STAGE_SEEDS;
+    readStorage(StorageMap.SeedA, 2 * StorageMap.SeedBytes);
+  } else if (stage == STAGE_SEEDS && offset == StorageMap.SeedA) {
+    const stored = seedRead(data, length);
+    clear(data, length);
+    if (stored) {
+      seedReplace();
+      stage = STAGE_SEED_WRITTEN;
+    } else {
+      if (!randomReady()) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
+      readState();
+    }
+  } else if (stage == STAGE_STATE && offset == StorageMap.StateA) {
+    stateRead(data, length);
+    stage = STAGE_RTC;
+    if ((capabilities & Capability.Rtc) == 0) return run();
+    actionAdd(Action.RtcRead, 0);
+  }
+}
+
+function readState(): void {
+  stage = STAGE_STATE;
+  readStorage(StorageMap.StateA, 2 * StorageMap.StateBytes);
+}
+
+/** `Event.StorageDone`. */
+export function meterStorageDone(offset: u32, failed: bool): void {
+  if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+  if (stage == STAGE_SEED_WRITTEN || stage == STAGE_SEED_ERASED) {
+    if (failed) {
+      raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
+      readState();
+    } else if (stage == STAGE_SEED_WRITTEN) {
+      seedErase();
+      stage = STAGE_SEED_ERASED;
+    } else {
+      seedReady();
+      readState();
+    }
+  } else if (stage == STAGE_RUNNING) {
+    stateBusy = false;
+  }
+}
+
+/** `Event.RtcTime`. */
+export function meterRtcTime(at: usize): void {
+  if (stage != STAGE_RTC) return;
+  rtcRead(timeNowLocal(), at);
+  run();
+}
+
+function run(): void {
+  stage = STAGE_RUNNING;
+  eventsSetBoot(random32());
+  networkStart((capabilities & Capability.OwnNetwork) != 0, tickHz, randomReady() ? random32() : <u32>timeNowTicks());
+  if (networkIsOwn()) reportRestart();
+}
+
+/** `Event.RtcDone`. */
+export function meterRtcDone(failed: bool): void {
+  const now = timeNowLocal();
+  if (failed || clockStatus() != ClockStatus.Synchronised) {
+    rtcSetAt = now + RTC_RETRY_NS;
+    return;
+  }
+  rtcSetAt = now + RTC_SET_NS;
+  stateRtcWasSet(clockUtc(now), clockBoundNs(now));
+  writeState();
+}
+
+function writeState(): void {
+  if ((capabilities & Capability.Storage) == 0 || stateBusy) return;
+  stateBusy = true;
+  stateWrite();
+}
+
+/** `Event.Frame`: false when the meter takes no frames yet. */
+export function meterFrame(frame: usize, length: u32, firstTick: u64, lastTick: u64): void {
+  if (stage != STAGE_RUNNING || networkIsOwn()) return;
+  if (linkReceive(frame, length, firstTick, lastTick, timeNowTicks())) {
+    receive(linkChannel(), linkMessage(), linkMessageLength(), linkFirstTick(), linkLastTick());
+  }
+}
+
+/** `Event.FrameSent`. */
+export function meterFrameSent(tick: u64): void {
+  if (stage == STAGE_RUNNING && !networkIsOwn()) linkFrameSent(tick);
+}
+
+/** `Event.Message` of a board with a network of its own. */
+export function meterMessage(channel: u32, message: usize, length: u32, tick: u64): void {
+  if (stage == STAGE_RUNNING && networkIsOwn()) receive(channel, message, length, tick, tick);
+}
+
+function receive(channel: u32, message: usize, length: u32, firstTick: u64, lastTick: u64): void {
+  if (length == 0) return;
+  const type: u32 = load<u8>(message);
+  if (channel == Channel.Stream) sessionMessage(message, length);
+  else if (channel == Channel.Time) {
+    if (type == Message.UdpReceived) sessionDatagram(message, length, firstTick, lastTick);
+    else if (type == Message.UdpFailed) sessionUdpFailed(message, length);
+    else if (type == Message.TimeProbe) reportProbe(message, length, lastTick);
+  } else if (channel == Channel.Report) {
+    if (type == Message.EventAck && length >= 5) eventsAcknowledge(load<u32>(message, 1));
+  }
+}
+
+/** `Event.TimeAsk`. */
+export function meterTimeAsk(): void {
+  const now = timeNowLocal();
+  const at = actionAdd(Action.TimeNow, TimeNowField.Bytes);
+  clear(at, TimeNowField.Bytes);
+  store<u8>(at, <u8>clockStatus(), TimeNowField.Status);
+  if (clockStatus() == ClockStatus.Unsynchronised) return;
+  store<i64>(at, clockUtc(now), TimeNowField.UtcNs);
+  store<i64>(at, clockBoundNs(now), TimeNowField.BoundNs);
+  store<i64>(at, clockUncertaintyNs(now), TimeNowField.UncertaintyNs);
+}
+
+/** After each event: does what is due, sends what can be sent, asks for the next wake-up. */
+export function meterStep(): void {
+  if (stage != STAGE_RUNNING) return;
+  if (!networkIsOwn() && linkSessionChanged()) {
+    sessionNetworkReset();
+    eventsRestart();
+    reportRestart();
+  }
+  sessionStep();
+  const rtcDue = stepRtc();
+  reportStep();
+  let wake = u64.MAX_VALUE;
+  if (!networkIsOwn()) {
+    const frameBytes = linkPoll(timeNowTicks());
+    if (frameBytes != 0) copy(actionAdd(Action.FrameSend, frameBytes), linkFrame(), frameBytes);
+    wake = linkDeadline();
+  }
+  const due = min<i64>(min<i64>(sessionDeadline(), reportDeadline()), rtcDue);
+  if (due != i64.MAX_VALUE) wake = min<u64>(wake, ticksFromLocal(max<i64>(due, timeNowLocal() + WAKE_MIN_NS)));
+  if (wake != u64.MAX_VALUE && wake != lastWake) {
+    store<u64>(actionAdd(Action.Wake, 8), wake);
+    lastWake = wake;
+  }
+}
+
+/** `Event.Wake`: the last wake-up asked for is used up. */
+export function meterWoken(): void {
+  lastWake = 0;
+}
+
+// Sets the real-time clock at a full second once synchronised, then daily; returns when it is due.
+function stepRtc(): i64 {
+  if (clockStatus() != ClockStatus.Synchronised || clockFromRtc()) return i64.MAX_VALUE;
+  const now = timeNowLocal();
+  if (now < rtcSetAt) return rtcSetAt;
+  if ((capabilities & Capability.Rtc) == 0) {
+    // No clock to set: the floor alone is kept.
+    rtcSetAt = now + RTC_SET_NS;
+    stateRaiseFloor(clockUtc(now) - clockBoundNs(now));
+    writeState();
+    return rtcSetAt;
+  }
+  const utc = clockUtc(now);
+  const past = utc % SECOND_NS;
+  if (rtcSetAt != 0 && past < RTC_LATE_NS) {
+    rtcSet(utc / SECOND_NS);
+    rtcSetAt = now + RTC_RETRY_NS;
+  } else {
+    rtcSetAt = now + SECOND_NS - past;
+  }
+  return rtcSetAt;
+}

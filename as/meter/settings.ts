@@ -1,0 +1,153 @@
+// The settings block of the storage, checked as a whole before any of it counts.
+// What always holds: after `settingsRead` returned `SettingsError.None`, each required item is there once and in range.
+
+import { clear, copy } from '../abi/bytes';
+import { SettingsError, SettingsField, SettingsFormat, SettingsTag, StorageMap } from '../abi/codes';
+import { AES_KEY_BYTES } from '../aead/aes';
+import { crc32 } from '../link/crc32';
+
+const CRC_BYTES: u32 = 4;
+const METER_ID_MAX: u32 = 32;
+const SERVERS_MAX: u32 = 4;
+const SERVER_NAME_MAX: u32 = 64;
+/** An unknown item with this bit in its tag may be skipped. */
+const TAG_OPTIONAL: u32 = 0x80;
+
+const POLL_MIN_SECONDS: u32 = 1;
+const POLL_MAX_SECONDS: u32 = 36_000;
+
+/** The meter's id: a text of at most 32 bytes. */
+export const METER_ID: usize = memory.data(36, 4);
+
+/** The root key, 16 bytes. */
+export const ROOT_KEY: usize = memory.data(16, 4);
+
+// Servers: port u16, then a text of at most 64 bytes.
+const SERVER_BYTES: u32 = 68;
+const SERVERS: usize = memory.data(272, 4);
+
+let servers: u32 = 0;
+let trustPolicy: u32 = 0;
+let pollMin: u32 = 16;
+let pollMax: u32 = 64;
+let reportSeconds: u32 = 10;
+
+/** NTS-KE servers configured. */
+export function settingsServers(): u32 {
+  return servers;
+}
+/** Port of a server. */
+export function settingsServerPort(index: u32): u32 {
+  return load<u16>(SERVERS + index * SERVER_BYTES);
+}
+/** Name of a server: a text. */
+export function settingsServerName(index: u32): usize {
+  return SERVERS + index * SERVER_BYTES + 2;
+}
+/** `TrustPolicy` bits. */
+export function settingsTrustPolicy(): u32 {
+  return trustPolicy;
+}
+/** Shortest poll interval, s. */
+export function settingsPollMin(): u32 {
+  return pollMin;
+}
+/** Longest poll interval, s. */
+export function settingsPollMax(): u32 {
+  return pollMax;
+}
+/** Interval of time reports, s. */
+export function settingsReportSeconds(): u32 {
+  return reportSeconds;
+}
+
+/** Reads the block at `at`, `length` bytes of it; returns `SettingsError`. */
+export function settingsRead(at: usize, length: u32): u32 {
+  const error = readBlock(at, length);
+  if (error != SettingsError.None) {
+    servers = 0;
+    clear(METER_ID, 36);
+    clear(ROOT_KEY, AES_KEY_BYTES);
+  }
+  return error;
+}
+
+function readBlock(at: usize, length: u32): u32 {
+  if (length != StorageMap.SettingsBytes || load<u32>(at) != SettingsFormat.Magic) return SettingsError.Absent;
+  const itemsBytes: u32 = load<u16>(at, SettingsField.ItemsBytes);
+  if (itemsBytes > length - <u32>SettingsField.Items - CRC_BYTES) return SettingsError.Damaged;
+  const end: u32 = SettingsField.Items + itemsBytes;
+  if (crc32(at, end) != load<u32>(at + end)) return SettingsError.Damaged;
+  if (load<u16>(at, SettingsField.Version) != SettingsFormat.Version) return SettingsError.Version;
+
+  let seen: u32 = 0;
+  let item: u32 = SettingsField.Items;
+  while (item < end) {
+    if (end - item < 2) return SettingsError.Damaged;
+    const tag: u32 = load<u8>(at + item);
+    const size: u32 = load<u8>(at + item + 1);
+    if (size > end - item - 2) return SettingsError.Damaged;
+    const once = tag != SettingsTag.Server && tag < 32;
+    if (once && (seen & (1 << tag)) != 0) return SettingsError.Item;
+    if (tag < 32) seen |= 1 << tag;
+    if (!readItem(tag, at + item + 2, size)) return SettingsError.Item;
+    item += 2 + size;
+  }
+  const required: u32 =
+    (1 << SettingsTag.MeterId) |
+    (1 << SettingsTag.RootKey) |
+    (1 << SettingsTag.Server) |
+    (1 << SettingsTag.TrustPolicy);
+  return (seen & required) == required ? SettingsError.None : SettingsError.Item;
+}
+
+function readItem(tag: u32, value: usize, size: u32): bool {
+  switch (tag) {
+    case SettingsTag.MeterId:
+      return readMeterId(value, size);
+    case SettingsTag.RootKey:
+      if (size != AES_KEY_BYTES) return false;
+      copy(ROOT_KEY, value, AES_KEY_BYTES);
+      return true;
+    case SettingsTag.Server:
+      return readServer(value, size);
+    case SettingsTag.TrustPolicy:
+      if (size != 1) return false;
+      trustPolicy = load<u8>(value);
+      return true;
+    case SettingsTag.Poll:
+      if (size != 4) return false;
+      pollMin = load<u16>(value);
+      pollMax = load<u16>(value, 2);
+      return pollMin >= POLL_MIN_SECONDS && pollMin <= pollMax && pollMax <= POLL_MAX_SECONDS;
+    case SettingsTag.ReportSeconds:
+      if (size != 2) return false;
+      reportSeconds = load<u16>(value);
+      return reportSeconds >= 1;
+    default:
+      return (tag & TAG_OPTIONAL) != 0;
+  }
+}
+
+function readMeterId(value: usize, size: u32): bool {
+  if (size < 1 || size > METER_ID_MAX) return false;
+  for (let i: u32 = 0; i < size; i++) {
+    const c: u32 = load<u8>(value + i);
+    const letter = (c | 0x20) >= 0x61 && (c | 0x20) <= 0x7a;
+    const digit = c >= 0x30 && c <= 0x39;
+    if (!letter && !digit && c != 0x2d && c != 0x2e && c != 0x5f) return false;
+  }
+  store<u8>(METER_ID, <u8>size);
+  copy(METER_ID + 1, value, size);
+  return true;
+}
+
+function readServer(value: usize, size: u32): bool {
+  if (servers == SERVERS_MAX || size < 3 || size > 2 + SERVER_NAME_MAX) return false;
+  const at = SERVERS + servers * SERVER_BYTES;
+  store<u16>(at, load<u16>(value));
+  store<u8>(at, <u8>(size - 2), 2);
+  copy(at + 3, value + 2, size - 2);
+  servers += 1;
+  return load<u16>(at) != 0;
+}

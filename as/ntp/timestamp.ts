@@ -1,0 +1,30 @@
+// NTP timestamps (RFC 5905 6) to and from nanoseconds since 1970, across eras.
+// What always holds: a 32-bit count of seconds is read as the one date within the 136 years that begin one year before
+// the pivot, so 2036-02-07 and later need nothing special as long as the pivot is no older than the software.
+
+/** Seconds from 1900 to 1970. */
+const UNIX_EPOCH: i64 = 2208988800;
+const ERA_SECONDS: i64 = 0x1_0000_0000;
+const YEAR_SECONDS: i64 = 31_557_600;
+
+/** Nanoseconds in a second. */
+export const SECOND_NS: i64 = 1_000_000_000;
+
+/**
+ * A 64-bit NTP timestamp as UTC ns since 1970.
+ *
+ * @param at eight bytes in network order
+ * @param pivotUnixSeconds date that chooses the era
+ */
+export function ntpToUnixNs(at: usize, pivotUnixSeconds: i64): i64 {
+  const seconds = <i64>bswap<u32>(load<u32>(at));
+  const fraction = <u64>bswap<u32>(load<u32>(at, 4));
+  const earliest = pivotUnixSeconds - YEAR_SECONDS + UNIX_EPOCH;
+  const since = (seconds - earliest) & (ERA_SECONDS - 1);
+  return (earliest + since - UNIX_EPOCH) * SECOND_NS + <i64>((fraction * 1_000_000_000) >> 32);
+}
+
+/** A 32-bit NTP short format (16.16 s, RFC 5905 6) in ns. */
+export function ntpShortToNs(at: usize): i64 {
+  return <i64>((<u64>bswap<u32>(load<u32>(at)) * 1_000_000_000) >> 16);
+}

@@ -1,0 +1,162 @@
+// The server's side of NTS (RFC 8915) for tests of the core: written from the RFC on an independent AES-SIV, so that
+// what both agree on is right. Every field of an answer can be changed before and after it is sealed.
+import { randomBytes } from 'node:crypto';
+import { aessiv } from '@noble/ciphers/aes.js';
+
+export const ntpEpochSeconds = 2_208_988_800n;
+
+/** A record of NTS-KE. */
+export function record(type: number, body: Uint8Array | readonly number[], critical = true): Uint8Array {
+  const bytes = Buffer.alloc(4 + body.length);
+  bytes.writeUInt16BE((critical ? 0x8000 : 0) | type, 0);
+  bytes.writeUInt16BE(body.length, 2);
+  bytes.set(body, 4);
+  return bytes;
+}
+
+export const nextProtocol = (protocol = 0) => record(1, [protocol >> 8, protocol & 0xff]);
+export const aeadRecord = (aead = 15, critical = true) => record(4, [aead >> 8, aead & 0xff], critical);
+export const cookieRecord = (bytes = 100) => record(5, randomBytes(bytes), false);
+export const endOfMessage = () => record(0, []);
+
+/** A complete answer of NTS-KE. */
+export function keAnswer(cookies = 8, cookieBytes = 100): Uint8Array {
+  const list = Array.from({ length: cookies }, () => cookieRecord(cookieBytes));
+  return Buffer.concat([nextProtocol(), aeadRecord(), ...list, endOfMessage()]);
+}
+
+/** UTC ns as an NTP timestamp, in whatever era. */
+export function ntpTimestamp(utcNs: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  const seconds = utcNs / 1_000_000_000n;
+  bytes.writeUInt32BE(Number((seconds + ntpEpochSeconds) & 0xffff_ffffn), 0);
+  bytes.writeUInt32BE(Number(((utcNs - seconds * 1_000_000_000n) << 32n) / 1_000_000_000n), 4);
+  return bytes;
+}
+
+export function extensionField(type: number, value: Uint8Array): Buffer {
+  const padded = (value.length + 3) & ~3;
+  const bytes = Buffer.alloc(4 + padded);
+  bytes.writeUInt16BE(type, 0);
+  bytes.writeUInt16BE(4 + padded, 2);
+  bytes.set(value, 4);
+  return bytes;
+}
+
+export interface Field {
+  readonly type: number;
+  readonly value: Buffer;
+  readonly at: number;
+}
+
+/** What a server reads of a request. */
+export interface Request {
+  readonly packet: Buffer;
+  readonly fields: readonly Field[];
+  readonly identifier: Buffer;
+  readonly cookie: Buffer;
+  readonly placeholders: readonly Buffer[];
+  readonly origin: Buffer;
+}
+
+/** Parses and verifies a request as RFC 8915 5.7 demands. @throws Error when anything is not as it must be */
+export function readRequest(packet: Buffer, clientToServer: Uint8Array): Request {
+  const fields: Field[] = [];
+  for (let at = 48; at < packet.length; ) {
+    const length = packet.readUInt16BE(at + 2);
+    if (length < 16 || length % 4 !== 0 || at + length > packet.length) throw new Error(`field of ${length} at ${at}`);
+    fields.push({ type: packet.readUInt16BE(at), value: packet.subarray(at + 4, at + length), at });
+    at += length;
+  }
+  const only = (type: number) => {
+    const found = fields.filter((field) => field.type === type);
+    if (found.length !== 1) throw new Error(`${found.length} fields of type ${type.toString(16)}`);
+    return found[0]!;
+  };
+  const authenticator = only(0x0404);
+  if (authenticator !== fields.at(-1)) throw new Error('the authenticator is not the last field');
+  const nonceLength = authenticator.value.readUInt16BE(0);
+  const sealedLength = authenticator.value.readUInt16BE(2);
+  const nonce = authenticator.value.subarray(4, 4 + nonceLength);
+  const sealed = authenticator.value.subarray(4 + nonceLength, 4 + nonceLength + sealedLength);
+  aessiv(clientToServer, packet.subarray(0, authenticator.at), nonce).decrypt(sealed);
+  return {
+    packet,
+    fields,
+    identifier: only(0x0104).value,
+    cookie: only(0x0204).value,
+    placeholders: fields.filter(({ type }) => type === 0x0304).map(({ value }) => value),
+    origin: packet.subarray(40, 48),
+  };
+}
+
+/** What goes into an answer; each part can be replaced. */
+export interface AnswerParts {
+  first: number;
+  stratum: number;
+  rootDelay: number;
+  rootDispersion: number;
+  referenceId: Buffer;
+  origin: Buffer;
+  receiveUtcNs: bigint;
+  transmitUtcNs: bigint;
+  identifier: Buffer;
+  cookies: Buffer[];
+  nonce: Buffer;
+  /** Fields behind the unique identifier. */
+  extra: Buffer[];
+  /** Encrypted fields behind the cookies. */
+  extraSealed: Buffer[];
+}
+
+/** Parts of a good answer: as many cookies as the request asked for. */
+export function answerParts(request: Request, receiveUtcNs: bigint, transmitUtcNs: bigint): AnswerParts {
+  return {
+    first: 0x24,
+    stratum: 1,
+    rootDelay: 0,
+    rootDispersion: 0,
+    referenceId: Buffer.from('TEST'),
+    origin: request.origin,
+    receiveUtcNs,
+    transmitUtcNs,
+    identifier: request.identifier,
+    cookies: [request.cookie, ...request.placeholders].map((old) => randomBytes(old.length)),
+    nonce: randomBytes(16),
+    extra: [],
+    extraSealed: [],
+  };
+}
+
+/** The header and the fields before the authenticator. */
+export function unsealedAnswer(parts: AnswerParts): Buffer {
+  const header = Buffer.alloc(48);
+  header[0] = parts.first;
+  header[1] = parts.stratum;
+  header[2] = 6;
+  header[3] = 0xe8;
+  header.writeUInt32BE(parts.rootDelay, 4);
+  header.writeUInt32BE(parts.rootDispersion, 8);
+  parts.referenceId.copy(header, 12);
+  ntpTimestamp(parts.receiveUtcNs).copy(header, 16);
+  parts.origin.copy(header, 24);
+  ntpTimestamp(parts.receiveUtcNs).copy(header, 32);
+  ntpTimestamp(parts.transmitUtcNs).copy(header, 40);
+  return Buffer.concat([header, extensionField(0x0104, parts.identifier), ...parts.extra]);
+}
+
+/** An answer, sealed. */
+export function sealedAnswer(parts: AnswerParts, serverToClient: Uint8Array): Buffer {
+  const open = unsealedAnswer(parts);
+  const plaintext = Buffer.concat([
+    ...parts.cookies.map((cookie) => extensionField(0x0204, cookie)),
+    ...parts.extraSealed,
+  ]);
+  const sealed = aessiv(serverToClient, open, parts.nonce).encrypt(plaintext);
+  const lengths = Buffer.alloc(4);
+  lengths.writeUInt16BE(parts.nonce.length, 0);
+  lengths.writeUInt16BE(sealed.length, 2);
+  const noncePadded = Buffer.alloc((parts.nonce.length + 3) & ~3);
+  parts.nonce.copy(noncePadded);
+  return Buffer.concat([open, extensionField(0x0404, Buffer.concat([lengths, noncePadded, sealed]))]);
+}
