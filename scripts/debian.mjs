@@ -126,7 +126,8 @@ function systemTool(name, tool) {
       env: {},
       origin: /** @type {const} */ ('system'),
     };
-    if (answers(candidate, tool) && (name !== 'arm-none-eabi-gcc' || hasLibrary(path))) return candidate;
+    if (tool.expect.test(versionOf(candidate, tool)) && (name !== 'arm-none-eabi-gcc' || hasLibrary(path)))
+      return candidate;
   }
   return undefined;
 }
@@ -184,16 +185,18 @@ function pathArguments(name, folder) {
 }
 
 /**
+ * What a program prints about itself, or its complaint.
  * @param {FoundTool} candidate
  * @param {Tool} tool
+ * @returns {string}
  */
-function answers(candidate, tool) {
-  const { stdout, stderr } = spawnSync(candidate.path, [...candidate.args, ...tool.version], {
+function versionOf(candidate, tool) {
+  const { stdout, stderr, error } = spawnSync(candidate.path, [...candidate.args, ...tool.version], {
     encoding: 'utf8',
     env: { ...process.env, ...candidate.env },
     timeout: 10_000,
   });
-  return tool.expect.test(`${stdout}${stderr}`);
+  return error ? error.message : `${stdout}${stderr}`;
 }
 
 /** @param {string} path */
@@ -352,12 +355,15 @@ async function setUpGroup(groupName, note) {
     for (const [name, tool] of Object.entries(group.tools)) {
       const candidate = systemTool(name, tool) ?? unpackedTool(name, groupName, partial);
       if (candidate === undefined) throw new Error(`no package brought ${name}`);
-      if (!answers(candidate, tool)) throw new Error(`${name} was unpacked but does not run`);
+      const version = versionOf(candidate, tool);
+      if (!tool.expect.test(version)) throw new Error(`${name} was unpacked but does not run: ${version.trim()}`);
     }
     rmSync(groupDir(groupName), { recursive: true, force: true });
     renameSync(partial, groupDir(groupName));
   } finally {
     rmSync(partial, { recursive: true, force: true });
+    // apt's plan leaves out what lies in its archives, so the next group must find none.
+    for (const name of archives) rmSync(join(aptDir, 'archives', name), { force: true });
   }
   note(`${archives.size} packages`);
 }

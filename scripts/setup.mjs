@@ -27,7 +27,12 @@ export async function setUp({ debian = ['servers', 'firmware', 'emulator'], core
 }
 
 if (isMain(import.meta.url)) {
-  const missing = await setUp();
-  for (const { reason } of missing) console.error(reason);
-  process.exitCode = missing.length === 0 ? 0 : 1;
+  try {
+    const missing = await setUp();
+    for (const { reason } of missing) console.error(reason);
+    process.exitCode = missing.length === 0 ? 0 : 1;
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  }
 }
