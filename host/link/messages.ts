@@ -97,6 +97,7 @@ export interface Info {
   readonly buildUnixSeconds: bigint;
   readonly coreSha256: Uint8Array;
   readonly imageSha256: Uint8Array;
+  /** Empty while the meter is not provisioned. */
   readonly meterId: string;
   readonly board: string;
   readonly firmwareVersion: string;
@@ -378,10 +379,10 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
       imageSha256: r.bytes(InfoField.ImageSha256, 32),
     };
     const [meterId, board, firmwareVersion] = r.texts(InfoField.Texts, 3) as [string, string, string];
-    if (!isMeterId(meterId)) {
+    if (meterId !== '' && !isMeterId(meterId)) {
       throw new MessageError(
         'value',
-        'Info: expected a meter id of 1 to 32 letters, digits, dots, dashes and underscores',
+        'Info: expected a meter id of up to 32 letters, digits, dots, dashes and underscores',
       );
     }
     return { type: Message.Info, abiVersion, ...fixed, meterId, board, firmwareVersion };
