@@ -18,7 +18,8 @@ import {
 } from '../../as/abi/codes.ts';
 import { Core, type CoreAction, CoreError, type CoreModule, loadCoreModule } from '../core/core.ts';
 import type { TraceSink } from '../core/trace.ts';
-import { LineSplitter } from './line-splitter.ts';
+import { FrameSplitter } from '../link/frame-splitter.ts';
+import type { LinkTransport } from '../link/transport.ts';
 import {
   type Cancel,
   decodeRtcSet,
@@ -44,8 +45,16 @@ export class MeterError extends Error {
 export interface MeterLine {
   /** Sends bytes; calls back when the last one has left. */
   write(bytes: Uint8Array, sent: () => void): void;
-  /** Where received bytes go, in pieces of any length. */
-  onData(listener: (bytes: Uint8Array) => void): void;
+  /** Where received bytes go, in pieces of any length, with the meter's tick at their arrival where it is known. */
+  onData(listener: (bytes: Uint8Array, tick?: bigint) => void): void;
+}
+
+/** A transport as the line of a meter whose clock is a `SystemClock`: their ticks are the same. */
+export function lineOf(transport: LinkTransport): MeterLine {
+  return {
+    write: (bytes, sent) => void transport.write(bytes).then(sent),
+    onData: (listener) => void transport.on('data', listener),
+  };
 }
 
 export interface SoftwareMeterOptions {
@@ -109,7 +118,7 @@ export class SoftwareMeter {
   #draining = false;
   #cancelWake: Cancel = () => {};
   readonly #pendingWrites = new Set<Promise<void>>();
-  readonly #splitter: LineSplitter;
+  readonly #splitter: FrameSplitter;
   #traps = 0;
 
   constructor(options: SoftwareMeterOptions) {
@@ -118,15 +127,15 @@ export class SoftwareMeter {
     }
     this.#options = options;
     this.#source = options.source ?? loadCoreModule();
-    this.#splitter = new LineSplitter((frame, firstTick, lastTick) => {
+    this.#splitter = new FrameSplitter((frame, firstTick, lastTick) => {
       const payload = new Uint8Array(8 + frame.length);
       new DataView(payload.buffer).setBigUint64(0, firstTick, true);
       payload.set(frame, 8);
       this.#queue.push({ event: Event.Frame, tick: lastTick, payload });
     });
-    options.line?.onData((bytes) => {
+    options.line?.onData((bytes, tick = options.clock.nowTicks()) => {
       if (this.#core === undefined) return;
-      this.#splitter.take(bytes, options.clock.nowTicks());
+      this.#splitter.push(bytes, tick);
       this.#drain();
     });
   }

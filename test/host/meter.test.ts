@@ -7,7 +7,6 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Action, Capability, Event, ResetCause, RtcStatus, StartField } from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
-import { LineSplitter } from '../../host/meter/line-splitter.ts';
 import { dateOfNs, type MeterStorage, nsOfDate, SoftwareRtc } from '../../host/meter/parts.ts';
 import { SoftwareMeter, type SoftwareMeterOptions, type Trap } from '../../host/meter/software-meter.ts';
 import { FileStorage, MemoryStorage } from '../../host/meter/storage.ts';
@@ -278,19 +277,6 @@ describe('a trap in the core', () => {
     meter.start();
     expect(meter.running).toBe(false);
     expect(traps.map(({ restarted }) => restarted)).toEqual([false]);
-  });
-});
-
-describe('splitter of the line', () => {
-  it('drops a frame that is too long up to the next zero', () => {
-    const frames: number[][] = [];
-    const splitter = new LineSplitter((frame) => frames.push([...frame]));
-    splitter.take(new Uint8Array(256).fill(1), 0n);
-    splitter.take(Uint8Array.of(0), 0n);
-    splitter.take(new Uint8Array(257).fill(2), 0n);
-    splitter.take(Uint8Array.of(3, 0, 4, 0), 0n);
-    expect(frames.map((frame) => frame.length)).toEqual([256, 1]);
-    expect(frames[1]).toEqual([4]);
   });
 });
 

@@ -1,0 +1,157 @@
+// The broker as `status` and `monitor` read it: what gateways publish about their meters, checked against the schemas.
+// It only reads. What does not fit its schema is counted and named, never shown as if it did.
+import { readFileSync } from 'node:fs';
+import { type Command, Option } from 'commander';
+import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import type { z } from 'zod';
+import {
+  type EventPayload,
+  eventSchema,
+  type GatewayStatePayload,
+  gatewayStateSchema,
+  type InfoPayload,
+  infoSchema,
+  type MeterStatePayload,
+  meterStateSchema,
+  type TimePayload,
+  timeSchema,
+} from '../mqtt/payloads.ts';
+import { CliError, usageError } from './errors.ts';
+
+export interface BrokerOptions {
+  readonly username?: string;
+  readonly passwordFile?: string;
+  readonly brokerCa?: string;
+  readonly prefix: string;
+}
+
+/** Adds the options that `connectBroker` takes. */
+export function withBrokerOptions(command: Command): Command {
+  return command
+    .option('--username <name>', 'user name for the broker')
+    .option('--password-file <file>', 'file that holds the password, one line')
+    .option('--broker-ca <file>', 'certificates (PEM) that the broker may be signed by, instead of those of the system')
+    .addOption(new Option('--prefix <topic>', 'first levels of all topics').default('metertime'));
+}
+
+/** One message of a gateway. */
+export type Report =
+  | { readonly kind: 'gateway'; readonly gateway: string; readonly payload: GatewayStatePayload }
+  | { readonly kind: 'state'; readonly gateway: string; readonly meter: string; readonly payload: MeterStatePayload }
+  | { readonly kind: 'info'; readonly gateway: string; readonly meter: string; readonly payload: InfoPayload }
+  | { readonly kind: 'time'; readonly gateway: string; readonly meter: string; readonly payload: TimePayload }
+  | { readonly kind: 'event'; readonly gateway: string; readonly meter: string; readonly payload: EventPayload }
+  /** Not what this version of metertime publishes. */
+  | { readonly kind: 'foreign'; readonly topic: string; readonly reason: string };
+
+const schemas = { state: meterStateSchema, info: infoSchema, time: timeSchema, event: eventSchema } as const;
+
+/** Reads one message below `prefix`; undefined for topics that are none of the gateway's. */
+export function readReport(prefix: string, topic: string, payload: Uint8Array): Report | undefined {
+  if (!topic.startsWith(`${prefix}/`)) return undefined;
+  const levels = topic.slice(prefix.length + 1).split('/');
+  const [gateway = '', meter = '', leaf = ''] = levels;
+  const parse = <T>(schema: z.ZodType<T>): { payload: T } | { reason: string } => {
+    let json: unknown;
+    try {
+      json = JSON.parse(Buffer.from(payload).toString());
+    } catch {
+      return { reason: 'it is no JSON' };
+    }
+    const result = schema.safeParse(json);
+    if (result.success) return { payload: result.data };
+    const issue = result.error.issues[0];
+    return { reason: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not understood'}` };
+  };
+  if (levels.length === 2 && levels[1] === 'state') {
+    // An empty retained message takes back what was there.
+    if (payload.length === 0) return undefined;
+    const parsed = parse(gatewayStateSchema);
+    return 'payload' in parsed ? { kind: 'gateway', gateway, ...parsed } : { kind: 'foreign', topic, ...parsed };
+  }
+  if (levels.length !== 3 || !Object.hasOwn(schemas, leaf) || payload.length === 0) return undefined;
+  const kind = leaf as keyof typeof schemas;
+  const parsed = parse(schemas[kind] as z.ZodType<unknown>);
+  return 'payload' in parsed
+    ? ({ kind, gateway, meter, payload: parsed.payload } as Report)
+    : { kind: 'foreign', topic, ...parsed };
+}
+
+/** The URL with no user and no password in it, and its host for messages. */
+function checkUrl(text: string): URL {
+  if (!URL.canParse(text)) throw usageError(`"${text}" is no URL`, 'Expected one such as mqtt://localhost:1883.');
+  const url = new URL(text);
+  if (!['mqtt:', 'mqtts:', 'ws:', 'wss:'].includes(url.protocol)) {
+    throw usageError(`expected a broker's URL that begins with mqtt, mqtts, ws or wss, came "${url.protocol}//…"`);
+  }
+  if (url.username !== '' || url.password !== '') {
+    throw usageError('expected no user and no password in the URL', 'Give --username and --password-file.');
+  }
+  return url;
+}
+
+function readOption(file: string | undefined): Buffer | undefined {
+  if (file === undefined) return undefined;
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw usageError(`${file} cannot be read: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * Connects, once: no reconnecting.
+ * @throws {CliError} broker-unreachable, broker-refused
+ */
+export async function connectBroker(url: string, options: BrokerOptions, signal: AbortSignal): Promise<MqttClient> {
+  const { host } = checkUrl(url);
+  const password = readOption(options.passwordFile)
+    ?.toString()
+    .replace(/\r?\n$/, '');
+  const ca = readOption(options.brokerCa);
+  const settings: IClientOptions = {
+    protocolVersion: 5,
+    clean: true,
+    reconnectPeriod: 0,
+    connectTimeout: 10_000,
+    ...(options.username === undefined ? {} : { username: options.username }),
+    ...(password === undefined ? {} : { password }),
+    ...(ca === undefined ? {} : { ca }),
+  };
+  let client: MqttClient;
+  try {
+    client = await connectAsync(url, settings, false);
+  } catch (cause) {
+    const reason = (cause as Error).message || (cause as NodeJS.ErrnoException).code || 'no answer';
+    throw new CliError('broker-unreachable', `the broker at ${host} cannot be used: ${reason}`, {
+      hint: 'Is it running, does it speak MQTT 5, and are user and password right?',
+      cause,
+    });
+  }
+  const end = (): void => void client.endAsync(true).catch(() => {});
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end, { once: true });
+  return client;
+}
+
+/**
+ * Subscribes to everything below the prefix and hands each report to `take`.
+ * Resolves when the broker has sent what it had kept.
+ */
+export async function readReports(client: MqttClient, prefix: string, take: (report: Report) => void): Promise<void> {
+  let lastMs = performance.now();
+  client.on('message', (topic, payload) => {
+    lastMs = performance.now();
+    const report = readReport(prefix, topic, payload);
+    if (report !== undefined) take(report);
+  });
+  // With QoS 0 the broker queues what it kept before it answers a second subscription.
+  await client.subscribeAsync([`${prefix}/+/state`, `${prefix}/+/+/+`], { qos: 0 });
+  await client.subscribeAsync(`${prefix}/+/state/none`, { qos: 0 });
+  // A broker made of several may be later with it: until nothing more comes.
+  while (performance.now() - lastMs < quietMs) {
+    await new Promise((resolve) => setTimeout(resolve, quietMs / 4));
+  }
+}
+
+const quietMs = 200;

@@ -1,0 +1,38 @@
+// Quantities as people read them, all in the same manner: a sign where it counts, three digits, a unit.
+import { durationText } from '../text/names.ts';
+
+/** `+1.23 ms`, `-12 ns`; `-` where it is not known. */
+export function signedNs(ns: bigint | number | null | undefined): string {
+  if (ns === null || ns === undefined) return '-';
+  return `${ns < 0 ? '' : '+'}${durationText(ns)}`;
+}
+
+/** `1.23 ms`; `-` where it is not known. */
+export function plainNs(ns: bigint | number | null | undefined): string {
+  return ns === null || ns === undefined ? '-' : durationText(ns);
+}
+
+/** How long ago, as chronyc and ntpq print it: `12`, `34m`, `5h`, `6d`, `7y`; a dash for never. */
+export function ageText(seconds: number | null | undefined): string {
+  if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return '-';
+  const steps = [
+    [1, 's', 1000],
+    [60, 'm', 600],
+    [3600, 'h', 100],
+    [86_400, 'd', 1000],
+    [31_557_600, 'y', Number.POSITIVE_INFINITY],
+  ] as const;
+  const value = Math.max(0, seconds);
+  const [size, unit] = steps.find(([unitSize, , most]) => value / unitSize < most) ?? steps[4];
+  return `${Math.round(value / size)}${unit}`;
+}
+
+/** The eight last polls in octal, as chronyc and ntpq print them. */
+export function reachText(bits: string): string {
+  return Number.parseInt(bits, 2).toString(8).padStart(3, '0');
+}
+
+/** Frequency correction in ppm. */
+export function ppmText(ppb: number): string {
+  return `${ppb < 0 ? '' : '+'}${(ppb / 1000).toFixed(3)} ppm`;
+}
