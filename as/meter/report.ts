@@ -64,9 +64,13 @@ const NAMES: usize = memory.data(64, 4);
 
 const EMPTY: usize = memory.data(4, 4);
 
+/** Changes that follow each other faster, as a flood of forged answers makes them, go into one report. */
+const CHANGE_NS: i64 = 50_000_000;
+
 let infoDue: bool = false;
 let timeDue: bool = false;
 let timeAt: i64 = 0;
+let timeSent: i64 = -CHANGE_NS;
 
 /** Keeps what `Event.Start` said about board and software. */
 export function reportStart(start: usize, names: usize, namesBytes: u32): void {
@@ -89,12 +93,14 @@ export function reportDeadline(): i64 {
 /** Sends what is due and has room. */
 export function reportStep(): void {
   if (!networkUp()) return;
-  if (sessionChanged() || timeNowLocal() >= timeAt) timeDue = true;
+  if (sessionChanged()) timeAt = min<i64>(timeAt, timeSent + CHANGE_NS);
+  if (timeNowLocal() >= timeAt) timeDue = true;
   if (infoDue && sendInfo()) infoDue = false;
   if (infoDue) return;
   if (timeDue && sendTime()) {
     timeDue = false;
-    timeAt = timeNowLocal() + <i64>settingsReportSeconds() * SECOND_NS;
+    timeSent = timeNowLocal();
+    timeAt = timeSent + <i64>settingsReportSeconds() * SECOND_NS;
   }
   while (eventsPending()) {
     const message = networkBegin(Channel.Report, EVENT_BYTES);
