@@ -51,7 +51,8 @@ export async function buildCore(options = {}) {
   if (options.shrinkLevel !== undefined) args.push('--shrinkLevel', String(options.shrinkLevel));
   try {
     const { stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
-    if (stderr) process.stderr.write(stderr);
+    // asc also remarks there that its last pass of optimisation did not help.
+    if (stderr.includes('WARNING')) process.stderr.write(stderr);
   } catch (error) {
     rmSync(partial, { force: true });
     const { stderr } = /** @type {{ stderr?: string }} */ (error);

@@ -85,7 +85,9 @@ export async function bundle(entry, outDir) {
     plugins: [nativePlugin(nativePackages)],
   });
   const files = result.outputFiles.map((file) =>
-    place(outDir, relative(outDir, file.path), (path) => writeFileSync(path, file.contents, { mode: 0o755 })),
+    place(outDir, relative(outDir, file.path), (path) =>
+      writeFileSync(path, file.contents, { mode: file.path.endsWith('.mjs') ? 0o755 : 0o644 }),
+    ),
   );
   for (const [name, folder] of nativePackages) {
     for (const below of architectures.map((architecture) => join('prebuilds', architecture))) {
