@@ -1,0 +1,157 @@
+// Carries events into the compiled core and out of it what it asks for (docs/protocol.md, "The core's exports").
+//
+// What always holds: actions are done in their order. Writes, and reading and setting the clock, are done at once and
+// leave only their answers; a read of the storage is done when its answer is handed over, straight into the event
+// buffer, so it must not be followed by a write that comes before that. A core that breaks the interface is a bug of
+// ours: the firmware restarts and says so.
+#include "core_port.h"
+
+#include "bytes.h"
+#include "core.h"
+#include "platform.h"
+
+#define ANSWERS 8u
+
+static w2c_core core;
+static uint8_t *event_buffer;
+static uint32_t event_capacity;
+static uint64_t wake_tick = UINT64_MAX;
+
+static struct core_answer answers[ANSWERS];
+static uint32_t answers_added;
+static uint32_t answers_dropped;
+static uint32_t reads_pending;
+
+_Noreturn void wasm_rt_trap(wasm_rt_trap_t trap) {
+  reset_restart_board(RESET_CAUSE_TRAP, trap);
+}
+
+_Noreturn void core_refuse_action(void) {
+  reset_restart_board(RESET_CAUSE_TRAP, TRAP_CODE_INTERFACE);
+}
+
+// A part of the core's memory, which the core itself named.
+static uint8_t *core_locate_bytes(uint32_t at, uint32_t length) {
+  if (at > WASM_MEMORY_BYTES || length > WASM_MEMORY_BYTES - at) core_refuse_action();
+  return &wasm_memory[at];
+}
+
+void core_start_instance(void) {
+  wasm2c_core_instantiate(&core);
+  uint32_t capacity = w2c_core_eventCapacity(&core);
+  event_buffer = core_locate_bytes(w2c_core_eventBuffer(&core), capacity);
+  if (w2c_core_abiVersion(&core) != ABI_VERSION || capacity < ABI_EVENT_HEADER_BYTES) core_refuse_action();
+  event_capacity = capacity - ABI_EVENT_HEADER_BYTES;
+}
+
+uint8_t *core_get_payload(void) {
+  return event_buffer + ABI_EVENT_HEADER_BYTES;
+}
+
+uint32_t core_get_capacity(void) {
+  return event_capacity;
+}
+
+uint64_t core_get_wake(void) {
+  return wake_tick;
+}
+
+void core_clear_wake(void) {
+  wake_tick = UINT64_MAX;
+}
+
+const struct core_answer *core_peek_answer(void) {
+  return answers_added == answers_dropped ? NULL : &answers[answers_dropped % ANSWERS];
+}
+
+void core_drop_answer(void) {
+  if (answers[answers_dropped % ANSWERS].event == EVENT_STORAGE_DATA) reads_pending--;
+  answers_dropped++;
+}
+
+static struct core_answer *core_add_answer(uint32_t event, uint64_t tick, uint32_t length) {
+  if (answers_added - answers_dropped == ANSWERS) core_refuse_action();
+  struct core_answer *answer = &answers[answers_added++ % ANSWERS];
+  answer->event = event;
+  answer->tick = tick;
+  answer->length = length;
+  return answer;
+}
+
+static void core_read_storage(const uint8_t *payload) {
+  uint32_t length = bytes_get_u32(payload + 4);
+  if (event_capacity < 4 || length > event_capacity - 4) core_refuse_action();
+  core_add_answer(EVENT_STORAGE_DATA, UINT64_MAX, length)->offset = bytes_get_u32(payload);
+  reads_pending++;
+}
+
+static void core_write_storage(const uint8_t *payload, uint32_t length) {
+  if (reads_pending > 0) core_refuse_action();
+  uint32_t offset = bytes_get_u32(payload);
+  bool written = storage_write_bytes(offset, payload + 4, length - 4);
+  struct core_answer *answer = core_add_answer(EVENT_STORAGE_DONE, tick_read_now(), 5);
+  bytes_put_u32(answer->payload, offset);
+  answer->payload[4] = written ? 0 : 1;
+}
+
+static void core_read_clock(void) {
+  struct rtc_time time;
+  uint64_t tick = tick_read_now();
+  rtc_read_time(&time);
+  uint8_t *fields = core_add_answer(EVENT_RTC_TIME, tick, RTC_FIELD_BYTES)->payload;
+  fields[RTC_FIELD_STATUS] = time.status;
+  fields[RTC_FIELD_SECOND] = time.second;
+  fields[RTC_FIELD_MINUTE] = time.minute;
+  fields[RTC_FIELD_HOUR] = time.hour;
+  fields[RTC_FIELD_DAY] = time.day;
+  fields[RTC_FIELD_MONTH] = time.month;
+  bytes_put_u16(fields + RTC_FIELD_YEAR, time.year);
+}
+
+static void core_set_clock(const uint8_t *payload) {
+  const uint8_t *fields = payload - RTC_FIELD_SECOND;
+  const struct rtc_time time = {
+      .second = fields[RTC_FIELD_SECOND],
+      .minute = fields[RTC_FIELD_MINUTE],
+      .hour = fields[RTC_FIELD_HOUR],
+      .day = fields[RTC_FIELD_DAY],
+      .month = fields[RTC_FIELD_MONTH],
+      .year = (uint16_t)bytes_get_u16(fields + RTC_FIELD_YEAR),
+  };
+  bool set = rtc_set_time(&time);
+  core_add_answer(EVENT_RTC_DONE, tick_read_now(), 1)->payload[0] = set ? 0 : 1;
+}
+
+static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t length) {
+  if (kind == ACTION_FRAME_SEND && link_send_bytes(payload, length)) return;
+  if (kind == ACTION_WAKE && length == 8) {
+    wake_tick = bytes_get_u64(payload);
+  } else if (kind == ACTION_STORAGE_READ && length == 8) {
+    core_read_storage(payload);
+  } else if (kind == ACTION_STORAGE_WRITE && length >= 4) {
+    core_write_storage(payload, length);
+  } else if (kind == ACTION_RTC_READ && length == 0) {
+    core_read_clock();
+  } else if (kind == ACTION_RTC_SET && length == RTC_FIELD_BYTES - RTC_FIELD_SECOND) {
+    core_set_clock(payload);
+  } else {
+    core_refuse_action();
+  }
+}
+
+void core_handle_event(uint32_t event, uint64_t tick, uint32_t length) {
+  bytes_put_u64(event_buffer, tick);
+  uint32_t left = w2c_core_handle(&core, event, length);
+  const uint8_t *at = core_locate_bytes(w2c_core_actionBuffer(&core), left);
+  while (left > 0) {
+    if (left < ABI_ACTION_HEADER_BYTES) core_refuse_action();
+    uint32_t kind = bytes_get_u16(at);
+    uint32_t payload = bytes_get_u16(at + 2);
+    left -= ABI_ACTION_HEADER_BYTES;
+    at += ABI_ACTION_HEADER_BYTES;
+    if (payload > left) core_refuse_action();
+    core_do_action(kind, at, payload);
+    left -= payload;
+    at += payload;
+  }
+}

@@ -1,0 +1,40 @@
+// The compiled core as the rest of the glue sees it: an event goes in, its actions are carried out.
+#ifndef CORE_PORT_H_
+#define CORE_PORT_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/// Instantiates the core and checks that its buffers lie within its memory. Once, first.
+void core_start_instance(void);
+
+/// Where an event's payload is to be put, and how many bytes fit.
+uint8_t *core_get_payload(void);
+uint32_t core_get_capacity(void);
+
+/// Hands the core an event with `length` bytes of payload and carries out its actions.
+void core_handle_event(uint32_t event, uint64_t tick, uint32_t length);
+
+/// Tick at which the core wants to be woken; UINT64_MAX for never.
+uint64_t core_get_wake(void);
+void core_clear_wake(void);
+
+/// What was asked for and is to be answered by an event of its own.
+struct core_answer {
+  uint32_t event;
+  /// When it was done; of a read of the storage, which is still to be done, UINT64_MAX.
+  uint64_t tick;
+  uint32_t offset;
+  uint32_t length;
+  /// The payload, but of a read of the storage.
+  uint8_t payload[8];
+};
+
+/// The oldest unanswered one, or NULL.
+const struct core_answer *core_peek_answer(void);
+void core_drop_answer(void);
+
+/// Ends the firmware: the core broke the interface.
+_Noreturn void core_refuse_action(void);
+
+#endif

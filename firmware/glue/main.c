@@ -1,0 +1,146 @@
+// Main loop: takes what happened to the core, in the order in which it happened, and sleeps in between.
+//
+// What always holds: the ticks of the events handed over never run backwards; a wake-up that is due comes before
+// anything later, so a flooded line cannot hold it back; nothing waits but in WFI, and a check and the sleep after it
+// are one, as interrupts are held back around them. The watchdog is fed here only.
+#include "bytes.h"
+#include "core_port.h"
+#include "cpu.h"
+#include "platform.h"
+#include "start_event.h"
+
+#define NEVER UINT64_MAX
+
+// A meter that fails again and again restarts ever more slowly, up to this: each start writes to the storage, which
+// wears out.
+#define RESTART_MOST_SECONDS 64u
+
+// Running this long, it is healthy.
+#define HEALTHY_TICKS ((uint64_t)BOARD_TICK_HZ * 60u)
+
+static void main_start_core(const struct reset_report *reset) {
+  core_start_instance();
+  uint32_t length = start_write_payload(core_get_payload(), core_get_capacity(), reset);
+  uint64_t tick = tick_read_now();
+  link_start_uart();
+  core_handle_event(EVENT_START, tick, length);
+}
+
+static void main_delay_restart(uint32_t failures) {
+  if (failures < 2) return;
+  uint32_t seconds = failures < 8 ? 1u << (failures - 2) : RESTART_MOST_SECONDS;
+  for (uint32_t slept = 0; slept < seconds; slept++) {
+    watchdog_feed_timer();
+    tick_sleep_until(tick_read_now() + BOARD_TICK_HZ);
+  }
+}
+
+static void main_hand_over_frame(void) {
+  const struct link_frame *frame = link_peek_frame();
+  uint8_t *payload = core_get_payload();
+  uint64_t tick = frame->last_tick;
+  uint32_t length = frame->length;
+  if (core_get_capacity() < 8 + LINK_FRAME_BYTES) core_refuse_action();
+  bytes_put_u64(payload, frame->first_tick);
+  memcpy(payload + 8, frame->bytes, length);
+  link_drop_frame();
+  core_handle_event(EVENT_FRAME, tick, 8 + length);
+}
+
+// `tick` is that of a read of the storage, which has none of its own before it is done.
+static void main_hand_over_answer(uint64_t tick) {
+  const struct core_answer *answer = core_peek_answer();
+  uint8_t *payload = core_get_payload();
+  uint32_t event = answer->event;
+  uint32_t length = answer->length;
+  if (event == EVENT_STORAGE_DATA) {
+    bytes_put_u32(payload, answer->offset);
+    length = storage_read_bytes(answer->offset, payload + 4, length) ? 4 + length : 4;
+  } else {
+    tick = answer->tick;
+    memcpy(payload, answer->payload, length);
+  }
+  core_drop_answer();
+  core_handle_event(event, tick, length);
+}
+
+// Tick now, when nothing from an interrupt waits to be handed over; else NEVER.
+static uint64_t main_read_quiet_tick(void) {
+  uint32_t held = cpu_hold_interrupts();
+  uint64_t tick;
+  if (link_peek_frame() != NULL || link_peek_sent(&tick)) {
+    tick = NEVER;
+  } else {
+    tick = tick_read_now();
+  }
+  cpu_restore_interrupts(held);
+  return tick;
+}
+
+static void main_wake_core(uint64_t tick) {
+  core_clear_wake();
+  core_handle_event(EVENT_WAKE, tick, 0);
+}
+
+// Hands over the earliest of what happened; false when nothing did.
+static bool main_step(void) {
+  const struct link_frame *frame = link_peek_frame();
+  const struct core_answer *answer = core_peek_answer();
+  uint64_t frame_tick = frame != NULL ? frame->last_tick : NEVER;
+  uint64_t answer_tick = answer != NULL ? answer->tick : NEVER;
+  uint64_t sent_tick;
+  if (!link_peek_sent(&sent_tick)) sent_tick = NEVER;
+  uint64_t first = frame_tick < sent_tick ? frame_tick : sent_tick;
+  if (answer_tick < first) first = answer_tick;
+
+  if (first == NEVER) {
+    uint64_t quiet = main_read_quiet_tick();
+    if (quiet == NEVER) return true;
+    if (core_get_wake() <= quiet) {
+      main_wake_core(quiet);
+    } else if (answer != NULL) {
+      main_hand_over_answer(quiet);
+    } else {
+      return false;
+    }
+  } else if (core_get_wake() <= first) {
+    main_wake_core(first);
+  } else if (first == answer_tick) {
+    main_hand_over_answer(answer_tick);
+  } else if (first == sent_tick) {
+    link_drop_sent();
+    core_handle_event(EVENT_FRAME_SENT, sent_tick, 0);
+  } else {
+    main_hand_over_frame();
+  }
+  return true;
+}
+
+static void main_sleep(void) {
+  uint32_t held = cpu_hold_interrupts();
+  uint64_t tick;
+  if (link_peek_frame() == NULL && !link_peek_sent(&tick) && core_get_wake() > tick_read_now()) {
+    tick_arm_alarm(core_get_wake());
+    cpu_wait_for_interrupt();
+  }
+  cpu_restore_interrupts(held);
+}
+
+int main(void) {
+  struct reset_report reset;
+  reset_read_report(&reset);
+  tick_start_counter();
+  watchdog_start_timer();
+  main_delay_restart(reset.failures);
+  storage_start_device();
+  main_start_core(&reset);
+  bool healthy = false;
+  for (;;) {
+    watchdog_feed_timer();
+    if (!main_step()) main_sleep();
+    if (!healthy && tick_read_now() > HEALTHY_TICKS) {
+      healthy = true;
+      reset_clear_failures();
+    }
+  }
+}

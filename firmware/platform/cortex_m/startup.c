@@ -1,0 +1,65 @@
+// Start of a Cortex-M: vector table, memory, stack with a high-water mark, faults.
+//
+// What always holds: the stack lies at the lowest addresses of RAM, so that one that grows too far leaves RAM and
+// faults instead of writing over data. A fault, also one of the stack, ends in a restart that reports it.
+#include "cpu.h"
+#include "platform.h"
+
+extern uint32_t stack_bottom[], stack_top[];
+extern uint32_t data_start[], data_end[], data_image[];
+extern uint32_t bss_start[], bss_end[];
+
+int main(void);
+_Noreturn void startup_on_reset(void);
+_Noreturn void startup_handle_fault(uint32_t exception);
+
+/// Painted over the unused stack, so that a debugger or emulator can tell how much was ever used.
+#define STACK_PAINT 0x5AA5C33Cu
+
+_Noreturn void startup_on_reset(void) {
+  const uint32_t *from = data_image;
+  for (uint32_t *to = data_start; to < data_end; to++) *to = *from++;
+  for (uint32_t *to = bss_start; to < bss_end; to++) *to = 0;
+  uint32_t *here = __builtin_frame_address(0);
+  for (uint32_t *to = stack_bottom; to + 16 < here; to++) *to = STACK_PAINT;
+  main();
+  startup_handle_fault(0);
+}
+
+_Noreturn void startup_handle_fault(uint32_t exception) {
+  reset_restart_board(RESET_CAUSE_TRAP, TRAP_CODE_FAULT + exception);
+}
+
+// The stack pointer itself may be what faulted: it starts anew.
+__attribute__((naked)) static void startup_on_fault(void) {
+  __asm__ volatile(
+      "ldr r0, =stack_top\n\t"
+      "mov sp, r0\n\t"
+      "mrs r0, ipsr\n\t"
+      "b startup_handle_fault\n\t");
+}
+
+typedef void (*handler_t)(void);
+
+struct vector_table {
+  uint32_t *stack;
+  handler_t handlers[15 + BOARD_INTERRUPTS];
+};
+
+#define EXCEPTION(number) ((number) - 1)
+#define INTERRUPT(line) (15 + (line))
+
+// Every entry is a fault unless something better is said below.
+#pragma GCC diagnostic ignored "-Woverride-init"
+__attribute__((section(".vectors"), used)) static const struct vector_table vectors = {
+    .stack = stack_top,
+    .handlers =
+        {
+            [0 ... 14 + BOARD_INTERRUPTS] = startup_on_fault,
+            [EXCEPTION(1)] = startup_on_reset,
+            [EXCEPTION(2)] = watchdog_on_expiry,
+            [INTERRUPT(BOARD_LINK_RECEIVE_IRQ)] = link_on_receive,
+            [INTERRUPT(BOARD_LINK_TRANSMIT_IRQ)] = link_on_transmit,
+            [INTERRUPT(BOARD_ALARM_IRQ)] = tick_on_alarm,
+        },
+};

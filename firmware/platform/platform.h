@@ -1,0 +1,116 @@
+// What the glue may ask of a board; each part is implemented by one driver, chosen in the board's data.
+//
+// What always holds: no driver knows what the bytes mean that it carries. A local tick is 1/BOARD_TICK_HZ s, counted
+// in 64 bits from about 0 at the start, and never runs backwards. Functions are called from the main loop unless they
+// are named `..._on_...`: those are interrupt handlers. All interrupts have one priority, so handlers do not nest.
+#ifndef PLATFORM_H_
+#define PLATFORM_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "board_config.h"
+#include "core_abi.h"
+
+// ---- ticks
+
+void tick_start_counter(void);
+
+/// The local tick now; also for interrupt handlers. Must be called at least once in 2^32 ticks.
+uint64_t tick_read_now(void);
+
+/// Ends a wait for interrupts at this tick or earlier. Replaces the alarm before.
+void tick_arm_alarm(uint64_t at);
+
+/// Sleeps until this tick has come; uses the alarm.
+void tick_sleep_until(uint64_t at);
+
+void tick_on_alarm(void);
+
+// ---- link: a serial line, split at 0x00 only
+
+/// Largest number of bytes between two zeros that is handed on whole; a longer frame is cut to this.
+#define LINK_FRAME_BYTES 256u
+
+struct link_frame {
+  /// When the first byte after a zero came, and when the zero came that ended the frame.
+  uint64_t first_tick;
+  uint64_t last_tick;
+  uint32_t length;
+  uint8_t bytes[LINK_FRAME_BYTES];
+};
+
+void link_start_uart(void);
+
+/// The oldest frame received and not dropped yet, or NULL.
+const struct link_frame *link_peek_frame(void);
+void link_drop_frame(void);
+
+/// Sends bytes as they are; false while the last ones are still leaving or when they are too many.
+bool link_send_bytes(const uint8_t *bytes, uint32_t length);
+
+/// Whether the bytes of the last link_send_bytes have left since link_drop_sent, and when the last of them did.
+bool link_peek_sent(uint64_t *tick);
+void link_drop_sent(void);
+
+void link_on_receive(void);
+void link_on_transmit(void);
+
+// ---- storage
+
+/// Frees the storage, and what shares its bus, from what a reset interrupted.
+void storage_start_device(void);
+
+/// Reads `length` bytes; false when the storage does not answer.
+bool storage_read_bytes(uint32_t offset, uint8_t *into, uint32_t length);
+
+/// Writes in ascending order and reads back; true only when all bytes are in the storage for good.
+bool storage_write_bytes(uint32_t offset, const uint8_t *from, uint32_t length);
+
+// ---- real-time clock: civil fields, no calendar arithmetic
+
+struct rtc_time {
+  uint8_t status;  // enum RtcStatus; ignored by rtc_set_time
+  uint8_t second;
+  uint8_t minute;
+  uint8_t hour;
+  uint8_t day;
+  uint8_t month;
+  uint16_t year;
+};
+
+/// Reads the clock; the fields are zero unless the status is RTC_STATUS_RUNNING.
+void rtc_read_time(struct rtc_time *time);
+
+/// Sets the clock and clears its mark of a stopped oscillator; false when it does not keep what was written.
+bool rtc_set_time(const struct rtc_time *time);
+
+// ---- watchdog
+
+/// From here on the watchdog resets the board unless it is fed within BOARD_WATCHDOG_TICKS.
+void watchdog_start_timer(void);
+void watchdog_feed_timer(void);
+void watchdog_on_expiry(void);
+
+// ---- reset
+
+struct reset_report {
+  /// enum ResetCause.
+  uint8_t cause;
+  /// enum TrapCode where the cause is RESET_CAUSE_TRAP, else 0.
+  uint32_t trap_code;
+  /// Restarts in a row that were not asked for, this one included.
+  uint32_t failures;
+};
+
+/// Why the board started. Once, before anything else can fail.
+void reset_read_report(struct reset_report *report);
+
+/// The board has run long enough to call it healthy: forgets the failures before.
+void reset_clear_failures(void);
+
+/// Restarts the board and reports this cause afterwards.
+_Noreturn void reset_restart_board(uint8_t cause, uint32_t trap_code);
+
+#endif

@@ -1,0 +1,25 @@
+// Names that wasm2c's helpers for floating point mention; a core without floating point uses none of them.
+#ifndef MATH_H_
+#define MATH_H_
+
+#define INFINITY __builtin_inff()
+#define NAN __builtin_nanf("")
+#define isnan(x) __builtin_isnan(x)
+#define signbit(x) __builtin_signbit(x)
+
+double ceil(double x);
+double fabs(double x);
+double floor(double x);
+double nearbyint(double x);
+double sqrt(double x);
+double trunc(double x);
+double copysign(double x, double y);
+float ceilf(float x);
+float fabsf(float x);
+float floorf(float x);
+float nearbyintf(float x);
+float sqrtf(float x);
+float truncf(float x);
+float copysignf(float x, float y);
+
+#endif

@@ -1,0 +1,61 @@
+// Loads and stores of the compiled core, each checked. The build puts this in the place of wasm2c's own definitions
+// and hands base and offset over apart.
+//
+// What always holds: an access of n bytes at base + offset passes only when the sum, taken without wrapping, is at
+// most WASM_MEMORY_BYTES - n. Both comparisons are needed: with the second alone, SIZE - n - offset wraps for a large
+// offset and lets everything pass. The offset is a constant, so the compiler decides the first one.
+#ifndef WASM_MEMORY_H_
+#define WASM_MEMORY_H_
+
+#define WASM_ACCESS static inline __attribute__((always_inline))
+
+_Static_assert(WASM_MEMORY_BYTES >= 8, "the widest access must fit");
+
+#define WASM_CHECK_ACCESS(base, offset, bytes)                                                            \
+  do {                                                                                                    \
+    if (UNLIKELY((offset) > WASM_MEMORY_BYTES - (bytes) || (base) > WASM_MEMORY_BYTES - (bytes) - (offset))) { \
+      TRAP(OOB);                                                                                          \
+    }                                                                                                     \
+  } while (0)
+
+// `stored` is what lies in memory, `widened` decides the sign on the way to `result`.
+#define WASM_DEFINE_LOAD(name, stored, widened, result)             \
+  WASM_ACCESS result name##_checked(u32 base, u32 offset) {         \
+    WASM_CHECK_ACCESS(base, offset, (u32)sizeof(stored));           \
+    stored value;                                                   \
+    __builtin_memcpy(&value, &wasm_memory[base + offset], sizeof value); \
+    return (result)(widened)value;                                  \
+  }
+
+#define WASM_DEFINE_STORE(name, stored, given)                           \
+  WASM_ACCESS void name##_checked(u32 base, u32 offset, given value) {   \
+    WASM_CHECK_ACCESS(base, offset, (u32)sizeof(stored));                \
+    stored narrowed = (stored)value;                                     \
+    __builtin_memcpy(&wasm_memory[base + offset], &narrowed, sizeof narrowed); \
+  }
+
+WASM_DEFINE_LOAD(i32_load, u32, u32, u32)
+WASM_DEFINE_LOAD(i32_load8_s, s8, s32, u32)
+WASM_DEFINE_LOAD(i32_load8_u, u8, u32, u32)
+WASM_DEFINE_LOAD(i32_load16_s, s16, s32, u32)
+WASM_DEFINE_LOAD(i32_load16_u, u16, u32, u32)
+WASM_DEFINE_LOAD(i64_load, u64, u64, u64)
+WASM_DEFINE_LOAD(i64_load8_s, s8, s64, u64)
+WASM_DEFINE_LOAD(i64_load8_u, u8, u64, u64)
+WASM_DEFINE_LOAD(i64_load16_s, s16, s64, u64)
+WASM_DEFINE_LOAD(i64_load16_u, u16, u64, u64)
+WASM_DEFINE_LOAD(i64_load32_s, s32, s64, u64)
+WASM_DEFINE_LOAD(i64_load32_u, u32, u64, u64)
+WASM_DEFINE_LOAD(f32_load, f32, f32, f32)
+WASM_DEFINE_LOAD(f64_load, f64, f64, f64)
+WASM_DEFINE_STORE(i32_store, u32, u32)
+WASM_DEFINE_STORE(i32_store8, u8, u32)
+WASM_DEFINE_STORE(i32_store16, u16, u32)
+WASM_DEFINE_STORE(i64_store, u64, u64)
+WASM_DEFINE_STORE(i64_store8, u8, u64)
+WASM_DEFINE_STORE(i64_store16, u16, u64)
+WASM_DEFINE_STORE(i64_store32, u32, u64)
+WASM_DEFINE_STORE(f32_store, f32, f32)
+WASM_DEFINE_STORE(f64_store, f64, f64)
+
+#endif

@@ -1,0 +1,230 @@
+// Runs a board's image in its emulator: the link on a unix socket, the storage in a file.
+//
+// What always holds: the emulator listens on the link's socket for as long as it runs and takes one client at a time,
+// so a gateway may come and go; what the meter sends meanwhile is lost, as on a wire. The storage file keeps what was
+// written, however the emulator ends. No emulator outlives the process that started it.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Board, loadBoard } from './board.ts';
+import { parseElf, symbolAddress } from './elf.ts';
+import { BuildError } from './errors.ts';
+import { Qmp, type QmpEvent } from './qmp.ts';
+import { requireTool } from './tools.ts';
+
+/** What to run. */
+export interface EmulatorOptions {
+  /** Name or data of the board. */
+  readonly board: string | Board;
+  /** ELF file, such as `BuildReport.elfPath`. */
+  readonly image: string;
+  /** Path of the unix socket that becomes the link; at most 107 bytes. */
+  readonly link: string;
+  /** The storage's contents; made, blank, when it is missing. */
+  readonly storageFile: string;
+  /** What the real-time clock says at the start: the host's UTC (default), or an ISO date such as 2006-06-17T16:01:21. */
+  readonly rtcBase?: string;
+  /** Told what the emulator reports, such as RESET and WATCHDOG. */
+  readonly onEvent?: (event: QmpEvent) => void;
+}
+
+/** How an emulator ended. */
+export interface EmulatorExit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** A running emulator. */
+export interface Emulator {
+  readonly pid: number;
+  readonly link: string;
+  /** Settles when it has ended, for whatever reason. Never rejects. */
+  readonly exit: Promise<EmulatorExit>;
+  /** Asks it to end, kills it when it does not within 2 s, and waits. */
+  stop(): Promise<EmulatorExit>;
+  /** Ends it like a power cut, and waits. */
+  kill(): Promise<EmulatorExit>;
+  /** Halts the processor and its clocks, and lets them go on. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Reads the microcontroller's memory. */
+  readMemory(address: number, length: number): Promise<Buffer>;
+  /** Bytes of stack used at most since the start, from its paint, and how many there are. */
+  readStack(): Promise<{ usedBytes: number; totalBytes: number }>;
+  /** The last lines that it printed. */
+  logTail(): string;
+}
+
+const startTimeoutMs = 20_000;
+const stopTimeoutMs = 2_000;
+const socketPathBytes = 107;
+const stackPaint = 0x5aa5c33c;
+
+const running = new Set<ChildProcess>();
+let exitHandled = false;
+
+/**
+ * Starts a board's emulator and waits until its link can be connected to.
+ * Throws `BuildError`: emulator-failed, tool-missing, board-unknown, board-invalid.
+ */
+export async function startEmulator(options: EmulatorOptions): Promise<Emulator> {
+  const board = typeof options.board === 'string' ? loadBoard(options.board) : options.board;
+  if (board.emulation === undefined) {
+    throw new BuildError('emulator-failed', `board ${board.name} has no emulator`);
+  }
+  if (Buffer.byteLength(options.link) > socketPathBytes) {
+    throw new BuildError(
+      'emulator-failed',
+      `the path of a unix socket has at most ${socketPathBytes} bytes; choose a shorter one than ${options.link}`,
+    );
+  }
+  prepareStorage(options.storageFile, board);
+  rmSync(options.link, { force: true });
+  const tool = requireTool(board.emulation.program);
+  const args = [...tool.args, ...fillIn(board.emulation.arguments, board, options), '-qmp', 'stdio'];
+  const [command, ...before] = [...diesWithParent(), tool.path];
+  const child = spawn(command!, [...before, ...args], {
+    env: { ...process.env, ...tool.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
+  keepFromOutliving(child);
+  let log = '';
+  const append = (text: string) => {
+    log = (log + text).slice(-8192);
+  };
+  child.stderr.on('data', (chunk) => append(String(chunk)));
+  const exit = new Promise<EmulatorExit>((resolve) => {
+    child.on('error', (error) => {
+      append(`${error.message}\n`);
+      resolve({ code: null, signal: null });
+    });
+    child.on('close', (code, signal) => resolve({ code, signal }));
+  });
+  const qmp = new Qmp(child.stdin, child.stdout, (event) => options.onEvent?.(event));
+  const emulator = makeEmulator(child, exit, qmp, options, () => log);
+  try {
+    await Promise.race([
+      Promise.all([qmp.run('qmp_capabilities'), awaitSocket(options.link)]),
+      exit.then(() => Promise.reject(new BuildError('emulator-failed', 'the emulator ended at once'))),
+    ]);
+  } catch (cause) {
+    await emulator.kill();
+    throw new BuildError('emulator-failed', `${(cause as Error).message}\n${log}`.trimEnd(), { cause });
+  }
+  return emulator;
+}
+
+function makeEmulator(
+  child: ChildProcess,
+  exit: Promise<EmulatorExit>,
+  qmp: Qmp,
+  options: EmulatorOptions,
+  log: () => string,
+): Emulator {
+  const kill = () => {
+    child.kill('SIGKILL');
+    return exit;
+  };
+  const readMemory = async (address: number, length: number) => {
+    const folder = mkdtempSync(join(tmpdir(), 'metertime-'));
+    try {
+      const filename = join(folder, 'memory');
+      await qmp.run('memsave', { val: address, size: length, filename });
+      return readFileSync(filename);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+  return {
+    pid: child.pid ?? 0,
+    link: options.link,
+    exit,
+    kill,
+    async stop() {
+      qmp.run('quit').catch(() => {});
+      const ended = await Promise.race([exit, delay(stopTimeoutMs, undefined, { ref: false })]);
+      return ended ?? kill();
+    },
+    async pause() {
+      await qmp.run('stop');
+    },
+    async resume() {
+      await qmp.run('cont');
+    },
+    readMemory,
+    async readStack() {
+      const elf = parseElf(readFileSync(options.image));
+      const bottom = symbolAddress(elf, 'stack_bottom');
+      const stack = await readMemory(bottom, symbolAddress(elf, 'stack_top') - bottom);
+      let at = 0;
+      while (at < stack.length && stack.readUInt32LE(at) === stackPaint) at += 4;
+      return { usedBytes: stack.length - at, totalBytes: stack.length };
+    },
+    logTail: log,
+  };
+}
+
+// A blank EEPROM reads as ones.
+function prepareStorage(path: string, board: Board): void {
+  if (!existsSync(path)) writeFileSync(path, Buffer.alloc(board.storage.bytes, 0xff), { mode: 0o600 });
+  const { size } = statSync(path);
+  if (size !== board.storage.bytes) {
+    throw new BuildError(
+      'emulator-failed',
+      `${path} has ${size} bytes, the storage of board ${board.name} ${board.storage.bytes}`,
+    );
+  }
+}
+
+// A comma ends an option's value unless it is doubled.
+function fillIn(args: readonly string[], board: Board, options: EmulatorOptions): string[] {
+  const values: Record<string, string> = {
+    link: options.link,
+    storage: options.storageFile,
+    storageBytes: String(board.storage.bytes),
+    rtc: options.rtcBase ?? 'utc',
+    elf: options.image,
+  };
+  return args.map((arg) =>
+    arg.replace(/\{(\w+)\}/g, (whole, name: string) => {
+      const value = values[name];
+      if (value === undefined) {
+        throw new BuildError('board-invalid', `board ${board.name}: ${whole} in its emulation is not known`);
+      }
+      return arg === whole ? value : value.replaceAll(',', ',,');
+    }),
+  );
+}
+
+// util-linux's setpriv lets the kernel kill the emulator with its parent, even when that is killed itself.
+function diesWithParent(): string[] {
+  for (const path of ['/usr/bin/setpriv', '/bin/setpriv']) {
+    try {
+      accessSync(path, constants.X_OK);
+      return [path, '--pdeathsig', 'KILL', '--'];
+    } catch {}
+  }
+  return [];
+}
+
+function keepFromOutliving(child: ChildProcess): void {
+  running.add(child);
+  child.on('close', () => running.delete(child));
+  if (exitHandled) return;
+  exitHandled = true;
+  process.on('exit', () => {
+    for (const left of running) left.kill('SIGKILL');
+  });
+}
+
+async function awaitSocket(path: string): Promise<void> {
+  const deadline = performance.now() + startTimeoutMs;
+  while (!existsSync(path)) {
+    if (performance.now() > deadline) {
+      throw new BuildError('emulator-failed', `the emulator did not open ${path} within ${startTimeoutMs / 1000} s`);
+    }
+    await delay(5);
+  }
+}

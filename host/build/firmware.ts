@@ -1,0 +1,355 @@
+// core.wasm and a board's data to ELF, HEX and BIN: wasm2c, the board's compiler, sizes against budgets.
+//
+// What always holds: the same commit and compiler give the same image, wherever and whenever it is built: inputs are
+// sorted, paths are mapped, nothing reads the clock. A build appears in its folder by one rename, whole or not at all;
+// one whose inputs did not change is not done again.
+import { createHash } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { Abi } from '../../as/abi/codes.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
+import { type Board, loadBoard } from './board.ts';
+import { fileOffset, parseElf, symbolAddress } from './elf.ts';
+import { BuildError } from './errors.ts';
+import { abiHeader, boardHeader, identityHeader, memoryHeader } from './headers.ts';
+import { buildDate, packageVersion, sha256 } from './identity.ts';
+import { linkerScript, stackReserveBytes } from './linker-script.ts';
+import { formatBuildReport } from './report.ts';
+import { measureSizes, type SizeReport } from './sizes.ts';
+import { measureStack, type StackDepth } from './stack-depth.ts';
+import { requireCheckout, requireTool, runTool, type Tool } from './tools.ts';
+import { convertWasm } from './wasm-to-c.ts';
+
+/** What to build. */
+export interface BuildOptions {
+  readonly board: string;
+  /** A core other than this checkout's own: path of its wasm. */
+  readonly corePath?: string;
+  /** Where to put it; default build/<board>. */
+  readonly outDir?: string;
+  /** The checkout; default the one that this program belongs to. */
+  readonly root?: string;
+  /** Says which step is under way. */
+  readonly onStep?: (text: string) => void;
+}
+
+/** What was built. Paths are absolute, hashes lower-case hex. */
+export interface BuildReport extends SizeReport {
+  readonly board: string;
+  readonly version: string;
+  readonly buildUnixSeconds: number;
+  readonly elfPath: string;
+  readonly hexPath: string;
+  readonly binPath: string;
+  readonly coreSha256: string;
+  /** Over the image with these 32 bytes zero, as the firmware itself reports it. */
+  readonly imageSha256: string;
+  readonly imageBytes: number;
+  readonly coreMemoryBytes: number;
+  readonly stackBytes: number;
+  readonly stack: StackDepth;
+  /** False when an earlier build of the same inputs was found. */
+  readonly rebuilt: boolean;
+}
+
+type StoredReport = Omit<BuildReport, 'elfPath' | 'hexPath' | 'binPath' | 'rebuilt'>;
+
+/** Compiler flags of the firmware's own C, and of what wasm2c wrote. */
+const ownFlags = ['-Os', '-Wall', '-Wextra', '-Werror'];
+const coreFlags = ['-O2', '-w', '-fno-strict-aliasing', '-fwrapv'];
+
+/**
+ * Builds the firmware of a board.
+ * Throws `BuildError`: board-unknown, board-invalid, tool-missing, tool-failed, core-invalid, wasm2c-changed,
+ * over-budget, stack-unbounded.
+ */
+export async function buildFirmware(options: BuildOptions): Promise<BuildReport> {
+  const root = options.root ?? requireCheckout();
+  const board = loadBoard(options.board, root);
+  const outDir = options.outDir ?? join(root, 'build', board.name);
+  options.onStep?.('core');
+  const corePath = options.corePath ?? (await buildCore()).path;
+  const core = inspectCore(corePath);
+  const gcc = requireTool(`${board.toolchain.prefix}gcc`);
+  const identity = {
+    coreSha256: sha256(core.bytes),
+    version: packageVersion(root),
+    buildUnixSeconds: await buildDate(root),
+  };
+  const sources = firmwareSources(board, root);
+  const generated: Record<string, string> = {
+    'core_abi.h': abiHeader(),
+    'board_config.h': boardHeader(board),
+    'wasm_config.h': memoryHeader(core.memoryBytes),
+    'firmware_identity.h': identityHeader(identity),
+    'link.ld': linkerScript(board),
+  };
+  const inputs = await hashInputs(root, board, gcc, core.bytes, generated);
+  const stamp = join(outDir, 'report.json');
+  const before = readStamp(stamp, inputs);
+  if (before) return checked({ ...before, ...imagePaths(outDir, board), rebuilt: false }, board);
+
+  mkdirSync(dirname(outDir), { recursive: true });
+  const folder = `${outDir}.${process.pid}.partial`;
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder);
+  try {
+    for (const [name, text] of Object.entries(generated)) writeFileSync(join(folder, name), text);
+    options.onStep?.('wasm2c');
+    copyFileSync(corePath, join(folder, 'core.wasm'));
+    await convertWasm(join(folder, 'core.wasm'), folder, 'core');
+    options.onStep?.('compiler');
+    await compileAll(root, folder, board, gcc, sources);
+    const elfPath = imagePaths(folder, board).elfPath;
+    await link(root, folder, board, gcc, sources, elfPath);
+    const image = await writeImage(folder, board, elfPath);
+    const report: StoredReport = {
+      board: board.name,
+      version: identity.version,
+      buildUnixSeconds: identity.buildUnixSeconds,
+      coreSha256: Buffer.from(identity.coreSha256).toString('hex'),
+      imageSha256: image.sha256,
+      imageBytes: image.bytes,
+      coreMemoryBytes: core.memoryBytes,
+      stackBytes: board.stackBytes,
+      stack: stackOf(folder),
+      ...measureSizes(readFileSync(join(folder, 'firmware.map'), 'utf8'), board),
+    };
+    writeFileSync(join(folder, 'report.json'), `${JSON.stringify({ inputs, report }, undefined, 2)}\n`);
+    replaceFolder(folder, outDir);
+    return checked({ ...report, ...imagePaths(outDir, board), rebuilt: true }, board);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function imagePaths(folder: string, board: Board) {
+  const path = (ending: string) => join(folder, `${board.name}.${ending}`);
+  return { elfPath: path('elf'), hexPath: path('hex'), binPath: path('bin') };
+}
+
+// A build beside this one may have put the folder there meanwhile; either is right.
+function replaceFolder(from: string, to: string): void {
+  const old = `${from}.old`;
+  rmSync(old, { recursive: true, force: true });
+  if (existsSync(to)) renameSync(to, old);
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if (!existsSync(to)) throw error;
+  } finally {
+    rmSync(old, { recursive: true, force: true });
+  }
+}
+
+interface CoreExports {
+  abiVersion?: () => number;
+  memoryEnd?: () => number;
+}
+
+// Bytes and memory size of a core, which must import nothing and speak this interface.
+function inspectCore(path: string): { bytes: Buffer; memoryBytes: number } {
+  const bytes = readFileSync(path);
+  const module = new WebAssembly.Module(bytes);
+  const imports = WebAssembly.Module.imports(module);
+  if (imports.length > 0) {
+    const names = imports.map((entry) => `${entry.module}.${entry.name}`).join(', ');
+    throw new BuildError('core-invalid', `${path} imports ${names}; a core imports nothing`);
+  }
+  const exports = new WebAssembly.Instance(module).exports as unknown as CoreExports;
+  const version = exports.abiVersion?.();
+  if (version !== Abi.Version || exports.memoryEnd === undefined) {
+    throw new BuildError(
+      'core-invalid',
+      `${path} speaks interface version ${version ?? 'none'}, this build ${Abi.Version}`,
+    );
+  }
+  // The memory is an array of words on the microcontroller.
+  return { bytes, memoryBytes: (exports.memoryEnd() + 7) & ~7 };
+}
+
+/** C files of a board, relative to the checkout, sorted. */
+function firmwareSources(board: Board, root: string): string[] {
+  const inFolder = (folder: string) =>
+    readdirSync(join(root, folder))
+      .filter((name) => name.endsWith('.c'))
+      .map((name) => join(folder, name));
+  const drivers = [
+    board.uarts[board.link.uart]!,
+    board.timers[board.ticks.counter]!,
+    board.timers[board.ticks.alarm]!,
+    board.watchdogs[board.watchdog.device]!,
+    board.i2cs[board.i2c.device]!,
+    board.rtc,
+    board.storage,
+  ].map(({ driver }) => join('firmware', 'drivers', `${driver}.c`));
+  const folders = ['firmware/runtime', 'firmware/glue', ...board.sources];
+  return [...new Set([...folders.flatMap(inFolder), ...drivers])].sort();
+}
+
+// Everything that the image can depend on.
+async function hashInputs(
+  root: string,
+  board: Board,
+  gcc: Tool,
+  core: Uint8Array,
+  generated: Record<string, string>,
+): Promise<string> {
+  const hash = createHash('sha256')
+    .update(core)
+    .update(JSON.stringify([generated, board]));
+  hash.update(await runTool(gcc, ['--version'], root));
+  for (const folder of ['firmware', 'host/build']) {
+    for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort()) {
+      const file = join(root, folder, path);
+      if (statSync(file).isFile()) hash.update(`${path}\0`).update(readFileSync(file));
+    }
+  }
+  return hash.digest('hex');
+}
+
+function readStamp(path: string, inputs: string): StoredReport | undefined {
+  try {
+    const stored = JSON.parse(readFileSync(path, 'utf8')) as { inputs: string; report: StoredReport };
+    return stored.inputs === inputs ? stored.report : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The object of a source: firmware/drivers/at24c.c is obj/drivers/at24c.o. */
+function objectOf(source: string): string {
+  return join('obj', relative('firmware', source).replace(/\.c$/, '.o'));
+}
+
+async function compileAll(root: string, folder: string, board: Board, gcc: Tool, sources: string[]): Promise<void> {
+  // Called without the arguments that bring newlib: the firmware has its own few library functions and headers.
+  const bare = { ...gcc, args: [] };
+  const shared = [
+    ...board.toolchain.flags,
+    '-std=gnu11',
+    '-ffreestanding',
+    '-fno-common',
+    '-ffunction-sections',
+    '-fdata-sections',
+    '-fcallgraph-info=su',
+    '-g',
+    `-ffile-prefix-map=${folder}=build`,
+    `-ffile-prefix-map=${root}=.`,
+    '-Ifirmware/runtime/include',
+    '-Ifirmware/runtime',
+    '-Ifirmware/platform',
+    '-Ifirmware/drivers',
+    ...board.sources.map((source) => `-I${source}`),
+    `-I${folder}`,
+  ];
+  const compile = (flags: string[], source: string, object: string) => {
+    mkdirSync(dirname(join(folder, object)), { recursive: true });
+    return runTool(bare, [...shared, ...flags, '-c', source, '-o', join(folder, object)], root);
+  };
+  const jobs = [
+    () => compile(coreFlags, join(folder, 'core.c'), join('obj', 'core', 'core.o')),
+    ...sources.map((source) => () => compile(flagsOf(source), source, objectOf(source))),
+  ];
+  await Promise.all([worker(jobs), worker(jobs)]);
+}
+
+// Library functions must not be compiled into calls of themselves.
+function flagsOf(source: string): string[] {
+  return basename(source) === 'memory.c' ? [...ownFlags, '-fno-tree-loop-distribute-patterns'] : ownFlags;
+}
+
+async function worker(jobs: (() => Promise<unknown>)[]): Promise<void> {
+  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+}
+
+async function link(
+  root: string,
+  folder: string,
+  board: Board,
+  gcc: Tool,
+  sources: string[],
+  elfPath: string,
+): Promise<void> {
+  const objects = [join('obj', 'core', 'core.o'), ...sources.map(objectOf)].sort();
+  await runTool(
+    { ...gcc, args: [] },
+    [
+      ...board.toolchain.flags,
+      '-nostdlib',
+      '-Wl,--gc-sections',
+      '-Wl,--build-id=none',
+      '-Wl,--no-warn-rwx-segments',
+      `-Wl,-Map=${join(folder, 'firmware.map')}`,
+      '-T',
+      join(folder, 'link.ld'),
+      ...objects.map((object) => join(folder, object)),
+      '-lgcc',
+      '-o',
+      elfPath,
+    ],
+    root,
+  );
+}
+
+// Puts the image's own hash into it, then writes it as BIN and HEX.
+async function writeImage(folder: string, board: Board, elfPath: string): Promise<{ sha256: string; bytes: number }> {
+  const objcopy = requireTool(`${board.toolchain.prefix}objcopy`);
+  const { hexPath, binPath } = imagePaths(folder, board);
+  const elf = parseElf(readFileSync(elfPath));
+  const hashAt = symbolAddress(elf, 'firmware_identity') + 32;
+  const offset = fileOffset(elf, hashAt);
+  if (elf.bytes.subarray(offset, offset + 32).some((byte) => byte !== 0)) {
+    throw new BuildError('image-invalid', 'the place of the image hash is not zero before it is known');
+  }
+  await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder);
+  const image = readFileSync(binPath);
+  const digest = sha256(image);
+  elf.bytes.set(digest, offset);
+  writeFileSync(elfPath, elf.bytes);
+  await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder);
+  await runTool(objcopy, ['-O', 'ihex', elfPath, hexPath], folder);
+  return { sha256: Buffer.from(digest).toString('hex'), bytes: image.length };
+}
+
+function stackOf(folder: string): StackDepth {
+  const graphs = readdirSync(join(folder, 'obj'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ci'))
+    .sort()
+    .map((path) => readFileSync(join(folder, 'obj', path), 'utf8'));
+  const handlers = ['link_on_receive', 'link_on_transmit', 'tick_on_alarm'];
+  return measureStack(graphs, 'startup_on_reset', handlers, 'watchdog_on_expiry', (title) => title.includes('core.c:'));
+}
+
+// Budgets are rules, not wishes: an image that breaks one is not handed out.
+function checked(report: BuildReport, board: Board): BuildReport {
+  const deepest = report.stack.totalBytes ?? 0;
+  const broken = [
+    report.flash.usedBytes > report.flash.budgetBytes ? 'more flash than its budget' : '',
+    report.ram.usedBytes > report.ram.budgetBytes ? 'more RAM than its budget' : '',
+    deepest > board.stackBytes ? `more stack than it has (${report.stack.chain.join(' > ')})` : '',
+  ].filter((reason) => reason !== '');
+  if (broken.length > 0) {
+    throw new BuildError(
+      'over-budget',
+      `board ${board.name} uses ${broken.join(' and ')}:\n\n${formatBuildReport(report)}`,
+    );
+  }
+  if (report.stack.reserveBytes > stackReserveBytes) {
+    throw new BuildError(
+      'stack-unbounded',
+      `board ${board.name}: below its check a function of the core may need ${report.stack.reserveBytes} bytes of stack, ${stackReserveBytes} are kept free`,
+    );
+  }
+  return report;
+}

@@ -1,0 +1,46 @@
+// A build's result as text for people.
+import type { BuildReport } from './firmware.ts';
+import type { MemoryUse } from './sizes.ts';
+
+/** The table of flash and RAM against the board's budgets, and what identifies the software. */
+export function formatBuildReport(report: BuildReport): string {
+  const stack = report.stack.totalBytes;
+  const depth =
+    stack === undefined
+      ? `no bound known (${report.stack.unboundedBy}); checked at run time`
+      : `at most ${number(stack)} of ${number(report.stackBytes)} bytes (call graph)`;
+  const date =
+    report.buildUnixSeconds === 0 ? 'unknown (0)' : new Date(report.buildUnixSeconds * 1000).toISOString().slice(0, 19);
+  return [
+    `${report.board}, firmware ${report.version}${report.rebuilt ? '' : ' (unchanged)'}`,
+    '',
+    ...memoryTable('Flash', report.flash),
+    '',
+    ...memoryTable('RAM', report.ram),
+    '',
+    `Stack       ${depth}`,
+    `Date        ${date}${report.buildUnixSeconds === 0 ? '' : 'Z'} (commit)`,
+    `core.wasm   sha256 ${report.coreSha256}`,
+    `Image       sha256 ${report.imageSha256}`,
+    `Files       ${report.elfPath}`,
+    `            ${report.hexPath}`,
+    `            ${report.binPath}`,
+  ].join('\n');
+}
+
+function memoryTable(name: string, use: MemoryUse): string[] {
+  const line = (label: string, bytes: number, share: string) =>
+    `  ${label.padEnd(24)}${number(bytes).padStart(9)}  ${share.padStart(7)}`;
+  const percent = (bytes: number) => `${((100 * bytes) / use.budgetBytes).toFixed(1)} %`;
+  return [
+    `${name.padEnd(26)}${'bytes'.padStart(9)}  ${'budget'.padStart(7)}`,
+    ...use.parts.map(({ part, bytes }) => line(part, bytes, percent(bytes))),
+    line('total', use.usedBytes, percent(use.usedBytes)),
+    line('budget', use.budgetBytes, ''),
+    line('left', use.budgetBytes - use.usedBytes, percent(use.budgetBytes - use.usedBytes)),
+  ];
+}
+
+function number(value: number): string {
+  return value.toLocaleString('en-US');
+}
