@@ -60,8 +60,8 @@ export class Terminal {
     for (const line of lines) this.#stdout.write(`${line}\n`);
   }
 
-  /** The result as one JSON value; `indent` is left out where one value a line is wanted. */
-  printJson(value: unknown, indent: number | undefined = 2): void {
+  /** The result as one JSON value; `indent` 0 puts it on one line. */
+  printJson(value: unknown, indent = 2): void {
     this.#clearStatus();
     this.#stdout.write(`${JSON.stringify(value, jsonValue, indent)}\n`);
   }

@@ -1,0 +1,99 @@
+// Reports of meters as they come, one line each: for monitor, run and sync. With JSON, one object a line.
+import type { EventPayload, InfoPayload, TimePayload } from '../mqtt/payloads.ts';
+import { clockText } from './status.ts';
+import { printable, type Style, type Terminal } from './terminal.ts';
+import { plainNs, reachText, signedNs } from './units.ts';
+
+/** Events that are good news, and those that are bad; all others are neither. */
+const good = new Set(['synchronised', 'keys-established', 'rtc-accepted']);
+const bad = new Set([
+  'settings-invalid',
+  'seed-invalid',
+  'storage-failed',
+  'ke-failed',
+  'answer-refused',
+  'nak',
+  'certificate-refused',
+  'bounds-disagree',
+]);
+
+export class LiveView {
+  readonly #terminal: Terminal;
+  readonly #json: boolean;
+  #widest = 8;
+
+  constructor(terminal: Terminal, options: { json?: boolean } = {}) {
+    this.#terminal = terminal;
+    this.#json = options.json === true;
+  }
+
+  event(meter: string, payload: EventPayload, gateway?: string): void {
+    if (this.#json) this.#object('event', payload, gateway);
+    else {
+      const [mark, style]: [string, Style] = good.has(payload.event)
+        ? ['✓', 'green']
+        : bad.has(payload.event)
+          ? ['✗', 'red']
+          : ['·', 'cyan'];
+      this.#line(meter, this.#terminal.paint(style, mark), printable(payload.text));
+    }
+  }
+
+  time(meter: string, payload: TimePayload, gateway?: string): void {
+    if (this.#json) {
+      this.#object('time', payload, gateway);
+      return;
+    }
+    const { server, nts } = payload;
+    const parts = [
+      clockText(this.#terminal, payload.status),
+      ...(payload.utc === null ? [] : [payload.utc.replace(/\d{6}Z$/, 'Z')]),
+      ...(payload.uncertaintyNs === null ? [] : [`± ${plainNs(payload.uncertaintyNs)}`]),
+      ...(payload.boundNs === null ? [] : [`bound ${plainNs(payload.boundNs)}`]),
+      ...(payload.offsetNs === null ? [] : [`offset ${signedNs(payload.offsetNs)}`]),
+      ...(payload.delayNs === null ? [] : [`delay ${plainNs(payload.delayNs)}`]),
+      ...(server.stratum === null ? [] : [`stratum ${server.stratum}`]),
+      ...(nts.aead === null ? [] : [`cookies ${nts.cookies}`, `reach ${reachText(payload.reach)}`]),
+      ...payload.flags.map((flag) => printable(flag)),
+    ];
+    this.#line(meter, ' ', parts.join('  '));
+  }
+
+  info(meter: string, payload: InfoPayload, gateway?: string): void {
+    if (this.#json) this.#object('info', payload, gateway);
+    else {
+      const { board, firmwareVersion, software } = payload;
+      const image = software.imageSha256 === null ? '' : `, image ${software.imageSha256.slice(0, 16)}…`;
+      this.#line(
+        meter,
+        ' ',
+        `board ${printable(board)}, firmware ${printable(firmwareVersion) || '-'}, core ${software.coreSha256.slice(0, 16)}…${image}`,
+      );
+    }
+  }
+
+  /** Whether the meter (or, without one, the gateway) is there. */
+  presence(meter: string, online: boolean, reason: string | undefined, gateway?: string): void {
+    if (this.#json) this.#object('state', { meter, state: online ? 'online' : 'offline', reason }, gateway);
+    else {
+      const text = online ? this.#terminal.paint('green', 'online') : this.#terminal.paint('red', 'offline');
+      this.#line(meter, ' ', `${text}${reason === undefined ? '' : ` (${printable(reason)})`}`);
+    }
+  }
+
+  /** Something of the program's own, such as a link that broke. */
+  remark(meter: string, text: string, style: Style = 'dim'): void {
+    if (!this.#json) this.#line(meter, ' ', this.#terminal.paint(style, printable(text)));
+  }
+
+  #line(meter: string, mark: string, text: string): void {
+    this.#widest = Math.max(this.#widest, meter.length);
+    const time = this.#terminal.paint('dim', new Date().toISOString().slice(11, 23));
+    this.#terminal.print(`${time}  ${printable(meter).padEnd(this.#widest)}  ${mark} ${text}`);
+  }
+
+  #object(kind: string, payload: object, gateway: string | undefined): void {
+    const from = gateway === undefined ? {} : { gateway };
+    this.#terminal.printJson({ at: new Date().toISOString(), kind, ...from, ...payload }, 0);
+  }
+}
