@@ -65,6 +65,7 @@ describe('faults', () => {
         expect(Math.min(ends[0].delivered, ends[1].delivered), 'messages through the harm').toBeGreaterThan(
           bytes >= 300 ? 300 : 10,
         );
+        if (bytes >= 300) expect(ends.map((traffic) => traffic.sessions)).toEqual([1, 1]);
         settle(scene, ends);
         check(scene, ends, 0);
         expect(ends[0].datagrams + ends[1].datagrams).toBeGreaterThan(0);

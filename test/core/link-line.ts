@@ -297,6 +297,7 @@ export class Traffic {
   /** Messages of this session given to the core and delivered, for each reliable channel. */
   given: Record<number, number> = {};
   taken: Record<number, number> = {};
+  sessions = 0;
   /** Over all sessions. */
   delivered = 0;
   datagrams = 0;
@@ -312,6 +313,7 @@ export class Traffic {
     readonly share = { reliable: 60, datagram: 10 },
   ) {
     end.onSession = () => {
+      this.sessions++;
       this.given = {};
       this.taken = {};
     };
