@@ -270,12 +270,16 @@ function whyAptCannot() {
 function messageOf(error) {
   if (!(error instanceof RunError)) return error instanceof Error ? error.message : String(error);
   const complaints = error.output.split('\n').filter((line) => line.startsWith('E: '));
-  return complaints.length > 0 ? complaints.join(' ') : error.message;
+  if (complaints.length === 0) return error.message;
+  return `${complaints.join(' ')}${unreachable === undefined ? '' : ` (${unreachable})`}`;
 }
 
 // Lists and archives of this run only: two set-ups side by side do not disturb each other.
 const aptDir = join(debianDir, `apt.${process.pid}`);
 const configPath = join(aptDir, 'apt.conf');
+
+/** @type {string | undefined} */
+let unreachable;
 
 /** @param {(note: string) => void} note */
 async function updateLists(note) {
@@ -312,6 +316,8 @@ Acquire::Retries "3";
     onLine: (line) => {
       const size = /^Fetched (.*)/.exec(line);
       if (size) note(size[1] ?? '');
+      // One source of several may be out of reach and not be needed; if it was, this is the reason.
+      if (line.startsWith('W: Failed to fetch')) unreachable ??= line.slice(3);
     },
   });
 }
