@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { Failure } from '../../as/abi/codes.ts';
 import { type CertificateSummary, type ParsedCertificate, parseCertificate } from './certificate.ts';
+import { addressBytes } from './dns.ts';
 import { violatedConstraint } from './name-constraints.ts';
 import { errorText, SocketError } from './socket-error.ts';
 import type { TrustAnchors } from './trust-anchors.ts';
@@ -176,7 +177,11 @@ function pathProblems(path: readonly ParsedCertificate[], host: string): Problem
   const untrusted = (text: string) => problems.push({ failure: Failure.Untrusted, text });
   const wrongUsage = (text: string) => problems.push({ failure: Failure.WrongUsage, text });
   const anchorAt = path.length - 1;
-  const hostName = isIP(host) === 0 ? host : addressBytes(host);
+  const version = isIP(host);
+  const hostName =
+    version === 0
+      ? host
+      : addressBytes({ address: host, family: version === 6 ? 6 : 4 }).subarray(0, version === 6 ? 16 : 4);
 
   for (const [at, certificate] of path.entries()) {
     for (const defect of certificate.defects) untrusted(defect);
@@ -248,16 +253,6 @@ function dateProblem(path: readonly ParsedCertificate[], validAt: bigint): Probl
 export function isoTime(unixSeconds: bigint): string {
   const date = new Date(Number(unixSeconds) * 1000);
   return Number.isNaN(date.getTime()) ? `${unixSeconds} s` : date.toISOString().replace('.000Z', 'Z');
-}
-
-function addressBytes(address: string): Uint8Array {
-  if (isIP(address) === 4) return Uint8Array.from(address.split('.'), Number);
-  const groups = new URL(`http://[${address}]`).hostname.slice(1, -1);
-  const [head = '', tail] = groups.split('::');
-  const words = (text: string) => (text === '' ? [] : text.split(':').map((word) => Number.parseInt(word, 16)));
-  const [front, back] = [words(head), words(tail ?? '')];
-  const all = [...front, ...new Array<number>(8 - front.length - back.length).fill(0), ...back];
-  return Uint8Array.from(all.flatMap((word) => [word >> 8, word & 0xff]));
 }
 
 function heaviest(problems: readonly Problem[]): number {

@@ -88,7 +88,10 @@ export function issue(options: CertificateOptions): Issued {
   const toSign = certificate.encodeTBS().toBER();
   certificate.signatureValue = new asn1js.BitString({ valueHex: Uint8Array.from(make(Buffer.from(toSign))).buffer });
   const der = new Uint8Array(certificate.toSchema(true).toBER());
-  const base64 = Buffer.from(der).toString('base64').replace(/.{64}/g, '$&\n');
+  const base64 = Buffer.from(der)
+    .toString('base64')
+    .match(/.{1,64}/g)!
+    .join('\n');
   return {
     name: options.name,
     publicKey,

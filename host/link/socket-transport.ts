@@ -1,0 +1,161 @@
+// Links over TCP and unix sockets: the gateway connects to a meter, or meters connect to the gateway.
+import { EventEmitter } from 'node:events';
+import { unlinkSync } from 'node:fs';
+import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
+import { errorText } from '../net/socket-error.ts';
+import { DuplexTransport } from './duplex-transport.ts';
+import { LinkError, type LinkTransport, type TcpAddress, type UnixAddress } from './transport.ts';
+
+type SocketAddress = TcpAddress<'tcp'> | UnixAddress<'unix'>;
+type ListenAddress = TcpAddress<'tcp-listen'> | UnixAddress<'unix-listen'>;
+
+const connectTimeoutMs = 10_000;
+/** More meters than this on one listener are turned away. */
+const maxConnections = 512;
+
+/** Connects to a meter, again and again when the connection is lost. */
+export function connectSocket(address: SocketAddress): LinkTransport {
+  const { name, options } =
+    address.kind === 'tcp'
+      ? { name: `tcp://${hostPort(address.host, address.port)}`, options: { host: address.host, port: address.port } }
+      : { name: `unix:${address.path}`, options: { path: address.path } };
+  return new DuplexTransport({ name, connect: (signal) => open(options, signal) });
+}
+
+function open(options: NetConnectOpts, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(options);
+    const fail = (error: Error) => {
+      socket.destroy();
+      reject(error);
+    };
+    const stop = () => fail(new LinkError('link-closed', 'the link was closed'));
+    const timer = setTimeout(
+      () => fail(new LinkError('link-closed', `no answer within ${connectTimeoutMs} ms`)),
+      connectTimeoutMs,
+    );
+    const settle = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
+    };
+    socket.once('connect', () => {
+      settle();
+      socket.removeListener('error', fail);
+      prepare(socket);
+      resolve(socket);
+    });
+    socket.once('error', fail);
+    socket.once('close', settle);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+  });
+}
+
+function prepare(socket: Socket): void {
+  socket.setNoDelay(true);
+  // Without traffic a peer that vanished is found after about a minute.
+  socket.setKeepAlive(true, 30_000);
+}
+
+function hostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+export interface ListenerEvents {
+  /** A meter connected; the transport is started by whoever takes it. */
+  link: [LinkTransport];
+  error: [Error];
+}
+
+/** Waits for meters that connect; each connection is a link. */
+export class LinkListener extends EventEmitter<ListenerEvents> {
+  readonly name: string;
+  readonly #address: ListenAddress;
+  readonly #server: Server;
+  #count = 0;
+
+  constructor(address: ListenAddress) {
+    super();
+    this.#address = address;
+    this.name =
+      address.kind === 'tcp-listen'
+        ? `tcp-listen://${hostPort(address.host, address.port)}`
+        : `unix-listen:${address.path}`;
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.#accept(socket));
+    this.#server.maxConnections = maxConnections;
+    this.#server.on('error', (error) => this.emit('error', error));
+  }
+
+  /** TCP port that it listens on; 0 on a unix socket. */
+  get port(): number {
+    const bound = this.#server.address();
+    return typeof bound === 'object' && bound !== null ? bound.port : 0;
+  }
+
+  #accept(socket: Socket): void {
+    const peer =
+      this.#address.kind === 'tcp-listen'
+        ? `tcp://${hostPort(socket.remoteAddress ?? '?', socket.remotePort ?? 0)}`
+        : `${this.name}#${++this.#count}`;
+    prepare(socket);
+    // Until somebody starts the transport, an error is only an end.
+    socket.on('error', () => {});
+    const transport = new DuplexTransport({ name: peer, connect: async () => socket, reconnect: false });
+    if (this.listenerCount('link') === 0) socket.destroy();
+    else this.emit('link', transport);
+  }
+
+  /** @throws LinkError link-listen */
+  async start(): Promise<void> {
+    try {
+      await this.#listen();
+    } catch (error) {
+      const address = this.#address;
+      const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (inUse && address.kind === 'unix-listen' && (await isStale(address.path))) {
+        unlinkSync(address.path);
+        return this.start();
+      }
+      throw new LinkError('link-listen', `${this.name}: cannot listen: ${errorText(error)}`, { cause: error });
+    }
+  }
+
+  #listen(): Promise<void> {
+    const address = this.#address;
+    const where = address.kind === 'tcp-listen' ? { host: address.host, port: address.port } : { path: address.path };
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error) => {
+        this.#server.removeListener('listening', done);
+        reject(error);
+      };
+      const done = () => {
+        this.#server.removeListener('error', fail);
+        resolve();
+      };
+      this.#server.prependOnceListener('error', fail);
+      this.#server.once('listening', done);
+      this.#server.listen(where);
+    });
+  }
+
+  /** Stops listening; links that were accepted stay as they are. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      // The callback waits for accepted connections, which belong to others by now.
+      resolve();
+    });
+  }
+}
+
+/** Nobody listens behind this socket file any more. */
+function isStale(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ path });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(false);
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code === 'ECONNREFUSED'));
+  });
+}
