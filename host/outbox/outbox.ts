@@ -1,0 +1,619 @@
+// What must arrive waits here, on disk, until it is removed: messages in the order of their numbers.
+//
+// Always holds:
+// - `put()` resolves only when the message survives a power cut; what it accepted is lost by no kill and no full disk.
+// - One write is under way at a time; messages put meanwhile share the next one. After a write that failed nothing more
+//   is written until the store was opened anew: behind a record that is cut off, LevelDB would lose what follows.
+// - A reserve file keeps room for opening the store and for removing messages when the disk is full. It is given up
+//   first, and nothing is put until it stands again.
+// - Numbers rise and are not used twice. The store holds a count written with each change, so missing entries are noticed.
+import { randomBytes } from 'node:crypto';
+import { cp, mkdir, open, rm, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ClassicLevel } from 'classic-level';
+import type { Report } from '../report.ts';
+import { decodeEntry, encodeEntry, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
+import { checkStore } from './store-check.ts';
+
+export type { MessageProperties, OutboxEntry, OutboxMessage, Refusal } from './entry.ts';
+
+export type OutboxErrorCode =
+  /** The disk, or the share of it allowed to this process, is full. */
+  | 'outbox-disk-full'
+  /** The size limit of the settings is reached. */
+  | 'outbox-full'
+  /** Another process has this outbox open. */
+  | 'outbox-locked'
+  /** The store cannot be opened, read or written for another reason. */
+  | 'outbox-unavailable'
+  /** Not opened yet, or closed. */
+  | 'outbox-closed';
+
+/** Why the outbox did not do what it was asked for. */
+export class OutboxError extends Error {
+  override readonly name = 'OutboxError';
+
+  constructor(
+    readonly code: OutboxErrorCode,
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export type OutboxReport = Report<
+  'outbox-damaged' | 'outbox-repaired' | 'outbox-disk-full' | 'outbox-full' | 'outbox-failed' | 'outbox-room'
+>;
+
+export interface OutboxOptions {
+  /** Folder of this outbox alone; made when it is not there. */
+  readonly directory: string;
+  /** Bytes of messages (with what surrounds them) above which `put` refuses. */
+  readonly maxBytes: number;
+  readonly report?: (report: OutboxReport) => void;
+  /** Bytes kept free for the store's own needs on a full disk. */
+  readonly reserveBytes?: number;
+  /** Bytes that the store gathers before it writes a table. */
+  readonly writeBufferBytes?: number;
+  /** Shortest time between two attempts to get out of a failure, ms. */
+  readonly retryMs?: number;
+}
+
+export interface OutboxState {
+  readonly entries: number;
+  readonly bytes: number;
+  /** Entries that the broker refused. */
+  readonly refused: number;
+}
+
+interface IndexEntry {
+  readonly bytes: number;
+  refused: Refusal | undefined;
+}
+
+interface Meta {
+  /** Number of the next entry. */
+  readonly next: number;
+  /** Entries in the store. */
+  readonly count: number;
+}
+
+type Operation =
+  | { readonly type: 'put'; readonly key: string; readonly value: Buffer }
+  | { readonly type: 'del'; readonly key: string };
+
+interface Write {
+  readonly operation: Operation;
+  /** Entries that it adds. */
+  readonly adds: -1 | 0 | 1;
+  /** Has to survive a power cut. */
+  readonly sync: boolean;
+  /** Missing for what is tried again by itself until it is written. */
+  readonly done?: { resolve(): void; reject(error: OutboxError): void };
+}
+
+const META = 'meta';
+const entryKey = (number: number) => `e!${String(number).padStart(16, '0')}`;
+const noteKey = (name: string) => `n!${name}`;
+/** What the store takes for an entry beside its value: key, sequence, index; an estimate. */
+const ENTRY_OVERHEAD = 64;
+
+export class Outbox {
+  readonly #options: Required<OutboxOptions>;
+  readonly #folder: string;
+  readonly #reserve: string;
+  /** Missing while it is not open: the library opens one as soon as it is made. */
+  #store: ClassicLevel<string, Buffer> | undefined;
+  #index = new Map<number, IndexEntry>();
+  #notes = new Map<string, string>();
+  #bytes = 0;
+  /** Bytes of puts under way. */
+  #pendingBytes = 0;
+  /** Bytes of entries removed since the store was last made to shrink. */
+  #removedBytes = 0;
+  #saidFull = false;
+  #loaded = false;
+  #next = 1;
+  /** Entries in the store, as far as written. */
+  #count = 0;
+  #queue: Write[] = [];
+  #writing: Promise<void> | undefined;
+  #opening: Promise<void> | undefined;
+  #started = false;
+  #hasReserve = false;
+  /** A write failed: the store must be opened anew before the next one. */
+  #broken = false;
+  #failure: OutboxError | undefined;
+  #retryAtMs = 0;
+  #retryTimer: NodeJS.Timeout | undefined;
+  readonly #putListeners = new Set<() => void>();
+
+  constructor(options: OutboxOptions) {
+    this.#options = {
+      report: () => {},
+      reserveBytes: 4 << 20,
+      writeBufferBytes: 512 << 10,
+      retryMs: 1000,
+      ...options,
+    };
+    this.#folder = join(options.directory, 'store');
+    this.#reserve = join(options.directory, 'reserve');
+  }
+
+  /**
+   * Opens the outbox and checks everything in it. A full disk is no error here: it is reported, and `put` refuses until
+   * there is room. Throws `OutboxError` (outbox-locked, outbox-unavailable).
+   */
+  async open(): Promise<void> {
+    await mkdir(this.#options.directory, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+      throw new OutboxError(
+        'outbox-unavailable',
+        `${this.#options.directory}: the outbox cannot be made (${cause.message})`,
+        { cause },
+      );
+    });
+    this.#started = true;
+    try {
+      await this.#openStore();
+      await this.#makeReserve().catch((error: unknown) => this.#fail(error));
+    } catch (error) {
+      const failure = this.#toError(error);
+      if (failure.code !== 'outbox-disk-full') {
+        this.#started = false;
+        throw failure;
+      }
+      this.#broken = true;
+      this.#fail(failure);
+      this.#retryLater();
+    }
+  }
+
+  /** Writes what is under way and closes. */
+  async close(): Promise<void> {
+    if (!this.#started) return;
+    while (this.#writing) await this.#writing;
+    this.#started = false;
+    clearTimeout(this.#retryTimer);
+    await this.#opening?.catch(() => {});
+    await this.#closeStore();
+  }
+
+  get state(): OutboxState {
+    let refused = 0;
+    for (const entry of this.#index.values()) if (entry.refused) refused++;
+    return { entries: this.#index.size, bytes: this.#bytes, refused };
+  }
+
+  /**
+   * Takes a message; resolves with its number when it is on disk for good.
+   * Rejects with `OutboxError`: outbox-disk-full, outbox-full, outbox-unavailable, outbox-closed. What it rejected may
+   * be put again; it may then be there twice where the failure came late.
+   */
+  async put(message: OutboxMessage): Promise<number> {
+    this.#assertOpen();
+    const number = this.#next;
+    const value = encodeEntry({ ...message, number });
+    const bytes = value.length + ENTRY_OVERHEAD;
+    const held = this.#bytes + this.#pendingBytes;
+    if (held + bytes > this.#options.maxBytes) {
+      const error = new OutboxError(
+        'outbox-full',
+        `the outbox holds ${held} bytes and takes ${this.#options.maxBytes} at most (outbox.maxMebibytes); ${bytes} more do not fit until the broker has taken some`,
+      );
+      if (!this.#saidFull) this.#say('warn', 'outbox-full', error);
+      this.#saidFull = true;
+      throw error;
+    }
+    this.#next = number + 1;
+    this.#pendingBytes += bytes;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#enqueue({
+          operation: { type: 'put', key: entryKey(number), value },
+          adds: 1,
+          sync: true,
+          done: { resolve, reject },
+        });
+      });
+    } finally {
+      this.#pendingBytes -= bytes;
+    }
+    this.#saidFull = false;
+    this.#index.set(number, { bytes, refused: undefined });
+    this.#bytes += bytes;
+    for (const listener of this.#putListeners) listener();
+    return number;
+  }
+
+  /** Calls `listener` after each message put. Gives a function that ends it. */
+  onPut(listener: () => void): () => void {
+    this.#putListeners.add(listener);
+    return () => this.#putListeners.delete(listener);
+  }
+
+  /** Numbers of the entries behind `after`, in order, with their refusals. */
+  *waiting(after = 0): Generator<{ readonly number: number; readonly refused: Refusal | undefined }> {
+    for (const [number, entry] of this.#index) {
+      if (number > after) yield { number, refused: entry.refused };
+    }
+  }
+
+  /** An entry; undefined when it is not (or no more) there. Rejects with `OutboxError`. */
+  async read(number: number): Promise<OutboxEntry | undefined> {
+    this.#assertOpen();
+    await this.#opening?.catch(() => {});
+    if (!this.#index.has(number)) return undefined;
+    let value: Buffer | undefined;
+    try {
+      value = await this.#db.get(entryKey(number));
+    } catch (error) {
+      if (causeCode(error) === 'LEVEL_CORRUPTION') {
+        // Opening the store anew saves what can be read.
+        this.#broken = true;
+        this.#run(() => this.#retry());
+      }
+      throw this.#toError(error);
+    }
+    const entry = value === undefined ? undefined : decodeEntry(value, number);
+    if (entry === undefined && this.#index.has(number)) {
+      this.#damaged(`entry ${number} cannot be read back and is lost`, { number });
+      this.remove(number);
+    }
+    return entry;
+  }
+
+  /**
+   * Removes an entry: it arrived. Gone from here at once, and from the disk as soon as it can be written; a power cut
+   * before that brings it back.
+   */
+  remove(number: number): void {
+    const entry = this.#index.get(number);
+    if (entry === undefined) return;
+    this.#index.delete(number);
+    this.#bytes -= entry.bytes;
+    this.#removedBytes += entry.bytes;
+    this.#enqueue({ operation: { type: 'del', key: entryKey(number) }, adds: -1, sync: false });
+  }
+
+  /** Marks an entry as refused by the broker; it stays. Gives the mark. */
+  async mark(number: number, reasonCode: number, atMs = Date.now()): Promise<Refusal | undefined> {
+    const entry = await this.read(number);
+    const indexed = this.#index.get(number);
+    if (entry === undefined || indexed === undefined) return undefined;
+    const refused = { reasonCode, times: (indexed.refused?.times ?? 0) + 1, atMs };
+    indexed.refused = refused;
+    this.#enqueue({
+      operation: { type: 'put', key: entryKey(number), value: encodeEntry({ ...entry, refused }) },
+      adds: 0,
+      sync: true,
+    });
+    return refused;
+  }
+
+  /** Small values that are kept beside the entries; a copy. */
+  get notes(): Map<string, string> {
+    return new Map(this.#notes);
+  }
+
+  /** Sets a note, or removes it (undefined). In force at once, on disk as soon as it can be written. */
+  note(name: string, value: string | undefined): void {
+    if (this.#notes.get(name) === value) return;
+    this.#assertOpen();
+    if (value === undefined) {
+      this.#notes.delete(name);
+      this.#enqueue({ operation: { type: 'del', key: noteKey(name) }, adds: 0, sync: false });
+    } else {
+      this.#notes.set(name, value);
+      this.#enqueue({ operation: { type: 'put', key: noteKey(name), value: Buffer.from(value) }, adds: 0, sync: true });
+    }
+  }
+
+  /** Resolves when everything under way is written or waits for room. */
+  async settled(): Promise<void> {
+    while (this.#writing) await this.#writing;
+  }
+
+  // ------------------------------------------------------------ writing
+
+  #enqueue(write: Write): void {
+    this.#queue.push(write);
+    this.#run(() => this.#write());
+  }
+
+  #run(work: () => Promise<void>): void {
+    if (this.#writing !== undefined) return;
+    this.#writing = work().finally(() => {
+      this.#writing = undefined;
+      // What came after the last look at the queue. While nothing can be written, only those who wait for an answer.
+      if (this.#queue.some(({ done }) => !this.#broken || done !== undefined)) this.#run(() => this.#write());
+    });
+  }
+
+  async #write(): Promise<void> {
+    while (this.#queue.length > 0) {
+      if (!(await this.#makeReady())) {
+        this.#rejectPuts(this.#queue);
+        this.#retryLater();
+        return;
+      }
+      const batch = this.#queue;
+      this.#queue = [];
+      // On a full disk what removes goes on; what adds is refused.
+      if (!this.#hasReserve) this.#rejectPuts(batch);
+      const writes = batch.filter((write) => this.#hasReserve || write.done === undefined);
+      if (writes.length > 0) await this.#writeBatch(writes);
+      if (!this.#hasReserve) this.#retryLater();
+    }
+  }
+
+  async #writeBatch(writes: Write[]): Promise<void> {
+    const count = writes.reduce((sum, { adds }) => sum + adds, this.#count);
+    const meta: Meta = { next: this.#next, count };
+    const operations: Operation[] = writes.map(({ operation }) => operation);
+    operations.push({ type: 'put', key: META, value: Buffer.from(JSON.stringify(meta)) });
+    try {
+      await this.#db.batch(operations, { sync: writes.some(({ sync }) => sync) });
+    } catch (error) {
+      this.#broken = true;
+      this.#fail(error);
+      // What has no one waiting for it is written later; the others are told.
+      this.#queue = [...writes.filter(({ done }) => done === undefined), ...this.#queue];
+      this.#rejectPuts(writes);
+      return;
+    }
+    this.#count = count;
+    for (const { done } of writes) done?.resolve();
+  }
+
+  #rejectPuts(writes: readonly Write[]): void {
+    const failure = this.#failure ?? new OutboxError('outbox-unavailable', 'the outbox cannot be written');
+    for (const { done } of writes) done?.reject(failure);
+    if (writes === this.#queue) this.#queue = this.#queue.filter(({ done }) => done === undefined);
+  }
+
+  /** Whether anything can be written; tries to get out of a failure, not more often than every `retryMs`. */
+  async #makeReady(): Promise<boolean> {
+    if (!this.#broken && this.#hasReserve) return true;
+    if (performance.now() < this.#retryAtMs) return !this.#broken;
+    this.#retryAtMs = performance.now() + this.#options.retryMs;
+    try {
+      if (this.#broken) {
+        await unlink(this.#reserve).catch(() => {});
+        this.#hasReserve = false;
+        await this.#closeStore();
+        await this.#openStore();
+        this.#broken = false;
+      }
+      await this.#shrink();
+      // Half as much again must be free, or the next messages would fill the disk at once.
+      if (!this.#hasReserve) await this.#makeReserve(this.#options.reserveBytes >> 1);
+      if (this.#failure) {
+        this.#failure = undefined;
+        this.#options.report({ level: 'info', code: 'outbox-room', message: 'the outbox can be written again' });
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    return !this.#broken;
+  }
+
+  /**
+   * Gives back what the store holds without need: files left from a table's rewriting, and, where enough was removed
+   * to be worth its own need of room, the removed entries themselves.
+   */
+  async #shrink(): Promise<void> {
+    const worthIt = this.#index.size === 0 || this.#removedBytes >= this.#options.reserveBytes / 2;
+    await (worthIt ? this.#db.compactRange('e!', 'e~') : this.#db.compactRange('~', '~~'));
+    if (worthIt) this.#removedBytes = 0;
+  }
+
+  #retryLater(): void {
+    clearTimeout(this.#retryTimer);
+    this.#retryTimer = setTimeout(() => {
+      if (this.#started && (this.#broken || !this.#hasReserve)) this.#run(() => this.#retry());
+    }, this.#options.retryMs * 5);
+    this.#retryTimer.unref();
+  }
+
+  async #retry(): Promise<void> {
+    if ((await this.#makeReady()) && this.#queue.length > 0) await this.#write();
+    if (this.#broken || !this.#hasReserve) this.#retryLater();
+  }
+
+  async #makeReserve(spareBytes = 0): Promise<void> {
+    const { reserveBytes } = this.#options;
+    const size = await stat(this.#reserve).then(
+      (found) => found.size,
+      () => 0,
+    );
+    if (size !== reserveBytes) {
+      try {
+        const file = await open(this.#reserve, 'w', 0o600);
+        try {
+          // Random, so that no file system stores it in less room.
+          await file.writeFile(randomBytes(reserveBytes + spareBytes));
+          await file.sync();
+          await file.truncate(reserveBytes);
+        } finally {
+          await file.close();
+        }
+      } catch (error) {
+        await unlink(this.#reserve).catch(() => {});
+        throw error;
+      }
+    }
+    this.#hasReserve = true;
+  }
+
+  // ------------------------------------------------------------ opening
+
+  #openStore(): Promise<void> {
+    const opening = this.#checkAndLoad().finally(() => {
+      this.#opening = undefined;
+    });
+    this.#opening = opening;
+    return opening;
+  }
+
+  async #checkAndLoad(): Promise<void> {
+    const damage = this.#loaded ? { logBytes: 0, currentMissing: false } : checkStore(this.#folder);
+    if (damage.currentMissing) await this.#repair('the file CURRENT is missing');
+    try {
+      await this.#openAndLoad();
+    } catch (error) {
+      if (causeCode(error) !== 'LEVEL_CORRUPTION') throw error;
+      await this.#repair((error as Error).message);
+      await this.#openAndLoad();
+    }
+    if (damage.logBytes > 0) {
+      this.#damaged(`${damage.logBytes} bytes of its log are damaged; messages in them are lost`, {
+        bytes: damage.logBytes,
+      });
+    }
+  }
+
+  async #openAndLoad(): Promise<void> {
+    this.#store = new ClassicLevel(this.#folder, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'buffer',
+      writeBufferSize: this.#options.writeBufferBytes,
+      cacheSize: 1 << 20,
+      compression: false,
+    });
+    try {
+      await this.#store.open();
+      await this.#load(this.#store);
+    } catch (error) {
+      await this.#closeStore();
+      throw error;
+    }
+  }
+
+  async #closeStore(): Promise<void> {
+    const store = this.#store;
+    this.#store = undefined;
+    await store?.close();
+  }
+
+  /** Reads everything: index, notes, and whether all is there and whole. */
+  async #load(store: ClassicLevel<string, Buffer>): Promise<void> {
+    const index = new Map<number, IndexEntry>();
+    const stored = new Set<string>();
+    const notes = new Map<string, string>();
+    const lost: number[] = [];
+    let last = 0;
+    let meta: Meta | undefined;
+    for await (const [key, value] of store.iterator()) {
+      if (key === META) meta = parseMeta(value);
+      if (key.startsWith('n!')) notes.set(key.slice(2), value.toString());
+      if (!key.startsWith('e!')) continue;
+      const number = Number(key.slice(2));
+      stored.add(key);
+      last = number;
+      const entry = decodeEntry(value, number);
+      if (entry === undefined) lost.push(number);
+      else index.set(number, { bytes: value.length + ENTRY_OVERHEAD, refused: entry.refused });
+    }
+    // What waits to be written counts already; where a write that seemed to fail has removed an entry, nothing is left to do.
+    this.#queue = this.#queue.filter(
+      ({ operation, adds }) => adds === 1 || !operation.key.startsWith('e!') || stored.has(operation.key),
+    );
+    for (const { operation, adds } of this.#queue) if (adds === -1) index.delete(Number(operation.key.slice(2)));
+    this.#index = index;
+    this.#bytes = [...index.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    this.#count = stored.size;
+    this.#next = Math.max(this.#next, meta?.next ?? 1, last + 1);
+    if (!this.#loaded) this.#notes = notes;
+    this.#loaded = true;
+    for (const number of lost) {
+      this.#damaged(`entry ${number} does not match its checksum and is lost`, { number });
+      this.#queue.push({ operation: { type: 'del', key: entryKey(number) }, adds: -1, sync: false });
+    }
+    const expected = meta?.count ?? (stored.size > 0 ? undefined : 0);
+    if (expected === undefined) this.#damaged('the count of its entries is missing', {});
+    else if (stored.size < expected)
+      this.#damaged(`${expected - stored.size} of ${expected} entries are missing`, {
+        missing: expected - stored.size,
+      });
+  }
+
+  /** Lets LevelDB save what can be read; a copy of the damaged store stays beside it. */
+  async #repair(reason: string): Promise<void> {
+    const copy = `${this.#folder}.damaged`;
+    const copied = await rm(copy, { recursive: true, force: true })
+      .then(() => cp(this.#folder, copy, { recursive: true }))
+      .then(
+        () => true,
+        () => false,
+      );
+    await ClassicLevel.repair(this.#folder);
+    this.#options.report({
+      level: 'error',
+      code: 'outbox-repaired',
+      message: `the outbox was damaged (${reason}) and has been repaired as far as it could be read; ${copied ? `a copy of the damaged one is ${copy}` : 'there was no room for a copy of the damaged one'}`,
+    });
+  }
+
+  // ------------------------------------------------------------ saying
+
+  get #db(): ClassicLevel<string, Buffer> {
+    if (this.#store === undefined) throw this.#failure ?? new OutboxError('outbox-closed', 'the outbox is not open');
+    return this.#store;
+  }
+
+  #assertOpen(): void {
+    if (!this.#started) throw new OutboxError('outbox-closed', 'the outbox is not open');
+  }
+
+  #damaged(what: string, fields: Record<string, number>): void {
+    this.#options.report({ level: 'error', code: 'outbox-damaged', message: `the outbox is damaged: ${what}`, fields });
+  }
+
+  #fail(error: unknown): void {
+    const failure = this.#toError(error);
+    if (this.#failure?.code !== failure.code) {
+      this.#say('error', failure.code === 'outbox-disk-full' ? 'outbox-disk-full' : 'outbox-failed', failure);
+    }
+    this.#failure = failure;
+  }
+
+  #say(level: 'warn' | 'error', code: 'outbox-disk-full' | 'outbox-full' | 'outbox-failed', error: OutboxError): void {
+    this.#options.report({ level, code, message: error.message });
+  }
+
+  #toError(cause: unknown): OutboxError {
+    if (cause instanceof OutboxError) return cause;
+    const { directory } = this.#options;
+    const text = `${(cause as Error).message} ${((cause as Error).cause as Error | undefined)?.message ?? ''}`;
+    if (causeCode(cause) === 'LEVEL_LOCKED') {
+      return new OutboxError(
+        'outbox-locked',
+        `${directory}: this outbox is in use by another process; each gateway needs one of its own (outbox.directory)`,
+        { cause },
+      );
+    }
+    if (/No space left|File too large|quota exceeded|ENOSPC|EFBIG|EDQUOT/i.test(text)) {
+      return new OutboxError(
+        'outbox-disk-full',
+        `${directory}: the disk is full; the outbox takes nothing until there is room`,
+        { cause },
+      );
+    }
+    return new OutboxError('outbox-unavailable', `${directory}: the outbox cannot be used (${text.trim()})`, { cause });
+  }
+}
+
+function causeCode(error: unknown): string | undefined {
+  const { code, cause } = error as { code?: string; cause?: { code?: string } };
+  return code === 'LEVEL_CORRUPTION' || code === 'LEVEL_LOCKED' ? code : cause?.code;
+}
+
+function parseMeta(value: Buffer): Meta | undefined {
+  try {
+    const { next, count } = JSON.parse(value.toString()) as Meta;
+    return Number.isSafeInteger(next) && Number.isSafeInteger(count) ? { next, count } : undefined;
+  } catch {
+    return undefined;
+  }
+}

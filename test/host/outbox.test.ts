@@ -1,0 +1,386 @@
+// The outbox keeps what it has taken: over kills, a full disk and damage; and says what it cannot keep.
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { decodeEntry, encodeEntry } from '../../host/outbox/entry.ts';
+import { Outbox, type OutboxEntry, type OutboxOptions, type OutboxReport } from '../../host/outbox/outbox.ts';
+import { damagedLogBytes } from '../../host/outbox/store-check.ts';
+import { until } from '../../host/setup/until.ts';
+import { bundleChild } from './bundle-child.ts';
+
+const seed = Number(process.env.METERTIME_SEED ?? Math.floor(Math.random() * 2 ** 31));
+console.log(`outbox: METERTIME_SEED=${seed}`);
+let state = seed;
+/** Integers below `limit` from the seed (mulberry32). */
+function random(limit: number): number {
+  state = (state + 0x6d2b79f5) | 0;
+  let t = Math.imul(state ^ (state >>> 15), 1 | state);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) % limit;
+}
+
+let directory = '';
+let reports: OutboxReport[] = [];
+const open: Outbox[] = [];
+const children: ChildProcess[] = [];
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'metertime-outbox-'));
+  reports = [];
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  await Promise.all(open.splice(0).map((outbox) => outbox.close()));
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function openOutbox(options: Partial<OutboxOptions> = {}): Promise<Outbox> {
+  const outbox = new Outbox({
+    directory,
+    maxBytes: 1 << 26,
+    reserveBytes: 1 << 16,
+    retryMs: 20,
+    report: (report) => reports.push(report),
+    ...options,
+  });
+  await outbox.open();
+  open.push(outbox);
+  return outbox;
+}
+
+async function reopen(outbox: Outbox): Promise<Outbox> {
+  await outbox.close();
+  open.splice(open.indexOf(outbox), 1);
+  return openOutbox();
+}
+
+const message = (text: string) => ({
+  topic: 'a/b',
+  payload: Buffer.from(text),
+  properties: { contentType: 'text/plain' },
+});
+const codes = () => reports.map(({ code }) => code);
+
+async function all(outbox: Outbox): Promise<string[]> {
+  const texts: string[] = [];
+  for (const { number } of outbox.waiting()) texts.push(Buffer.from((await outbox.read(number))!.payload).toString());
+  return texts;
+}
+
+describe('keeps messages', () => {
+  test('in order, with number, topic, payload and properties, over a restart', async () => {
+    let outbox = await openOutbox();
+    const numbers = await Promise.all(['one', 'two', 'three'].map((text) => outbox.put(message(text))));
+    expect(numbers).toEqual([1, 2, 3]);
+    outbox = await reopen(outbox);
+    expect(await all(outbox)).toEqual(['one', 'two', 'three']);
+    expect(await outbox.read(2)).toEqual({ ...message('two'), number: 2 });
+    expect(reports).toEqual([]);
+  });
+
+  test('until they are removed, and uses no number twice', async () => {
+    let outbox = await openOutbox();
+    await outbox.put(message('one'));
+    await outbox.put(message('two'));
+    outbox.remove(2);
+    outbox.remove(2);
+    expect(outbox.state).toMatchObject({ entries: 1, refused: 0 });
+    outbox = await reopen(outbox);
+    expect(await all(outbox)).toEqual(['one']);
+    expect(await outbox.put(message('three'))).toBe(3);
+    outbox.remove(1);
+    outbox.remove(3);
+    outbox = await reopen(outbox);
+    expect(outbox.state).toEqual({ entries: 0, bytes: 0, refused: 0 });
+    expect(await outbox.put(message('four'))).toBe(4);
+    expect(reports).toEqual([]);
+  });
+
+  test('and the marks of those refused, and notes', async () => {
+    let outbox = await openOutbox();
+    await outbox.put(message('one'));
+    expect(await outbox.mark(1, 0x87, 1000)).toEqual({ reasonCode: 0x87, times: 1, atMs: 1000 });
+    expect(await outbox.mark(1, 0x97, 2000)).toEqual({ reasonCode: 0x97, times: 2, atMs: 2000 });
+    outbox.note('online/m1', 'yes');
+    outbox.note('online/m2', 'yes');
+    outbox.note('online/m2', undefined);
+    outbox = await reopen(outbox);
+    expect([...outbox.waiting()]).toEqual([{ number: 1, refused: { reasonCode: 0x97, times: 2, atMs: 2000 } }]);
+    expect(outbox.state.refused).toBe(1);
+    expect([...outbox.notes]).toEqual([['online/m1', 'yes']]);
+    expect(reports).toEqual([]);
+  });
+
+  test('up to its size', async () => {
+    const outbox = await openOutbox({ maxBytes: 1000 });
+    await outbox.put(message('x'.repeat(500)));
+    await expect(outbox.put(message('y'.repeat(500)))).rejects.toMatchObject({ code: 'outbox-full' });
+    await expect(outbox.put(message('y'.repeat(500)))).rejects.toThrow(/outbox\.maxMebibytes/);
+    expect(codes()).toEqual(['outbox-full']);
+    outbox.remove(1);
+    await outbox.put(message('y'.repeat(500)));
+    expect(await all(outbox)).toEqual(['y'.repeat(500)]);
+  });
+
+  test('for one process only', async () => {
+    const outbox = await openOutbox();
+    await outbox.put(message('one'));
+    const second = new Outbox({ directory, maxBytes: 1000 });
+    await expect(second.open()).rejects.toMatchObject({
+      code: 'outbox-locked',
+      message: expect.stringContaining('in use by another process'),
+    });
+    await expect(second.put(message('x'))).rejects.toMatchObject({ code: 'outbox-closed' });
+    expect(await all(outbox)).toEqual(['one']);
+  });
+
+  test('nowhere where it may not write', async () => {
+    writeFileSync(join(directory, 'file'), '');
+    const outbox = new Outbox({ directory: join(directory, 'file', 'outbox'), maxBytes: 1000 });
+    await expect(outbox.open()).rejects.toMatchObject({ code: 'outbox-unavailable' });
+  });
+});
+
+describe('an entry on disk', () => {
+  const entry: OutboxEntry = { ...message('payload'), number: 7, refused: { reasonCode: 0x87, times: 1, atMs: 5 } };
+
+  test('reads back as it was', () => {
+    expect(decodeEntry(encodeEntry(entry), 7)).toEqual(entry);
+  });
+
+  test('is refused with any bit changed, cut short, or under another number', () => {
+    const bytes = encodeEntry(entry);
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const damaged = Buffer.from(bytes);
+      damaged[bit >> 3]! ^= 1 << (bit & 7);
+      expect(decodeEntry(damaged, 7), `bit ${bit}`).toBeUndefined();
+    }
+    for (let length = 0; length < bytes.length; length++) {
+      expect(decodeEntry(bytes.subarray(0, length), 7), `${length} bytes`).toBeUndefined();
+    }
+    expect(decodeEntry(bytes, 8)).toBeUndefined();
+  });
+});
+
+describe('killed at any moment', () => {
+  let child = '';
+  beforeAll(async () => {
+    child = await bundleChild('outbox-child.ts');
+  });
+
+  test('has everything that put() had taken, 15 times in a row', async () => {
+    let next = 1;
+    const acknowledged = new Set<number>();
+    for (let round = 0; round < 15; round++) {
+      const process_ = spawn(process.execPath, [
+        child,
+        directory,
+        'put',
+        String(next),
+        '300',
+        'writeBufferBytes=65536',
+      ]);
+      children.push(process_);
+      let output = '';
+      process_.stdout.on('data', (data: Buffer) => {
+        output += data;
+      });
+      const target = 1 + random(60);
+      const linesOf = (kind: string) =>
+        output
+          .split('\n')
+          .slice(0, -1)
+          .filter((line) => line.startsWith(kind));
+      await until(`round ${round}: ${target} messages put`, () => linesOf('ok').length >= target, { intervalMs: 1 });
+      process_.kill('SIGKILL');
+      await once(process_, 'close');
+      for (const line of linesOf('ok')) acknowledged.add(Number(line.slice(3)));
+      expect(linesOf('report'), `round ${round}`).toEqual([]);
+      next = Math.max(...acknowledged) + 10;
+    }
+    const outbox = await openOutbox();
+    const found = new Set<number>();
+    for (const { number } of outbox.waiting()) {
+      const { topic, payload } = (await outbox.read(number))!;
+      const n = Buffer.from(payload).readUInt32LE(0);
+      expect(topic).toBe(`t/${n}`);
+      found.add(n);
+    }
+    expect([...acknowledged].filter((n) => !found.has(n))).toEqual([]);
+    expect(acknowledged.size).toBeGreaterThan(15);
+    expect(reports).toEqual([]);
+  });
+
+  test('lets the next process in, and keeps a second one out while it lives', async () => {
+    const holder = spawn(process.execPath, [child, directory, 'hold']);
+    children.push(holder);
+    await once(holder.stdout, 'data');
+    await expect(openOutbox()).rejects.toMatchObject({ code: 'outbox-locked' });
+    holder.kill('SIGKILL');
+    await once(holder, 'close');
+    await (await openOutbox()).put(message('one'));
+  });
+
+  /** Runs with a small file system of its own (root, or user namespaces). */
+  const namespace = process.getuid?.() === 0 ? ['unshare', '-m'] : ['unshare', '-Urm'];
+  const canMount =
+    spawnSync(namespace[0]!, [...namespace.slice(1), 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()]).status === 0;
+
+  /** Follows a child that puts until it is told that the disk is full. */
+  function follow(process_: ChildProcess) {
+    children.push(process_);
+    const lines: string[] = [];
+    let rest = '';
+    process_.stdout!.on('data', (data: Buffer) => {
+      const parts = (rest + data).split('\n');
+      rest = parts.pop()!;
+      lines.push(...parts);
+    });
+    const acknowledged = () => lines.filter((line) => line.startsWith('ok')).map((line) => Number(line.slice(3)));
+    return { lines, acknowledged };
+  }
+
+  test.skipIf(!canMount)(
+    'on a full disk: refuses clearly, loses nothing, empties itself and goes on',
+    { timeout: 80_000 },
+    async () => {
+      // The child's own copy of the mount table holds the small disk: it goes with the process.
+      const script = `mount -t tmpfs -o size=6m tmpfs "$1" && exec "$2" "$3" "$1" put 1 3000 retryMs=50 reserveBytes=2097152 writeBufferBytes=262144`;
+      const process_ = spawn(namespace[0]!, [
+        ...namespace.slice(1),
+        'sh',
+        '-c',
+        script,
+        'sh',
+        directory,
+        process.execPath,
+        child,
+      ]);
+      const { lines, acknowledged } = follow(process_);
+      // The store gives back some room at first; then the disk stays full, and that is said each time.
+      const full = () => lines.length > 100 && lines.slice(-100).every((line) => line === 'no outbox-disk-full');
+      await until('a full disk', full, { timeoutMs: 25_000 });
+      const before = acknowledged();
+      expect(before.length).toBeGreaterThan(300);
+      expect(lines.find((line) => line.startsWith('report'))).toBe('report outbox-disk-full');
+      lines.push('now removed');
+      // Messages leave: the reserve lets the store shrink, without help from outside.
+      process_.stdin.write('remove\n');
+      await until('room again', () => lines.indexOf('report outbox-room', lines.indexOf('now removed')) > 0, {
+        timeoutMs: 25_000,
+      });
+      await until('further messages', () => acknowledged().length > before.length + 100, { timeoutMs: 25_000 });
+      process_.kill('SIGKILL');
+      await once(process_, 'close');
+      expect(new Set(acknowledged()).size).toBe(acknowledged().length);
+      expect(lines.filter((line) => line.includes('damaged') || line.includes('failed'))).toEqual([]);
+    },
+  );
+
+  test('at the limit of file sizes: refuses clearly, loses nothing, and goes on when it is lifted', async () => {
+    // SIGXFSZ ignored makes writes beyond the limit fail as on a full disk; 400 blocks of 512 bytes (or 1024) below the write buffer.
+    const script = `trap '' XFSZ; ulimit -S -f 400; exec "$@"`;
+    const argv = [child, directory, 'put', '1', '500', 'retryMs=50', 'reserveBytes=4096', 'writeBufferBytes=1048576'];
+    const process_ = spawn('sh', ['-c', script, 'sh', process.execPath, ...argv]);
+    const { lines, acknowledged } = follow(process_);
+    await until('the limit', () => lines.includes('no outbox-disk-full'), { timeoutMs: 30_000 });
+    const before = acknowledged();
+    expect(before.length).toBeGreaterThan(100);
+    expect(spawnSync('prlimit', ['--pid', String(process_.pid), '--fsize=unlimited']).status).toBe(0);
+    await until('further messages', () => acknowledged().length > before.length + 50, { timeoutMs: 30_000 });
+    process_.kill('SIGKILL');
+    await once(process_, 'close');
+    const outbox = await openOutbox();
+    const found = new Set<number>();
+    for (const { number } of outbox.waiting()) {
+      found.add(Buffer.from((await outbox.read(number))!.payload).readUInt32LE(0));
+    }
+    expect(acknowledged().filter((n) => !found.has(n))).toEqual([]);
+    expect(codes()).toEqual([]);
+  });
+});
+
+describe('damage is noticed and said:', () => {
+  const files = (pattern: RegExp) =>
+    readdirSync(join(directory, 'store'))
+      .filter((name) => pattern.test(name))
+      .map((name) => join(directory, 'store', name));
+
+  async function fill(count: number): Promise<void> {
+    const outbox = await openOutbox();
+    for (let n = 0; n < count; n++) await outbox.put(message(`message ${n} ${'.'.repeat(200)}`));
+    await outbox.close();
+    open.splice(open.indexOf(outbox), 1);
+  }
+
+  function flip(path: string, at: number): void {
+    const bytes = readFileSync(path);
+    bytes[at]! ^= 0x40;
+    writeFileSync(path, bytes);
+  }
+
+  test('a flipped bit anywhere in the newest log', async () => {
+    await fill(40);
+    const [log] = files(/\.log$/) as [string];
+    const length = readFileSync(log).length;
+    expect(length).toBeGreaterThan(10_000);
+    flip(log, random(length - 400));
+    const outbox = await openOutbox();
+    expect(codes()).toContain('outbox-damaged');
+    expect(outbox.state.entries).toBeLessThan(40);
+    expect(await outbox.put(message('next'))).toBeGreaterThan(0);
+  });
+
+  test('the last record of the log', async () => {
+    await fill(5);
+    const [log] = files(/\.log$/) as [string];
+    flip(log, readFileSync(log).length - 30);
+    await openOutbox();
+    expect(codes()).toEqual(['outbox-damaged']);
+  });
+
+  test('a flipped bit in a table', async () => {
+    await fill(40);
+    await reopen(await openOutbox());
+    const [table] = files(/\.ldb$/) as [string];
+    await Promise.all(open.splice(0).map((outbox) => outbox.close()));
+    flip(table, 1000 + random(3000));
+    const outbox = await openOutbox();
+    expect(codes()).toContain('outbox-damaged');
+    for (const text of await all(outbox)) expect(text).toMatch(/^message \d+ \.+$/);
+  });
+
+  test('a manifest full of zeros: what can be read is saved, a copy of the damaged store stays', async () => {
+    await fill(10);
+    const [manifest] = files(/^MANIFEST/) as [string];
+    writeFileSync(manifest, Buffer.alloc(readFileSync(manifest).length));
+    const outbox = await openOutbox();
+    expect(codes()).toEqual(['outbox-repaired']);
+    expect(await all(outbox)).toHaveLength(10);
+    expect(readdirSync(directory)).toContain('store.damaged');
+  });
+
+  test('a missing CURRENT file, which would start an empty store', async () => {
+    await fill(10);
+    rmSync(join(directory, 'store', 'CURRENT'));
+    const outbox = await openOutbox();
+    expect(codes()).toEqual(['outbox-repaired']);
+    expect(await all(outbox)).toHaveLength(10);
+  });
+
+  test('what a power cut leaves of the last write is no damage', async () => {
+    await fill(10);
+    const [log] = files(/\.log$/) as [string];
+    const bytes = readFileSync(log);
+    expect(damagedLogBytes(bytes)).toBe(0);
+    const zeros = Buffer.concat([bytes, Buffer.alloc(5000)]);
+    expect(damagedLogBytes(zeros)).toBe(0);
+    writeFileSync(log, bytes.subarray(0, bytes.length - 1 - random(150)));
+    const outbox = await openOutbox();
+    expect(reports).toEqual([]);
+    expect(outbox.state.entries).toBe(9);
+  });
+});
