@@ -1,0 +1,256 @@
+// What is published, as JSON: schemas that give the types, and how the meter's messages become them.
+//
+// Always holds: names carry units; a duration is a number of nanoseconds, exact, or null where it is unknown or beyond
+// 2^53 ns (104 days); a time is ISO 8601 with nanoseconds, and beside it the count of nanoseconds since 1970 as text.
+import { z } from 'zod';
+import { ClockStatus } from '../../as/abi/codes.ts';
+import type { Info, MeterEventMessage, Time } from '../link/messages.ts';
+import {
+  aeadName,
+  capabilityNames,
+  clockStatusNames,
+  describeEvent,
+  keErrorNames,
+  meterEventNames,
+  nameOf,
+  namesOfBits,
+  rejectNames,
+  resetCauseNames,
+  timeFlagNames,
+} from '../text/names.ts';
+
+const utc = z.string().regex(/^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+const utcNs = z.string().regex(/^-?\d+$/);
+const durationNs = z.int().nullable();
+const count = z.int().min(0);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const presence = z.enum(['online', 'offline']);
+
+/** `PREFIX/GATEWAY/state`, retained; `offline` also by last will. */
+export const gatewayStateSchema = z.strictObject({
+  state: presence,
+  /** When it became so, by the gateway's own clock, which nothing relies on; null in a last will. */
+  sinceUtc: z.iso.datetime().nullable(),
+  /** Why it is offline: `stopped` or `lost`. */
+  reason: z.enum(['stopped', 'lost']).optional(),
+  version: z.string(),
+});
+
+/** `PREFIX/GATEWAY/METER/state`, retained. A meter is online only when this and the gateway's state say so. */
+export const meterStateSchema = z.strictObject({
+  state: presence,
+  sinceUtc: z.iso.datetime(),
+  /** Why it is offline: its link is down, or the gateway stopped or starts anew. */
+  reason: z.enum(['link', 'gateway']).optional(),
+});
+
+/** `PREFIX/GATEWAY/METER/info`, retained: what the meter is. */
+export const infoSchema = z.strictObject({
+  meter: z.string(),
+  board: z.string(),
+  firmwareVersion: z.string(),
+  abiVersion: count,
+  resetCause: z.string(),
+  capabilities: z.array(z.string()),
+  maxFrequencyErrorPpb: count,
+  /** When the software was built: no time before it is ever believed. */
+  buildUtc: z.iso.datetime().nullable(),
+  software: z.strictObject({
+    /** SHA-256 of core.wasm. */
+    coreSha256: sha256,
+    /** SHA-256 of the firmware image; null where the core runs without one (software meters). */
+    imageSha256: sha256.nullable(),
+  }),
+});
+
+/** `PREFIX/GATEWAY/METER/time`, retained with message expiry: the meter's time and how sure it is. */
+export const timeSchema = z.strictObject({
+  meter: z.string(),
+  status: z.string(),
+  flags: z.array(z.string()),
+  /** When the report was made, by the meter's clock; null when unsynchronised. */
+  utc: utc.nullable(),
+  utcNs: utcNs.nullable(),
+  /** Of the last authenticated sample: server minus meter, before the correction that followed. */
+  offsetNs: durationNs,
+  delayNs: durationNs,
+  /** Expanded, k = 2. */
+  uncertaintyNs: durationNs,
+  /** Hard bound on the error. */
+  boundNs: durationNs,
+  frequencyPpb: z.int(),
+  server: z.strictObject({
+    ke: z.string().nullable(),
+    ntp: z.string().nullable(),
+    stratum: count.nullable(),
+    rootDelayNs: count,
+    rootDispersionNs: count,
+  }),
+  /** The last authenticated sample; null for never. */
+  lastSynchronisationUtc: utc.nullable(),
+  lastSynchronisationUtcNs: utcNs.nullable(),
+  nts: z.strictObject({
+    /** IANA number and name of the AEAD; null without keys. */
+    aead: count.nullable(),
+    aeadName: z.string().nullable(),
+    cookies: count,
+    cookieBytes: count,
+    keysSinceUtc: utc.nullable(),
+  }),
+  /** Eight last polls, newest in the last bit, as text of 0 and 1. */
+  reach: z.string().regex(/^[01]{8}$/),
+  pollSeconds: count,
+  counters: z.strictObject({
+    sent: count,
+    authenticated: count,
+    rejected: count,
+    naks: count,
+    keAttempts: count,
+    keFailures: count,
+    eventsLost: count,
+  }),
+  lastReject: z.string(),
+  lastKeError: z.string(),
+});
+
+/** `PREFIX/GATEWAY/METER/event`, at least once each: `boot` and `sequence` together tell duplicates. */
+export const eventSchema = z.strictObject({
+  meter: z.string(),
+  /** Random at each start of the meter, 8 hexadecimal digits. */
+  boot: z.string().regex(/^[0-9a-f]{8}$/),
+  /** Counts from 1 at each start of the meter. */
+  sequence: count,
+  event: z.string(),
+  code: count,
+  /** For people. */
+  text: z.string(),
+  /** By the meter's clock; null when unsynchronised. */
+  utc: utc.nullable(),
+  utcNs: utcNs.nullable(),
+  /** Since the start of the meter, ns, as text. */
+  uptimeNs: utcNs,
+  /** The event's numbers as the meter gave them (as/abi/codes.ts, MeterEvent), as text, and its text. */
+  a: utcNs,
+  b: utcNs,
+  detail: z.string(),
+});
+
+export type GatewayStatePayload = z.infer<typeof gatewayStateSchema>;
+export type MeterStatePayload = z.infer<typeof meterStateSchema>;
+export type InfoPayload = z.infer<typeof infoSchema>;
+export type TimePayload = z.infer<typeof timeSchema>;
+export type EventPayload = z.infer<typeof eventSchema>;
+
+const nsPerSecond = 1_000_000_000n;
+const latestDateSeconds = 8_640_000_000_000n;
+
+/** Nanoseconds since 1970 as ISO 8601 with nine decimals; null where no calendar date exists. */
+export function utcText(ns: bigint): string | null {
+  const fraction = ((ns % nsPerSecond) + nsPerSecond) % nsPerSecond;
+  const seconds = (ns - fraction) / nsPerSecond;
+  if (seconds > latestDateSeconds || seconds < -latestDateSeconds) return null;
+  const date = new Date(Number(seconds) * 1000)
+    .toISOString()
+    .replace(/\.000Z$/, '')
+    .replace(/^\+0*(?=\d{4,}-)/, '');
+  return `${date}.${fraction.toString().padStart(9, '0')}Z`;
+}
+
+/** A duration as an exact number, or null where a number cannot hold it. */
+function duration(ns: bigint): number | null {
+  const value = Number(ns);
+  return Number.isSafeInteger(value) ? value : null;
+}
+
+const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
+const orNull = (text: string) => (text === '' ? null : text);
+
+/** A time of which 0 means that there is none. */
+function when(ns: bigint): { text: string | null; ns: string | null } {
+  const text = ns === 0n ? null : utcText(ns);
+  return { text, ns: text === null ? null : ns.toString() };
+}
+
+export function infoPayload(info: Omit<Info, 'type'>): InfoPayload {
+  const build = utcText(info.buildUnixSeconds * nsPerSecond);
+  return {
+    meter: info.meterId,
+    board: info.board,
+    firmwareVersion: info.firmwareVersion,
+    abiVersion: info.abiVersion,
+    resetCause: nameOf(resetCauseNames, info.resetCause).name,
+    capabilities: namesOfBits(capabilityNames, info.capabilities),
+    maxFrequencyErrorPpb: info.maxFrequencyErrorPpb,
+    buildUtc: build === null ? null : build.replace(/\.\d+Z$/, 'Z'),
+    software: {
+      coreSha256: hex(info.coreSha256),
+      imageSha256: info.imageSha256.every((byte) => byte === 0) ? null : hex(info.imageSha256),
+    },
+  };
+}
+
+export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayload {
+  const known = time.status !== ClockStatus.Unsynchronised;
+  const made = when(known ? time.utcNs : 0n);
+  const last = when(time.lastSyncUtcNs);
+  const sampled = last.ns !== null;
+  return {
+    meter,
+    status: nameOf(clockStatusNames, time.status).name,
+    flags: namesOfBits(timeFlagNames, time.flags),
+    utc: made.text,
+    utcNs: made.ns,
+    offsetNs: sampled ? duration(time.offsetNs) : null,
+    delayNs: sampled ? duration(time.delayNs) : null,
+    uncertaintyNs: known ? duration(time.uncertaintyNs) : null,
+    boundNs: known ? duration(time.boundNs) : null,
+    frequencyPpb: time.frequencyPpb,
+    server: {
+      ke: orNull(time.keHost),
+      ntp: orNull(time.ntpHost),
+      stratum: time.stratum === 0 ? null : time.stratum,
+      rootDelayNs: time.rootDelayNs,
+      rootDispersionNs: time.rootDispersionNs,
+    },
+    lastSynchronisationUtc: last.text,
+    lastSynchronisationUtcNs: last.ns,
+    nts: {
+      aead: time.aead === 0 ? null : time.aead,
+      aeadName: aeadName(time.aead) ?? null,
+      cookies: time.cookies,
+      cookieBytes: time.cookieBytes,
+      keysSinceUtc: when(time.keysSinceUtcNs).text,
+    },
+    reach: time.reach.toString(2).padStart(8, '0'),
+    pollSeconds: time.pollSeconds,
+    counters: {
+      sent: time.sent,
+      authenticated: time.authenticated,
+      rejected: time.rejected,
+      naks: time.naks,
+      keAttempts: time.keAttempts,
+      keFailures: time.keFailures,
+      eventsLost: time.eventsLost,
+    },
+    lastReject: nameOf(rejectNames, time.lastReject).name,
+    lastKeError: nameOf(keErrorNames, time.lastKeError).name,
+  };
+}
+
+export function eventPayload(meter: string, event: Omit<MeterEventMessage, 'type'>): EventPayload {
+  const at = when(event.utcNs);
+  return {
+    meter,
+    boot: event.boot.toString(16).padStart(8, '0'),
+    sequence: event.sequence,
+    event: nameOf(meterEventNames, event.code).name,
+    code: event.code,
+    text: describeEvent(event),
+    utc: at.text,
+    utcNs: at.ns,
+    uptimeNs: event.uptimeNs.toString(),
+    a: event.a.toString(),
+    b: event.b.toString(),
+    detail: event.text,
+  };
+}
