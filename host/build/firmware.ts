@@ -15,10 +15,11 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Abi } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type Board, loadBoard } from './board.ts';
+import { compileImage } from './compile.ts';
 import { fileOffset, parseElf, symbolAddress } from './elf.ts';
 import { BuildError } from './errors.ts';
 import { abiHeader, boardHeader, identityHeader, memoryHeader } from './headers.ts';
@@ -64,10 +65,6 @@ export interface BuildReport extends SizeReport {
 
 type StoredReport = Omit<BuildReport, 'elfPath' | 'hexPath' | 'binPath' | 'rebuilt'>;
 
-/** Compiler flags of the firmware's own C, and of what wasm2c wrote. */
-const ownFlags = ['-Os', '-Wall', '-Wextra', '-Werror'];
-const coreFlags = ['-O2', '-w', '-fno-strict-aliasing', '-fwrapv'];
-
 /**
  * Builds the firmware of a board.
  * Throws `BuildError`: board-unknown, board-invalid, tool-missing, tool-failed, core-invalid, wasm2c-changed,
@@ -109,9 +106,8 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     copyFileSync(corePath, join(folder, 'core.wasm'));
     await convertWasm(join(folder, 'core.wasm'), folder, 'core');
     options.onStep?.('compiler');
-    await compileAll(root, folder, board, gcc, sources);
     const elfPath = imagePaths(folder, board).elfPath;
-    await link(root, folder, board, gcc, sources, elfPath);
+    await compileImage({ root, folder, board, gcc, sources, elfPath });
     const image = await writeImage(folder, board, elfPath);
     const report: StoredReport = {
       board: board.name,
@@ -227,81 +223,6 @@ function readStamp(path: string, inputs: string): StoredReport | undefined {
   }
 }
 
-/** The object of a source: firmware/drivers/at24c.c is obj/drivers/at24c.o. */
-function objectOf(source: string): string {
-  return join('obj', relative('firmware', source).replace(/\.c$/, '.o'));
-}
-
-async function compileAll(root: string, folder: string, board: Board, gcc: Tool, sources: string[]): Promise<void> {
-  // Called without the arguments that bring newlib: the firmware has its own few library functions and headers.
-  const bare = { ...gcc, args: [] };
-  const shared = [
-    ...board.toolchain.flags,
-    '-std=gnu11',
-    '-ffreestanding',
-    '-fno-common',
-    '-ffunction-sections',
-    '-fdata-sections',
-    '-fcallgraph-info=su',
-    '-g',
-    `-ffile-prefix-map=${folder}=build`,
-    `-ffile-prefix-map=${root}=.`,
-    '-Ifirmware/runtime/include',
-    '-Ifirmware/runtime',
-    '-Ifirmware/platform',
-    '-Ifirmware/drivers',
-    ...board.sources.map((source) => `-I${source}`),
-    `-I${folder}`,
-  ];
-  const compile = (flags: string[], source: string, object: string) => {
-    mkdirSync(dirname(join(folder, object)), { recursive: true });
-    return runTool(bare, [...shared, ...flags, '-c', source, '-o', join(folder, object)], root);
-  };
-  const jobs = [
-    () => compile(coreFlags, join(folder, 'core.c'), join('obj', 'core', 'core.o')),
-    ...sources.map((source) => () => compile(flagsOf(source), source, objectOf(source))),
-  ];
-  await Promise.all([worker(jobs), worker(jobs)]);
-}
-
-// Library functions must not be compiled into calls of themselves.
-function flagsOf(source: string): string[] {
-  return basename(source) === 'memory.c' ? [...ownFlags, '-fno-tree-loop-distribute-patterns'] : ownFlags;
-}
-
-async function worker(jobs: (() => Promise<unknown>)[]): Promise<void> {
-  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
-}
-
-async function link(
-  root: string,
-  folder: string,
-  board: Board,
-  gcc: Tool,
-  sources: string[],
-  elfPath: string,
-): Promise<void> {
-  const objects = [join('obj', 'core', 'core.o'), ...sources.map(objectOf)].sort();
-  await runTool(
-    { ...gcc, args: [] },
-    [
-      ...board.toolchain.flags,
-      '-nostdlib',
-      '-Wl,--gc-sections',
-      '-Wl,--build-id=none',
-      '-Wl,--no-warn-rwx-segments',
-      `-Wl,-Map=${join(folder, 'firmware.map')}`,
-      '-T',
-      join(folder, 'link.ld'),
-      ...objects.map((object) => join(folder, object)),
-      '-lgcc',
-      '-o',
-      elfPath,
-    ],
-    root,
-  );
-}
-
 // Puts the image's own hash into it, then writes it as BIN and HEX.
 async function writeImage(folder: string, board: Board, elfPath: string): Promise<{ sha256: string; bytes: number }> {
   const objcopy = requireTool(`${board.toolchain.prefix}objcopy`);
@@ -334,10 +255,11 @@ function stackOf(folder: string): StackDepth {
 // Budgets are rules, not wishes: an image that breaks one is not handed out.
 function checked(report: BuildReport, board: Board): BuildReport {
   const deepest = report.stack.totalBytes ?? 0;
+  const main = (report.stack.mainBytes ?? 0) + stackReserveBytes;
   const broken = [
     report.flash.usedBytes > report.flash.budgetBytes ? 'more flash than its budget' : '',
     report.ram.usedBytes > report.ram.budgetBytes ? 'more RAM than its budget' : '',
-    deepest > board.stackBytes ? `more stack than it has (${report.stack.chain.join(' > ')})` : '',
+    Math.max(deepest, main) > board.stackBytes ? `more stack than it has (${report.stack.chain.join(' > ')})` : '',
   ].filter((reason) => reason !== '');
   if (broken.length > 0) {
     throw new BuildError(

@@ -15,6 +15,8 @@ interface Node {
 export interface StackDepth {
   /** Main program, handler and NMI on top of each other; undefined when it has no bound. */
   readonly totalBytes: number | undefined;
+  /** The main program alone. */
+  readonly mainBytes: number | undefined;
   /** Why there is no bound. */
   readonly unboundedBy: string | undefined;
   /** What a function of the core may use below the lowest address at which its body may begin. */
@@ -52,6 +54,7 @@ export function measureStack(
   const bounded = main.bytes !== undefined && above !== undefined;
   return {
     totalBytes: bounded ? main.bytes! + above : undefined,
+    mainBytes: main.bytes,
     unboundedBy: bounded ? undefined : main.why,
     reserveBytes,
     chain: main.chain,

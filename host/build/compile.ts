@@ -1,0 +1,91 @@
+// Compiles and links an image: the board's own C files, the core that wasm2c wrote, the linker script.
+//
+// What always holds: compilers run in the checkout's folder with relative paths, paths of this machine are mapped, and
+// objects are linked in sorted order, so that nothing of the machine gets into the image.
+import { mkdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { Board } from './board.ts';
+import { runTool, type Tool } from './tools.ts';
+
+/** What to compile. `folder` holds the generated headers, link.ld and core.c, and takes objects and map. */
+export interface ImageInputs {
+  readonly root: string;
+  readonly folder: string;
+  readonly board: Board;
+  readonly gcc: Tool;
+  /** C files, relative to the checkout. */
+  readonly sources: readonly string[];
+  readonly elfPath: string;
+}
+
+/** Compiler flags of the firmware's own C, and of what wasm2c wrote. */
+const ownFlags = ['-Os', '-Wall', '-Wextra', '-Werror'];
+const coreFlags = ['-O2', '-w', '-fno-strict-aliasing', '-fwrapv'];
+
+/** Compiles everything and links it. Throws `BuildError` tool-failed with the compiler's complaints. */
+export async function compileImage(inputs: ImageInputs): Promise<void> {
+  // Called without the arguments that bring newlib: the firmware has its own few library functions and headers.
+  const bare = { ...inputs, gcc: { ...inputs.gcc, args: [] } };
+  await compileAll(bare);
+  await link(bare);
+}
+
+// firmware/drivers/at24c.c is obj/drivers/at24c.o.
+function objectOf(source: string): string {
+  return join('obj', source.replace(/^firmware\//, '').replace(/\.c$/, '.o'));
+}
+
+async function compileAll({ root, folder, board, gcc, sources }: ImageInputs): Promise<void> {
+  const shared = [
+    ...board.toolchain.flags,
+    '-std=gnu11',
+    '-ffreestanding',
+    '-fno-common',
+    '-ffunction-sections',
+    '-fdata-sections',
+    '-fcallgraph-info=su',
+    '-g',
+    `-ffile-prefix-map=${folder}=build`,
+    `-ffile-prefix-map=${root}=.`,
+    '-Ifirmware/runtime/include',
+    '-Ifirmware/runtime',
+    '-Ifirmware/platform',
+    '-Ifirmware/drivers',
+    ...board.sources.map((source) => `-I${source}`),
+    `-I${folder}`,
+  ];
+  const compile = (flags: string[], source: string, object: string) => {
+    mkdirSync(dirname(join(folder, object)), { recursive: true });
+    return runTool(gcc, [...shared, ...flags, '-c', source, '-o', join(folder, object)], root);
+  };
+  const jobs = [
+    () => compile(coreFlags, join(folder, 'core.c'), join('obj', 'core', 'core.o')),
+    ...sources.map((source) => () => compile(flagsOf(source), source, objectOf(source))),
+  ];
+  await Promise.all([worker(jobs), worker(jobs)]);
+}
+
+// Library functions must not be compiled into calls of themselves.
+function flagsOf(source: string): string[] {
+  return basename(source) === 'memory.c' ? [...ownFlags, '-fno-tree-loop-distribute-patterns'] : ownFlags;
+}
+
+async function worker(jobs: (() => Promise<unknown>)[]): Promise<void> {
+  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+}
+
+async function link({ root, folder, board, gcc, sources, elfPath }: ImageInputs): Promise<void> {
+  const objects = [join('obj', 'core', 'core.o'), ...sources.map(objectOf)].sort();
+  const options = [
+    ...board.toolchain.flags,
+    '-nostdlib',
+    '-Wl,--gc-sections',
+    '-Wl,--build-id=none',
+    '-Wl,--no-warn-rwx-segments',
+    `-Wl,-Map=${join(folder, 'firmware.map')}`,
+    '-T',
+    join(folder, 'link.ld'),
+  ];
+  const paths = objects.map((object) => join(folder, object));
+  await runTool(gcc, [...options, ...paths, '-lgcc', '-o', elfPath], root);
+}
