@@ -5,10 +5,10 @@ import { basename, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { errorText } from '../net/socket-error.ts';
 import { DuplexTransport } from './duplex-transport.ts';
-import { LinkError, type LinkTransport, type SerialAddress } from './transport.ts';
+import { LinkError, type LinkTransport } from './transport.ts';
 
 /** Opens a serial port, again and again when it goes away: adapters are unplugged. */
-export function connectSerial(address: SerialAddress): LinkTransport {
+export function connectSerial(address: { readonly path: string; readonly baud: number }): LinkTransport {
   return new DuplexTransport({
     name: `serial:${address.path}?baud=${address.baud}`,
     connect: async () => {

@@ -4,10 +4,10 @@ import { unlinkSync } from 'node:fs';
 import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
 import { errorText } from '../net/socket-error.ts';
 import { DuplexTransport } from './duplex-transport.ts';
-import { LinkError, type LinkTransport, type TcpAddress, type UnixAddress } from './transport.ts';
+import { LinkError, type LinkTransport } from './transport.ts';
 
-type SocketAddress = TcpAddress<'tcp'> | UnixAddress<'unix'>;
-type ListenAddress = TcpAddress<'tcp-listen'> | UnixAddress<'unix-listen'>;
+/** Where a socket is: TCP, or a path in the file system. */
+export type SocketAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
 const connectTimeoutMs = 10_000;
 /** More meters than this on one listener are turned away. */
@@ -15,11 +15,8 @@ const maxConnections = 512;
 
 /** Connects to a meter, again and again when the connection is lost. */
 export function connectSocket(address: SocketAddress): LinkTransport {
-  const { name, options } =
-    address.kind === 'tcp'
-      ? { name: `tcp://${hostPort(address.host, address.port)}`, options: { host: address.host, port: address.port } }
-      : { name: `unix:${address.path}`, options: { path: address.path } };
-  return new DuplexTransport({ name, connect: (signal) => open(options, signal) });
+  const name = 'path' in address ? `unix:${address.path}` : `tcp://${hostPort(address.host, address.port)}`;
+  return new DuplexTransport({ name, connect: (signal) => open({ ...address }, signal) });
 }
 
 function open(options: NetConnectOpts, signal: AbortSignal): Promise<Socket> {
@@ -70,17 +67,15 @@ export interface ListenerEvents {
 /** Waits for meters that connect; each connection is a link. */
 export class LinkListener extends EventEmitter<ListenerEvents> {
   readonly name: string;
-  readonly #address: ListenAddress;
+  readonly #address: SocketAddress;
   readonly #server: Server;
   #count = 0;
 
-  constructor(address: ListenAddress) {
+  constructor(address: SocketAddress) {
     super();
     this.#address = address;
     this.name =
-      address.kind === 'tcp-listen'
-        ? `tcp-listen://${hostPort(address.host, address.port)}`
-        : `unix-listen:${address.path}`;
+      'path' in address ? `unix-listen:${address.path}` : `tcp-listen://${hostPort(address.host, address.port)}`;
     this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.#accept(socket));
     this.#server.maxConnections = maxConnections;
     this.#server.on('error', (error) => this.emit('error', error));
@@ -94,9 +89,9 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
 
   #accept(socket: Socket): void {
     const peer =
-      this.#address.kind === 'tcp-listen'
-        ? `tcp://${hostPort(socket.remoteAddress ?? '?', socket.remotePort ?? 0)}`
-        : `${this.name}#${++this.#count}`;
+      'path' in this.#address
+        ? `${this.name}#${++this.#count}`
+        : `tcp://${hostPort(socket.remoteAddress ?? '?', socket.remotePort ?? 0)}`;
     prepare(socket);
     // Until somebody starts the transport, an error is only an end.
     socket.on('error', () => {});
@@ -112,7 +107,7 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
     } catch (error) {
       const address = this.#address;
       const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-      if (inUse && address.kind === 'unix-listen' && (await isStale(address.path))) {
+      if (inUse && 'path' in address && (await isStale(address.path))) {
         unlinkSync(address.path);
         return this.start();
       }
@@ -121,8 +116,6 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
   }
 
   #listen(): Promise<void> {
-    const address = this.#address;
-    const where = address.kind === 'tcp-listen' ? { host: address.host, port: address.port } : { path: address.path };
     return new Promise((resolve, reject) => {
       const fail = (error: Error) => {
         this.#server.removeListener('listening', done);
@@ -134,7 +127,7 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
       };
       this.#server.prependOnceListener('error', fail);
       this.#server.once('listening', done);
-      this.#server.listen(where);
+      this.#server.listen({ ...this.#address });
     });
   }
 

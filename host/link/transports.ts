@@ -1,4 +1,5 @@
 // From the URL of a link to its transport: one that connects, or a listener that gives one for each meter.
+
 import { connectSerial } from './serial-transport.ts';
 import { connectSocket, LinkListener } from './socket-transport.ts';
 import { type LinkTransport, parseLinkUrl } from './transport.ts';

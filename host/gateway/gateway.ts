@@ -1,0 +1,221 @@
+// The gateway: links to meters, and the meters that were met on them.
+//
+// What always holds:
+// - A meter is who its Info says. Where two links say the same id, the newer one speaks for the meter: a meter that
+//   comes back before its old connection is found dead must not be turned away. The older link's sockets are closed
+//   and its reports are not passed on until it says its id again; `duplicate` tells that it happened.
+// - Links and meters are apart: a link that fails, floods or traps costs no other one anything.
+import { EventEmitter } from 'node:events';
+import type { CoreModule } from '../core/core.ts';
+import { LinkEnd } from '../link/link-end.ts';
+import type { Info, Time } from '../link/messages.ts';
+import { LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
+import { type Logger, silentLogger } from '../log.ts';
+import { Resolver } from '../net/dns.ts';
+import { errorText } from '../net/socket-error.ts';
+import type { TrustAnchors } from '../net/trust-anchors.ts';
+import { HostClock } from './host-clock.ts';
+import type { MeterLimits } from './limits.ts';
+import { type MeterReportedEvent, MeterSession, MeterSessionError, type ProbedTime } from './meter-session.ts';
+
+/** More meters than this are not taken in. */
+const meterCount = 4_096;
+
+export interface MeterEvents {
+  /** A link speaks for the meter: it is online. */
+  up: [];
+  down: [reason: string];
+  info: [Info];
+  time: [Time];
+  event: [MeterReportedEvent];
+}
+
+/** One meter, whatever link it is on; lives from its first Info until the gateway is thrown away. */
+export class Meter extends EventEmitter<MeterEvents> {
+  session: MeterSession | undefined;
+  info: Info | undefined;
+  /** The last report of its time. */
+  time: Time | undefined;
+
+  constructor(readonly id: string) {
+    super();
+  }
+
+  get isUp(): boolean {
+    return this.session !== undefined;
+  }
+
+  /** @throws MeterSessionError */
+  async probeTime(timeoutMs?: number): Promise<ProbedTime> {
+    if (this.session === undefined) throw new MeterSessionError('meter-offline', `meter ${this.id} is not connected`);
+    return this.session.probeTime(timeoutMs);
+  }
+}
+
+export interface GatewayEvents {
+  /** A meter was met for the first time; its `up` and `info` follow. */
+  meter: [Meter];
+  /** A link came up or went down, whoever is on it. */
+  link: [{ readonly name: string; readonly up: boolean; readonly reason: string }];
+  /** A second link said the id of a meter that has one. */
+  duplicate: [{ readonly meter: Meter; readonly oldLink: string; readonly newLink: string }];
+}
+
+export interface GatewayOptions {
+  /** URLs. */
+  readonly links: readonly string[];
+  readonly anchors: TrustAnchors;
+  readonly log?: Logger;
+  readonly resolver?: Resolver;
+  readonly limits?: Partial<MeterLimits>;
+  readonly core?: CoreModule;
+}
+
+export class Gateway extends EventEmitter<GatewayEvents> {
+  readonly #options: GatewayOptions;
+  readonly #log: Logger;
+  readonly #resolver: Resolver;
+  readonly #clock = new HostClock();
+  readonly #meters = new Map<string, Meter>();
+  readonly #sessions = new Map<MeterSession, Meter | undefined>();
+  readonly #listeners: LinkListener[] = [];
+
+  constructor(options: GatewayOptions) {
+    super();
+    this.#options = options;
+    this.#log = options.log ?? silentLogger;
+    this.#resolver = options.resolver ?? new Resolver();
+  }
+
+  /** The meters met so far. */
+  get meters(): readonly Meter[] {
+    return [...this.#meters.values()];
+  }
+
+  /** The links that are open, and who is on them. */
+  get sessions(): readonly { readonly session: MeterSession; readonly meter: Meter | undefined }[] {
+    return [...this.#sessions].map(([session, meter]) => ({ session, meter }));
+  }
+
+  /**
+   * Opens the links. One that cannot connect yet is tried again and again; one that cannot listen is an error.
+   * @throws LinkError
+   */
+  async start(): Promise<void> {
+    const links = this.#options.links.map(openLink);
+    try {
+      for (const link of links) {
+        if (link instanceof LinkListener) await this.#listen(link);
+        else this.addLink(link);
+      }
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  async #listen(listener: LinkListener): Promise<void> {
+    listener.on('link', (transport) => this.addLink(transport));
+    listener.on('error', (error) => {
+      this.#log.error('listening for meters failed', { link: listener.name, error: errorText(error) });
+    });
+    this.#listeners.push(listener);
+    await listener.start();
+    this.#log.info('waiting for meters', { link: listener.name });
+  }
+
+  /** Ports of the TCP listeners, in the order of the settings. */
+  get listeningPorts(): readonly number[] {
+    return this.#listeners.map((listener) => listener.port);
+  }
+
+  /** Closes every link and listener. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    await Promise.all([...this.#sessions.keys()].map((session) => session.stop()));
+  }
+
+  /** Takes one link into service; the transport is started here. */
+  addLink(transport: LinkTransport): MeterSession {
+    const { core, anchors, limits } = this.#options;
+    const link = new LinkEnd({ transport, log: this.#log, ...(core ? { core } : {}) });
+    const session = new MeterSession({
+      link,
+      anchors,
+      log: this.#log,
+      resolver: this.#resolver,
+      hostClock: this.#clock,
+      ...(limits ? { limits } : {}),
+    });
+    const { name } = transport;
+    this.#sessions.set(session, undefined);
+    session.on('up', () => {
+      this.#log.info('link up', { link: name });
+      this.emit('link', { name, up: true, reason: '' });
+    });
+    session.on('down', (reason) => {
+      this.#log.info('link down', { link: name, reason });
+      this.#detach(session, reason);
+      this.emit('link', { name, up: false, reason });
+    });
+    session.on('info', (info) => this.#identify(session, info));
+    session.on('time', (time) => {
+      const meter = this.#sessions.get(session);
+      if (meter === undefined) return;
+      meter.time = time;
+      meter.emit('time', time);
+    });
+    session.on('event', (event) => this.#sessions.get(session)?.emit('event', event));
+    session.on('closed', () => {
+      this.#detach(session, 'the link ended');
+      this.#sessions.delete(session);
+    });
+    session.start();
+    return session;
+  }
+
+  #identify(session: MeterSession, info: Info): void {
+    const link = session.link.transport.name;
+    let meter = this.#meters.get(info.meterId);
+    if (meter === undefined) {
+      if (this.#meters.size >= meterCount) {
+        this.#log.error('too many meters: this one is not taken in', { link, meter: info.meterId });
+        return;
+      }
+      meter = new Meter(info.meterId);
+      this.#meters.set(meter.id, meter);
+      this.emit('meter', meter);
+    }
+    if (this.#sessions.get(session) !== meter) this.#detach(session, 'the link speaks for another meter');
+    const old = meter.session;
+    if (old !== undefined && old !== session) {
+      const oldLink = old.link.transport.name;
+      this.#log.warn('two links speak for one meter: the newer one counts', {
+        meter: meter.id,
+        oldLink,
+        newLink: link,
+      });
+      old.closeSockets();
+      this.#detach(old, 'a newer link speaks for the meter');
+      this.emit('duplicate', { meter, oldLink, newLink: link });
+    }
+    this.#sessions.set(session, meter);
+    meter.info = info;
+    if (meter.session !== session) {
+      meter.session = session;
+      this.#log.info('meter online', { meter: meter.id, link, board: info.board, firmware: info.firmwareVersion });
+      meter.emit('up');
+    }
+    meter.emit('info', info);
+  }
+
+  #detach(session: MeterSession, reason: string): void {
+    const meter = this.#sessions.get(session);
+    if (meter === undefined) return;
+    this.#sessions.set(session, undefined);
+    if (meter.session !== session) return;
+    meter.session = undefined;
+    this.#log.info('meter offline', { meter: meter.id, reason });
+    meter.emit('down', reason);
+  }
+}

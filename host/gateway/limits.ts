@@ -1,0 +1,28 @@
+// What one meter may use of its gateway. Ample for a meter that works, and small enough that hundreds that do not
+// leave room for the others.
+import type { Rate } from '../net/token-bucket.ts';
+
+export interface MeterLimits {
+  readonly tlsConnections: number;
+  /** In each direction of one connection. */
+  readonly tlsBytes: number;
+  readonly tlsOpens: Rate;
+  readonly udpSockets: number;
+  readonly udpExchangesInFlight: number;
+  readonly udpExchanges: Rate;
+  /** Messages of any kind. */
+  readonly messages: Rate;
+  /** How long a meter that sent too many is not listened to. */
+  readonly muteMs: number;
+}
+
+export const meterLimits: MeterLimits = {
+  tlsConnections: 2,
+  tlsBytes: 64 * 1024,
+  tlsOpens: { burst: 16, perSecond: 0.5 },
+  udpSockets: 4,
+  udpExchangesInFlight: 4,
+  udpExchanges: { burst: 32, perSecond: 4 },
+  messages: { burst: 400, perSecond: 100 },
+  muteMs: 5_000,
+};
