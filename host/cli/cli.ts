@@ -1,14 +1,18 @@
 // The command line as a function: arguments and streams in, exit code out. Nothing here ends the process.
 import { Command, CommanderError } from 'commander';
 import { boardsCommand } from './boards.ts';
+import { buildCommand } from './build.ts';
 import type { Context } from './context.ts';
 import { describeError, exitCodeOf } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { initCommand } from './init.ts';
+import { keCommand } from './ke.ts';
+import { monitorCommand } from './monitor.ts';
 import { versionText } from './program-info.ts';
 import { provisionCommand } from './provision.ts';
 import { replayCommand } from './replay.ts';
 import { selftestCommand } from './selftest.ts';
+import { statusCommand } from './status.ts';
 import { type Sink, Terminal } from './terminal.ts';
 
 export interface CliOptions {
@@ -66,6 +70,10 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     boardsCommand(context),
     initCommand(context),
     provisionCommand(context),
+    buildCommand(context),
+    monitorCommand(context),
+    statusCommand(context),
+    keCommand(context),
     selftestCommand(context),
     replayCommand(context),
   ];

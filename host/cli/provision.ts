@@ -8,6 +8,7 @@ import { boardStorageBytes } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { wholeNumber } from './options.ts';
 import { formatPairs } from './table.ts';
 
 interface Options {
@@ -69,11 +70,6 @@ function addServer(text: string, before: HostPort[] = []): HostPort[] {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
-}
-
-function wholeNumber(text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
-  return Number(text);
 }
 
 /** The file's settings, then the command line's, then the defaults. */

@@ -1,0 +1,40 @@
+// metertime build: firmware for a board, with what it uses of the board's memories.
+import { Command } from 'commander';
+import { type Context, withHelp } from './context.ts';
+import { ExitCode } from './exit-codes.ts';
+
+export function buildCommand(context: Context): Command {
+  const command = new Command('build')
+    .summary('build firmware for a board')
+    .description(
+      "Builds the firmware of a board and prints its use of flash and RAM against the board's budgets; over budget fails. The same commit gives the same bits. Needs a checkout of metertime.",
+    )
+    .requiredOption('-b, --board <board>', 'the board; metertime boards lists them')
+    .option('-o, --out <folder>', 'where the image goes (default build/BOARD in the checkout)')
+    .option('--json', 'print the report as JSON')
+    .action(async (options: { board: string; out?: string; json?: boolean }) => {
+      const { terminal } = context;
+      const { buildFirmware, formatBuildReport } = await import('../build/index.ts');
+      let step = 'preparing';
+      const report = await terminal.during(
+        () => `building ${options.board}: ${step}`,
+        () =>
+          buildFirmware({
+            board: options.board,
+            ...(options.out === undefined ? {} : { outDir: options.out }),
+            onStep: (text) => {
+              step = text;
+            },
+          }),
+      );
+      if (options.json) terminal.printJson(report);
+      else terminal.print(formatBuildReport(report));
+    });
+  return withHelp(command, {
+    examples: [
+      ['build --board mps2-an385', 'image, sizes and hashes'],
+      ['build --board mps2-an385 --json', 'for a program'],
+    ],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+  });
+}
