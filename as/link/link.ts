@@ -71,7 +71,7 @@ const SILENCE: u32 = 150;
 /** and sooner when it owes an acknowledgement. */
 const SILENCE_OPEN: u32 = 100;
 /** The session is over too when a peer that is heard lets this many timeouts pass without acknowledging anything. */
-const RETRIES: u32 = 16;
+const RETRIES: u32 = 32;
 
 // What the outstanding frame is; stream and report frames have their channel's number.
 const LINE_IDLE: u32 = 0;

@@ -42,8 +42,11 @@ export function timingRoundTrip(ticks: u64): void {
   variation += ((error < 0 ? -error : error) - variation) >> 2;
 }
 
-/** How long to wait for an acknowledgement after `retries` tries without one: 50 ms to 4 s. */
+/**
+ * How long to wait for an acknowledgement after `retries` tries without one: 50 ms to 4 s, and at most sixteen times the
+ * first wait, for nobody else uses the line and a damaged frame is no sign of a busy one.
+ */
 export function timeout(retries: u32): u64 {
   const once = <u64>(roundTrip + (variation << 2)) + (frameTicks << 1);
-  return min(max(once, tenths(1) >> 1) << min(retries, 6), tenths(40));
+  return min(max(once, tenths(1) >> 1) << min(retries, 4), tenths(40));
 }

@@ -124,7 +124,7 @@ describe('sending on stream and report', () => {
     expect(script.next(4000)).toBeUndefined();
   });
 
-  test('without an answer a frame is sent again later and later, up to 4 s', () => {
+  test('without an answer a frame is sent again later and later, up to sixteen times the first wait', () => {
     const script = standing();
     for (let i = 0; i < 100; i++) {
       // An answer after 4 ms, so that the round trip is known.
@@ -144,9 +144,8 @@ describe('sending on stream and report', () => {
     }
     expect(gaps[0]).toBeGreaterThanOrEqual(50);
     expect(gaps[0]).toBeLessThan(80);
-    for (let i = 1; i < 6; i++) expect(gaps[i]! / gaps[i - 1]!).toBeCloseTo(2, 0);
-    expect(Math.max(...gaps)).toBeLessThanOrEqual(4000);
-    expect(gaps.at(-1)).toBeGreaterThan(3000);
+    for (let i = 1; i < 5; i++) expect(gaps[i]! / gaps[i - 1]!).toBeCloseTo(2, 0);
+    for (const gap of gaps.slice(5)) expect(gap / gaps[0]!).toBeCloseTo(16, 0);
   });
 
   test('a slow line gets more time', () => {

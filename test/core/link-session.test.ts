@@ -229,7 +229,7 @@ describe('what ends a session', () => {
       if (script.next()!.channel === Channel.Report) tries++;
       script.hearFrame({ payload: statusPayload() });
     }
-    expect(tries).toBe(17);
+    expect(tries).toBe(33);
   });
 
   test('frames of the session keep it standing for ever, one in 14 s', () => {
