@@ -116,7 +116,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
 
   async #listen(listener: LinkListener): Promise<void> {
     listener.on('link', (transport) => this.addLink(transport));
-    listener.on('error', (error) => {
+    listener.on('failed', (error) => {
       this.#log.error('listening for meters failed', { link: listener.name, error: errorText(error) });
     });
     this.#listeners.push(listener);

@@ -61,7 +61,8 @@ function hostPort(host: string, port: number): string {
 export interface ListenerEvents {
   /** A meter connected; the transport is started by whoever takes it. */
   link: [LinkTransport];
-  error: [Error];
+  /** It stopped accepting meters. */
+  failed: [Error];
 }
 
 /** Waits for meters that connect; each connection is a link. */
@@ -78,7 +79,6 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
       'path' in address ? `unix-listen:${address.path}` : `tcp-listen://${hostPort(address.host, address.port)}`;
     this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.#accept(socket));
     this.#server.maxConnections = maxConnections;
-    this.#server.on('error', (error) => this.emit('error', error));
   }
 
   /** TCP port that it listens on; 0 on a unix socket. */
@@ -123,9 +123,10 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
       };
       const done = () => {
         this.#server.removeListener('error', fail);
+        this.#server.on('error', (error) => this.emit('failed', error));
         resolve();
       };
-      this.#server.prependOnceListener('error', fail);
+      this.#server.once('error', fail);
       this.#server.once('listening', done);
       this.#server.listen({ ...this.#address });
     });

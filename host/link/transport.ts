@@ -96,8 +96,12 @@ export function parseLinkUrl(text: string): LinkAddress {
       return { kind, path: pathOf(url, refuse), baud: Number(baud) };
     }
     case 'unix':
-    case 'unix-listen':
-      return { kind, path: pathOf(url, refuse) };
+    case 'unix-listen': {
+      const path = pathOf(url, refuse);
+      // sun_path holds 108 bytes with its final zero.
+      if (Buffer.byteLength(path) > 107) refuse('has a path of more than 107 bytes, which no socket can have');
+      return { kind, path };
+    }
     case 'tcp':
     case 'tcp-listen': {
       const port = Number(url.port);
