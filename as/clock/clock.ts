@@ -16,7 +16,7 @@ import { ClockStatus, MeterEvent } from '../abi/codes';
 import { raiseEvent } from '../meter/events';
 import { SECOND_NS } from '../ntp/timestamp';
 import { disciplineReset, disciplineSample, disciplineUncertaintyNs } from './discipline';
-import { localErrorNs } from './local';
+import { localErrorNs, localResolutionNs } from './local';
 
 /** A correction below this is slewed, above it the clock is set. */
 const STEP_NS: i64 = 50_000_000;
@@ -67,20 +67,23 @@ export function clockUtc(t: i64): i64 {
 // UTC by this clock minus local time.
 function clockDifference(t: i64): i64 {
   if (t >= slewEnd) return difference + slewTotal;
+  if (t <= slewStart) return difference;
   const slewed = ((t - slewStart) / 1000) * (SLEW_PPB / 1000);
   const done = slewed / 1000;
   return difference + (slewTotal < 0 ? -done : done);
 }
 
-/** Hard bound on the clock's error at local time `t`, ns. */
+/** Hard bound on the clock's error at local time `t`, and until the next tick, ns. */
 export function clockBoundNs(t: i64): i64 {
   const widening = localErrorNs(t - since);
   const own = clockDifference(t);
-  return max<i64>(high + widening - own, own - (low - widening));
+  return max<i64>(high + widening + localResolutionNs() - own, own - (low - widening));
 }
 
 /** Expanded uncertainty (k = 2) at local time `t`, ns; never above the bound. */
 export function clockUncertaintyNs(t: i64): i64 {
+  // Nothing is known of the real-time clock's error within its bound, which is less than U of a rectangular distribution.
+  if (fromRtc) return clockBoundNs(t);
   const left = t < slewEnd ? difference + slewTotal - clockDifference(t) : 0;
   const expanded = disciplineUncertaintyNs(t) + (left < 0 ? -left : left);
   return min<i64>(expanded, clockBoundNs(t));
@@ -136,6 +139,7 @@ function setDifference(t: i64, value: i64): void {
 /**
  * Takes an authenticated sample.
  *
+ * @param now local time
  * @param sent local time before which the server cannot have received the request
  * @param received local time after which the server cannot have sent the answer
  * @param sentCorrected the same two moved to where the gateway's own network begins
@@ -146,6 +150,7 @@ function setDifference(t: i64, value: i64): void {
  * @returns false when the timestamps contradict themselves (negative round trip)
  */
 export function clockSample(
+  now: i64,
   sent: i64,
   received: i64,
   sentCorrected: i64,
@@ -172,18 +177,20 @@ export function clockSample(
   narrow(received, sampleLow, sampleHigh);
   const target = min<i64>(max<i64>(estimate, low), high);
   const known = status != ClockStatus.Unsynchronised;
-  const offset = known ? target - clockDifference(received) : target;
-  const correction = disciplineSample(received, offset, delay, rootDistance, known && !fromRtc);
-  apply(received, correction, known);
+  const own = known ? clockDifference(now) : 0;
+  const offset = target - own;
+  const corrected = own + disciplineSample(now, offset, delay, rootDistance, known && !fromRtc);
+  // However little the sample counts: the truth is nowhere outside.
+  apply(now, min<i64>(max<i64>(corrected, low), high) - own, known);
 
   lastOffset = known ? offset : 0;
   lastDelay = delay;
-  lastSampleLocal = received;
-  lastSampleUtc = clockUtc(received);
+  lastSampleLocal = now;
+  lastSampleUtc = clockUtc(now);
   fromRtc = false;
   if (status != ClockStatus.Synchronised) {
     status = ClockStatus.Synchronised;
-    raiseEvent(MeterEvent.Synchronised, clockBoundNs(received), 0, true);
+    raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
   }
   return true;
 }

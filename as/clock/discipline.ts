@@ -57,8 +57,8 @@ export function disciplineSample(t: i64, offset: i64, delay: i64, rootDistance: 
     const sampleSquare = sampleUs * sampleUs;
     // Both squares below 2^50; 13 bits of share are more than the noise is known to.
     share = ((clockSquare << 13) / (clockSquare + sampleSquare)) << 3;
-    // The uncertainty of the weighted mean of two independent values, at most that of either.
-    standard = min<i64>((sample * share) >> 16, standardNs(t)) + SAMPLE_FLOOR_NS / 8;
+    // The weighted mean of two independent values is at least as sure as the better one.
+    standard = min<i64>(sample, standardNs(t));
   }
   varianceNs = standard;
   since = t;

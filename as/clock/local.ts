@@ -1,15 +1,24 @@
 // The local counter: ticks of the board as nanoseconds since its start, in integers.
 // What always holds: the conversion is exact to the nanosecond below and never runs backwards.
+// An oscillator that is wrong by y shows t (1 + y) after a time t, so a shown time is wrong by up to its Y / (1 - Y)th part
+// where the board guarantees |y| <= Y: at 100 ppm, 78 ms in 90 days more than its Yth part.
 
 import { SECOND_NS } from '../ntp/timestamp';
 
 let tickHz: u64 = 1_000_000_000;
 let maxErrorPpb: i64 = 0;
+/** Y / (1 - Y), rounded up. */
+let shownErrorPpb: i64 = 0;
+
+/** A board that guarantees less than this is taken to guarantee this, lest the arithmetic overflow. */
+const ERROR_MAX_PPB: i64 = 500_000_000;
 
 /** Sets the counter's nominal rate, and the largest error of that rate which the board guarantees. */
 export function localConfigure(hz: u32, maxFrequencyErrorPpb: u32): void {
   tickHz = hz;
-  maxErrorPpb = maxFrequencyErrorPpb;
+  maxErrorPpb = min<i64>(maxFrequencyErrorPpb, ERROR_MAX_PPB);
+  const right = SECOND_NS - maxErrorPpb;
+  shownErrorPpb = (maxErrorPpb * SECOND_NS + right - 1) / right;
 }
 
 /** Local ticks as local ns, rounded down. */
@@ -36,8 +45,9 @@ export function localMaxErrorPpb(): i64 {
   return maxErrorPpb;
 }
 
-/** By how much an interval of local time may be wrong, ns, rounded up. */
+/** By how much an interval of local time, in either direction, may be wrong, ns, rounded up. */
 export function localErrorNs(intervalNs: i64): i64 {
-  const seconds = intervalNs / SECOND_NS;
-  return seconds * maxErrorPpb + ((intervalNs - seconds * SECOND_NS) * maxErrorPpb) / SECOND_NS + 1;
+  const length = intervalNs < 0 ? -intervalNs : intervalNs;
+  const seconds = length / SECOND_NS;
+  return seconds * shownErrorPpb + ((length - seconds * SECOND_NS) * shownErrorPpb) / SECOND_NS + 1;
 }

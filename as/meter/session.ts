@@ -527,6 +527,7 @@ export function sessionDatagram(message: usize, length: u32, firstTick: u64, las
   if (!certificateHolds()) return;
   const distance = answerRootDelayNs / 2 + answerRootDispersionNs + 1;
   const accepted = clockSample(
+    timeNowLocal(),
     sent,
     received,
     sent + forward,
