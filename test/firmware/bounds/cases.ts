@@ -114,7 +114,7 @@ export function probeText(table: readonly Case[]): string {
   return `(module (memory (export "memory") 1 1)\n${lines.join('\n')}\n)`;
 }
 
-/** C source with the table: `struct probe_case` of probe.h. */
+/** C source with the table: `struct probe_case` of cases.h. */
 export function probeSource(table: readonly Case[]): string {
   const wrappers = new Map(table.map((one) => [one.name, wrapper(one)]));
   const rows = table.map((one) => {
@@ -132,7 +132,7 @@ export function probeSource(table: readonly Case[]): string {
     row('divide', 1, 0, 0, false, TrapCode.None, 0x80000000n),
   );
   return `// The probe's table.
-#include "probe.h"
+#include "cases.h"
 
 #include "core.h"
 #include "wasm_rt.h"
@@ -199,7 +199,7 @@ function row(
   return `    {${name}, ${base}u, ${at}u, ${bytes}, ${stores ? 1 : 0}, ${trap}, ${loaded}ull},`;
 }
 
-// The pattern of probe.c, read as WebAssembly reads it.
+// The pattern of bounds.c, read as WebAssembly reads it.
 function expectedBits({ type, bytes, signed }: Access, at: number): bigint {
   let value = 0n;
   for (let i = 0; i < bytes; i++) value |= BigInt(((at + i) * 37 + 11) & 255) << BigInt(8 * i);

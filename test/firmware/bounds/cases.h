@@ -1,6 +1,6 @@
 // The table of accesses that bounds.test.ts makes: one entry an access, with what must come of it.
-#ifndef PROBE_H_
-#define PROBE_H_
+#ifndef CASES_H_
+#define CASES_H_
 
 #include <stdint.h>
 
@@ -22,9 +22,5 @@ extern const struct probe_case probe_cases[];
 extern const uint32_t probe_count;
 
 void probe_start_instance(void);
-
-/// What the machine below offers: prints text, ends with a code.
-void probe_print_text(const char *text);
-_Noreturn void probe_end_run(int code);
 
 #endif

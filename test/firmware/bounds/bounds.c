@@ -1,7 +1,7 @@
 // Makes each access of the table and compares: the value loaded, what changed in memory, the trap.
 // Prints "cases failures traps" and one line for each of the first failures.
+#include "cases.h"
 #include "probe.h"
-
 #include "wasm_rt.h"
 
 #define STORED_VALUE 0x8182838485868788ull
@@ -16,18 +16,6 @@ _Noreturn void wasm_rt_trap(wasm_rt_trap_t trap) {
 
 static uint8_t probe_pattern_byte(uint32_t at) {
   return (uint8_t)(at * 37u + 11u);
-}
-
-static void probe_print_number(uint32_t number) {
-  char digits[12];
-  int at = 11;
-  digits[at] = 0;
-  digits[--at] = ' ';
-  do {
-    digits[--at] = (char)('0' + number % 10u);
-    number /= 10u;
-  } while (number > 0);
-  probe_print_text(&digits[at]);
 }
 
 __attribute__((noinline)) static uint64_t probe_run_case(const struct probe_case *one) {

@@ -1,0 +1,24 @@
+// Drivers of clock and EEPROM against parts that fail as real ones can (drivers/parts.c), run on the emulated board.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { temporaryFolder } from './echo-meter.ts';
+import { prepareProbe, runOnBoard } from './probe.ts';
+
+const temporary = temporaryFolder();
+afterAll(() => temporary.remove());
+
+it('clock and EEPROM are read and written right, or said to have failed', async () => {
+  const folder = join(temporary.path, 'parts');
+  prepareProbe(folder, 8);
+  writeFileSync(join(folder, 'core.c'), '');
+  const { code, output } = await runOnBoard(folder, [
+    'firmware/runtime/memory.c',
+    'firmware/drivers/ds1338.c',
+    'firmware/drivers/at24c.c',
+    'test/firmware/drivers/parts.c',
+  ]);
+  expect(output).not.toContain('fails: ');
+  expect(output).toMatch(/^1\d\d 0 $/m);
+  expect(code).toBe(0);
+});
