@@ -81,8 +81,8 @@ const tlsReasons: Readonly<Record<string, string>> = {
   ERR_SSL_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the broker wants a client certificate (mqtt.certFile, mqtt.keyFile)',
 };
 
-/** Any error of the client or its socket. */
-export function connectionError(broker: string, cause: unknown): BrokerError {
+/** Any error of the client or its socket; `inHandshake`: of a connection with TLS on which nothing had come yet. */
+export function connectionError(broker: string, cause: unknown, inHandshake = false): BrokerError {
   if (cause instanceof BrokerError) return cause;
   const { code, message } = cause as { code?: unknown; message?: string };
   if (typeof code === 'number') return refusedBy(broker, code);
@@ -92,6 +92,13 @@ export function connectionError(broker: string, cause: unknown): BrokerError {
   }
   if (tlsReasons[name] !== undefined || /^(ERR_SSL|ERR_OSSL|ERR_TLS|CERT_|UNABLE_TO|EPROTO)/.test(name)) {
     return new BrokerError('broker-tls', `TLS with ${broker} failed: ${tlsReasons[name] ?? name}`, { cause });
+  }
+  if (inHandshake && (name === 'ECONNRESET' || name === 'EPIPE')) {
+    return new BrokerError(
+      'broker-tls',
+      `TLS with ${broker} failed: it closed the connection; perhaps it does not speak TLS on this port (mqtt.url)`,
+      { cause },
+    );
   }
   if (/connack timeout/i.test(message ?? '')) {
     return new BrokerError('broker-unreachable', `${broker} does not answer: no CONNACK came`, { cause });

@@ -180,7 +180,12 @@ export class BrokerConnection {
           : refusedBy(this.#broker, reasonCode, packet.properties?.reasonString);
       client.end(true);
     });
-    client.on('error', (error) => fail(connectionError(this.#broker, error)));
+    let answered = false;
+    client.once('packetreceive', () => {
+      answered = true;
+    });
+    const tls = /^(mqtts|wss):/.test(this.#options.settings.url);
+    client.on('error', (error) => fail(connectionError(this.#broker, error, tls && !answered)));
     client.on('close', () => {
       client.end(true);
       this.#failed(attempt, failure ?? this.#closedError(attempt));

@@ -172,6 +172,7 @@ describe('secrets', () => {
     `name: g\nmqtt: {url: mqtt://h, username: u, password: [${secret}]}`,
     `name: g\nmqtt: {url: "mqtt://user:${secret}@h"}`,
     `name: g\nmqtt: mqtt://user:${secret}@h`,
+    `name: g\nlinks: ["tcp://user:${secret}@h:1"]`,
     `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: *${secret}`,
     `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: !${secret} x`,
     `name: g\nmqtt:\n  url: mqtt://h\n  username: u\n  password: "${secret}\\q"`,

@@ -1,0 +1,171 @@
+// What is published for each report of a meter: exact numbers, units in names, nothing that its schema does not describe.
+import { describe, expect, test } from 'vitest';
+import { Capability, ClockStatus, KeError, MeterEvent, Reject, type ResetCause, TimeFlag } from '../../as/abi/codes.ts';
+import { publishPacketBytes } from '../../host/mqtt/connection.ts';
+import {
+  eventPayload,
+  eventSchema,
+  infoPayload,
+  infoSchema,
+  timePayload,
+  timeSchema,
+  utcText,
+} from '../../host/mqtt/payloads.ts';
+import { event, info, time } from './mqtt-samples.ts';
+
+describe('info', () => {
+  test('names the software by its hashes', () => {
+    const payload = infoSchema.parse(infoPayload(info));
+    expect(payload).toEqual({
+      meter: 'm1',
+      board: 'mps2-an385',
+      firmwareVersion: '0.1.0',
+      abiVersion: 1,
+      resetCause: 'watchdog',
+      capabilities: ['rtc', 'storage'],
+      maxFrequencyErrorPpb: 50_000,
+      buildUtc: '2026-11-22T02:00:00Z',
+      software: { coreSha256: '11'.repeat(32), imageSha256: '22'.repeat(32) },
+    });
+  });
+
+  test('has no image where there is none, and no date where there is no such one', () => {
+    const bare = { ...info, imageSha256: new Uint8Array(32), buildUnixSeconds: (1n << 64n) - 1n };
+    const payload = infoSchema.parse(infoPayload(bare));
+    expect(payload.software.imageSha256).toBeNull();
+    expect(payload.buildUtc).toBeNull();
+  });
+
+  test('keeps what a later version says', () => {
+    const later = { ...info, resetCause: 9 as ResetCause, capabilities: Capability.Rtc | 0x40 };
+    expect(infoPayload(later)).toMatchObject({ resetCause: 'unknown-9', capabilities: ['rtc', 'unknown-64'] });
+  });
+});
+
+describe('time', () => {
+  test('says all that the meter said', () => {
+    expect(timeSchema.parse(timePayload('m1', time))).toEqual({
+      meter: 'm1',
+      status: 'synchronised',
+      flags: ['single-source', 'slewing'],
+      utc: '2036-02-07T06:28:16.123456789Z',
+      utcNs: '2085978496123456789',
+      offsetNs: -1_234_567,
+      delayNs: 2_000_000,
+      uncertaintyNs: 400_000,
+      boundNs: 1_500_000,
+      frequencyPpb: -4200,
+      server: { ke: 'ke.example', ntp: 'ntp.example', stratum: 2, rootDelayNs: 15_259, rootDispersionNs: 30_518 },
+      lastSynchronisationUtc: '2036-02-07T06:28:10.000000001Z',
+      lastSynchronisationUtcNs: '2085978490000000001',
+      nts: {
+        aead: 15,
+        aeadName: 'AEAD_AES_SIV_CMAC_256',
+        cookies: 8,
+        cookieBytes: 100,
+        keysSinceUtc: '2036-02-07T00:00:00.000000000Z',
+      },
+      reach: '00000111',
+      pollSeconds: 64,
+      counters: { sent: 3, authenticated: 2, rejected: 1, naks: 0, keAttempts: 4, keFailures: 3, eventsLost: 0 },
+      lastReject: 'authentication',
+      lastKeError: 'connection',
+    });
+  });
+
+  test('claims nothing while unsynchronised', () => {
+    const payload = timeSchema.parse(
+      timePayload('m1', {
+        ...time,
+        status: ClockStatus.Unsynchronised,
+        flags: 0,
+        utcNs: 0n,
+        boundNs: (1n << 64n) - 1n,
+        uncertaintyNs: (1n << 64n) - 1n,
+        lastSyncUtcNs: 0n,
+        keysSinceUtcNs: 0n,
+        aead: 0,
+        stratum: 0,
+        keHost: '',
+        ntpHost: '',
+        lastReject: Reject.None,
+        lastKeError: KeError.None,
+      }),
+    );
+    expect(payload).toMatchObject({
+      status: 'unsynchronised',
+      flags: [],
+      utc: null,
+      utcNs: null,
+      offsetNs: null,
+      delayNs: null,
+      uncertaintyNs: null,
+      boundNs: null,
+      lastSynchronisationUtc: null,
+      nts: { aead: null, aeadName: null, keysSinceUtc: null },
+      server: { ke: null, ntp: null, stratum: null },
+      lastReject: 'none',
+      lastKeError: 'none',
+    });
+  });
+
+  test('gives exact durations up to 2^53 ns and none beyond', () => {
+    const exact = (1n << 53n) - 1n;
+    expect(timePayload('m1', { ...time, boundNs: exact, offsetNs: -exact })).toMatchObject({
+      boundNs: Number.MAX_SAFE_INTEGER,
+      offsetNs: -Number.MAX_SAFE_INTEGER,
+    });
+    expect(timePayload('m1', { ...time, boundNs: exact + 1n }).boundNs).toBeNull();
+  });
+
+  test('every status and flag is one that its schema takes', () => {
+    for (const status of [0, 1, 2] as ClockStatus[]) {
+      for (let flags = 0; flags < 256; flags++) timeSchema.parse(timePayload('m1', { ...time, status, flags }));
+    }
+    expect(timePayload('m1', { ...time, flags: TimeFlag.FromRtc }).flags).toEqual(['from-rtc']);
+  });
+});
+
+describe('event', () => {
+  test('carries what tells duplicates apart, the numbers and a sentence', () => {
+    expect(eventSchema.parse(eventPayload('m1', event))).toEqual({
+      meter: 'm1',
+      boot: '00c0ffee',
+      sequence: 4_294_967_295,
+      event: 'clock-set',
+      code: 7,
+      text: 'The clock was set by -3600 s, to within 2.50 ms (ntp.example).',
+      utc: '2036-02-07T06:28:16.123456789Z',
+      utcNs: '2085978496123456789',
+      uptimeNs: '9007199254740993',
+      a: '-3600000000000',
+      b: '2500000',
+      detail: 'ntp.example',
+    });
+  });
+
+  test('every code, also one not known here, is one that its schema takes', () => {
+    for (const code of [...Object.values(MeterEvent), 999, 65_535]) {
+      if (typeof code === 'number') eventSchema.parse(eventPayload('m1', { ...event, code, utcNs: 0n }));
+    }
+  });
+});
+
+test.each([
+  [0n, '1970-01-01T00:00:00.000000000Z'],
+  [-1n, '1969-12-31T23:59:59.999999999Z'],
+  [2_147_483_648_000_000_000n, '2038-01-19T03:14:08.000000000Z'],
+  [(1n << 63n) - 1n, '2262-04-11T23:47:16.854775807Z'],
+  [-(1n << 63n), '1677-09-21T00:12:43.145224192Z'],
+  [8_640_000_000_001_000_000_000n, null],
+])('%d ns since 1970 is %s', (ns, text) => {
+  expect(utcText(ns)).toBe(text);
+});
+
+test('the size of a PUBLISH packet is what MQTT 5 makes of it', () => {
+  // 30 | length | topic | packet identifier | properties: format 2, expiry 5, content type 3+16 | payload
+  const properties = { payloadFormatIndicator: true, messageExpiryInterval: 9, contentType: 'application/json' };
+  const payload = new Uint8Array(100);
+  expect(publishPacketBytes({ topic: 'a/b', payload, retain: false })).toBe(1 + 1 + 5 + 2 + 1 + 100);
+  expect(publishPacketBytes({ topic: 'a/b', payload, retain: true, properties })).toBe(1 + 2 + 5 + 2 + 1 + 26 + 100);
+});

@@ -1,0 +1,62 @@
+// Reports of a meter as the link decodes them, for tests.
+import { ClockStatus, KeError, Message, MeterEvent, Reject, ResetCause } from '../../as/abi/codes.ts';
+import type { Info, MeterEventMessage, Time } from '../../host/link/messages.ts';
+
+export const info: Info = {
+  type: Message.Info,
+  abiVersion: 1,
+  resetCause: ResetCause.Watchdog,
+  capabilities: 6,
+  maxFrequencyErrorPpb: 50_000,
+  buildUnixSeconds: 1_795_312_800n,
+  coreSha256: new Uint8Array(32).fill(0x11),
+  imageSha256: new Uint8Array(32).fill(0x22),
+  meterId: 'm1',
+  board: 'mps2-an385',
+  firmwareVersion: '0.1.0',
+};
+
+export const time: Time = {
+  type: Message.Time,
+  status: ClockStatus.Synchronised,
+  flags: 0b101,
+  stratum: 2,
+  reach: 7,
+  cookies: 8,
+  cookieBytes: 100,
+  aead: 15,
+  pollSeconds: 64,
+  rootDelayNs: 15_259,
+  rootDispersionNs: 30_518,
+  frequencyPpb: -4200,
+  utcNs: 2_085_978_496_123_456_789n,
+  offsetNs: -1_234_567n,
+  delayNs: 2_000_000n,
+  uncertaintyNs: 400_000n,
+  boundNs: 1_500_000n,
+  lastSyncUtcNs: 2_085_978_490_000_000_001n,
+  keysSinceUtcNs: 2_085_955_200_000_000_000n,
+  sent: 3,
+  authenticated: 2,
+  rejected: 1,
+  naks: 0,
+  keAttempts: 4,
+  keFailures: 3,
+  lastReject: Reject.Authentication,
+  lastKeError: KeError.Connection,
+  eventsLost: 0,
+  keHost: 'ke.example',
+  ntpHost: 'ntp.example',
+};
+
+export const event: MeterEventMessage = {
+  type: Message.Event,
+  sequence: 4_294_967_295,
+  code: MeterEvent.ClockSet,
+  utcNs: 2_085_978_496_123_456_789n,
+  uptimeNs: 9_007_199_254_740_993n,
+  a: -3_600_000_000_000n,
+  b: 2_500_000n,
+  boot: 0x00c0ffee,
+  text: 'ntp.example',
+};

@@ -1,0 +1,61 @@
+// What a broker tells anyone who listens: retained messages and events, as they come. For tests.
+import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
+import { until } from '../../host/setup/until.ts';
+
+export interface Seen {
+  readonly topic: string;
+  readonly text: string;
+  readonly retain: boolean;
+  readonly properties: NonNullable<IPublishPacket['properties']>;
+}
+
+/** A client that notes everything below `metertime/`, in order, and connects again by itself. */
+export class Watcher {
+  readonly seen: Seen[] = [];
+  readonly #client: MqttClient;
+
+  private constructor(client: MqttClient) {
+    this.#client = client;
+    client.on('message', (topic, payload, packet) => {
+      this.seen.push({ topic, text: payload.toString(), retain: packet.retain, properties: packet.properties ?? {} });
+    });
+  }
+
+  static async start(url: string, options: IClientOptions = {}): Promise<Watcher> {
+    const client = mqtt.connect(url, { protocolVersion: 5, reconnectPeriod: 50, ...options });
+    const watcher = new Watcher(client);
+    await new Promise<void>((resolve, reject) => {
+      client.once('connect', () => resolve());
+      client.once('error', reject);
+    });
+    await client.subscribeAsync('metertime/#', { qos: 1 });
+    return watcher;
+  }
+
+  /** Payloads seen on a topic, in order. */
+  on(topic: string): string[] {
+    return this.seen.filter((seen) => seen.topic === topic).map(({ text }) => text);
+  }
+
+  /** The last payload of a topic as JSON; undefined for none or an empty one. */
+  last(topic: string): Record<string, unknown> | undefined {
+    const text = this.on(topic).at(-1);
+    return text ? (JSON.parse(text) as Record<string, unknown>) : undefined;
+  }
+
+  /** Waits until the last payload of a topic holds these values. */
+  async expect(topic: string, values: Record<string, unknown>, timeoutMs = 10_000): Promise<Record<string, unknown>> {
+    return until(
+      `${topic} with ${JSON.stringify(values)} (last: ${this.on(topic).at(-1)})`,
+      () => {
+        const last = this.last(topic);
+        return last && Object.entries(values).every(([key, value]) => last[key] === value) ? last : undefined;
+      },
+      { timeoutMs },
+    );
+  }
+
+  stop(): Promise<void> {
+    return this.#client.endAsync(true);
+  }
+}
