@@ -6,9 +6,10 @@
 //
 // What always holds:
 // - One connection and one exchange at a time; what belongs to an older one is ignored by its number.
+// - Whatever else goes wrong, the clock is in holdover once the time of eight polls has passed without one.
 // - The wait before a key establishment grows with each failure and is reset only by an authenticated answer.
-// - Without a time, certificate dates are unchecked only where the trust policy says so, and then the first answer is
-//   believed only when the certificate holds at the time that it gives.
+// - Without a time, certificate dates are checked at the time floor, or not at all where the trust policy says so; in
+//   both cases the first answer is believed only when the certificate holds at the time that it gives.
 
 import { clear, copy } from '../abi/bytes';
 import {
@@ -121,6 +122,8 @@ const POLLS_BEFORE_LONGER: u32 = 4;
 /** Polls without an answer before the address changes, before holdover, and before new keys. */
 const SILENCE_ADDRESS: u32 = 2;
 const SILENCE_KEYS: u32 = 8;
+/** Answers without a time before another server is asked, where there is one. */
+const USELESS_MAX: u32 = 8;
 
 const NTP_PORT: u32 = 123;
 
@@ -142,6 +145,8 @@ let retryAt: i64 = 0;
 let failures: u32 = 0;
 
 let datesUnchecked: bool = false;
+/** Whether the certificate is still to hold at the time that its server gives. */
+let datesUnproven: bool = false;
 let notBefore: i64 = 0;
 let notAfter: i64 = 0;
 let keysSinceLocal: i64 = 0;
@@ -161,6 +166,12 @@ let pollSeconds: u32 = 0;
 let answersAtPoll: u32 = 0;
 let burst: u32 = 0;
 let silence: u32 = 0;
+/** Authenticated answers in a row that gave no time. */
+let useless: u32 = 0;
+/** Whether the keys in use led to a time yet. */
+let proven: bool = false;
+/** Local time at which the last time obtained is too old to be called synchronised. */
+let holdoverAt: i64 = 0;
 
 // What `report.ts` tells.
 export let sessionReach: u32 = 0;
@@ -223,13 +234,13 @@ export function sessionNetworkReset(): void {
 export function sessionStep(): void {
   if (settingsServers() == 0 || !randomReady()) return;
   const now = timeNowLocal();
-  if (clockStatus() == ClockStatus.Synchronised && silence >= SILENCE_KEYS) clockHoldover(now);
+  if (now >= holdoverAt) clockHoldover(now);
   if (!networkUp()) {
     noteSilence(now);
     return;
   }
   if (phase == WAITING) {
-    if (now >= retryAt) beginEstablishment(now);
+    if (now >= retryAt && (wants & WANT_CLOSE) == 0) beginEstablishment(now);
   } else if (phase != SERVING) {
     if (now >= deadline) failEstablishment(KeError.Timeout, 0);
   } else {
@@ -241,7 +252,12 @@ export function sessionStep(): void {
 /** Local time at which `sessionStep` has something to do again. */
 export function sessionDeadline(): i64 {
   if (settingsServers() == 0 || !randomReady()) return i64.MAX_VALUE;
-  if (!networkUp()) return clockStatus() == ClockStatus.Synchronised ? pollAt : i64.MAX_VALUE;
+  if (clockStatus() != ClockStatus.Synchronised) return networkUp() ? phaseDeadline() : i64.MAX_VALUE;
+  return min<i64>(holdoverAt, networkUp() || phase == SERVING ? phaseDeadline() : i64.MAX_VALUE);
+}
+
+function phaseDeadline(): i64 {
+  if (!networkUp()) return pollAt;
   if (phase == WAITING) return retryAt;
   if (phase != SERVING) return deadline;
   if (exchangeOpen()) return exchangeDeadline;
@@ -253,7 +269,7 @@ export function sessionDeadline(): i64 {
 function beginEstablishment(now: i64): void {
   phase = OPENING;
   connection = (connection + 1) & 0xff;
-  wants = WANT_OPEN;
+  wants = (wants & WANT_UDP_CLOSE) | WANT_OPEN;
   deadline = now + KE_DEADLINE_NS;
   keysSeen = 0;
   sessionKeAttempts += 1;
@@ -275,23 +291,28 @@ function failEstablishment(error: u32, detail: u32): void {
   sessionLastKeError = error;
   raiseEvent(MeterEvent.KeFailed, error, detail, true);
   failures += 1;
-  wants = WANT_CLOSE;
+  wants = (wants & WANT_UDP_CLOSE) | WANT_CLOSE;
   phase = WAITING;
   retryAt = timeNowLocal() + retryDelay();
-  server = (server + 1) % settingsServers();
+  nextServer();
   exchangeClear();
   keBegin();
   clear(KEYS, 2 * KEY_BYTES);
   changed = true;
 }
 
-// The keys are of no use any more: new ones, but not before the back-off allows it.
+function nextServer(): void {
+  server = (server + 1) % settingsServers();
+}
+
+// The keys are of no use any more: new ones, but not before the back-off allows it; of another server where these never
+// led to a time.
 function replaceKeys(): void {
   failures += 1;
   phase = WAITING;
   retryAt = max<i64>(timeNowLocal(), failures == 1 ? keysSinceLocal + RETRY_NS : timeNowLocal() + retryDelay());
-  wants |= WANT_UDP_CLOSE;
-  socket = SOCKET_CLOSED;
+  if (!proven) nextServer();
+  closeSocket();
   exchangeClear();
   silence = 0;
   nakSeen = false;
@@ -386,6 +407,8 @@ function establish(): void {
   answersAtPoll = 0;
   burst = BURST_POLLS;
   silence = 0;
+  useless = 0;
+  proven = false;
   nakSeen = false;
   raiseEvent(MeterEvent.KeysEstablished, AEAD_SIV_CMAC_256, cookiesHeld(), true);
   changed = true;
@@ -400,7 +423,8 @@ function serve(now: i64): void {
     miss(now);
     if (phase != SERVING) return;
   }
-  if (socket == SOCKET_CLOSED && now >= pollAt) openSocket(now);
+  // The number of a socket whose close waits for room must not change.
+  if (socket == SOCKET_CLOSED && now >= pollAt && (wants & WANT_UDP_CLOSE) == 0) openSocket(now);
   else if (socket == SOCKET_OPENING && now >= deadline) udpFailed();
   else if (socket == SOCKET_OPEN && now >= pollAt) poll(now);
 }
@@ -412,12 +436,18 @@ function openSocket(now: i64): void {
   wants |= WANT_UDP_OPEN;
 }
 
+// The gateway keeps few sockets for a meter, so each is closed, also one that may open yet.
+function closeSocket(): void {
+  if (socket != SOCKET_CLOSED) wants = (wants & ~WANT_UDP_OPEN) | WANT_UDP_CLOSE;
+  socket = SOCKET_CLOSED;
+}
+
 function udpOpened(): void {
   socket = SOCKET_OPEN;
 }
 
 function udpFailed(): void {
-  socket = SOCKET_CLOSED;
+  closeSocket();
   exchangeClose();
   miss(timeNowLocal());
 }
@@ -435,13 +465,13 @@ function miss(now: i64): void {
   changed = true;
   const nak = nakSeen;
   nakSeen = false;
+  if (nak) raiseEvent(MeterEvent.Nak, 0, 0, true);
   if (nak || silence >= SILENCE_KEYS || cookiesHeld() == 0) {
     if (silence >= SILENCE_KEYS) clockHoldover(now);
     return replaceKeys();
   }
   if (silence % SILENCE_ADDRESS == 0) {
-    if (socket == SOCKET_OPEN) wants |= WANT_UDP_CLOSE;
-    socket = SOCKET_CLOSED;
+    closeSocket();
     address += 1;
   }
   pollAt = now + min<i64>(((<i64>1) << min<i64>(silence, 16)) * SECOND_NS, <i64>pollSeconds * SECOND_NS);
@@ -510,13 +540,15 @@ export function sessionDatagram(message: usize, length: u32, firstTick: u64, las
   if (verdict == Reject.Nak) {
     // Not authenticated: believed only when no valid answer comes until the exchange ends (RFC 8915 5.7).
     sessionNaks += 1;
-    if (!nakSeen) raiseEvent(MeterEvent.Nak, 0, 0, true);
     nakSeen = true;
     return reject(verdict);
   }
   if (verdict != Reject.None) {
-    if (!exchangeOpen()) answered();
-    return reject(verdict);
+    if (exchangeOpen()) return reject(verdict);
+    // RFC 5905 7.4: a server that asks for fewer polls gets them.
+    if (verdict == Reject.Kiss) slowDown();
+    answered();
+    return uselessAnswer(verdict);
   }
   const forward = <i64>load<u32>(message, UdpReceivedField.ForwardResidenceNs);
   const back = <i64>load<u32>(message, UdpReceivedField.BackResidenceNs);
@@ -536,7 +568,10 @@ export function sessionDatagram(message: usize, length: u32, firstTick: u64, las
     answerTransmitNs,
     distance,
   );
-  if (!accepted) return reject(Reject.Delay);
+  if (!accepted) return uselessAnswer(Reject.Delay);
+  useless = 0;
+  proven = true;
+  holdoverAt = timeNowLocal() + SILENCE_KEYS * (<i64>pollSeconds * SECOND_NS + EXCHANGE_DEADLINE_NS);
   sessionStratum = answerStratum;
   sessionRootDelayNs = answerRootDelayNs;
   sessionRootDispersionNs = answerRootDispersionNs;
@@ -555,6 +590,21 @@ function answered(): void {
   schedulePoll(now);
 }
 
+// An authenticated answer without a time: a server that gives nothing else is left where there is another one.
+function uselessAnswer(reason: u32): void {
+  reject(reason);
+  useless += 1;
+  if (useless < USELESS_MAX || settingsServers() == 1) return;
+  proven = false;
+  replaceKeys();
+}
+
+function slowDown(): void {
+  burst = 0;
+  answersAtPoll = 0;
+  pollSeconds = min<u32>(pollSeconds * 2, settingsPollMax());
+}
+
 function reject(reason: u32): void {
   sessionRejected += 1;
   sessionLastReject = reason;
@@ -562,18 +612,17 @@ function reject(reason: u32): void {
   changed = true;
 }
 
-// The second check of a certificate whose dates were left open: at the time that its server gave.
+// The second check of a certificate that was not checked at the meter's own time: at the time that its server gave.
 function certificateHolds(): bool {
-  if (!datesUnchecked) return true;
+  if (!datesUnproven) return true;
   const obtained = answerTransmitNs / SECOND_NS;
   if (obtained >= notBefore && obtained <= notAfter) {
     datesUnchecked = false;
+    datesUnproven = false;
     return true;
   }
   raiseEvent(MeterEvent.CertificateRefused, notBefore, notAfter, true);
   clockForget();
-  server = (server + 1) % settingsServers();
-  failures += 1;
   replaceKeys();
   return false;
 }
@@ -614,6 +663,7 @@ function buildWanted(message: usize, want: u32): u32 {
 // policy lets the first answer be checked afterwards.
 function open(message: usize): u32 {
   const synchronised = clockStatus() != ClockStatus.Unsynchronised;
+  datesUnproven = !synchronised;
   datesUnchecked = !synchronised && (settingsTrustPolicy() & TrustPolicy.FirstDatesUnchecked) != 0;
   const utc = synchronised ? timeNowUtc() : stateFloorUtc();
   const validAt = datesUnchecked ? 0 : utc / SECOND_NS;
