@@ -10,34 +10,40 @@ import { LinkLimit } from '../abi/codes';
 /** Instead of a tick: never. */
 export const NEVER: u64 = u64.MAX_VALUE;
 
-let tickHz: u64 = 0;
-let roundTrip: i64 = 0;
-let variation: i64 = 0;
+// A tenth of a second.
+let tenth: u32 = 0;
+let roundTrip: i32 = 0;
+let variation: i32 = 0;
 // A frame of the largest size on the line; rises at once, falls slowly.
-let frameTicks: u64 = 0;
+let frameTicks: u32 = 0;
 
+/** `hz`: 1,000 to 1,000,000,000 ticks a second, so that two seconds of them fit 31 bits. */
 export function timingStart(hz: u32): void {
-  tickHz = hz;
-  roundTrip = hz / 10;
-  variation = hz / 20;
+  tenth = hz / 10;
+  roundTrip = tenth;
+  variation = tenth >> 1;
   frameTicks = 0;
 }
 
 /** Local ticks of `n` tenths of a second. */
 export function tenths(n: u32): u64 {
-  return (tickHz / 10) * n;
+  return <u64>tenth * n;
+}
+
+/** A duration of at most two seconds. */
+function limited(ticks: u64): u32 {
+  return <u32>min(ticks, tenths(20));
 }
 
 /** A frame of `length` bytes took `ticks` from its handing over until its last byte had left. */
 export function timingFrame(length: u32, ticks: u64): void {
-  const limit = tenths(20);
-  const full = min<u64>(<u64>(<u32>min(ticks, limit) / length) * LinkLimit.FrameBytes, limit);
+  const full = limited(<u64>(limited(ticks) / length) * LinkLimit.FrameBytes);
   frameTicks = full > frameTicks ? full : frameTicks - ((frameTicks - full) >> 3);
 }
 
 /** A frame was acknowledged `ticks` after its last byte had left. */
 export function timingRoundTrip(ticks: u64): void {
-  const error = <i64>min(ticks, tenths(40)) - roundTrip;
+  const error = <i32>limited(ticks) - roundTrip;
   roundTrip += error >> 3;
   variation += ((error < 0 ? -error : error) - variation) >> 2;
 }
@@ -47,6 +53,6 @@ export function timingRoundTrip(ticks: u64): void {
  * first wait, for nobody else uses the line and a damaged frame is no sign of a busy one.
  */
 export function timeout(retries: u32): u64 {
-  const once = <u64>(roundTrip + (variation << 2)) + (frameTicks << 1);
-  return min(max(once, tenths(1) >> 1) << min(retries, 4), tenths(40));
+  const once = <u64>roundTrip + ((<u64>variation) << 2) + ((<u64>frameTicks) << 1);
+  return min(max(once, tenth >> 1) << min(retries, 4), tenths(40));
 }
