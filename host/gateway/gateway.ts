@@ -13,6 +13,7 @@ import { LinkListener, type LinkTransport, openLink } from '../link/transports.t
 import { type Logger, silentLogger } from '../log.ts';
 import { Resolver } from '../net/dns.ts';
 import { errorText } from '../net/socket-error.ts';
+import type { TlsTimeouts } from '../net/tls.ts';
 import type { TrustAnchors } from '../net/trust-anchors.ts';
 import { HostClock } from './host-clock.ts';
 import type { MeterLimits } from './limits.ts';
@@ -68,6 +69,7 @@ export interface GatewayOptions {
   readonly log?: Logger;
   readonly resolver?: Resolver;
   readonly limits?: Partial<MeterLimits>;
+  readonly tlsTimeouts?: Partial<TlsTimeouts>;
   readonly core?: CoreModule;
 }
 
@@ -137,7 +139,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
 
   /** Takes one link into service; the transport is started here. */
   addLink(transport: LinkTransport): MeterSession {
-    const { core, anchors, limits } = this.#options;
+    const { core, anchors, limits, tlsTimeouts } = this.#options;
     const link = new LinkEnd({ transport, log: this.#log, ...(core ? { core } : {}) });
     const session = new MeterSession({
       link,
@@ -146,6 +148,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
       resolver: this.#resolver,
       hostClock: this.#clock,
       ...(limits ? { limits } : {}),
+      ...(tlsTimeouts ? { tlsTimeouts } : {}),
     });
     const { name } = transport;
     this.#sessions.set(session, undefined);

@@ -8,7 +8,7 @@
 import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Channel, type ClockStatus, Failure, Message } from '../../as/abi/codes.ts';
-import type { LinkEnd, ReceivedMessage } from '../link/link-end.ts';
+import type { LinkEnd, LinkEndEvents, ReceivedMessage } from '../link/link-end.ts';
 import type { Info, MeterEventMessage, Time, TimeReply } from '../link/messages.ts';
 import { type Logger, silentLogger } from '../log.ts';
 import { Resolver } from '../net/dns.ts';
@@ -64,10 +64,13 @@ export interface MeterSessionEvents {
 }
 
 /** What a session needs of its link's end. */
-export type SessionLink = Pick<
-  LinkEnd,
-  'on' | 'start' | 'stop' | 'restart' | 'send' | 'isUp' | 'isBusy' | 'session' | 'counters' | 'transport'
->;
+export interface SessionLink
+  extends Pick<
+    LinkEnd,
+    'start' | 'stop' | 'restart' | 'send' | 'isUp' | 'isBusy' | 'session' | 'counters' | 'transport'
+  > {
+  on<Name extends keyof LinkEndEvents>(name: Name, listener: (...args: LinkEndEvents[Name]) => void): unknown;
+}
 
 export interface MeterSessionOptions {
   readonly link: SessionLink;
