@@ -19,7 +19,7 @@ export enum Event {
   Wake = 2,
   /** A frame came on the line: tick of its first byte u64, then the bytes between two zeros. The header's tick is that of its last byte. */
   Frame = 3,
-  /** The frame of the last `Action.FrameSend` has left; the header's tick is that of its last byte. No payload. */
+  /** The frame of the last `Action.FrameSend` has left; the header's tick is that of its last byte or before it, never after. No payload. */
   FrameSent = 4,
   /** Answer to `Action.StorageRead`: offset u32, then the bytes; no bytes when the storage cannot be read. */
   StorageData = 5,
@@ -94,7 +94,7 @@ export enum StartField {
   ResetCause = 2,
   /** u8, bit 0: the board has a network of its own (no link); bit 1: a real-time clock; bit 2: storage. */
   Capabilities = 3,
-  /** u32, local ticks per second. */
+  /** u32, local ticks per second, 1,000 or more. */
   TickHz = 4,
   /** u32, the largest frequency error that the board's oscillator may have over its life and temperature range, in parts per billion. */
   MaxFrequencyErrorPpb = 8,
@@ -179,7 +179,7 @@ export enum Channel {
 
 /** Payload of `Event.LinkStart`. */
 export enum LinkStartField {
-  /** u32, ticks per second of the ticks that this end is told. */
+  /** u32, ticks per second of the ticks that this end is told, 1,000 or more. */
   TickHz = 0,
   /** u32, random: what tells this run of the gateway from the last. */
   Nonce = 4,
@@ -649,7 +649,7 @@ export enum SettingsTag {
   MeterId = 1,
   /** 16 bytes. Required. */
   RootKey = 2,
-  /** port u16, then the name of an NTS-KE server (1 to 64 bytes). 1 to 4 of them, tried in this order. */
+  /** port u16, then the name of an NTS-KE server (1 to 63 bytes). 1 to 4 of them, tried in this order. */
   Server = 3,
   /** u8, `TrustPolicy` bits. Required. */
   TrustPolicy = 4,

@@ -7,7 +7,7 @@ import { localFromTicks } from '../clock/local';
 let nowTicks: u64 = 0;
 let nowLocal: i64 = 0;
 
-/** An event happened at this local tick. Ticks never run backwards; one that does is taken as the last one. */
+/** An event happened at this local tick. Time never runs backwards: an earlier tick, as that of a frame sent may be, changes nothing. */
 export function timeSetNow(ticks: u64): void {
   if (ticks < nowTicks) return;
   nowTicks = ticks;

@@ -2,7 +2,7 @@
 //
 // Its duties: a tick for a frame's first byte and for the zero that ends it, and for the last byte sent. It never
 // looks at a byte except to tell zero from the rest, and never waits.
-// The part reports a byte as sent when it leaves the holding register, on a real line one byte before its end.
+// The last byte sent is stamped before it is handed to the part: the meter's bound rests on nobody having it earlier.
 // What always holds: `received` is written by the receive handler only, `dropped` by the main loop only; the frame
 // being received is frames[received % FRAMES] and nobody else's while received - dropped < FRAMES.
 #include "cpu.h"
@@ -83,6 +83,7 @@ bool link_send_bytes(const uint8_t *bytes, uint32_t length) {
   sent = false;
   outgoing_length = length;
   outgoing_next = 1;
+  sent_tick = tick_read_now();
   UART_DATA = outgoing[0];
   cpu_restore_interrupts(held);
   return true;
@@ -91,10 +92,10 @@ bool link_send_bytes(const uint8_t *bytes, uint32_t length) {
 void link_on_transmit(void) {
   UART_INTERRUPT = INTERRUPT_TRANSMIT;
   if (outgoing_next < outgoing_length) {
+    if (outgoing_next + 1 == outgoing_length) sent_tick = tick_read_now();
     UART_DATA = outgoing[outgoing_next];
     outgoing_next = outgoing_next + 1;
   } else if (outgoing_length > 0) {
-    sent_tick = tick_read_now();
     outgoing_length = 0;
     outgoing_next = 0;
     sent = true;

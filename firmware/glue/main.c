@@ -1,8 +1,9 @@
 // Main loop: takes what happened to the core, in the order in which it happened, and sleeps in between.
 //
-// What always holds: the ticks of the events handed over never run backwards; a wake-up that is due comes before
-// anything later, so a flooded line cannot hold it back; nothing waits but in WFI, and a check and the sleep after it
-// are one, as interrupts are held back around them. The watchdog is fed here only.
+// What always holds: the ticks of the events handed over never run backwards, but for that of a frame sent, which is
+// stamped two bytes before its end; a wake-up that is due comes before anything later, so a flooded line cannot hold it
+// back; nothing waits but in WFI, and a check and the sleep after it are one, as interrupts are held back around them.
+// The watchdog is fed here only.
 #include "bytes.h"
 #include "core_port.h"
 #include "cpu.h"

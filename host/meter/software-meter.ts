@@ -43,8 +43,11 @@ export class MeterError extends Error {
 
 /** The meter's end of a serial line. */
 export interface MeterLine {
-  /** Sends bytes; calls back when the last one has left. */
-  write(bytes: Uint8Array, sent: () => void): void;
+  /**
+   * Sends bytes; calls back when the last one has left, with the meter's tick of that, or one before it: nobody may
+   * have had the last byte earlier. Without a tick it is that of the callback.
+   */
+  write(bytes: Uint8Array, sent: (tick?: bigint) => void): void;
   /** Where received bytes go, in pieces of any length, with the meter's tick at their arrival where it is known. */
   onData(listener: (bytes: Uint8Array, tick?: bigint) => void): void;
 }
@@ -52,7 +55,11 @@ export interface MeterLine {
 /** A transport as the line of a meter whose clock is a `SystemClock`: their ticks are the same. */
 export function lineOf(transport: LinkTransport): MeterLine {
   return {
-    write: (bytes, sent) => void transport.write(bytes).then(sent),
+    // The peer may have the bytes before this process is told that they left.
+    write: (bytes, sent) => {
+      const tick = process.hrtime.bigint();
+      void transport.write(bytes).then(() => sent(tick));
+    },
     onData: (listener) => void transport.on('data', listener),
   };
 }
@@ -319,12 +326,12 @@ export class SoftwareMeter {
   #do(kind: Action, payload: Uint8Array, generation: number): void {
     const { clock, rtc, storage, line, onMessage } = this.#options;
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-    const answer = (event: Event, body: Uint8Array): void => {
-      if (generation === this.#generation) this.#feed(event, clock.nowTicks(), body);
+    const answer = (event: Event, body: Uint8Array, tick = clock.nowTicks()): void => {
+      if (generation === this.#generation) this.#feed(event, tick, body);
     };
     switch (kind) {
       case Action.FrameSend:
-        line?.write(payload, () => answer(Event.FrameSent, noPayload));
+        line?.write(payload, (tick) => answer(Event.FrameSent, noPayload, tick));
         break;
       case Action.Wake: {
         this.#cancelWake();
