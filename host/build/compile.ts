@@ -45,8 +45,10 @@ async function compileAll({ root, folder, board, gcc, sources }: ImageInputs): P
     '-fdata-sections',
     '-fcallgraph-info=su',
     '-g',
-    `-ffile-prefix-map=${folder}=build`,
+    // The last one that fits is taken. The compiler's own headers have a place of their own on each machine.
     `-ffile-prefix-map=${root}=.`,
+    `-ffile-prefix-map=${folder}=build`,
+    `-ffile-prefix-map=${dirname(dirname(gcc.path))}=/usr`,
     '-Ifirmware/runtime/include',
     '-Ifirmware/runtime',
     '-Ifirmware/platform',

@@ -1,0 +1,185 @@
+// The firmware build: the product's image within its budgets, the same bits anywhere, and what it refuses.
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import * as codes from '../../as/abi/codes.ts';
+import { abiHeader } from '../../host/build/headers.ts';
+import {
+  BuildError,
+  buildFirmware,
+  formatBuildReport,
+  listBoards,
+  loadBoard,
+  startEmulator,
+} from '../../host/build/index.ts';
+import { measureStack } from '../../host/build/stack-depth.ts';
+import { root } from '../../scripts/lib/project.mjs';
+import { boardName, buildEchoFirmware, compileTestCore, Line, temporaryFolder } from './echo-meter.ts';
+
+const temporary = temporaryFolder();
+afterAll(() => temporary.remove());
+
+/** A copy of what the build reads, elsewhere, with changed board data. */
+function copyCheckout(name: string, change: (board: Record<string, unknown>) => void = () => {}): string {
+  const copy = join(temporary.path, name);
+  mkdirSync(join(copy, 'host'), { recursive: true });
+  for (const path of ['firmware', 'boards', 'host/build', 'package.json']) {
+    cpSync(join(root, path), join(copy, path), { recursive: true });
+  }
+  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  const file = join(copy, 'boards', boardName, 'board.json');
+  const board = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  change(board);
+  writeFileSync(file, JSON.stringify(board));
+  return copy;
+}
+
+describe('the product', { timeout: 120_000 }, () => {
+  it('fits its budgets, its stack has a proven bound, and it runs within it', async () => {
+    const report = await buildFirmware({ board: boardName });
+    console.log(formatBuildReport(report));
+    expect(report.flash.usedBytes).toBeLessThanOrEqual(65_536);
+    expect(report.ram.usedBytes).toBeLessThanOrEqual(16_384);
+    expect(report.ram.parts.map(({ part }) => part)).toContain('stack');
+    for (const { usedBytes, parts } of [report.flash, report.ram]) {
+      expect(parts.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(usedBytes);
+    }
+    expect(report.stack.unboundedBy).toBeUndefined();
+    const emulator = await startEmulator({
+      board: boardName,
+      image: report.elfPath,
+      link: join(temporary.path, 'link'),
+      storageFile: join(temporary.path, 'storage'),
+    });
+    try {
+      const line = await Line.open(emulator.link);
+      // It opens its link, again and again until it is answered.
+      await line.receive(20_000);
+      line.close();
+      const { usedBytes } = await emulator.readStack();
+      console.log(`stack: ${usedBytes} bytes used, at most ${report.stack.totalBytes} possible`);
+      expect(usedBytes).toBeLessThanOrEqual(report.stack.totalBytes!);
+    } finally {
+      await emulator.stop();
+    }
+  });
+});
+
+// Compilers share the machine with the other tests.
+describe('a build', { timeout: 120_000 }, () => {
+  it('gives the same bits in another folder, and another image for another date', async () => {
+    const corePath = await compileTestCore('echo');
+    const here = await buildEchoFirmware();
+    const before = process.env.SOURCE_DATE_EPOCH;
+    try {
+      process.env.SOURCE_DATE_EPOCH = String(here.buildUnixSeconds);
+      const there = await buildFirmware({ board: boardName, corePath, root: copyCheckout('elsewhere') });
+      expect(there.rebuilt).toBe(true);
+      for (const path of ['elfPath', 'hexPath', 'binPath'] as const) {
+        expect(readFileSync(there[path]).equals(readFileSync(here[path])), path).toBe(true);
+      }
+      expect(there.imageSha256).toBe(here.imageSha256);
+      process.env.SOURCE_DATE_EPOCH = '1';
+      const outDir = join(temporary.path, 'dated');
+      const dated = await buildFirmware({ board: boardName, corePath, outDir });
+      expect(dated.buildUnixSeconds).toBe(1);
+      expect(dated.imageSha256).not.toBe(here.imageSha256);
+      expect((await buildFirmware({ board: boardName, corePath, outDir })).rebuilt).toBe(false);
+      process.env.SOURCE_DATE_EPOCH = 'yesterday';
+      await expect(buildFirmware({ board: boardName, corePath })).rejects.toThrow(/Unix seconds/);
+    } finally {
+      if (before === undefined) delete process.env.SOURCE_DATE_EPOCH;
+      else process.env.SOURCE_DATE_EPOCH = before;
+    }
+  });
+
+  it('fails over budget, with the table', async () => {
+    const corePath = await compileTestCore('echo');
+    const copy = copyCheckout('small', (board) => {
+      board.budgets = { flashBytes: 4096, ramBytes: 1024 };
+    });
+    const build = buildFirmware({ board: boardName, corePath, root: copy });
+    await expect(build).rejects.toThrow(/more flash than its budget and more RAM than its budget:[\s\S]*linear memory/);
+    await expect(build).rejects.toMatchObject({ code: 'over-budget' });
+  });
+
+  it('refuses a core that imports something', async () => {
+    const corePath = join(temporary.path, 'imports.wasm');
+    const empty = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+    const type = [1, 4, 1, 0x60, 0, 0];
+    const imported = [2, 7, 1, 1, 0x65, 1, 0x66, 0, 0];
+    writeFileSync(corePath, Buffer.from([...empty, ...type, ...imported]));
+    await expect(buildFirmware({ board: boardName, corePath })).rejects.toThrow(/imports e\.f/);
+  });
+});
+
+describe('board data', () => {
+  it('lists boards', () => {
+    expect(listBoards()).toContainEqual(expect.objectContaining({ name: boardName, emulated: true }));
+  });
+
+  it('names the boards there are when one is not known', () => {
+    expect(() => loadBoard('nucleo')).toThrow(/there is no board nucleo; there are: .*mps2-an385/);
+    expect(() => loadBoard('../firmware')).toThrow(BuildError);
+  });
+
+  it.each([
+    ['a wrong address', { rtc: { driver: 'ds1338', address: 104 } }, /rtc\.address/],
+    ['an unknown key', { colour: 'red' }, /colour/],
+    [
+      'a device that the chip has not',
+      { link: { uart: 'uart9', baud: 9600 } },
+      /link\.uart is uart9; there are: uart0/,
+    ],
+    ['a missing parent', { inherits: '_chip/none' }, /_chip\/none\.json/],
+    ['a circle', { inherits: `${boardName}/board` }, /in a circle/],
+    ['a budget beyond the memory', { budgets: { flashBytes: 2 ** 30, ramBytes: 1 } }, /larger than its memories/],
+  ])('is refused with %s', (what, change, message) => {
+    const copy = copyCheckout(what.replaceAll(' ', '-'), (board) => Object.assign(board, change));
+    expect(() => loadBoard(boardName, copy)).toThrow(message);
+  });
+});
+
+describe('numbers for C', () => {
+  it('are those of as/abi/codes.ts, all of them', () => {
+    const header = abiHeader();
+    expect(header).toContain('START_FIELD_CORE_SHA256 = 24,');
+    expect(header).toContain('EVENT_FRAME_SENT = 4,');
+    const numbers = Object.values(codes).flatMap((values) =>
+      Object.values(values).filter((value) => typeof value === 'number'),
+    );
+    expect(header.match(/ = \d+,$/gm)).toHaveLength(numbers.length);
+  });
+});
+
+describe('the depth of the stack', () => {
+  const node = (title: string, bytes: number, kind = 'static') =>
+    `node: { title: "${title}" label: "${title}\\nfile.c:1:1\\n${bytes} bytes (${kind})\\n0 dynamic objects" }\n`;
+  const edge = (from: string, to: string) =>
+    `edge: { sourcename: "${from}" targetname: "${to}" label: "file.c:1:1" }\n`;
+  const base = node('nmi', 4) + node('irq', 20) + node('wasm_rt_trap', 8);
+  const measure = (graph: string) =>
+    measureStack([base, graph], 'main', ['irq'], 'nmi', (title) => title.startsWith('core.c:'));
+
+  it('is that of the deepest chain, with a handler and the NMI on top', () => {
+    const graph = node('main', 16) + node('a', 100) + node('b', 40) + edge('main', 'a') + edge('main', 'b');
+    const { totalBytes, chain } = measure(graph + node('c', 70) + edge('b', 'c'));
+    expect(chain).toEqual(['main', 'b', 'c']);
+    expect(totalBytes).toBe(16 + 40 + 70 + 20 + 4 + 2 * 36);
+  });
+
+  it.each([
+    ['recursion', node('main', 8) + node('a', 8) + edge('main', 'a') + edge('a', 'main'), /main calls itself/],
+    ['a call through a pointer', node('main', 8) + edge('main', '__indirect_call'), /pointer/],
+    ['a frame of unknown size', node('main', 8, 'dynamic'), /fixed frame/],
+  ])('is unknown with %s', (_, graph, why) => {
+    const { totalBytes, unboundedBy } = measure(graph);
+    expect(totalBytes).toBeUndefined();
+    expect(unboundedBy).toMatch(why);
+  });
+
+  it("counts the core's largest frame into what is kept free below its check", () => {
+    const graph = node('main', 8) + node('core.c:f', 200) + edge('main', 'core.c:f');
+    expect(measure(graph).reserveBytes).toBe(200 + 48 + 20 + 4 + 2 * 36);
+  });
+});
