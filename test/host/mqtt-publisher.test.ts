@@ -11,6 +11,7 @@ import { eventSchema, gatewayStateSchema, infoSchema, meterStateSchema, timeSche
 import { MqttPublisher, type PublisherOptions, type PublisherReport } from '../../host/mqtt/publisher.ts';
 import { Outbox } from '../../host/outbox/outbox.ts';
 import { LabCa, writeCertificate } from '../../host/setup/lab-ca.ts';
+import { freePorts } from '../../host/setup/lab-server.ts';
 import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { bundleChild } from './bundle-child.ts';
@@ -197,6 +198,15 @@ describe('with a broker', () => {
     expect(messages()).toContain('larger than the broker allows (0x95)');
     await until('one entry', () => outbox.state.entries === 1 && outbox.state.refused === 1);
     expect(publisher.connected).toBe(true);
+  });
+
+  test('also through a WebSocket', async () => {
+    const [port] = await freePorts(1);
+    const broker = await startBroker({ extraConfig: [`listener ${port} 127.0.0.1`, 'protocol websockets'] });
+    const watcher = await watch(broker);
+    const { publisher } = await publish(`ws://127.0.0.1:${port}/mqtt`);
+    await publisher.meter('m1').event(event);
+    await watcher.expect('metertime/g1/m1/event', { sequence: event.sequence });
   });
 
   test('writes an event that comes twice meanwhile only once', async () => {

@@ -1,0 +1,28 @@
+// The examples of docs/mqtt.md are what the schemas describe.
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { eventSchema, gatewayStateSchema, infoSchema, meterStateSchema, timeSchema } from '../../host/mqtt/payloads.ts';
+import { describeEvent } from '../../host/text/names.ts';
+
+const text = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
+const examples = new Map([...text.matchAll(/^```json (\S+)\n(.*?)^```/gms)].map(([, name, json]) => [name, json!]));
+const schemas = {
+  'gateway-state': gatewayStateSchema,
+  'meter-state': meterStateSchema,
+  info: infoSchema,
+  time: timeSchema,
+  event: eventSchema,
+};
+
+test('there is one for each payload', () => {
+  expect([...examples.keys()].sort()).toEqual(Object.keys(schemas).sort());
+});
+
+test.each(Object.entries(schemas))('%s', (name, schema) => {
+  schema.parse(JSON.parse(examples.get(name)!));
+});
+
+test("the event's text is that of its numbers", () => {
+  const { code, a, b, detail, text: sentence } = eventSchema.parse(JSON.parse(examples.get('event')!));
+  expect(sentence).toBe(describeEvent({ code, a: BigInt(a), b: BigInt(b), text: detail }));
+});
