@@ -5,16 +5,15 @@
 import { actionAdd } from '../abi/buffers';
 import { Action, MeterEvent, RtcField, RtcRefusal, RtcStatus } from '../abi/codes';
 import { raiseEvent } from '../meter/events';
-import { stateFloorUtc, stateRtcBoundNs, stateRtcSetUtc } from '../meter/state';
+import { rtcDriftNs, stateFloorUtc, stateRtcBoundNs, stateRtcSetUtc } from '../meter/state';
 import { SECOND_NS } from '../ntp/timestamp';
 import { civilDay, civilFromDays, civilMonth, civilYear, daysFromCivil, monthDays } from './civil';
 import { clockFromRealTimeClock } from './clock';
-import { localMaxErrorPpb } from './local';
 
 const DAY_SECONDS: i64 = 86_400;
 
-/** What a crystal of 32,768 Hz may be wrong over the meter's temperature range and life. */
-const RTC_MAX_ERROR_PPB: i64 = 100_000;
+/** Last year that counts: later ones do not fit into ns since 1970, and no meter lives that long. */
+const YEAR_MAX: u32 = 2199;
 
 // A second read may be at its very end, and a chip may keep the phase below a second when it is set.
 const READ_EARLY_NS: i64 = SECOND_NS;
@@ -30,9 +29,7 @@ export function rtcRead(t: i64, at: usize): void {
   if (setUtc == 0) return refuse(RtcRefusal.NoProof, seconds);
   const utc = seconds * SECOND_NS;
   if (utc + READ_LATE_NS < stateFloorUtc()) return refuse(RtcRefusal.BehindFloor, seconds);
-  const elapsed = max<i64>(utc - setUtc, 0);
-  const drift = (elapsed / SECOND_NS) * max<i64>(RTC_MAX_ERROR_PPB, localMaxErrorPpb());
-  const error = stateRtcBoundNs() + drift;
+  const error = stateRtcBoundNs() + rtcDriftNs(utc - setUtc);
   clockFromRealTimeClock(t, utc - READ_EARLY_NS - error, utc + READ_LATE_NS + error);
   raiseEvent(MeterEvent.RtcAccepted, error + READ_LATE_NS, 0, false);
 }
@@ -41,7 +38,7 @@ function refuse(reason: u32, seconds: i64): void {
   raiseEvent(MeterEvent.RtcRefused, reason, seconds, false);
 }
 
-// Unix seconds of a civil time; -1 when it is no date from 1970 on.
+// Unix seconds of a civil time; -1 when it is no date from 1970 to YEAR_MAX.
 function unixSeconds(at: usize): i64 {
   const second: u32 = load<u8>(at, RtcField.Second);
   const minute: u32 = load<u8>(at, RtcField.Minute);
@@ -49,7 +46,7 @@ function unixSeconds(at: usize): i64 {
   const day: u32 = load<u8>(at, RtcField.Day);
   const month: u32 = load<u8>(at, RtcField.Month);
   const year: u32 = load<u16>(at, RtcField.Year);
-  if (second > 59 || minute > 59 || hour > 23 || month < 1 || month > 12 || year < 1970 || year > 9999) return -1;
+  if (second > 59 || minute > 59 || hour > 23 || month < 1 || month > 12 || year < 1970 || year > YEAR_MAX) return -1;
   if (day < 1 || day > monthDays(year, month)) return -1;
   return daysFromCivil(year, month, day) * DAY_SECONDS + <i64>(hour * 3600 + minute * 60 + second);
 }

@@ -29,7 +29,7 @@ import { timeNowTicks } from './now';
 
 /** `Event.LinkStart`. */
 export function gatewayStart(start: usize, length: u32): bool {
-  if (length < <u32>LinkStartField.Bytes || load<u32>(start, LinkStartField.TickHz) == 0) return false;
+  if (length < <u32>LinkStartField.Bytes || load<u32>(start, LinkStartField.TickHz) < 1000) return false;
   linkStart(true, load<u32>(start, LinkStartField.TickHz), load<u32>(start, LinkStartField.Nonce));
   return true;
 }

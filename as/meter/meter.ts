@@ -4,7 +4,7 @@
 //      └── settings or seed missing: the link runs and tells so, nothing else does
 //
 // What always holds: one storage operation at a time; no random byte is used before its seed was replaced; the state's
-// proof for the real-time clock is written after the clock was set, never before.
+// proof for the real-time clock is written after the clock was set, and one already there always covers the clock.
 
 import { actionAdd } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
@@ -43,7 +43,16 @@ import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './e
 import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
 import { reportDeadline, reportProbe, reportRestart, reportStart, reportStep } from './report';
-import { random32, randomReady, seedEntropy, seedErase, seedRead, seedReady, seedReplace } from './seed';
+import {
+  random32,
+  randomReady,
+  seedEntropy,
+  seedErase,
+  seedNotReplaced,
+  seedRead,
+  seedReady,
+  seedReplace,
+} from './seed';
 import {
   sessionDatagram,
   sessionDeadline,
@@ -53,7 +62,16 @@ import {
   sessionUdpFailed,
 } from './session';
 import { settingsRead } from './settings';
-import { stateRaiseFloor, stateRead, stateRtcWasSet, stateStart, stateWrite } from './state';
+import {
+  stateCovers,
+  stateRaiseFloor,
+  stateRead,
+  stateRtcWasSet,
+  stateStart,
+  stateWiden,
+  stateWrite,
+  stateWriteFailed,
+} from './state';
 
 const STAGE_SETTINGS: u32 = 0;
 const STAGE_SEEDS: u32 = 1;
@@ -68,6 +86,8 @@ const RTC_SET_NS: i64 = 86_400 * SECOND_NS;
 /** How late after the full second the real-time clock may still be set to it. */
 const RTC_LATE_NS: i64 = 20_000_000;
 const RTC_RETRY_NS: i64 = 60 * SECOND_NS;
+/** Slowest local counter that a meter can have. */
+const TICK_HZ_MIN: u32 = 1000;
 /** A wake-up asked for at once while something else has to happen first. */
 const WAKE_MIN_NS: i64 = 5_000_000;
 
@@ -87,7 +107,7 @@ export function meterStart(start: usize, length: u32): bool {
   const namesBytes = boardBytes + 1 + load<u8>(names + boardBytes);
   if (<u32>StartField.Names + namesBytes > length || namesBytes - boardBytes > 32) return false;
   tickHz = load<u32>(start, StartField.TickHz);
-  if (tickHz == 0) return false;
+  if (tickHz < TICK_HZ_MIN) return false;
   capabilities = load<u8>(start, StartField.Capabilities);
   localConfigure(tickHz, load<u32>(start, StartField.MaxFrequencyErrorPpb));
   stateStart(<i64>load<u64>(start, StartField.BuildUnixSeconds));
@@ -152,7 +172,7 @@ export function meterStorageDone(offset: u32, failed: bool): void {
   if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
   if (stage == STAGE_SEED_WRITTEN || stage == STAGE_SEED_ERASED) {
     if (failed) {
-      raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
+      if (!seedNotReplaced()) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
       readState();
     } else if (stage == STAGE_SEED_WRITTEN) {
       seedErase();
@@ -163,6 +183,7 @@ export function meterStorageDone(offset: u32, failed: bool): void {
     }
   } else if (stage == STAGE_RUNNING) {
     stateBusy = false;
+    if (failed) stateWriteFailed();
   }
 }
 
@@ -285,7 +306,12 @@ function stepRtc(): i64 {
   }
   const utc = clockUtc(now);
   const past = utc % SECOND_NS;
-  if (rtcSetAt != 0 && past < RTC_LATE_NS) {
+  if (!stateCovers(utc, clockBoundNs(now))) {
+    // Should power fail before the new proof is written, the old one must hold for the new setting.
+    stateWiden(2 * clockBoundNs(now));
+    writeState();
+  }
+  if (rtcSetAt != 0 && past < RTC_LATE_NS && !stateBusy) {
     rtcSet(utc / SECOND_NS);
     rtcSetAt = now + RTC_RETRY_NS;
   } else {

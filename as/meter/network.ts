@@ -50,6 +50,8 @@ export function networkSend(channel: u32, length: u32): void {
     return;
   }
   if (channel == Channel.Time && length > SHORT_BYTES) {
+    // Forgets that an earlier one left.
+    linkDatagramSent();
     datagramLeft = false;
     linkSend(channel, linkDatagramBuffer(), length);
   } else {

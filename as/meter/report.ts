@@ -55,7 +55,7 @@ import {
 import { METER_ID, settingsReportSeconds, settingsServerName, settingsServers } from './settings';
 
 const INFO_BYTES: u32 = InfoField.Texts + 33 + 32 + 32;
-const TIME_BYTES: u32 = TimeField.Texts + 65 + 65;
+const TIME_BYTES: u32 = TimeField.Texts + 64 + 65;
 const EVENT_BYTES: u32 = 44 + 65;
 
 // The facts of `Event.Start` that Info passes on: AbiVersion to Entropy, then the two names.

@@ -1,6 +1,6 @@
 // Random bytes of the meter: a generator seeded from storage and, where the board has one, from its entropy source.
 // What always holds: a stored seed is replaced in storage and the used one erased before a single byte is given out, so
-// no two starts share a byte; without a seed and without entropy there are no random bytes and no NTS.
+// no two starts share a byte; where that fails, only a board with an entropy source has random bytes and NTS.
 //
 //   slot   0  count   u32    higher is newer
 //          4  seed    32
@@ -96,6 +96,12 @@ export function seedErase(): void {
   const at = actionAdd(Action.StorageWrite, 4 + StorageMap.SeedBytes);
   store<u32>(at, slotOffset(usedSlot));
   clear(at + 4, StorageMap.SeedBytes);
+}
+
+/** The seed could not be replaced. Whether the generator serves all the same: with entropy no two starts share a byte. */
+export function seedNotReplaced(): bool {
+  ready = entropic;
+  return ready;
 }
 
 /** The used seed is gone: random bytes may be given out. */

@@ -9,7 +9,8 @@ import { crc32 } from '../link/crc32';
 const CRC_BYTES: u32 = 4;
 const METER_ID_MAX: u32 = 32;
 const SERVERS_MAX: u32 = 4;
-const SERVER_NAME_MAX: u32 = 64;
+/** With an NTP server of 64 bytes, the longest that is accepted, both still fit into a time report. */
+const SERVER_NAME_MAX: u32 = 63;
 /** An unknown item with this bit in its tag may be skipped. */
 const TAG_OPTIONAL: u32 = 0x80;
 
@@ -22,7 +23,7 @@ export const METER_ID: usize = memory.data(36, 4);
 /** The root key, 16 bytes. */
 export const ROOT_KEY: usize = memory.data(16, 4);
 
-// Servers: port u16, then a text of at most 64 bytes.
+// Servers: port u16, then a text of at most 63 bytes.
 const SERVER_BYTES: u32 = 68;
 const SERVERS: usize = memory.data(272, 4);
 

@@ -17,6 +17,7 @@ import { clear } from '../abi/bytes';
 import { Action, StorageMap } from '../abi/codes';
 import { deriveKey } from '../aead/kdf';
 import { SIV_KEY_BYTES, SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivSetKey, sivStart } from '../aead/siv';
+import { localMaxErrorPpb } from '../clock/local';
 import { SECOND_NS } from '../ntp/timestamp';
 import { METER_ID, ROOT_KEY } from './settings';
 
@@ -31,6 +32,9 @@ const LABEL_BYTES: u32 = 7;
 
 const KEY: usize = memory.data(32, 4);
 const CONTEXT: usize = memory.data(384, 4);
+
+/** What a crystal of 32,768 Hz may be wrong over the meter's temperature range and life. */
+const RTC_MAX_ERROR_PPB: i64 = 100_000;
 
 let count: u32 = 0;
 let slot: u32 = 1;
@@ -49,6 +53,11 @@ export function stateRtcSetUtc(): i64 {
 /** Hard bound on the clock's error when it was set, ns. */
 export function stateRtcBoundNs(): i64 {
   return rtcBoundNs;
+}
+
+/** What the real-time clock may be wrong after running alone for `elapsedNs`, ns. */
+export function rtcDriftNs(elapsedNs: i64): i64 {
+  return (max<i64>(elapsedNs, 0) / SECOND_NS) * max<i64>(RTC_MAX_ERROR_PPB, localMaxErrorPpb());
 }
 
 /** Sets the floor that holds without any record: when the software was built, Unix seconds. */
@@ -92,6 +101,21 @@ export function stateRtcWasSet(utc: i64, boundNs: i64): void {
 /** No time before `utc` is believed any more. */
 export function stateRaiseFloor(utc: i64): void {
   floorUtc = max<i64>(floorUtc, utc);
+}
+
+/** Whether the stored proof still holds for a clock set at `utc` with an error below `boundNs`, or there is none. */
+export function stateCovers(utc: i64, boundNs: i64): bool {
+  return rtcSetUtc == 0 || boundNs <= rtcBoundNs + rtcDriftNs(utc - rtcSetUtc);
+}
+
+/** Makes the stored proof hold for a clock that is about to be set with an error below `boundNs`. */
+export function stateWiden(boundNs: i64): void {
+  rtcBoundNs = max<i64>(rtcBoundNs, boundNs);
+}
+
+/** The slot could not be written: the other one is in force and stays so. */
+export function stateWriteFailed(): void {
+  slot = 1 - slot;
 }
 
 /** Writes the record to the older slot. */

@@ -13,7 +13,7 @@ export interface HostPort {
 /** Why a text names no host and port; `undefined` when it does. */
 export function hostProblem(host: string): string | undefined {
   if (isIP(host) !== 0) return undefined;
-  if (host.length === 0 || host.length > 64) return 'expected a name of 1 to 64 characters';
+  if (host.length === 0 || host.length > 63) return 'expected a name of 1 to 63 characters';
   if (host.endsWith('.')) return 'expected a name without a dot at its end: certificates carry none';
   if (/^[0-9.]+$/.test(host)) return 'expected a DNS name or an IP address';
   const label = /^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?$/;

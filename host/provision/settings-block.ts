@@ -34,7 +34,7 @@ export interface MeterSettings {
 export const settingsLimits = {
   idBytes: 32,
   servers: 4,
-  hostBytes: 64,
+  hostBytes: 63,
   pollSeconds: { least: 1, most: 36_000 },
   reportSeconds: { least: 1, most: 65_535 },
   rootKeyBytes: 16,
