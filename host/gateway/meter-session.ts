@@ -17,7 +17,7 @@ import { TokenBucket } from '../net/token-bucket.ts';
 import type { TrustAnchors } from '../net/trust-anchors.ts';
 import { HostClock } from './host-clock.ts';
 import { type MeterLimits, meterLimits } from './limits.ts';
-import { TlsSockets } from './tls-sockets.ts';
+import { type OpenedConnection, TlsSockets } from './tls-sockets.ts';
 import { UdpSockets } from './udp-sockets.ts';
 
 /** A meter cannot be asked now. */
@@ -57,6 +57,8 @@ export interface MeterSessionEvents {
   info: [Info];
   time: [Time];
   event: [MeterReportedEvent];
+  /** A TLS connection stands for the meter. */
+  tls: [OpenedConnection];
   /** The meter asked for too much and is not listened to for a while. */
   muted: [reason: string];
   /** The link ended for good. */
@@ -119,7 +121,11 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
     this.#tls = new TlsSockets({
       ...common,
       anchors: options.anchors,
-      onConnected: (host, address) => this.#udp.remember(host, address),
+      onConnected: (connection) => {
+        // NTP is to go where NTS-KE went.
+        if (connection.remote !== undefined) this.#udp.remember(connection.host, connection.remote);
+        this.emit('tls', connection);
+      },
       ...(options.tlsTimeouts ? { timeouts: options.tlsTimeouts } : {}),
     });
   }

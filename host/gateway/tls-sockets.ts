@@ -23,8 +23,19 @@ export interface TlsSocketsOptions {
   readonly resolver: Pick<Resolver, 'resolve'>;
   readonly log: Logger;
   readonly timeouts?: Partial<TlsTimeouts>;
-  /** A connection to this host stands: NTP is to go to the same address. */
-  readonly onConnected: (host: string, address: Address) => void;
+  readonly onConnected: (connection: OpenedConnection) => void;
+}
+
+/** A connection that stands, its certificate checked. */
+export interface OpenedConnection {
+  readonly host: string;
+  readonly port: number;
+  readonly remote: Address | undefined;
+  /** Unix seconds at which the certificates were to be valid; undefined where dates were not checked. */
+  readonly validAt: bigint | undefined;
+  /** Unix seconds between which all certificates of the path are valid. */
+  readonly notBefore: bigint;
+  readonly notAfter: bigint;
 }
 
 interface Entry {
@@ -70,7 +81,7 @@ export class TlsSockets {
     const { signal } = entry.giveUp;
     connectTls({ host, port, alpn, validAt, anchors, resolver, signal, ...(timeouts ? { timeouts } : {}) }).then(
       (connection) => {
-        if (this.#entries.get(id) === entry) this.#opened(entry, connection, host);
+        if (this.#entries.get(id) === entry) this.#opened(entry, connection, message);
         else connection.destroy();
       },
       (error: unknown) => {
@@ -83,18 +94,19 @@ export class TlsSockets {
     );
   }
 
-  #opened(entry: Entry, connection: TlsConnection, host: string): void {
+  #opened(entry: Entry, connection: TlsConnection, { host, port, validAt }: TlsOpen): void {
     const { id } = entry;
     const { link, log, limits, onConnected } = this.#options;
     const { path, details } = connection;
     entry.connection = connection;
-    if (details.remote !== undefined) onConnected(host, details.remote);
-    log.debug('TLS connection opened', { host, port: details.port, address: details.remote?.address });
+    const { notBefore, notAfter } = path;
+    onConnected({ host, port, remote: details.remote, validAt, notBefore, notAfter });
+    log.debug('TLS connection opened', { host, port, address: details.remote?.address });
     link.send({
       type: Message.TlsOpened,
       id,
-      notBefore: path.notBefore,
-      notAfter: path.notAfter,
+      notBefore,
+      notAfter,
       fingerprint: path.fingerprint,
       alpn: details.alpn ?? '',
     });
