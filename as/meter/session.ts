@@ -374,6 +374,8 @@ function tlsClosed(message: usize, length: u32): void {
   const reason: u32 = length > 2 ? load<u8>(message, 2) : Failure.Request;
   // The peer closed: what it sent until then is all there is.
   if (phase == ESTABLISHING && reason == Failure.None) return failEstablishment(keFinish(), keErrorDetail());
+  // The keys are still to be had after the server has said goodbye.
+  if (phase == EXPORTING && reason == Failure.None) return;
   if (reason == Failure.Alpn) return failEstablishment(KeError.Alpn, reason);
   failEstablishment(KeError.Connection, reason);
 }

@@ -1,6 +1,7 @@
 // The TLS connections of one meter: its messages to connections and back.
-// What always holds: an id has at most one connection, the newest; after TlsClosed nothing follows for it; what came
-// from the server goes to the meter in order, and is held back at the server while the link is busy.
+// What always holds: an id has at most one connection, the newest; after TlsClosed nothing follows for it but keys, and
+// those only after the server's own close; what came from the server goes to the meter in order, and is held back at
+// the server while the link is busy.
 import { Failure, Message } from '../../as/abi/codes.ts';
 import type { LinkEnd } from '../link/link-end.ts';
 import { truncateText } from '../link/message-bytes.ts';
@@ -124,8 +125,12 @@ export class TlsSockets {
       if (link.isBusy) connection.pause();
     });
     connection.on('closed', (failure, detail) => {
-      this.#entries.delete(id);
+      // After the server's goodbye the meter may still ask for keys: on a slow line it has not seen the answer yet.
+      if (failure !== Failure.None) this.#entries.delete(id);
       this.#tellClosed(id, failure, detail);
+    });
+    connection.on('released', () => {
+      if (this.#entries.get(id) === entry) this.#entries.delete(id);
     });
     if (!link.isBusy) connection.resume();
   }

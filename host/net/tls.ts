@@ -279,8 +279,10 @@ function allCertificates(socket: TLSSocket): Uint8Array[] {
 
 export interface TlsConnectionEvents {
   data: [Uint8Array];
-  /** `None` when the peer closed, after all its data. Nothing follows. */
+  /** `None` when the peer closed, after all its data. No data follows. */
   closed: [failure: Failure, detail: string];
+  /** Nothing is left of it, keys neither. */
+  released: [];
 }
 
 /** An open connection to a server that was checked. It reads from `resume()` on. */
@@ -290,6 +292,8 @@ export class TlsConnection extends EventEmitter<TlsConnectionEvents> {
   readonly #timeouts: TlsTimeouts;
   readonly #lifetime: NodeJS.Timeout;
   #done = false;
+  /** Keys are still to be had: servers of NTS-KE say goodbye with their answer. */
+  #peerClosed = false;
 
   constructor(socket: TLSSocket, details: TlsConnection['details'], timeouts: TlsTimeouts) {
     super();
@@ -315,15 +319,23 @@ export class TlsConnection extends EventEmitter<TlsConnectionEvents> {
     socket.once('close', () => {
       clearTimeout(this.#lifetime);
       this.#end(Failure.Reset, 'the connection broke');
+      this.emit('released');
     });
   }
 
   #end(failure: Failure, detail: string): void {
-    if (this.#done) return;
+    if (this.#done) {
+      // After the peer's goodbye an end of any kind, such as idleness, is only an end.
+      if (this.#peerClosed) this.close();
+      return;
+    }
     this.#done = true;
-    clearTimeout(this.#lifetime);
-    if (failure === Failure.None) this.#closeSocket();
-    else this.#socket.destroy();
+    if (failure === Failure.None) {
+      this.#peerClosed = true;
+    } else {
+      clearTimeout(this.#lifetime);
+      this.#socket.destroy();
+    }
     this.emit('closed', failure, detail);
   }
 
@@ -351,16 +363,18 @@ export class TlsConnection extends EventEmitter<TlsConnectionEvents> {
     if (!this.#done) this.#socket.write(bytes);
   }
 
-  /** Keying material of RFC 8446 7.5 with its context. */
+  /** Keying material of RFC 8446 7.5 with its context; also after the peer has closed, until `close()` or idleness. */
   exportKey(length: number, label: string, keyContext: Uint8Array): Uint8Array {
-    if (this.#done) throw new SocketError(Failure.Reset, 'the connection is closed');
+    if ((this.#done && !this.#peerClosed) || this.#socket.destroyed)
+      throw new SocketError(Failure.Reset, 'the connection is closed');
     return new Uint8Array(this.#socket.exportKeyingMaterial(length, label, Buffer.from(keyContext)));
   }
 
   /** Sends what was written and close_notify, waits a moment for the peer's; no `closed` follows. */
   close(): void {
-    if (this.#done) return;
+    if (this.#done && !this.#peerClosed) return;
     this.#done = true;
+    this.#peerClosed = false;
     clearTimeout(this.#lifetime);
     this.#closeSocket();
   }
@@ -376,6 +390,7 @@ export class TlsConnection extends EventEmitter<TlsConnectionEvents> {
   /** Breaks it off; no `closed` follows. */
   destroy(): void {
     this.#done = true;
+    this.#peerClosed = false;
     clearTimeout(this.#lifetime);
     this.#socket.destroy();
   }

@@ -135,6 +135,10 @@ describe('TLS', () => {
     const data = link.sent.filter((one) => one.type === Message.TlsData);
     expect(Buffer.concat(data.map((one) => one.data))).toEqual(answer);
     expect(link.sent.at(-1)).toBe(closed);
+    // A meter at a slow line asks for its keys when the server has long said goodbye.
+    link.say({ type: Message.TlsExport, id: 1, tag: 8, length: 32, label, context });
+    expect(Buffer.from((await link.expect(Message.TlsExported, { tag: 8 })).key)).toEqual(serverKey);
+    link.say({ type: Message.TlsClose, id: 1 });
     expect(session.sockets.tls).toBe(0);
   });
 

@@ -124,6 +124,8 @@ describe('what opens', () => {
     expect(Buffer.from(connection.exportKey(32, label, Uint8Array.of(0, 0, 0, 15, 0)))).not.toEqual(key);
     connection.write(Buffer.from('question'));
     expect(await readAll(connection)).toEqual({ data: key, failure: Failure.None, detail: '' });
+    expect(Buffer.from(connection.exportKey(32, label, context))).toEqual(key);
+    connection.close();
     await expect.poll(() => ended).toBe(true);
     expect(heard).toBe('question');
     expect(() => connection.exportKey(32, label, context)).toThrow(/closed/);
