@@ -5,7 +5,8 @@
 // - At most one frame is outstanding: built by `linkPoll` and not yet reported by `linkFrameSent`.
 // - A frame counts only when its session is this end's. A session's number is chosen by the gateway and never used again
 //   (in 65,535 sessions), so frames of older sessions, late or doubled, change nothing.
-// - A session stands at the gateway only when a frame with its number came: a hello alone, late or doubled, ends none.
+// - A session stands at the gateway only when a status with its number came: a hello alone, late or doubled, ends none.
+// - A call that begins a session delivers no message.
 // - Each frame received leads to a bounded amount of work and to at most one frame sent.
 // - Nothing is sent without an end while nobody answers, except one short frame every five seconds.
 //
@@ -13,8 +14,8 @@
 //   wants a session:
 //     Hello(nonce)            ------------>    notes nonce, chooses a session
 //     session stands          <------------    Answer(nonce), header's session
-//     Status or data          ------------>    session stands
-//                             <------------    Status or data
+//     Status                  ------------>    session stands
+//     knows that it does      <------------    Status
 //   gateway lost the session or started:
 //     any frame of session s  ------------>    not known
 //     wants a session         <------------    Call, header's session s
@@ -213,6 +214,8 @@ export function linkReceive(frame: usize, length: u32, firstTick: u64, lastTick:
       hasten();
       return false;
     }
+    // Only a status begins a session, so that no message arrives together with the news of its session.
+    if (kind != Control.Status) return false;
     startSession(number, offeredStreamCredit, offeredReportCredit, now);
   }
   heardTick = now;
@@ -418,7 +421,7 @@ function build(now: u64): u32 {
     // A time message waits for the frame on the line and no more; once its first piece has gone, others may go between.
     const time = datagramReady();
     const begun = datagramBegun();
-    if (time && !begun) {
+    if (time && !begun && heard) {
       line = LINE_TIME;
       return datagramBuild(session);
     }

@@ -254,7 +254,7 @@ export class LinkEnd {
     const memory = new Uint8Array(core.memory.buffer);
     memory.set(frame, at);
     if (core.linkReceive(at, frame.length, firstTick, lastTick, this.tick(this.timeline.nowNs)) !== 0) {
-      if (core.linkSessionChanged() !== 0) this.onSession();
+      if (core.linkSessionChanged() !== 0) throw new Error('a message came together with a new session');
       const start = core.linkMessage();
       this.onMessage({
         channel: core.linkChannel(),

@@ -53,19 +53,30 @@ describe('opening', () => {
     expect(timesWithin(script, 2000)).toHaveLength(0);
   });
 
-  test('a frame of the session makes it stand at the gateway; data will do', () => {
+  test('a status makes the session stand at the gateway; what comes before is dropped without a call', () => {
     const script = gateway();
     script.next();
     script.hear(encodeFrame({ payload: openPayload(Control.Hello, 5) }));
     const [answer] = script.frames();
     expect(nonceOf(answer)).toBe(5);
     expect(script.core.linkUp()).toBe(0);
-    expect(script.hear(encodeFrame({ session: answer!.session, channel: Channel.Report, payload: [1, 2] }))).toEqual(
-      Uint8Array.of(1, 2),
-    );
+    const data = encodeFrame({ session: answer!.session, channel: Channel.Report, payload: [1, 2] });
+    expect(script.hear(data)).toBeUndefined();
+    expect(script.core.linkUp()).toBe(0);
+    expect(script.frames()).toEqual([]);
+    expect(script.hear(encodeFrame({ session: answer!.session, payload: statusPayload() }))).toBeUndefined();
     expect(script.core.linkUp()).toBe(1);
     expect(script.core.linkSession()).toBe(answer!.session);
     expect(script.core.linkSessionChanged()).toBe(1);
+    expect(script.hear(data)).toEqual(Uint8Array.of(1, 2));
+  });
+
+  test('the status goes before a time message that is given at once', () => {
+    const script = meter();
+    const hello = script.next();
+    script.hear(encodeFrame({ session: 9, payload: openPayload(Control.Answer, nonceOf(hello)) }));
+    script.send(Channel.Time, [1]);
+    expect(script.frames().map((frame) => frame.channel)).toEqual([Channel.Control, Channel.Time]);
   });
 
   test('an answer to another hello, of version 2 or with session 0 is not taken', () => {
