@@ -13,34 +13,11 @@ import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import type { Report } from '../report.ts';
 import { decodeEntry, encodeEntry, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
+import { isCorruption, OutboxError, outboxError } from './error.ts';
 import { checkStore } from './store-check.ts';
 
 export type { MessageProperties, OutboxEntry, OutboxMessage, Refusal } from './entry.ts';
-
-export type OutboxErrorCode =
-  /** The disk, or the share of it allowed to this process, is full. */
-  | 'outbox-disk-full'
-  /** The size limit of the settings is reached. */
-  | 'outbox-full'
-  /** Another process has this outbox open. */
-  | 'outbox-locked'
-  /** The store cannot be opened, read or written for another reason. */
-  | 'outbox-unavailable'
-  /** Not opened yet, or closed. */
-  | 'outbox-closed';
-
-/** Why the outbox did not do what it was asked for. */
-export class OutboxError extends Error {
-  override readonly name = 'OutboxError';
-
-  constructor(
-    readonly code: OutboxErrorCode,
-    message: string,
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-  }
-}
+export { OutboxError, type OutboxErrorCode } from './error.ts';
 
 export type OutboxReport = Report<
   'outbox-damaged' | 'outbox-repaired' | 'outbox-disk-full' | 'outbox-full' | 'outbox-failed' | 'outbox-room'
@@ -248,7 +225,7 @@ export class Outbox {
     try {
       value = await this.#db.get(entryKey(number));
     } catch (error) {
-      if (causeCode(error) === 'LEVEL_CORRUPTION') {
+      if (isCorruption(error)) {
         // Opening the store anew saves what can be read.
         this.#broken = true;
         this.#run(() => this.#retry());
@@ -462,7 +439,7 @@ export class Outbox {
     try {
       await this.#openAndLoad();
     } catch (error) {
-      if (causeCode(error) !== 'LEVEL_CORRUPTION') throw error;
+      if (!isCorruption(error)) throw error;
       await this.#repair((error as Error).message);
       await this.#openAndLoad();
     }
@@ -583,30 +560,8 @@ export class Outbox {
   }
 
   #toError(cause: unknown): OutboxError {
-    if (cause instanceof OutboxError) return cause;
-    const { directory } = this.#options;
-    const text = `${(cause as Error).message} ${((cause as Error).cause as Error | undefined)?.message ?? ''}`;
-    if (causeCode(cause) === 'LEVEL_LOCKED') {
-      return new OutboxError(
-        'outbox-locked',
-        `${directory}: this outbox is in use by another process; each gateway needs one of its own (outbox.directory)`,
-        { cause },
-      );
-    }
-    if (/No space left|File too large|quota exceeded|ENOSPC|EFBIG|EDQUOT/i.test(text)) {
-      return new OutboxError(
-        'outbox-disk-full',
-        `${directory}: the disk is full; the outbox takes nothing until there is room`,
-        { cause },
-      );
-    }
-    return new OutboxError('outbox-unavailable', `${directory}: the outbox cannot be used (${text.trim()})`, { cause });
+    return outboxError(this.#options.directory, cause);
   }
-}
-
-function causeCode(error: unknown): string | undefined {
-  const { code, cause } = error as { code?: string; cause?: { code?: string } };
-  return code === 'LEVEL_CORRUPTION' || code === 'LEVEL_LOCKED' ? code : cause?.code;
 }
 
 function parseMeta(value: Buffer): Meta | undefined {

@@ -52,8 +52,8 @@ export function damagedLogBytes(log: Buffer): number {
       at = end;
     }
     const rest = block.subarray(at);
-    // Up to six bytes at the end of a block hold no record.
-    if (rest.length < HEADER && (isZero(rest) || last)) continue;
+    // Up to six bytes at the end of a block hold no record; so many at the end of the file may be a header cut off.
+    if (rest.length < HEADER) continue;
     if (isZero(rest) && isZero(log.subarray(start + BLOCK))) break;
     if (last && isTorn(rest)) continue;
     damaged += rest.length;
