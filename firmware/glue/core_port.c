@@ -2,7 +2,7 @@
 //
 // What always holds: actions are done in their order. Writes, and reading and setting the clock, are done at once and
 // leave only their answers; a read of the storage is done when its answer is handed over, straight into the event
-// buffer, so it must not be followed by a write that comes before that. A core that breaks the interface is a bug of
+// buffer, so a write of the same bytes must not come before that. A core that breaks the interface is a bug of
 // ours: the firmware restarts and says so.
 #include "core_port.h"
 
@@ -20,7 +20,6 @@ static uint64_t wake_tick = UINT64_MAX;
 static struct core_answer answers[ANSWERS];
 static uint32_t answers_added;
 static uint32_t answers_dropped;
-static uint32_t reads_pending;
 
 _Noreturn void wasm_rt_trap(wasm_rt_trap_t trap) {
   reset_restart_board(RESET_CAUSE_TRAP, trap);
@@ -65,7 +64,6 @@ const struct core_answer *core_peek_answer(void) {
 }
 
 void core_drop_answer(void) {
-  if (answers[answers_dropped % ANSWERS].event == EVENT_STORAGE_DATA) reads_pending--;
   answers_dropped++;
 }
 
@@ -82,12 +80,21 @@ static void core_read_storage(const uint8_t *payload) {
   uint32_t length = bytes_get_u32(payload + 4);
   if (event_capacity < 4 || length > event_capacity - 4) core_refuse_action();
   core_add_answer(EVENT_STORAGE_DATA, UINT64_MAX, length)->offset = bytes_get_u32(payload);
-  reads_pending++;
+}
+
+// Whether bytes are to be read that were asked for before and are not handed over yet.
+static bool core_awaits_bytes(uint32_t offset, uint32_t length) {
+  for (uint32_t i = answers_dropped; i != answers_added; i++) {
+    const struct core_answer *answer = &answers[i % ANSWERS];
+    if (answer->event != EVENT_STORAGE_DATA) continue;
+    if (offset < (uint64_t)answer->offset + answer->length && answer->offset < (uint64_t)offset + length) return true;
+  }
+  return false;
 }
 
 static void core_write_storage(const uint8_t *payload, uint32_t length) {
-  if (reads_pending > 0) core_refuse_action();
   uint32_t offset = bytes_get_u32(payload);
+  if (core_awaits_bytes(offset, length - 4)) core_refuse_action();
   bool written = storage_write_bytes(offset, payload + 4, length - 4);
   struct core_answer *answer = core_add_answer(EVENT_STORAGE_DONE, tick_read_now(), 5);
   bytes_put_u32(answer->payload, offset);

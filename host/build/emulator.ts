@@ -4,10 +4,20 @@
 // so a gateway may come and go; what the meter sends meanwhile is lost, as on a wire. The storage file keeps what was
 // written, however the emulator ends. No emulator outlives the process that started it.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, constants, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  appendFileSync,
+  constants,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { StorageMap } from '../../as/abi/codes.ts';
 import { type Board, loadBoard } from './board.ts';
 import { parseElf, symbolAddress } from './elf.ts';
 import { BuildError } from './errors.ts';
@@ -22,7 +32,7 @@ export interface EmulatorOptions {
   readonly image: string;
   /** Path of the unix socket that becomes the link; at most 107 bytes. */
   readonly link: string;
-  /** The storage's contents; made, blank, when it is missing. */
+  /** The storage's contents; made, blank, when it is missing, and filled up when it is shorter than the board's. */
   readonly storageFile: string;
   /** What the real-time clock says at the start: the host's UTC (default), or an ISO date such as 2006-06-17T16:01:21. */
   readonly rtcBase?: string;
@@ -166,16 +176,17 @@ function makeEmulator(
   };
 }
 
-// A blank EEPROM reads as ones.
+// A blank EEPROM reads as ones. A smaller meter's storage is the beginning of a larger one.
 function prepareStorage(path: string, board: Board): void {
-  if (!existsSync(path)) writeFileSync(path, Buffer.alloc(board.storage.bytes, 0xff), { mode: 0o600 });
-  const { size } = statSync(path);
-  if (size !== board.storage.bytes) {
+  const size = existsSync(path) ? statSync(path).size : 0;
+  const { bytes } = board.storage;
+  if (size > bytes || (size > 0 && size < StorageMap.Bytes)) {
     throw new BuildError(
       'emulator-failed',
-      `${path} has ${size} bytes, the storage of board ${board.name} ${board.storage.bytes}`,
+      `${path} has ${size} bytes; a meter's storage has at least ${StorageMap.Bytes}, that of board ${board.name} ${bytes}`,
     );
   }
+  appendFileSync(path, Buffer.alloc(bytes - size, 0xff), { mode: 0o600 });
 }
 
 // A comma ends an option's value unless it is doubled.
