@@ -9,7 +9,15 @@
 // - A core that traps is replaced by a new one, which opens a new session.
 import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
-import { Action, Channel, Event, LinkMessageField, LinkReadyField, LinkStartField } from '../../as/abi/codes.ts';
+import {
+  Action,
+  Channel,
+  Event,
+  LinkMessageField,
+  LinkReadyField,
+  LinkStartField,
+  Message,
+} from '../../as/abi/codes.ts';
 import { Core, type CoreAction, CoreError, type CoreModule } from '../core/core.ts';
 import { type Logger, silentLogger } from '../log.ts';
 import { errorText } from '../net/socket-error.ts';
@@ -20,6 +28,7 @@ import {
   encodeMessage,
   type GatewayMessage,
   isMeterMessage,
+  type LinkMessage,
   MessageError,
   type MeterMessage,
 } from './messages.ts';
@@ -312,16 +321,12 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
 
   #message(payload: Uint8Array, view: DataView): void {
     const channel = payload[LinkMessageField.Channel] as Channel;
+    let message: LinkMessage;
     try {
-      const message = decodeMessage(channel, payload.subarray(LinkMessageField.Message));
+      message = decodeMessage(channel, payload.subarray(LinkMessageField.Message));
       if (!isMeterMessage(message)) {
-        throw new MessageError('type', `message: expected one that meters send, came type ${message.type}`);
+        throw new MessageError('type', `message: expected one that meters send, came ${Message[message.type]}`);
       }
-      this.emit('message', {
-        message,
-        firstTick: view.getBigUint64(LinkMessageField.FirstTick, true),
-        lastTick: view.getBigUint64(LinkMessageField.LastTick, true),
-      });
     } catch (error) {
       if (!(error instanceof MessageError)) throw error;
       this.#refused++;
@@ -330,7 +335,13 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
         error: errorText(error),
       });
       this.emit('refused', error);
+      return;
     }
+    this.emit('message', {
+      message,
+      firstTick: view.getBigUint64(LinkMessageField.FirstTick, true),
+      lastTick: view.getBigUint64(LinkMessageField.LastTick, true),
+    });
   }
 
   #told(payload: Uint8Array, view: DataView): void {

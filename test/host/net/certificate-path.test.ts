@@ -1,9 +1,10 @@
 // Certificate paths: what holds, and each single way not to hold with the failure that the meter is told.
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import * as asn1js from 'asn1js';
 import * as pkijs from 'pkijs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Failure } from '../../../as/abi/codes.ts';
+import { seededRandom } from '../../../host/link/faults.ts';
 import { checkCertificatePath, type PathRequest } from '../../../host/net/certificate-path.ts';
 import { SocketError } from '../../../host/net/socket-error.ts';
 import { TrustAnchors } from '../../../host/net/trust-anchors.ts';
@@ -324,6 +325,31 @@ describe('issuers', () => {
     expect(Number(process.hrtime.bigint() - started) / 1e6).toBeLessThan(1_000);
     refused(Failure.Untrusted, /1 to 16/, [below, ...many, ...many]);
   });
+});
+
+const seed = Number(process.env.METERTIME_SEED ?? randomBytes(4).readUInt32LE());
+
+test(`no bit of a certificate can be changed (seed ${seed})`, () => {
+  const random = seededRandom(seed);
+  const intermediate = makeIntermediate(root);
+  const below = makeLeaf(intermediate);
+  expect(check([below, intermediate]).path).toHaveLength(3);
+  for (let times = 0; times < 400; times++) {
+    const flip = ({ der, ...rest }: Issued) => {
+      const changed = der.slice();
+      const at = Math.floor(random() * changed.length);
+      changed[at] = changed[at]! ^ (1 << Math.floor(random() * 8));
+      return { ...rest, der: changed };
+    };
+    const sent = times % 2 === 0 ? [flip(below), intermediate] : [below, flip(intermediate)];
+    let error: unknown;
+    try {
+      check(sent);
+    } catch (caught) {
+      error = caught;
+    }
+    expect(error, `change ${times}`).toBeInstanceOf(SocketError);
+  }
 });
 
 describe('usage of the server’s certificate', () => {
