@@ -122,7 +122,8 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
       ...measureSizes(readFileSync(join(folder, 'firmware.map'), 'utf8'), board),
     };
     writeFileSync(join(folder, 'report.json'), `${JSON.stringify({ inputs, report }, undefined, 2)}\n`);
-    replaceFolder(folder, outDir);
+    // A build of the same inputs beside this one may have been first, and its files be in use.
+    if (readStamp(stamp, inputs) === undefined) replaceFolder(folder, outDir);
     return checked({ ...report, ...imagePaths(outDir, board), rebuilt: true }, board);
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -134,7 +135,6 @@ function imagePaths(folder: string, board: Board) {
   return { elfPath: path('elf'), hexPath: path('hex'), binPath: path('bin') };
 }
 
-// A build beside this one may have put the folder there meanwhile; either is right.
 function replaceFolder(from: string, to: string): void {
   const old = `${from}.old`;
   rmSync(old, { recursive: true, force: true });

@@ -1,7 +1,7 @@
 // An emulated board with the echo core (cores/echo.ts), for tests that drive firmware and drivers for real.
 // Built once a process; each test starts emulators of its own in a folder of its own.
 import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,12 +24,15 @@ export const tickHz = 25_000_000;
 export async function compileTestCore(name: string): Promise<string> {
   const folder = join(root, 'build', 'test');
   mkdirSync(folder, { recursive: true });
-  const outFile = join('build', 'test', `${name}.wasm`);
+  // A name of its own until it is whole: other test files compile the same core at the same time.
+  const outFile = join('build', 'test', `${name}.${process.pid}.wasm`);
   const asc = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
   const cores = 'test/firmware/cores';
   const args = [asc, `${cores}/${name}.ts`, '--config', `${cores}/asconfig.json`, '--outFile', outFile, '--noColors'];
   await promisify(execFile)(process.execPath, args, { cwd: root });
-  return join(root, outFile);
+  const path = join(folder, `${name}.wasm`);
+  renameSync(join(root, outFile), path);
+  return path;
 }
 
 let built: Promise<BuildReport> | undefined;

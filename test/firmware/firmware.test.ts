@@ -213,7 +213,7 @@ describe('ticks', () => {
       const asked = BigInt(`0x${answer.slice(0, 16)}`);
       const came = BigInt(`0x${answer.slice(16)}`);
       expect(came).toBeGreaterThanOrEqual(asked);
-      expect(came - asked).toBeLessThan(BigInt(tickHz / 2));
+      expect(came - asked).toBeLessThan(BigInt(tickHz));
     }
   });
 });
@@ -316,7 +316,7 @@ describe('restart', () => {
       expect((await line.receive()).text).toBe('!');
       pausesMs.push(performance.now() - before);
     }
-    expect(pausesMs[0]).toBeLessThan(900);
+    expect(pausesMs[0]).toBeLessThan(pausesMs[1]!);
     expect(pausesMs[1]).toBeGreaterThan(990);
     expect(pausesMs[2]).toBeGreaterThan(1990);
   });
