@@ -14,6 +14,7 @@ export class BuildError extends Error {
       | 'stack-unbounded'
       | 'over-budget'
       | 'image-invalid'
+      | 'output-foreign'
       | 'emulator-failed',
     message: string,
     options?: ErrorOptions,

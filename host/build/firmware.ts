@@ -68,7 +68,7 @@ type StoredReport = Omit<BuildReport, 'elfPath' | 'hexPath' | 'binPath' | 'rebui
 /**
  * Builds the firmware of a board.
  * Throws `BuildError`: board-unknown, board-invalid, tool-missing, tool-failed, core-invalid, wasm2c-changed,
- * over-budget, stack-unbounded.
+ * over-budget, stack-unbounded, output-foreign.
  */
 export async function buildFirmware(options: BuildOptions): Promise<BuildReport> {
   const root = options.root ?? requireCheckout();
@@ -96,6 +96,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
   const before = readStamp(stamp, inputs);
   if (before) return checked({ ...before, ...imagePaths(outDir, board), rebuilt: false }, board);
 
+  refuseForeignFolder(outDir);
   mkdirSync(dirname(outDir), { recursive: true });
   const folder = `${outDir}.${process.pid}.partial`;
   rmSync(folder, { recursive: true, force: true });
@@ -133,6 +134,15 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
 function imagePaths(folder: string, board: Board) {
   const path = (ending: string) => join(folder, `${board.name}.${ending}`);
   return { elfPath: path('elf'), hexPath: path('hex'), binPath: path('bin') };
+}
+
+// The folder is replaced as a whole: it must be an earlier build's, or empty.
+function refuseForeignFolder(folder: string): void {
+  if (!existsSync(folder)) return;
+  const names = readdirSync(folder);
+  if (names.length > 0 && !(names.includes('report.json') && names.includes('firmware.map'))) {
+    throw new BuildError('output-foreign', `${folder} holds something other than a build; choose an empty folder`);
+  }
 }
 
 function replaceFolder(from: string, to: string): void {

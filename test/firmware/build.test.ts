@@ -103,6 +103,17 @@ describe('a build', { timeout: 120_000 }, () => {
     await expect(build).rejects.toMatchObject({ code: 'over-budget' });
   });
 
+  it('leaves a folder alone that is not of its making', async () => {
+    const corePath = await compileTestCore('echo');
+    const outDir = join(temporary.path, 'precious');
+    mkdirSync(outDir);
+    writeFileSync(join(outDir, 'letter.txt'), 'keep');
+    await expect(buildFirmware({ board: boardName, corePath, outDir })).rejects.toMatchObject({
+      code: 'output-foreign',
+    });
+    expect(readFileSync(join(outDir, 'letter.txt'), 'utf8')).toBe('keep');
+  });
+
   it('refuses a core that imports something', async () => {
     const corePath = join(temporary.path, 'imports.wasm');
     const empty = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
