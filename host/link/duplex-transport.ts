@@ -13,6 +13,8 @@ export interface DuplexOptions {
   readonly connect: (signal: AbortSignal) => Promise<Duplex>;
   /** Waits until written bytes have left; for streams whose write callback comes before that. */
   readonly drain?: (duplex: Duplex) => Promise<void>;
+  /** Gives back what destroying the stream leaves open. */
+  readonly release?: (duplex: Duplex) => Promise<void>;
   /** `false` for a stream that cannot be made again: `closed` follows its end. */
   readonly reconnect?: boolean;
 }
@@ -23,9 +25,9 @@ export class DuplexTransport extends LinkTransport {
   readonly #stop = new AbortController();
   readonly #writes = new Set<() => void>();
   #duplex: Duplex | undefined;
+  #running = false;
+  #closed = false;
   #failures = 0;
-  #lastReason = '';
-  #timer: NodeJS.Timeout | undefined;
   #allowance = readLimit.burstBytes as number;
   #allowedAtNs = 0n;
 
@@ -40,48 +42,75 @@ export class DuplexTransport extends LinkTransport {
   }
 
   start(): void {
-    if (this.#duplex === undefined && this.#timer === undefined) void this.#connect();
+    if (this.#running || this.#stop.signal.aborted) return;
+    this.#running = true;
+    void this.#run();
   }
 
-  async #connect(): Promise<void> {
-    this.#timer = undefined;
+  /** Connects, serves the stream until it ends, waits, and so on; ends with `closed`. */
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    do {
+      const reason = await this.#serve();
+      if (!this.#closed) this.emit('down', reason);
+      if (!signal.aborted && this.#options.reconnect !== false) await this.#pause(backoffMs(this.#failures++));
+    } while (!signal.aborted && this.#options.reconnect !== false);
+    this.#finish();
+  }
+
+  /** Resolves at the stream's end with the reason. */
+  async #serve(): Promise<string> {
+    const { connect, release } = this.#options;
     let duplex: Duplex;
     try {
-      duplex = await this.#options.connect(this.#stop.signal);
+      duplex = await connect(this.#stop.signal);
     } catch (error) {
-      this.#lost(errorText(error));
-      return;
+      return errorText(error);
     }
+    let reason = 'the other side closed';
+    const ended = new Promise<void>((resolve) => duplex.once('close', resolve));
     // From here on an error means a close: it must not go unheard.
     duplex.on('error', (error) => {
-      this.#lastReason = errorText(error);
+      reason = errorText(error);
     });
-    if (this.#stop.signal.aborted || duplex.destroyed) {
-      duplex.destroy();
-      this.#lost('closed at once');
-      return;
+    if (duplex.destroyed) {
+      await release?.(duplex);
+      return 'closed at once';
     }
-    this.#duplex = duplex;
-    this.#lastReason = 'the other side closed';
-    duplex.on('data', (chunk: Uint8Array) => this.#take(duplex, chunk));
-    duplex.once('end', () => duplex.destroy());
-    duplex.once('close', () => {
-      this.#duplex = undefined;
-      for (const done of this.#writes) done();
-      this.#writes.clear();
-      this.#lost(this.#lastReason);
-    });
-    duplex.resume();
-    this.emit('up');
+    if (this.#stop.signal.aborted) {
+      duplex.destroy();
+    } else {
+      this.#duplex = duplex;
+      duplex.on('data', (chunk: Uint8Array) => this.#take(duplex, chunk));
+      duplex.once('end', () => duplex.destroy());
+      duplex.resume();
+      this.emit('up');
+    }
+    await ended;
+    this.#duplex = undefined;
+    for (const done of this.#writes) done();
+    this.#writes.clear();
+    await release?.(duplex);
+    return this.#stop.signal.aborted ? 'closed' : reason;
   }
 
-  #lost(reason: string): void {
-    this.emit('down', reason);
-    if (this.#stop.signal.aborted || this.#options.reconnect === false) {
-      this.emit('closed');
-      return;
-    }
-    this.#timer = setTimeout(() => void this.#connect(), backoffMs(this.#failures++));
+  #pause(ms: number): Promise<void> {
+    const { signal } = this.#stop;
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener('abort', done, { once: true });
+    });
+  }
+
+  #finish(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.emit('closed');
   }
 
   #take(duplex: Duplex, chunk: Uint8Array): void {
@@ -116,16 +145,11 @@ export class DuplexTransport extends LinkTransport {
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return;
+    const finished = new Promise<void>((resolve) => this.once('closed', () => resolve()));
     this.#stop.abort();
-    clearTimeout(this.#timer);
-    const duplex = this.#duplex;
-    if (duplex === undefined) {
-      this.emit('closed');
-      return;
-    }
-    await new Promise<void>((resolve) => {
-      duplex.once('close', () => resolve());
-      duplex.destroy();
-    });
+    if (!this.#running) this.#finish();
+    this.#duplex?.destroy();
+    await finished;
   }
 }

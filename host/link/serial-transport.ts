@@ -3,6 +3,7 @@
 import { readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import type { SerialPort } from 'serialport';
 import { errorText } from '../net/socket-error.ts';
 import { DuplexTransport } from './duplex-transport.ts';
 import { LinkError, type LinkTransport } from './transport.ts';
@@ -23,7 +24,14 @@ export function connectSerial(address: { readonly path: string; readonly baud: n
     },
     drain: (duplex) =>
       new Promise((resolve) => {
-        (duplex as unknown as { drain(done: () => void): void }).drain(() => resolve());
+        (duplex as SerialPort).drain(() => resolve());
+      }),
+    // Destroying the stream leaves the port open and locked.
+    release: (duplex) =>
+      new Promise((resolve) => {
+        const port = duplex as SerialPort;
+        if (port.isOpen) port.close(() => resolve());
+        else resolve();
       }),
   });
 }

@@ -193,6 +193,36 @@ describe('serial ports', () => {
     await expect.poll(terminal.rest).toBe('to the meter');
     terminal.child.stdin.write('from the meter');
     await expect.poll(heard.text).toBe('from the meter');
+
+    // Closed means given back: the next one can have the port.
+    await link.close();
+    const again = connect(`serial:${terminal.path}`);
+    again.start();
+    await once(again, 'up');
+    const other = connect(`serial:${terminal.path}`);
+    const refused = once(other, 'down');
+    other.start();
+    expect((await refused)[0]).toMatch(/another program has the port open/);
+  });
+
+  test('an adapter that is unplugged is down, and open again when it is back', async () => {
+    const port = join(folder, 'ttyUSB0');
+    const first = await openTerminal();
+    symlinkSync(first.path, port);
+    const link = connect(`serial:${port}`);
+    const heard = collect(link);
+    link.start();
+    await once(link, 'up');
+    const down = once(link, 'down');
+    first.child.kill('SIGKILL');
+    await down;
+    expect(link.isUp).toBe(false);
+    rmSync(port);
+    const second = await openTerminal();
+    symlinkSync(second.path, port);
+    await once(link, 'up');
+    second.child.stdin.write('back');
+    await expect.poll(heard.text).toBe('back');
   });
 
   test('a port that is not there says so, and is tried again', async () => {
