@@ -45,6 +45,8 @@ interface Entry {
   connection: TlsConnection | undefined;
   received: number;
   sent: number;
+  /** The server has said goodbye and the meter was told: there are only keys to be had. */
+  ended: boolean;
 }
 
 export class TlsSockets {
@@ -69,6 +71,10 @@ export class TlsSockets {
       this.#tellClosed(id, Failure.Request, 'a connection needs a host, a port and a protocol');
       return;
     }
+    for (const one of this.#entries.values()) {
+      // An ended one gives way, the oldest first.
+      if (one.ended && this.#entries.size >= limits.tlsConnections) this.#drop(one.id);
+    }
     if (this.#entries.size >= limits.tlsConnections) {
       this.#tellClosed(id, Failure.Limit, `at most ${limits.tlsConnections} connections at once`);
       return;
@@ -77,7 +83,14 @@ export class TlsSockets {
       this.#tellClosed(id, Failure.Limit, 'too many connections in a short time');
       return;
     }
-    const entry: Entry = { id, giveUp: new AbortController(), connection: undefined, received: 0, sent: 0 };
+    const entry: Entry = {
+      id,
+      giveUp: new AbortController(),
+      connection: undefined,
+      received: 0,
+      sent: 0,
+      ended: false,
+    };
     this.#entries.set(id, entry);
     const { signal } = entry.giveUp;
     connectTls({ host, port, alpn, validAt, anchors, resolver, signal, ...(timeouts ? { timeouts } : {}) }).then(
@@ -126,6 +139,7 @@ export class TlsSockets {
     });
     connection.on('closed', (failure, detail) => {
       // After the server's goodbye the meter may still ask for keys: on a slow line it has not seen the answer yet.
+      entry.ended = true;
       if (failure !== Failure.None) this.#entries.delete(id);
       this.#tellClosed(id, failure, detail);
     });
@@ -179,14 +193,15 @@ export class TlsSockets {
   /** Ends all; with a reason, each is told as closed. */
   closeAll(reason?: { readonly failure: Failure; readonly detail: string }): void {
     for (const id of [...this.#entries.keys()]) {
-      this.#drop(id);
-      if (reason !== undefined) this.#tellClosed(id, reason.failure, reason.detail);
+      if (reason === undefined) this.#drop(id);
+      else this.#refuse(id, reason.failure, reason.detail);
     }
   }
 
   #refuse(id: number, failure: Failure, detail: string): void {
+    const told = this.#entries.get(id)?.ended === true;
     this.#drop(id);
-    this.#tellClosed(id, failure, detail);
+    if (!told) this.#tellClosed(id, failure, detail);
   }
 
   #drop(id: number): void {

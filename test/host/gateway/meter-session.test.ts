@@ -199,6 +199,16 @@ describe('TLS', () => {
     await link.expect(Message.TlsOpened, { id: 3 });
   });
 
+  test('connections that the servers have ended give way to new ones, and are told as closed once', async () => {
+    const port = await serveTls((socket) => socket.end('x'));
+    for (let id = 1; id <= 4; id++) {
+      link.say(tlsOpen(port, { id }));
+      await link.expect(Message.TlsClosed, { id, reason: Failure.None });
+    }
+    link.say({ type: Message.TlsExport, id: 4, tag: 1, length: 0, label: '', context: new Uint8Array(0) });
+    expect(link.sent.filter((one) => one.type === Message.TlsClosed)).toHaveLength(4);
+  });
+
   test('opening again and again is refused after a while', async () => {
     const port = await serveTls();
     for (let times = 0; times < 40; times++) {
