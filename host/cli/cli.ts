@@ -5,14 +5,17 @@ import { buildCommand } from './build.ts';
 import type { Context } from './context.ts';
 import { describeError, exitCodeOf } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
 import { keCommand } from './ke.ts';
 import { monitorCommand } from './monitor.ts';
 import { versionText } from './program-info.ts';
 import { provisionCommand } from './provision.ts';
 import { replayCommand } from './replay.ts';
+import { runCommand } from './run.ts';
 import { selftestCommand } from './selftest.ts';
 import { statusCommand } from './status.ts';
+import { syncCommand } from './sync.ts';
 import { type Sink, Terminal } from './terminal.ts';
 
 export interface CliOptions {
@@ -71,9 +74,12 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     initCommand(context),
     provisionCommand(context),
     buildCommand(context),
+    runCommand(context),
+    gatewayCommand(context, stderr),
     monitorCommand(context),
     statusCommand(context),
     keCommand(context),
+    syncCommand(context),
     selftestCommand(context),
     replayCommand(context),
   ];

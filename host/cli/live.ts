@@ -39,9 +39,11 @@ export class LiveView {
     }
   }
 
-  time(meter: string, payload: TimePayload, gateway?: string): void {
+  /** @param more seenNs: the meter's clock minus this computer's, where that was measured */
+  time(meter: string, payload: TimePayload, more: { gateway?: string; seenNs?: bigint } = {}): void {
+    const { gateway, seenNs } = more;
     if (this.#json) {
-      this.#object('time', payload, gateway);
+      this.#object('time', seenNs === undefined ? payload : { ...payload, meterMinusHostNs: seenNs }, gateway);
       return;
     }
     const { server, nts } = payload;
@@ -54,6 +56,7 @@ export class LiveView {
       ...(payload.delayNs === null ? [] : [`delay ${plainNs(payload.delayNs)}`]),
       ...(server.stratum === null ? [] : [`stratum ${server.stratum}`]),
       ...(nts.aead === null ? [] : [`cookies ${nts.cookies}`, `reach ${reachText(payload.reach)}`]),
+      ...(seenNs === undefined ? [] : [`host sees ${signedNs(seenNs)}`]),
       ...payload.flags.map((flag) => printable(flag)),
     ];
     this.#line(meter, ' ', parts.join('  '));

@@ -12,6 +12,8 @@ interface Options extends BrokerOptions {
   gateway?: string;
   meter?: string;
   json?: boolean;
+  leaveEvents?: boolean;
+  verbose?: boolean;
   ca: string[];
 }
 
@@ -19,7 +21,7 @@ export function monitorCommand(context: Context): Command {
   const command = new Command('monitor')
     .summary("show a meter's log and state, live")
     .description(
-      'Shows what meters report, as it comes, until Ctrl-C. From a broker: of all its gateways and meters. From a link: of the meter at its other end, which is served as by a gateway (sockets and all) while nothing else serves it; its events stay unacknowledged, so the gateway that comes next still gets them.',
+      'Shows what meters report, as it comes, until Ctrl-C. From a broker: of all its gateways and meters. From a link: of the meter at its other end, which is served as by a gateway, sockets and all. A meter tells each event until it is acknowledged: with --leave-events it keeps them for the gateway that comes next (it holds eight and tells no more then).',
     )
     .argument(
       '<source>',
@@ -27,6 +29,8 @@ export function monitorCommand(context: Context): Command {
     )
     .option('-g, --gateway <name>', 'of this gateway only (broker)')
     .option('-M, --meter <id>', 'of this meter only (broker)')
+    .option('--leave-events', 'do not acknowledge events (link)')
+    .option('-v, --verbose', "show the gateway's log too (link)")
     .option('--json', 'print one JSON object a line')
     .option('--ca <file>', "further certificate authorities of the meter's time servers (link)", collect, [])
     .action((source: string, options: Options) => monitor(context, source, options));
@@ -84,6 +88,6 @@ function show(view: LiveView, report: Report, options: Options, note: (line: str
   if (options.meter !== undefined && meter !== options.meter) return;
   if (report.kind === 'state') view.presence(meter, report.payload.state === 'online', report.payload.reason, gateway);
   else if (report.kind === 'info') view.info(meter, report.payload, gateway);
-  else if (report.kind === 'time') view.time(meter, report.payload, gateway);
+  else if (report.kind === 'time') view.time(meter, report.payload, { gateway });
   else view.event(meter, report.payload, gateway);
 }

@@ -1,0 +1,202 @@
+// metertime run: a board's firmware in its emulator, or a meter in software, with a gateway in this process.
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import type { Emulator } from '../build/index.ts';
+import { TraceRecorder } from '../core/trace.ts';
+import { Gateway } from '../gateway/gateway.ts';
+import { HostClock } from '../gateway/host-clock.ts';
+import { SoftwareRtc } from '../meter/parts.ts';
+import { FileStorage } from '../meter/storage.ts';
+import { loadTrustAnchors } from '../net/trust-anchors.ts';
+import type { HostPort } from '../provision/host-port.ts';
+import { type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
+import { provisionStorage, readStorageSettings } from '../provision/storage-file.ts';
+import { boardStorageBytes, softwareBoard } from './boards.ts';
+import { type Context, collect, withHelp } from './context.ts';
+import { CliError, usageError } from './errors.ts';
+import { ExitCode } from './exit-codes.ts';
+import { serverArgument } from './ke.ts';
+import { linkMeter } from './linked-meter.ts';
+import { LiveView } from './live.ts';
+import { wholeNumber } from './options.ts';
+import type { Terminal } from './terminal.ts';
+import { ended } from './wait.ts';
+import { terminalLogger, watchMeters } from './watch-meters.ts';
+
+interface Options {
+  board: string;
+  server: string[];
+  id: string;
+  storage?: string;
+  rtc?: string;
+  pollMin?: number;
+  pollMax?: number;
+  report?: number;
+  ca: string[];
+  record?: string;
+  verbose?: boolean;
+  json?: boolean;
+}
+
+export function runCommand(context: Context): Command {
+  const command = new Command('run')
+    .summary('run a meter here: build, emulator, gateway, all in one')
+    .description(
+      `Builds the firmware of a board, provisions a storage, starts the emulator and serves it with a gateway in this process; shows what the meter reports until Ctrl-C. The board "${softwareBoard}" is a meter in software: it needs no compiler and no emulator.`,
+    )
+    .requiredOption('-b, --board <board>', 'the board; metertime boards lists them')
+    .option('-S, --server <host[:port]>', 'NTS-KE server; may be repeated', collect, [])
+    .option('-i, --id <id>', 'id of the meter', 'meter-1')
+    .option('--storage <file>', 'storage that is kept; made when it does not exist (otherwise: lost at the end)')
+    .option('--rtc <date>', 'what the real-time clock says at the start, such as 2020-01-01T00:00:00 (default: now)')
+    .option('--poll-min <seconds>', `shortest poll interval (default ${settingsDefaults.poll.minSeconds})`, wholeNumber)
+    .option('--poll-max <seconds>', `longest poll interval (default ${settingsDefaults.poll.maxSeconds})`, wholeNumber)
+    .option('--report <seconds>', `interval of time reports (default ${settingsDefaults.reportSeconds})`, wholeNumber)
+    .option('--ca <file>', 'further certificate authorities (PEM); may be repeated', collect, [])
+    .option('--record <file>', 'record a trace (board software only; holds secrets; mode 0600)')
+    .option('-v, --verbose', "show the gateway's log too")
+    .option('--json', 'print one JSON object a line')
+    .action((options: Options) => run(context, options));
+  return withHelp(command, {
+    examples: [
+      ['run --board mps2-an385 --server time.example', 'an emulated Cortex-M3 meter'],
+      ['run --board software --server 127.0.0.1:4460 --ca lab-ca.pem', 'a meter in software, a server of your own'],
+      ['run --board mps2-an385 --storage meter.bin', 'a storage that metertime provision wrote'],
+    ],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+  });
+}
+
+async function run(context: Context, options: Options): Promise<void> {
+  const { terminal, signal } = context;
+  if (options.record !== undefined && options.board !== softwareBoard) {
+    throw usageError('only meters in software record traces', `Give --board ${softwareBoard} with --record.`);
+  }
+  const rtcNs = options.rtc === undefined ? undefined : rtcArgument(options.rtc);
+  const servers = options.server.map(serverArgument);
+  const anchors = loadTrustAnchors({ system: true, files: options.ca });
+  const folder = mkdtempSync(join(tmpdir(), 'metertime-'));
+  const storageFile = options.storage ?? join(folder, 'storage.bin');
+  const view = new LiveView(terminal, { json: options.json === true });
+  const log = terminalLogger(terminal, options.verbose === true ? 'debug' : 'warn');
+  let stopMeter: (() => Promise<unknown>) | undefined;
+  const gateway = new Gateway({ links: [], anchors, log });
+  try {
+    await provision(options, servers, storageFile);
+    watchMeters(gateway, view, { acknowledge: true });
+    if (options.board === softwareBoard) {
+      stopMeter = await startSoftware(gateway, storageFile, rtcNs, options.record);
+      await ended(signal);
+    } else {
+      const emulator = await startBoard(terminal, options, storageFile, join(folder, 'link'), signal);
+      if (emulator === undefined) return;
+      stopMeter = () => emulator.stop();
+      const { openLink, LinkListener } = await import('../link/transports.ts');
+      const link = openLink(`unix:${emulator.link}`);
+      if (!(link instanceof LinkListener)) gateway.addLink(link);
+      const exit = await Promise.race([ended(signal), emulator.exit]);
+      if (exit !== undefined && !signal.aborted) {
+        throw new CliError('emulator-ended', `the emulator ended by itself (${exit.signal ?? `code ${exit.code}`})`, {
+          hint: emulator.logTail().trim() || 'It printed nothing.',
+        });
+      }
+    }
+  } finally {
+    await gateway.stop();
+    await stopMeter?.();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** ISO date to ns since 1970. */
+function rtcArgument(text: string): bigint {
+  const ms = Date.parse(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
+  if (!/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:?\d\d)?)?$/.test(text) || Number.isNaN(ms)) {
+    throw usageError(`--rtc is "${text}"`, 'Expected a date such as 2020-01-01T00:00:00 (UTC).');
+  }
+  return BigInt(ms) * 1_000_000n;
+}
+
+/** A storage that is provisioned already is taken as it is, unless servers are given. */
+async function provision(options: Options, servers: readonly HostPort[], file: string): Promise<void> {
+  if (servers.length === 0) {
+    if (options.storage !== undefined && existsSync(options.storage)) {
+      readStorageSettings(options.storage);
+      return;
+    }
+    throw usageError('the meter needs a time server', 'Give --server HOST, or a provisioned --storage FILE.');
+  }
+  const { minSeconds, maxSeconds } = settingsDefaults.poll;
+  const settings: MeterSettings = {
+    id: options.id,
+    servers,
+    firstDatesUnchecked: settingsDefaults.firstDatesUnchecked,
+    poll: {
+      minSeconds: options.pollMin ?? Math.min(minSeconds, options.pollMax ?? minSeconds),
+      maxSeconds: options.pollMax ?? Math.max(maxSeconds, options.pollMin ?? maxSeconds),
+    },
+    reportSeconds: options.report ?? settingsDefaults.reportSeconds,
+  };
+  provisionStorage(file, settings, { bytes: await boardStorageBytes(options.board) });
+}
+
+async function startSoftware(
+  gateway: Gateway,
+  storageFile: string,
+  rtcNs: bigint | undefined,
+  record: string | undefined,
+): Promise<() => Promise<void>> {
+  const storage = await FileStorage.open(storageFile);
+  const trace = record === undefined ? undefined : new TraceRecorder(record);
+  const clock = new HostClock();
+  const counterNs = (): bigint => process.hrtime.bigint();
+  const linked = linkMeter(gateway, softwareBoard, {
+    storage,
+    rtc: new SoftwareRtc(counterNs, rtcNs ?? clock.wallNs(counterNs())),
+    ...(trace === undefined ? {} : { trace }),
+  });
+  linked.start();
+  return async () => {
+    await linked.stop();
+    await storage.close();
+    trace?.close();
+  };
+}
+
+async function startBoard(
+  terminal: Terminal,
+  options: Options,
+  storageFile: string,
+  link: string,
+  signal: AbortSignal,
+): Promise<Emulator | undefined> {
+  const { buildFirmware, startEmulator } = await import('../build/index.ts');
+  let step = 'preparing';
+  const report = await terminal.during(
+    () => `building ${options.board}: ${step}`,
+    () =>
+      buildFirmware({
+        board: options.board,
+        onStep: (text) => {
+          step = text;
+        },
+      }),
+  );
+  if (signal.aborted) return undefined;
+  if (options.json !== true) {
+    terminal.note(
+      `${report.board}: flash ${report.flash.usedBytes} of ${report.flash.budgetBytes} bytes, RAM ${report.ram.usedBytes} of ${report.ram.budgetBytes}, image ${report.imageSha256.slice(0, 16)}…`,
+    );
+  }
+  const rtcBase = options.rtc === undefined ? {} : { rtcBase: isoSeconds(rtcArgument(options.rtc)) };
+  return terminal.during(
+    () => `starting the emulator of ${options.board}`,
+    () => startEmulator({ board: options.board, image: report.elfPath, link, storageFile, ...rtcBase }),
+  );
+}
+
+function isoSeconds(ns: bigint): string {
+  return new Date(Number(ns / 1_000_000n)).toISOString().slice(0, 19);
+}

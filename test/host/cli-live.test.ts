@@ -1,0 +1,291 @@
+// sync, run, gateway and monitor with real servers: chronyd for the time, mosquitto as the broker.
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connectAsync } from 'mqtt';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ExitCode } from '../../host/cli/exit-codes.ts';
+import { makeSoftwareMeter, provisionMemory } from '../../host/cli/software-meter.ts';
+import { connectSocket } from '../../host/link/socket-transport.ts';
+import { lineOf } from '../../host/meter/software-meter.ts';
+import { provisionStorage } from '../../host/provision/storage-file.ts';
+import { type Chronyd, startChronyd } from '../../host/setup/chronyd.ts';
+import { LabCa } from '../../host/setup/lab-ca.ts';
+import { freePorts } from '../../host/setup/lab-server.ts';
+import { type Mosquitto, startMosquitto } from '../../host/setup/mosquitto.ts';
+import { until } from '../../host/setup/until.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
+import { debianTool } from '../../scripts/debian.mjs';
+import { type Ran, runMetertime } from './cli-run.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'metertime-'));
+const caFile = join(folder, 'ca.pem');
+let chronyd: Chronyd;
+let broker: Mosquitto;
+let server = '';
+
+beforeAll(async () => {
+  await buildCore();
+  const ca = await LabCa.create();
+  writeFileSync(caFile, ca.certificatePem);
+  [chronyd, broker] = await Promise.all([startChronyd({ ca, stratum: 3 }), startMosquitto()]);
+  server = `127.0.0.1:${chronyd.kePort}`;
+});
+afterAll(async () => {
+  await Promise.all([chronyd?.stop(), broker?.stop()]);
+  rmSync(folder, { recursive: true });
+});
+
+/** Runs a command that goes on until it is ended: until its output satisfies `done`. */
+async function runUntil(args: readonly string[], what: string, done: (output: string) => boolean): Promise<Ran> {
+  const end = new AbortController();
+  let seen = '';
+  const watch = (text: string): void => {
+    seen += text;
+  };
+  const run = runMetertime(args, { signal: end.signal, watch });
+  // A command that ends by itself has failed: no need to wait longer.
+  const over = run.then(() => true);
+  await Promise.race([over, until(what, () => done(seen), { timeoutMs: 60_000 })]).catch((error) => {
+    end.abort();
+    throw new Error(`${error.message}; the output was:\n${seen}`);
+  });
+  end.abort();
+  return run;
+}
+
+describe('metertime sync', () => {
+  it('comes to the time of chronyd, which is that of this machine', async () => {
+    const { exitCode, stdout } = await runMetertime(['sync', server, '--ca', caFile, '--json']);
+    const [result] = JSON.parse(stdout);
+    expect(result).toMatchObject({
+      ...{ ok: true, status: 'synchronised', stratum: 3, aead: 15, aeadName: 'AEAD_AES_SIV_CMAC_256', cookies: 8 },
+      ...{ ntpHost: '127.0.0.1', rejected: 0, reason: null },
+    });
+    expect(result.flags).not.toContain('dates-unchecked');
+    // chronyd serves this machine's clock, so the true offset is zero.
+    expect(Math.abs(result.offsetNs)).toBeLessThanOrEqual(result.boundNs + 100_000);
+    expect(result.uncertaintyNs).toBeLessThanOrEqual(result.boundNs);
+    expect(Math.abs(Date.parse(result.utc) - Date.now())).toBeLessThan(60_000);
+    expect(exitCode).toBe(ExitCode.Ok);
+  });
+
+  it('asks several at once and fails when one of them has no time', async () => {
+    const { exitCode, stdout } = await runMetertime(['sync', '-v', '--ca', caFile, server, '127.0.0.1:1', '-n', '2']);
+    expect(exitCode).toBe(ExitCode.NoTime);
+    expect(stdout).toMatch(/hard bound on the error/);
+    expect(stdout).toMatch(
+      /^127\.0\.0\.1:\d+ +[+-][\d.]+ [num]s +± [\d.]+ [num]s +[\d.]+ [num]s +[\d.]+ [num]s +3 +15 +8 × \d+ B +[\d.]+ m?s +synchronised$/m,
+    );
+    expect(stdout).toMatch(/^127\.0\.0\.1:1 +- +- .* unsynchronised$/m);
+    expect(stdout).toMatch(/^✗ 127\.0\.0\.1:1: NTS key establishment failed.*connection refused/m);
+  });
+
+  it('records a trace that replays', async () => {
+    const trace = join(folder, 'meter.trace');
+    const recorded = await runMetertime(['sync', server, '--ca', caFile, '--record', trace]);
+    expect(recorded.stderr).toContain(`metertime replay ${trace}`);
+    expect(recorded.exitCode).toBe(ExitCode.Ok);
+    expect(statSync(trace).mode & 0o777).toBe(0o600);
+    const replayed = await runMetertime(['replay', trace]);
+    expect(replayed.stdout).toMatch(/^same {2}\d+ events, \d+ actions: replayed to the same actions, bit for bit\n$/);
+    expect(JSON.parse((await runMetertime(['replay', trace, '--json'])).stdout)).toMatchObject({
+      ok: true,
+      instances: 1,
+    });
+    const bytes = readFileSync(trace);
+    // The tick of the third quarter's event or a byte of it: something that the core takes note of.
+    const cut = join(folder, 'cut.trace');
+    writeFileSync(cut, bytes.subarray(0, bytes.length - 20));
+    const failed = await runMetertime(['replay', cut]);
+    expect(failed.exitCode).toBe(ExitCode.Failed);
+    expect(failed.stderr).toMatch(/is cut off after event \d+/);
+    const again = await runMetertime(['sync', server, '--ca', caFile, '--record', trace]);
+    expect(again.exitCode).toBe(ExitCode.Failed);
+    expect(readFileSync(trace).equals(bytes)).toBe(true);
+  });
+
+  it('says why there is no time', async () => {
+    const untrusted = await runMetertime(['sync', server]);
+    expect(untrusted.stdout).toMatch(/leads to no trust anchor.*: the issuer of "localhost"/);
+    expect(untrusted.exitCode).toBe(ExitCode.NoTime);
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as { port: number };
+    const late = await runMetertime(['sync', `127.0.0.1:${port}`, '--timeout', '1']);
+    expect(late.stdout).toMatch(/no answer came in time/);
+    expect(late.exitCode).toBe(ExitCode.NoTime);
+    silent.close();
+    const two = await runMetertime(['sync', server, 'a', '--record', join(folder, 'x')]);
+    expect(two.exitCode).toBe(ExitCode.Usage);
+  });
+});
+
+describe('metertime run', () => {
+  const options = ['--poll-min', '1', '--poll-max', '1', '--report', '1'];
+
+  it('shows a meter in software coming to the time, again from its kept storage', async () => {
+    const storage = join(folder, 'meter.bin');
+    const args = ['run', '--board', 'software', '--storage', storage, '--ca', caFile, ...options];
+    const first = await runUntil([...args, '--server', server, '--rtc', '2020-01-01'], 'a time', (output) =>
+      output.includes('host sees'),
+    );
+    expect(first.exitCode).toBe(ExitCode.Ok);
+    expect(first.stdout).toMatch(/meter-1 +✓ NTS key establishment succeeded: AEAD_AES_SIV_CMAC_256, 8 cookies/);
+    expect(first.stdout).toMatch(/meter-1 +· The real-time clock is not believed: .*2020-01-01/);
+    expect(first.stdout).toMatch(/meter-1 +synchronised {2}20\d\d-.* host sees [+-]/);
+    expect(existsSync(storage)).toBe(true);
+    const second = await runUntil([...args, '--json'], 'a time', (output) => output.includes('meterMinusHostNs'));
+    const objects = second.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const time = objects.find(({ meterMinusHostNs }) => meterMinusHostNs !== undefined);
+    expect(time).toMatchObject({ kind: 'time', meter: 'meter-1' });
+    expect(Math.abs(time.meterMinusHostNs)).toBeLessThanOrEqual(time.boundNs + 5_000_000);
+    expect(second.stderr).toBe('');
+  });
+
+  it.skipIf(!debianTool('qemu-system-arm').ok || !debianTool('arm-none-eabi-gcc').ok)(
+    'builds firmware, starts the emulator and shows its meter coming to the time',
+    async () => {
+      const args = ['run', '--board', 'mps2-an385', '--server', server, '--ca', caFile, '--id', 'emu-7', ...options];
+      const { exitCode, stdout, stderr } = await runUntil(args, 'a time', (output) => output.includes('host sees'));
+      expect(exitCode, stderr).toBe(ExitCode.Ok);
+      expect(stdout).toMatch(/emu-7 +board mps2-an385, firmware \S+, core [0-9a-f]{16}…, image [0-9a-f]{16}…/);
+      expect(stdout).toMatch(/emu-7 +synchronised /);
+      expect(stderr).toMatch(/^mps2-an385: flash \d+ of 65536 bytes, RAM \d+ of 16384, image [0-9a-f]{16}…$/m);
+    },
+    120_000,
+  );
+
+  it('says what is wrong with its arguments', async () => {
+    for (const [args, message] of [
+      [['--board', 'software'], /needs a time server\nGive --server/],
+      [['--board', 'mps2-an386', '--server', 'a'], /there is no board mps2-an386/],
+      [['--board', 'software', '--server', 'a', '--rtc', 'soon'], /--rtc is "soon"\nExpected a date/],
+      [['--board', 'mps2-an385', '--server', 'a', '--record', 'x'], /only meters in software record traces/],
+      [['--server', 'a'], /required option '-b, --board <board>' not specified/],
+    ] as const) {
+      const { exitCode, stderr } = await runMetertime(['run', ...args]);
+      expect(stderr).toMatch(message);
+      expect(exitCode).toBe(ExitCode.Usage);
+    }
+  });
+});
+
+describe('metertime gateway', () => {
+  function settings(file: string, link: string): string {
+    const path = join(folder, file);
+    const lines = [
+      'name: gw-1',
+      `links: ["${link}"]`,
+      `dataDirectory: ${join(folder, `${file}.data`)}`,
+      `trust: { system: false, files: ["${caFile}"] }`,
+      'mqtt:',
+      `  url: ${broker.url}`,
+      `  topicPrefix: ${file}`,
+    ];
+    writeFileSync(path, `${lines.join('\n')}\n`);
+    return path;
+  }
+
+  it('serves a meter and publishes it, so that status shows the time; says goodbye at its end', async () => {
+    const [port] = await freePorts(1);
+    const config = settings('cli-live', `tcp-listen://127.0.0.1:${port}`);
+    const checked = await runMetertime(['gateway', '-c', config, '--check']);
+    expect(checked.stdout).toContain('is fine: gateway gw-1, 1 link, broker mqtt://');
+    expect(checked.exitCode).toBe(ExitCode.Ok);
+
+    const transport = connectSocket({ host: '127.0.0.1', port: port! });
+    const meter = makeSoftwareMeter({
+      storage: provisionMemory({
+        id: 'meter-9',
+        servers: [{ host: '127.0.0.1', port: chronyd.kePort }],
+        poll: { minSeconds: 1, maxSeconds: 1 },
+        reportSeconds: 1,
+      }),
+      line: lineOf(transport),
+    });
+    const end = new AbortController();
+    let log = '';
+    const run = runMetertime(['gateway', '-c', config], {
+      signal: end.signal,
+      watch: (text) => {
+        log += text;
+      },
+    });
+    await until('the start', () => log.includes('gateway started'));
+    transport.start();
+    meter.start();
+    const status = () => runMetertime(['status', 'meter-9', '--mqtt', broker.url, '--prefix', 'cli-live']);
+    const shown = await until(
+      'the time at the broker',
+      async () => {
+        const ran = await status();
+        return ran.exitCode === ExitCode.Ok && ran;
+      },
+      { timeoutMs: 20_000, intervalMs: 200 },
+    );
+    expect(shown.stdout).toMatch(/^Meter +: meter-9 at gateway gw-1\n/);
+    expect(shown.stdout).toMatch(/^Clock +: synchronised /m);
+    expect(shown.stdout).toMatch(/^NTP server +: 127\.0\.0\.1, stratum 3$/m);
+    end.abort();
+    const ran = await run;
+    expect(ran.exitCode).toBe(ExitCode.Ok);
+    expect(ran.stderr).toMatch(/meter online .*meter=meter-9/);
+    const client = await connectAsync(broker.url, { protocolVersion: 5 });
+    const state = new Promise<string>((resolve) =>
+      client.on('message', (_topic, payload) => resolve(payload.toString())),
+    );
+    await client.subscribeAsync('cli-live/gw-1/state');
+    expect(JSON.parse(await state)).toMatchObject({ state: 'offline', reason: 'stopped' });
+    await client.endAsync();
+    await meter.stop();
+    await transport.close();
+  });
+
+  it('names file, line and column of what is wrong with its settings', async () => {
+    const config = settings('wrong', 'carrier:pigeon');
+    for (const extra of [[], ['--check']]) {
+      const { exitCode, stderr } = await runMetertime(['gateway', '-c', config, ...extra]);
+      expect(stderr).toMatch(/wrong:2:9: links\[1\] is "carrier:pigeon"; expected serial:/);
+      expect(exitCode).toBe(ExitCode.Usage);
+    }
+    const absent = await runMetertime(['gateway', '-c', join(folder, 'absent.yaml')]);
+    expect(absent.stderr).toMatch(/metertime init writes a file/);
+    expect(absent.exitCode).toBe(ExitCode.Usage);
+  });
+});
+
+describe('metertime monitor with a link', () => {
+  it('serves and shows the meter at its other end', async () => {
+    const [port] = await freePorts(1);
+    const path = join(folder, 'monitored.bin');
+    provisionStorage(path, {
+      ...{ id: 'meter-5', servers: [{ host: '127.0.0.1', port: chronyd.kePort }], firstDatesUnchecked: true },
+      ...{ poll: { minSeconds: 1, maxSeconds: 1 }, reportSeconds: 1 },
+    });
+    const { FileStorage } = await import('../../host/meter/storage.ts');
+    const storage = await FileStorage.open(path);
+    const transport = connectSocket({ host: '127.0.0.1', port: port! });
+    const meter = makeSoftwareMeter({ storage, line: lineOf(transport) });
+    transport.start();
+    meter.start();
+    const args = ['monitor', `tcp-listen://127.0.0.1:${port}`, '--ca', caFile];
+    const { exitCode, stdout } = await runUntil(args, 'a time', (output) => output.includes('host sees'));
+    expect(exitCode).toBe(ExitCode.Ok);
+    expect(stdout).toMatch(/meter-5 +online$/m);
+    expect(stdout).toMatch(/meter-5 +✓ The clock is synchronised/);
+    await meter.stop();
+    await transport.close();
+    await storage.close();
+  });
+
+  it('says what is wrong with a link', async () => {
+    const { exitCode, stderr } = await runMetertime(['monitor', 'carrier:pigeon']);
+    expect(stderr).toMatch(/carrier/);
+    expect(exitCode).toBe(ExitCode.Usage);
+  });
+});
