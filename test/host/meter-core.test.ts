@@ -80,7 +80,7 @@ describe('a provisioned meter', () => {
   });
 
   it('takes the largest settings that can be written', () => {
-    const servers = [1, 2, 3, 4].map((n) => ({ host: `${'a'.repeat(31)}.${'b'.repeat(31)}${n}`, port: 65_535 }));
+    const servers = [1, 2, 3, 4].map((n) => ({ host: `${'a'.repeat(31)}.${'b'.repeat(30)}${n}`, port: 65_535 }));
     const largest = { id: 'M'.repeat(32), servers, poll: { minSeconds: 1, maxSeconds: 36_000 }, reportSeconds: 65_535 };
     const { meter, time, messages, events } = makeMeter({ storage: provisioned(largest) });
     meter.start();
