@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
 import type { z } from 'zod';
+import { type BrokerErrorCode, connectionError } from '../mqtt/broker-error.ts';
 import {
   type EventPayload,
   eventSchema,
@@ -101,7 +102,7 @@ function readOption(file: string | undefined): Buffer | undefined {
 
 /**
  * Connects, once: no reconnecting.
- * @throws {CliError} broker-unreachable, broker-refused
+ * @throws {CliError} with a `BrokerErrorCode`
  */
 export async function connectBroker(url: string, options: BrokerOptions, signal: AbortSignal): Promise<MqttClient> {
   const { host } = checkUrl(url);
@@ -113,6 +114,8 @@ export async function connectBroker(url: string, options: BrokerOptions, signal:
     protocolVersion: 5,
     clean: true,
     reconnectPeriod: 0,
+    // The library would print packets, the password among them, when DEBUG is set.
+    log: () => {},
     connectTimeout: 10_000,
     ...(options.username === undefined ? {} : { username: options.username }),
     ...(password === undefined ? {} : { password }),
@@ -122,9 +125,10 @@ export async function connectBroker(url: string, options: BrokerOptions, signal:
   try {
     client = await connectAsync(url, settings, false);
   } catch (cause) {
-    const reason = (cause as Error).message || (cause as NodeJS.ErrnoException).code || 'no answer';
-    throw new CliError('broker-unreachable', `the broker at ${host} cannot be used: ${reason}`, {
-      hint: 'Is it running, does it speak MQTT 5, and are user and password right?',
+    const error = connectionError(`the broker at ${host}`, cause);
+    // The names in brackets are those of a gateway's settings.
+    throw new CliError(error.code, error.message.replace(/ \((mqtt\.\w+(, )?)+\)/, ''), {
+      hint: hints[error.code] ?? 'Is it running, and is the URL right?',
       cause,
     });
   }
@@ -155,3 +159,9 @@ export async function readReports(client: MqttClient, prefix: string, take: (rep
 }
 
 const quietMs = 200;
+
+const hints: Partial<Record<BrokerErrorCode, string>> = {
+  'broker-login': 'Give --username and --password-file.',
+  'broker-version': 'metertime needs a broker that speaks MQTT 5.',
+  'broker-tls': 'If the broker has a certificate authority of its own, add it with --broker-ca FILE.',
+};

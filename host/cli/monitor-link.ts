@@ -1,5 +1,6 @@
 // The meter at the other end of a link, watched and served as by a gateway, but with nothing kept.
 import { Gateway } from '../gateway/gateway.ts';
+import { loggerTo } from '../log.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import type { Context } from './context.ts';
 import { LiveView } from './live.ts';
@@ -17,10 +18,16 @@ export interface MonitorLinkOptions {
 /** Watches until it is ended. @throws LinkError for a URL that is none, or a listener that cannot listen */
 export async function monitorLink(context: Context, link: string, options: MonitorLinkOptions): Promise<void> {
   const { terminal, signal } = context;
+  let trouble = '';
+  const shown = terminalLogger(terminal, options.verbose === true ? 'debug' : 'warn');
   const gateway = new Gateway({
     links: [link],
     anchors: loadTrustAnchors({ system: true, files: options.ca }),
-    log: terminalLogger(terminal, options.verbose === true ? 'debug' : 'warn'),
+    log: loggerTo(({ level, message, fields }) => {
+      // Why a link does not come up is told where it waits.
+      if (typeof fields.reason === 'string') trouble = `: ${printable(fields.reason)}`;
+      shown[level](message, fields);
+    }),
   });
   const view = new LiveView(terminal, { json: options.json === true });
   watchMeters(gateway, view, { acknowledge: options.leaveEvents !== true });
@@ -33,7 +40,7 @@ export async function monitorLink(context: Context, link: string, options: Monit
   await gateway.start();
   try {
     await terminal.during(
-      () => (seen ? '' : `waiting for a meter at ${link}`),
+      () => (seen ? '' : `waiting for a meter at ${printable(link)}${trouble}`),
       () => ended(signal),
     );
   } finally {

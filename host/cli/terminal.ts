@@ -74,7 +74,7 @@ export class Terminal {
 
   /**
    * Shows on stderr what goes on, once it takes longer than two seconds: rewritten in place on a terminal, else a new
-   * line every ten seconds.
+   * line every ten seconds. Nothing is shown while the text is empty.
    */
   async during<T>(text: () => string, work: () => Promise<T>): Promise<T> {
     const beginMs = performance.now();
@@ -82,8 +82,13 @@ export class Terminal {
     const show = (): void => {
       const nowMs = performance.now();
       if (nowMs - beginMs < quietMs || (!this.#live && nowMs - lastMs < 10_000)) return;
+      const what = text();
+      if (what === '') {
+        this.#clearStatus();
+        return;
+      }
       lastMs = nowMs;
-      const line = `${text()} (${Math.round((nowMs - beginMs) / 1000)} s)`;
+      const line = `${what} (${Math.round((nowMs - beginMs) / 1000)} s)`;
       if (this.#live) {
         this.#stderr.write(`\r\x1b[K${line.slice(0, (this.#stderr.columns ?? 80) - 1)}`);
         this.#statusShown = true;

@@ -1,10 +1,13 @@
 // sync, run, gateway and monitor with real servers: chronyd for the time, mosquitto as the broker.
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { StartField } from '../../as/abi/codes.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { makeSoftwareMeter, provisionMemory } from '../../host/cli/software-meter.ts';
 import { connectSocket } from '../../host/link/socket-transport.ts';
@@ -95,7 +98,16 @@ describe('metertime sync', () => {
       instances: 1,
     });
     const bytes = readFileSync(trace);
-    // The tick of the third quarter's event or a byte of it: something that the core takes note of.
+    // A bit of the entropy in the first event: everything random is another then.
+    const other = join(folder, 'other.trace');
+    const changed = Buffer.from(bytes);
+    changed[44 + 1 + 15 + StartField.Entropy]! ^= 1;
+    writeFileSync(other, changed);
+    const differs = await runMetertime(['replay', other]);
+    expect(differs.stdout).toMatch(
+      /^differs {2}event \d+ \(\w+\): the same actions \(.*\), but byte \d+ of \d+ differs\n$/,
+    );
+    expect(differs.exitCode).toBe(ExitCode.Mismatch);
     const cut = join(folder, 'cut.trace');
     writeFileSync(cut, bytes.subarray(0, bytes.length - 20));
     const failed = await runMetertime(['replay', cut]);
@@ -119,6 +131,23 @@ describe('metertime sync', () => {
     silent.close();
     const two = await runMetertime(['sync', server, 'a', '--record', join(folder, 'x')]);
     expect(two.exitCode).toBe(ExitCode.Usage);
+  });
+});
+
+describe('Ctrl-C', () => {
+  it('ends what waits, at once and with its own exit code', async () => {
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as { port: number };
+    for (const command of ['sync', 'ke']) {
+      const end = new AbortController();
+      const connected = new Promise<void>((resolve) => silent.once('connection', () => resolve()));
+      const run = runMetertime([command, `127.0.0.1:${port}`], { signal: end.signal });
+      await connected;
+      end.abort();
+      expect(await run).toMatchObject({ exitCode: ExitCode.Interrupted, stdout: '', stderr: '' });
+    }
+    silent.close();
   });
 });
 
@@ -146,6 +175,30 @@ describe('metertime run', () => {
     expect(Math.abs(time.meterMinusHostNs)).toBeLessThanOrEqual(time.boundNs + 5_000_000);
     expect(second.stderr).toBe('');
   });
+
+  it('ends in order when the real process gets Ctrl-C', async () => {
+    const bin = fileURLToPath(new URL('../../bin/metertime.mjs', import.meta.url));
+    const args = ['run', '--board', 'software', '--server', server, '--ca', caFile, ...options];
+    const child = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (chunk) => {
+        output += chunk;
+      });
+    }
+    const ended = new Promise<[number | null, string | null]>((resolve) => {
+      child.on('close', (code, signal) => resolve([code, signal]));
+    });
+    try {
+      await until('a time', () => output.includes('host sees'), { timeoutMs: 60_000 });
+      child.kill('SIGINT');
+      expect(await ended, output).toEqual([ExitCode.Ok, null]);
+      expect(output).toMatch(/meter-1 +offline/);
+      expect(output).not.toMatch(/\n +at /);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  }, 90_000);
 
   it.skipIf(!debianTool('qemu-system-arm').ok || !debianTool('arm-none-eabi-gcc').ok)(
     'builds firmware, starts the emulator and shows its meter coming to the time',

@@ -1,4 +1,7 @@
 // status and monitor against mosquitto, with what a gateway publishes.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Abi, ClockStatus, MeterEvent } from '../../as/abi/codes.ts';
@@ -7,6 +10,7 @@ import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { ageText, ppmText, reachText, signedNs } from '../../host/cli/units.ts';
 import type { Time } from '../../host/link/messages.ts';
 import { eventPayload, infoPayload, timePayload } from '../../host/mqtt/payloads.ts';
+import { LabCa } from '../../host/setup/lab-ca.ts';
 import { type Mosquitto, startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { runMetertime } from './cli-run.ts';
@@ -122,7 +126,11 @@ describe('metertime status', () => {
 
   it('says what is wrong with a broker or its URL', async () => {
     for (const [url, code, message] of [
-      ['mqtt://127.0.0.1:1', ExitCode.Failed, /the broker at 127\.0\.0\.1:1 cannot be used: .*ECONNREFUSED/],
+      [
+        'mqtt://127.0.0.1:1',
+        ExitCode.Failed,
+        /the broker at 127\.0\.0\.1:1 cannot be reached: nothing listens there\nIs it running/,
+      ],
       ['http://localhost', ExitCode.Usage, /begins with mqtt, mqtts, ws or wss/],
       ['mqtt://me:secret@localhost', ExitCode.Usage, /no user and no password in the URL/],
       ['broker', ExitCode.Usage, /"broker" is no URL/],
@@ -132,6 +140,33 @@ describe('metertime status', () => {
       expect(stderr).not.toContain('secret');
       expect(exitCode).toBe(code);
     }
+  });
+});
+
+describe('a broker with passwords and TLS', () => {
+  it('lets in who has them, and no password is ever shown', async () => {
+    const ca = await LabCa.create();
+    const folder = mkdtempSync(join(tmpdir(), 'metertime-'));
+    const [caFile, right, wrong] = ['ca.pem', 'right', 'wrong'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(caFile, ca.certificatePem);
+    writeFileSync(right, 'open-sesame\n');
+    writeFileSync(wrong, 'shut-sesame\n');
+    const own = await startMosquitto({ tls: { ca }, users: { reader: 'open-sesame' } });
+    const ask = (...args: string[]) => runMetertime(['status', '--mqtt', own.tlsUrl!, '--username', 'reader', ...args]);
+    const good = await ask('--password-file', right, '--broker-ca', caFile);
+    const bad = await ask('--password-file', wrong, '--broker-ca', caFile, '--debug');
+    const foreign = await ask('--password-file', right);
+    await own.stop();
+    rmSync(folder, { recursive: true });
+    expect(good).toMatchObject({ exitCode: ExitCode.Ok, stdout: 'The broker keeps nothing of any gateway.\n' });
+    expect(bad.exitCode).toBe(ExitCode.Failed);
+    expect(bad.stderr).toMatch(/does not let this gateway in: .*\nGive --username and --password-file/);
+    expect(bad.stderr).not.toContain('sesame');
+    expect(foreign.stderr).toMatch(/TLS with the broker at .* failed: .*\n.*--broker-ca FILE/);
   });
 });
 
