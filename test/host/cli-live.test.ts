@@ -1,10 +1,11 @@
 // sync, run, gateway and monitor with real servers: chronyd for the time, mosquitto as the broker.
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { connectAsync } from 'mqtt';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StartField } from '../../as/abi/codes.ts';
@@ -20,6 +21,7 @@ import { type Mosquitto, startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { debianTool } from '../../scripts/debian.mjs';
+import { startNtpsec } from '../peers/ntpsec.ts';
 import { type Ran, runMetertime } from './cli-run.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'metertime-'));
@@ -132,6 +134,27 @@ describe('metertime sync', () => {
     const two = await runMetertime(['sync', server, 'a', '--record', join(folder, 'x')]);
     expect(two.exitCode).toBe(ExitCode.Usage);
   });
+});
+
+describe('NTPsec', () => {
+  it('gives its time to sync, and explains itself to ke', async () => {
+    const ca = await LabCa.create();
+    const ntpsec = await startNtpsec({ ca });
+    try {
+      const bin = fileURLToPath(new URL('../../bin/metertime.mjs', import.meta.url));
+      const metertime = async (...args: string[]) => {
+        const [program = '', ...rest] = ntpsec.namespace.wrap([process.execPath, bin, ...args]);
+        return JSON.parse((await promisify(execFile)(program, rest)).stdout);
+      };
+      const [time] = await metertime('sync', '127.0.0.1', '--ca', ntpsec.caFile, '--json', '--samples', '2');
+      expect(time).toMatchObject({ ok: true, aead: 15, cookieBytes: 104, samples: 2 });
+      expect(Math.abs(time.offsetNs)).toBeLessThanOrEqual(time.boundNs + 100_000);
+      const keys = await metertime('ke', '127.0.0.1', '--ca', ntpsec.caFile, '--json');
+      expect(keys).toMatchObject({ ok: true, aead: 15, cookies: 8 });
+    } finally {
+      await ntpsec.stop();
+    }
+  }, 90_000);
 });
 
 describe('Ctrl-C', () => {
