@@ -1,0 +1,260 @@
+// A core that is watched: whatever it is given, it must not trap, grow, write outside its memory, or answer nonsense.
+// Two instances take every event. They differ in where they lie in memory and in what lies behind an event's payload,
+// so a read beyond the payload shows as a difference, and one beyond the core's memory as a trap.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import asc from 'assemblyscript/asc';
+import {
+  Abi,
+  Action,
+  type Event,
+  LinkLimit,
+  LinkMessageField,
+  LinkReadyField,
+  RtcField,
+  StorageMap,
+  TimeNowField,
+} from '../../as/abi/codes.ts';
+import { type CoreAction, type CoreExports, splitActions } from '../../host/core/core.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
+
+const root = join(import.meta.dirname, '..', '..');
+const pageBytes = 65_536;
+
+/** The core did what it must never do. */
+export class Violation extends Error {
+  constructor(
+    message: string,
+    readonly happened: readonly RecordedEvent[] = [],
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.name = 'Violation';
+  }
+}
+
+export interface RecordedEvent {
+  readonly event: number;
+  readonly tick: bigint;
+  readonly payload: Uint8Array;
+}
+
+/** Compiles the core with its data from `memoryBase` on. */
+async function compile(memoryBase: number): Promise<WebAssembly.Module> {
+  const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  config.options.memoryBase = memoryBase;
+  config.options.outFile = 'core.wasm';
+  let wasm: Uint8Array | undefined;
+  const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--noColors'], {
+    readFile: (name: string) => {
+      if (name === 'asconfig.json') return JSON.stringify(config);
+      try {
+        return readFileSync(join(root, name), 'utf8');
+      } catch {
+        return null;
+      }
+    },
+    writeFile: (_name: string, contents: Uint8Array | string) => {
+      if (typeof contents !== 'string') wasm = contents;
+    },
+    listFiles: () => null,
+  });
+  if (error !== null || wasm === undefined) throw new Error(`as/ does not compile:\n${stderr.toString()}`);
+  return new WebAssembly.Module(wasm as Uint8Array<ArrayBuffer>);
+}
+
+function instance(module: WebAssembly.Module, large: boolean): CoreExports {
+  const exports = new WebAssembly.Instance(module, {}).exports as unknown as CoreExports;
+  if (large) exports.enlargeBuffers();
+  return exports;
+}
+
+/** The core as it is, and, for a second instance, as it is when its memory ends where the page ends. */
+export interface CheckedModules {
+  readonly plain: WebAssembly.Module;
+  readonly atEnd?: { readonly small: WebAssembly.Module; readonly large: WebAssembly.Module };
+}
+
+let plain: Promise<WebAssembly.Module> | undefined;
+let twins: Promise<CheckedModules> | undefined;
+
+/** The core, built when its sources changed. */
+export async function checkedModules(): Promise<CheckedModules> {
+  plain ??= buildCore().then(({ path }) => new WebAssembly.Module(readFileSync(path)));
+  return { plain: await plain };
+}
+
+/** The core with what `CheckOptions.twin` needs. */
+export function twinModules(): Promise<CheckedModules> {
+  twins ??= compileTwins();
+  return twins;
+}
+
+async function compileTwins(): Promise<CheckedModules> {
+  const { plain } = await checkedModules();
+  const shifted = async (large: boolean) => {
+    const room = pageBytes - instance(plain, large).memoryEnd();
+    const module = await compile(16 + (room & ~15));
+    const end = instance(module, large).memoryEnd();
+    if (end > pageBytes || end <= pageBytes - 16) throw new Error(`the core ends at ${end} instead of the page's end`);
+    return module;
+  };
+  return { plain, atEnd: { small: await shifted(false), large: await shifted(true) } };
+}
+
+/** Bytes behind the core's memory that it must not touch. */
+const canary = 0xa5;
+/** Longest time that one event may take; a loaded machine stops a process for a while, too. */
+const handleLimitMs = 2_000;
+
+export interface CheckOptions {
+  /** For a board with a network of its own, and for a gateway's end. */
+  readonly large: boolean;
+  /** Whether a second instance takes every event too. */
+  readonly twin?: boolean;
+  /** Whether all events are kept for `Violation.happened`. */
+  readonly record?: boolean;
+}
+
+export class CheckedCore {
+  readonly #exports: CoreExports;
+  readonly #twin: CoreExports | undefined;
+  readonly #memory: Buffer;
+  readonly #actionAt: number;
+  readonly #eventAt: number;
+  readonly #end: number;
+  readonly #capacity: number;
+  readonly #record: boolean;
+  readonly #behind: Buffer;
+  readonly #twinGarbage = Buffer.alloc(LinkLimit.DatagramBytes + 64, 0x5a);
+  readonly happened: RecordedEvent[] = [];
+  handled = 0;
+  /** Longest time that an event took, ms. */
+  slowestMs = 0;
+
+  constructor(modules: CheckedModules, { large, twin = false, record = false }: CheckOptions) {
+    this.#exports = instance(modules.plain, large);
+    if (twin && modules.atEnd === undefined) throw new Error('a twin needs the modules of twinModules()');
+    const shifted = large ? modules.atEnd?.large : modules.atEnd?.small;
+    this.#twin = twin && shifted !== undefined ? instance(shifted, large) : undefined;
+    this.#memory = Buffer.from(this.#exports.memory.buffer);
+    this.#actionAt = this.#exports.actionBuffer();
+    this.#eventAt = this.#exports.eventBuffer();
+    this.#end = this.#exports.memoryEnd();
+    this.#capacity = this.#exports.eventCapacity() - Abi.EventHeaderBytes;
+    this.#record = record;
+    this.#memory.fill(canary, this.#end);
+    this.#behind = Buffer.alloc(pageBytes - this.#end, canary);
+  }
+
+  /** The longest payload that fits. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  #fail(message: string, cause?: unknown): never {
+    throw new Violation(message, [...this.happened], cause === undefined ? undefined : { cause });
+  }
+
+  /** One event. @throws Violation */
+  handle(event: number, tick: bigint, payload: Uint8Array = new Uint8Array(0)): CoreAction[] {
+    if (this.#record) this.happened.push({ event, tick, payload: payload.slice() });
+    this.handled++;
+    const startMs = performance.now();
+    const length = this.#call(this.#exports, this.#memory, event, tick, payload);
+    const tookMs = performance.now() - startMs;
+    if (tookMs > this.slowestMs) this.slowestMs = tookMs;
+    if (tookMs > handleLimitMs) this.#fail(`event ${event} took ${Math.round(tookMs)} ms`);
+    if (length > this.#eventAt - this.#actionAt) this.#fail(`${length} bytes of actions are more than their buffer`);
+    if (this.#exports.memory.buffer.byteLength !== pageBytes) this.#fail('the memory grew');
+    if (this.#memory.compare(this.#behind, 0, this.#behind.length, this.#end) !== 0) {
+      this.#fail('a byte behind the memory of the core changed');
+    }
+    const bytes = this.#memory.subarray(this.#actionAt, this.#actionAt + length);
+    if (this.#twin !== undefined) this.#compare(this.#twin, event, tick, payload, bytes);
+    const actions = splitActions(new Uint8Array(bytes));
+    this.#check(actions, length);
+    return actions;
+  }
+
+  #call(exports: CoreExports, memory: Buffer, event: number, tick: bigint, payload: Uint8Array): number {
+    const at = exports.eventBuffer();
+    const taken = payload.subarray(0, this.#capacity);
+    memory.writeBigUInt64LE(BigInt.asUintN(64, tick), at);
+    memory.set(taken, at + Abi.EventHeaderBytes);
+    try {
+      return exports.handle(event, payload.length);
+    } catch (cause) {
+      return this.#fail(`trap in event ${event}: ${cause instanceof Error ? cause.message : cause}`, cause);
+    }
+  }
+
+  #compare(twin: CoreExports, event: number, tick: bigint, payload: Uint8Array, expected: Buffer): void {
+    const memory = Buffer.from(twin.memory.buffer);
+    const behind = twin.eventBuffer() + Abi.EventHeaderBytes + Math.min(payload.length, this.#capacity);
+    memory.set(this.#twinGarbage.subarray(0, Math.min(pageBytes - behind, this.#twinGarbage.length)), behind);
+    const length = this.#call(twin, memory, event, tick, payload);
+    const at = twin.actionBuffer();
+    if (length !== expected.length || memory.compare(expected, 0, expected.length, at, at + length) !== 0) {
+      this.#fail(`event ${event}: what lies behind its payload of ${payload.length} bytes makes a difference`);
+    }
+  }
+
+  #check(actions: readonly CoreAction[], length: number): void {
+    let total = 0;
+    for (const { kind, payload } of actions) {
+      total += Abi.ActionHeaderBytes + payload.length;
+      const problem = actionProblem(kind, payload);
+      if (problem !== undefined) this.#fail(`action ${Action[kind] ?? kind}: ${problem}`);
+    }
+    if (total !== length) this.#fail(`actions of ${total} bytes in ${length}`);
+    for (const once of [Action.FrameSend, Action.Wake, Action.RtcRead, Action.RtcSet, Action.TimeNow]) {
+      if (actions.filter(({ kind }) => kind === once).length > 1)
+        this.#fail(`two actions ${Action[once]} in one event`);
+    }
+  }
+}
+
+function actionProblem(kind: number, payload: Uint8Array): string | undefined {
+  const bytes = payload.length;
+  const wrong = (condition: boolean) => (condition ? undefined : `${bytes} bytes`);
+  const view = new DataView(payload.buffer, payload.byteOffset, bytes);
+  switch (kind) {
+    case Action.FrameSend: {
+      if (bytes < 3 || bytes > LinkLimit.FrameBytes) return `${bytes} bytes`;
+      const zeros = payload.reduce((sum, byte) => sum + (byte === 0 ? 1 : 0), 0);
+      return payload[0] === 0 && payload[bytes - 1] === 0 && zeros === 2 ? undefined : 'zeros within or none around';
+    }
+    case Action.Wake:
+      return wrong(bytes === 8);
+    case Action.StorageRead: {
+      if (bytes !== 8) return `${bytes} bytes`;
+      const end = view.getUint32(0, true) + view.getUint32(4, true);
+      return end <= StorageMap.Bytes ? undefined : `reads up to ${end}`;
+    }
+    case Action.StorageWrite: {
+      const offset = bytes >= 4 ? view.getUint32(0, true) : 0;
+      // The settings are never written by the core.
+      return bytes > 4 && offset >= StorageMap.SeedA && offset + bytes - 4 <= StorageMap.Bytes
+        ? undefined
+        : `writes ${bytes - 4} bytes at ${offset}`;
+    }
+    case Action.RtcRead:
+      return wrong(bytes === 0);
+    case Action.RtcSet:
+      return wrong(bytes === RtcField.Bytes - RtcField.Second);
+    case Action.Message:
+      return wrong(bytes >= 2 && bytes <= LinkMessageField.Message + LinkLimit.DatagramBytes);
+    case Action.TimeNow:
+      return wrong(bytes === TimeNowField.Bytes);
+    case Action.LinkReady:
+      return wrong(bytes === LinkReadyField.Bytes);
+    default:
+      return 'unknown';
+  }
+}
+
+/** Gives a new core the events of a recording. @throws Violation */
+export function replayEvents(core: CheckedCore, events: readonly RecordedEvent[]): void {
+  for (const { event, tick, payload } of events) core.handle(event as Event, tick, payload);
+}
