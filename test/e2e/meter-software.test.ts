@@ -4,12 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ClockStatus, MeterEvent, RtcRefusal, TimeFlag } from '../../as/abi/codes.ts';
+import { ClockStatus, MeterEvent, RtcRefusal, StorageMap, TimeFlag } from '../../as/abi/codes.ts';
 import { replayTrace, TraceRecorder } from '../../host/core/trace.ts';
 import { HostClock } from '../../host/gateway/host-clock.ts';
 import { SoftwareRtc } from '../../host/meter/parts.ts';
 import { type Chronyd, startChronyd } from '../../host/setup/chronyd.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
+import { until } from '../../host/setup/until.ts';
 import { bundle } from '../../scripts/build-dist.mjs';
 import { root } from '../../scripts/lib/project.mjs';
 import { type Ntpsec, startNtpsec } from '../peers/ntpsec.ts';
@@ -114,14 +115,15 @@ describe('against chronyd', () => {
   it('keeps time over a restart where its real-time clock ran on, and not where it stopped', async () => {
     const rtc = new SoftwareRtc(() => process.hrtime.bigint(), 1_600_000_000_000_000_000n);
     const { meter, watch, storage, stop } = labMeter(ca, settings('rtc'), { meter: { rtc } });
+    const state = () => storage.contents.slice(StorageMap.StateA, StorageMap.StateB + StorageMap.StateBytes);
+    const blank = Buffer.from(state());
     try {
       meter.start();
       // Running, but nothing proves that an authenticated time set it.
       const refused = await watch.event(MeterEvent.RtcRefused);
       expect(Number(refused.a)).toBe(RtcRefusal.NoProof);
       await watch.synchronised();
-      const blank = storage.contents.slice(0x280, 0x380);
-      await watch.until('the state written', () => !Buffer.from(storage.contents.slice(0x280, 0x380)).equals(blank));
+      await until('the state written', () => !blank.equals(state()));
       await meter.stop();
 
       let from = watch.events.length;
