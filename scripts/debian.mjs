@@ -239,6 +239,8 @@ export async function setUpDebian(names) {
   if (wanted.length === 0) return [];
   const reason = whyAptCannot();
   if (reason !== undefined) return wanted.map((group) => ({ group, reason }));
+  // Also when the process is told to exit in the middle.
+  process.once('exit', removeUnfinished);
   try {
     await step('Debian package lists', updateLists);
     const failures = [];
@@ -253,8 +255,20 @@ export async function setUpDebian(names) {
   } catch (error) {
     return wanted.map((group) => ({ group, reason: `Debian's package lists cannot be fetched: ${messageOf(error)}` }));
   } finally {
-    rmSync(aptDir, { recursive: true, force: true });
+    process.off('exit', removeUnfinished);
+    removeUnfinished();
   }
+}
+
+/** Removes what this process has fetched and not finished unpacking. */
+function removeUnfinished() {
+  rmSync(aptDir, { recursive: true, force: true });
+  for (const name of Object.keys(groups)) rmSync(partialDir(name), { recursive: true, force: true });
+}
+
+/** @param {string} name of a group */
+function partialDir(name) {
+  return join(debianDir, `${name}.${process.pid}.partial`);
 }
 
 /** @returns {string | undefined} */
@@ -343,7 +357,7 @@ async function setUpGroup(groupName, note) {
     await run('apt-get', [...install, ...only], { env: plainLanguage() });
     for (const name of names) archives.add(name);
   }
-  const partial = join(debianDir, `${groupName}.${process.pid}.partial`);
+  const partial = partialDir(groupName);
   rmSync(partial, { recursive: true, force: true });
   mkdirSync(partial, { recursive: true });
   try {

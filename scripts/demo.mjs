@@ -1,13 +1,41 @@
-// `npm run demo`: sets up what is missing, bundles host/demo/main.ts and runs it with the arguments given.
-// Without compiler or emulator the demo still runs; it asks debianTool() itself what there is.
+// `npm run demo`: says what it is about, sets up what is missing, bundles host/demo/main.ts and runs it.
+// `npm run demo -- --once` ends by itself; `--json` prints one JSON object a line. Without compiler or emulator the demo
+// still runs; it asks debianTool() itself what there is.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { bundle } from './build-dist.mjs';
+import { killDescendants } from './lib/processes.mjs';
 import { step } from './lib/progress.mjs';
 import { root } from './lib/project.mjs';
 import { setUp } from './setup.mjs';
 
-console.log('metertime demo: setting up (nothing is installed on this machine; everything lies below .cache/)');
+const startedMs = Date.now();
+const usage = `Usage: npm run demo [-- OPTIONS]
+
+  --once   end when everything was shown, instead of going on until Ctrl-C
+  --json   one JSON object a line on standard output
+  --help   this text
+
+METERTIME_NO_EMULATOR=1 runs the meters in software.`;
+
+const introduction = `metertime demo
+
+Electricity meters and chargers bill by time: who can change a meter's time can
+change the bill. The usual way to ask for the time over a network, NTP, can be
+forged by anybody on the way. Here, two meters ask with NTS (Network Time
+Security, RFC 8915): the time server first proves who it is with a certificate
+and agrees on secret keys with each meter; then every answer carries a seal made
+with these keys, and the meter throws away what is not sealed.
+
+Set-up (nothing is installed; what is fetched and built lies in .cache and build)`;
+
+const options = readOptions();
+// With --json, standard output belongs to the JSON.
+(options.json ? console.error : console.log)(introduction);
+
+// Until the demo's program runs, an end is an end.
+for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, endSetUp);
 
 const outDir = join(root, 'build', 'demo');
 try {
@@ -23,11 +51,37 @@ try {
 
 const demo = spawn(process.execPath, [join(outDir, 'metertime.mjs'), ...process.argv.slice(2)], {
   cwd: root,
-  stdio: 'inherit',
+  // The channel tells the program when this process is gone, however it went.
+  stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  env: { ...process.env, METERTIME_DEMO_STARTED_MS: String(startedMs) },
 });
 // Ctrl-C reaches the demo too, being in the same group: it ends what it started, and this process waits for it.
-process.on('SIGINT', () => {});
-for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP'])) process.on(signal, () => demo.kill(signal));
+process.off('SIGINT', endSetUp).on('SIGINT', () => {});
+for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP'])) {
+  process.off(signal, endSetUp).on(signal, () => demo.kill(signal));
+}
 demo.on('close', (code, signal) => {
   process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1);
 });
+
+function endSetUp() {
+  killDescendants();
+  process.stderr.write('\n');
+  process.exit(130);
+}
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: { once: { type: 'boolean' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help) {
+      console.log(usage);
+      process.exit(0);
+    }
+    return values;
+  } catch (error) {
+    console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`);
+    process.exit(2);
+  }
+}
