@@ -475,7 +475,7 @@ export enum MeterEvent {
   RtcAccepted = 5,
   /** The real-time clock does not count. a: `RtcRefusal`. b: its Unix seconds. */
   RtcRefused = 6,
-  /** The clock was set (stepped). a: step ns, b: bound ns. Text: server. */
+  /** The clock was set (stepped). a: step ns, 0 where there was no time before; b: bound ns. Text: server. */
   ClockSet = 7,
   /** First or regained synchronisation. a: bound ns. Text: server. */
   Synchronised = 8,

@@ -257,6 +257,8 @@ export function describeEvent(event: {
       return `The real-time clock is not believed: ${nameOf(rtcRefusalNames, Number(a)).text}${says}.`;
     }
     case MeterEvent.ClockSet:
+      // Without a time before, there is nothing to be off by.
+      if (a === 0n) return `The clock was set, to within ${durationText(b)}${from}.`;
       return `The clock was set by ${a < 0n ? '' : '+'}${durationText(a)}, to within ${durationText(b)}${from}.`;
     case MeterEvent.Synchronised:
       return `The clock is synchronised, within ${durationText(a)}${from}.`;

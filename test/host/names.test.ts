@@ -98,6 +98,7 @@ test.each([
 
 test.each([
   [MeterEvent.Started, 2n, 7n, '', 'The meter started: the core trapped and was restarted clean (trap code 7).'],
+  [MeterEvent.ClockSet, 0n, 2_500_000n, 'ntp.example', 'The clock was set, to within 2.50 ms (ntp.example).'],
   [
     MeterEvent.ClockSet,
     -3_600_000_000_000n,
