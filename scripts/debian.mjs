@@ -46,7 +46,7 @@ export const groups = {
   },
   firmware: {
     what: 'ARM compiler (gcc-arm-none-eabi)',
-    fetches: [['gcc-arm-none-eabi', 'libnewlib-arm-none-eabi']],
+    fetches: [['gcc-arm-none-eabi']],
     // Libraries of the application and real-time profiles, C++ and LTO tools: two thirds of 800 MB.
     leaveOut: [
       './usr/lib/*/arm/v5te/*',
@@ -126,19 +126,9 @@ function systemTool(name, tool) {
       env: {},
       origin: /** @type {const} */ ('system'),
     };
-    if (tool.expect.test(versionOf(candidate, tool)) && (name !== 'arm-none-eabi-gcc' || hasLibrary(path)))
-      return candidate;
+    if (tool.expect.test(versionOf(candidate, tool))) return candidate;
   }
   return undefined;
-}
-
-/**
- * Whether a compiler of the system has newlib's small C library.
- * @param {string} gcc
- */
-function hasLibrary(gcc) {
-  const { stdout } = spawnSync(gcc, ['-print-file-name=nano.specs'], { encoding: 'utf8' });
-  return stdout.includes('/');
 }
 
 /**
@@ -169,17 +159,6 @@ function unpackedTool(name, groupName, folder) {
  * @param {string} folder
  */
 function pathArguments(name, folder) {
-  if (name === 'arm-none-eabi-gcc') {
-    const include = join(folder, 'usr/include/newlib');
-    return [
-      `-B${join(folder, 'usr/lib/arm-none-eabi/newlib')}/`,
-      // newlib's small variant has a newlib.h of its own; nano.specs names it by its absolute installed path.
-      '-isystem',
-      join(include, 'nano'),
-      '-isystem',
-      include,
-    ];
-  }
   if (name === 'qemu-system-arm') return ['-L', join(folder, 'usr/share/qemu')];
   return [];
 }

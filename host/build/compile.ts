@@ -24,10 +24,8 @@ const coreFlags = ['-O2', '-w', '-fno-strict-aliasing', '-fwrapv'];
 
 /** Compiles everything and links it. Throws `BuildError` tool-failed with the compiler's complaints. */
 export async function compileImage(inputs: ImageInputs): Promise<void> {
-  // Called without the arguments that bring newlib: the firmware has its own few library functions and headers.
-  const bare = { ...inputs, gcc: { ...inputs.gcc, args: [] } };
-  await compileAll(bare);
-  await link(bare);
+  await compileAll(inputs);
+  await link(inputs);
 }
 
 // firmware/drivers/at24c.c is obj/drivers/at24c.o.
