@@ -5,6 +5,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    // What tests print, such as the seeds of their random numbers, is shown of those that failed.
+    silent: 'passed-only',
     projects: [
       {
         extends: true,
