@@ -24,7 +24,7 @@ afterAll(() => server?.stop());
 let gateway: Gateway;
 let meter: EmulatedMeter;
 let watch: MeterWatch;
-async function makeMeter(id: string, poll = { minSeconds: 1, maxSeconds: 2 }): Promise<void> {
+async function makeMeter(id: string, poll = { minSeconds: 1, maxSeconds: 1 }): Promise<void> {
   meter = await EmulatedMeter.create({ id, servers: [{ host: '127.0.0.1', port: server.kePort }], poll });
   gateway = labGateway(ca);
   watch = new MeterWatch(gateway, id);

@@ -28,7 +28,7 @@ export type LabSettings = Pick<MeterSettings, 'id' | 'servers'> & Partial<MeterS
 
 /** Polls often and reports often, so that a test need not wait for the next of either. */
 function fill(settings: LabSettings): MeterSettings {
-  return { ...settingsDefaults, poll: { minSeconds: 1, maxSeconds: 2 }, reportSeconds: 2, ...settings };
+  return { ...settingsDefaults, poll: { minSeconds: 1, maxSeconds: 1 }, reportSeconds: 2, ...settings };
 }
 
 /** Storage in memory with settings, root key and seed. */

@@ -1,0 +1,263 @@
+// The demo as people run it: what it shows, and that nothing of it is left, however it ends.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import { until } from '../../host/setup/until.ts';
+import { descendants } from '../../scripts/lib/processes.mjs';
+import { root } from '../../scripts/lib/project.mjs';
+
+const marker = 'METERTIME_TEST_RUN';
+const software = { METERTIME_NO_EMULATOR: '1' };
+
+interface Run {
+  readonly child: ChildProcess;
+  readonly pid: number;
+  readonly folder: string;
+  readonly mark: string;
+  readonly stdout: () => string;
+  readonly stderr: () => string;
+  readonly firstOutputMs: () => number;
+  readonly exitCode: Promise<number | null>;
+}
+
+const runs: Run[] = [];
+
+/** Starts a command in a process group of its own, with a folder of its own for temporary files. */
+function start(command: string, args: readonly string[], env: Record<string, string> = {}): Run {
+  const folder = mkdtempSync(join(tmpdir(), 'demo-'));
+  const mark = randomUUID();
+  const startMs = performance.now();
+  let firstMs = Number.POSITIVE_INFINITY;
+  const child = spawn(command, args, {
+    cwd: root,
+    detached: true,
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, NO_COLOR: '', TERM: 'xterm', ...env, TMPDIR: folder, [marker]: mark },
+  });
+  const texts = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    child[name]!.setEncoding('utf8').on('data', (text: string) => {
+      firstMs = Math.min(firstMs, performance.now() - startMs);
+      texts[name] += text;
+    });
+  }
+  const run: Run = {
+    child,
+    pid: child.pid!,
+    folder,
+    mark,
+    stdout: () => texts.stdout,
+    stderr: () => texts.stderr,
+    firstOutputMs: () => firstMs,
+    exitCode: new Promise((resolve) => child.on('close', (code) => resolve(code))),
+  };
+  runs.push(run);
+  return run;
+}
+
+const demo = (args: readonly string[], env: Record<string, string> = {}) =>
+  start(process.execPath, ['scripts/demo.mjs', ...args], env);
+
+/** Processes that inherited the run's mark: everything that it started, however far from it. */
+function marked(run: Run): number[] {
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`${marker}=${run.mark}`);
+      } catch {
+        return false; // none of a number, or it ended
+      }
+    });
+}
+
+async function expectNothingLeft(run: Run, others: readonly number[] = []): Promise<void> {
+  const alive = (pid: number) => {
+    try {
+      return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+    } catch {
+      return false;
+    }
+  };
+  await until('end of all processes of the demo', () => [...marked(run), ...others.filter(alive)].length === 0);
+  expect(readdirSync(run.folder)).toEqual([]);
+}
+
+async function shows(run: Run, text: string | RegExp, timeoutMs = 90_000): Promise<void> {
+  await until(
+    `"${text}" in the demo's output`,
+    () => {
+      if (run.child.exitCode !== null) throw new Error(`it ended:\n${run.stdout()}\n${run.stderr()}`);
+      return typeof text === 'string' ? run.stdout().includes(text) : text.test(run.stdout());
+    },
+    { timeoutMs },
+  );
+}
+
+afterEach(() => {
+  for (const run of runs.splice(0)) {
+    for (const pid of marked(run)) process.kill(pid, 'SIGKILL');
+    rmSync(run.folder, { recursive: true, force: true });
+  }
+});
+
+/** The texts, each behind the one before. */
+function expectInOrder(output: string, texts: readonly (string | RegExp)[]): void {
+  // Lines are wrapped where they end; what they say is not.
+  let rest = output.replace(/\s+/g, ' ');
+  for (const text of texts) {
+    const match = typeof text === 'string' ? { index: rest.indexOf(text), length: text.length } : search(rest, text);
+    expect(match.index, `"${text}" in: ${rest}`).toBeGreaterThanOrEqual(0);
+    rest = rest.slice(match.index + match.length);
+  }
+}
+
+function search(text: string, pattern: RegExp): { index: number; length: number } {
+  const match = pattern.exec(text);
+  return { index: match?.index ?? -1, length: match?.[0].length ?? 0 };
+}
+
+describe('what it shows', () => {
+  it('takes two emulated meters from power-on to a reported time and refuses a forged answer', async () => {
+    const run = demo(['--once']);
+    expect(await run.exitCode, `${run.stdout()}\n${run.stderr()}`).toBe(0);
+    expect(run.firstOutputMs()).toBeLessThan(2_000);
+    const meter = (id: string) => [
+      `${id} ✓ power on (emulated by QEMU)`,
+      `${id} ✓ has started and reached its gateway: board mps2-an385`,
+      new RegExp(`${id} ✗ battery clock says ${id === 'meter-2' ? '2020-01-01 00:00' : '2'}.*?; not believed`),
+      `${id} ✓ TLS 1.3 connection to localhost; certificate: right name, signed by our authority`,
+      `${id} ✓ agreed on secret keys with the server`,
+      `${id} ✓ first sealed answer`,
+      new RegExp(`${id} ✓ clock set to 20\\d\\d-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d UTC`),
+      new RegExp(`${id} ✓ synchronised \\d+\\.\\d s after power-on; error certainly below \\d`),
+    ];
+    expectInOrder(run.stdout(), [
+      'Electricity meters and chargers bill by time',
+      'The stage',
+      /firmware ✓ .*?Cortex-M3 \(board mps2-an385\): flash \d+\.\d of 64 KiB, RAM \d+\.\d of 16 KiB/,
+      'server ✓',
+      'broker ✓',
+      ...meter('meter-1'),
+      ...meter('meter-2'),
+      /meter-1 ✓ after \d answers: offset [+-]\d.*? ± \d.*?, error certainly below \d/,
+      'metertime/demo/state {"state":"online"',
+      'metertime/demo/meter-1/time {"status":"synchronised"',
+      /attacker · sends a meter an answer that says (\d\d):\d\d:\d\d UTC; it is (?!\1)\d\d:\d\d:\d\d/,
+      /(meter-[12]) ✗ refuses the answer: its seal does not hold.*?\1 ✓ takes the genuine answer right behind it/,
+      /meter-[12] ✓ its clock did not follow: [+-]\d/,
+      '"event":"answer-refused"',
+      'Your turn',
+      /The broker is at mqtt:\/\/127\.0\.0\.1:\d+/,
+      /npx metertime status --mqtt mqtt:\/\/127\.0\.0\.1:\d+/,
+      /npx metertime monitor mqtt:\/\/127\.0\.0\.1:\d+/,
+      /npx metertime sync localhost:\d+ --ca /,
+    ]);
+    expect(run.stdout()).not.toContain('\x1b');
+    await expectNothingLeft(run);
+  });
+
+  it('runs the meters in software where there is no emulator, and says so; as JSON on request', async () => {
+    const run = demo(['--once', '--json'], software);
+    expect(await run.exitCode, `${run.stdout()}\n${run.stderr()}`).toBe(0);
+    const happenings = run
+      .stdout()
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { seconds: number; who?: string; event?: string; text?: string });
+    expect(happenings.find(({ who }) => who === 'firmware')?.text).toContain('the meters run in software');
+    const events = (who: string) => happenings.filter((each) => each.who === who).map(({ event }) => event);
+    const arrival = [
+      ...['power-on', 'info', 'rtc-refused', 'tls', 'keys-established', 'certificate-dates'],
+      ...['clock-set', 'synchronised', 'measured', 'clock-before'],
+    ];
+    const [attacked, spared] = events('meter-1').includes('answer-refused')
+      ? ['meter-1', 'meter-2']
+      : ['meter-2', 'meter-1'];
+    expect(events(attacked!)).toEqual([...arrival, 'answer-refused', 'genuine-accepted', 'clock-after']);
+    expect(events(spared!)).toEqual(arrival);
+    expect(happenings.map(({ seconds }) => seconds)).toEqual(
+      happenings.map(({ seconds }) => seconds).sort((a, b) => a - b),
+    );
+    await expectNothingLeft(run);
+  });
+
+  it('refuses options that it does not have', async () => {
+    const run = demo(['--twice']);
+    expect(await run.exitCode).toBe(2);
+    expect(run.stderr()).toContain("Unknown option '--twice'");
+    expect(run.stderr()).toContain('Usage: npm run demo');
+  });
+});
+
+describe('nothing of it is left', () => {
+  it('after Ctrl-C while meters come to the time', async () => {
+    const run = demo([]);
+    await shows(run, 'has started and reached its gateway');
+    // As a terminal does it: to the whole group.
+    process.kill(-run.pid, 'SIGINT');
+    expect(await run.exitCode).toBe(130);
+    await expectNothingLeft(run);
+  });
+
+  it('after Ctrl-C when all was shown, which is success', async () => {
+    const run = demo([], software);
+    await shows(run, /goes on until Ctrl-C\n(.*✓ synchronised at .*\n){2}/);
+    process.kill(-run.pid, 'SIGINT');
+    expect(await run.exitCode, run.stderr()).toBe(0);
+    await expectNothingLeft(run);
+  });
+
+  it('after SIGTERM to npm alone in the middle of compiling', async () => {
+    // Without its stamp a build is done again.
+    rmSync(join(root, 'build', 'mps2-an385', 'report.json'), { force: true });
+    const run = start('npm', ['run', 'demo']);
+    const compiling = await until(
+      'a compiler at work',
+      () => {
+        const pids = descendants(run.pid);
+        const names = pids.map((pid) => readFileSync(`/proc/${pid}/comm`, 'latin1').trim());
+        return names.some((name) => /^(cc1|arm-none-eabi-)/.test(name)) && pids;
+      },
+      { timeoutMs: 60_000 },
+    );
+    const pids = [...compiling, ...descendants(run.pid)];
+    process.kill(run.pid, 'SIGTERM');
+    await run.exitCode;
+    await expectNothingLeft(run, pids);
+    const partial = pids.map((pid) => `mps2-an385.${pid}.partial`);
+    expect(readdirSync(join(root, 'build')).filter((name) => partial.includes(name))).toEqual([]);
+  });
+
+  it('after its starter was killed', async () => {
+    const run = demo([], software);
+    await shows(run, 'A meter is switched on');
+    process.kill(run.pid, 'SIGKILL');
+    await run.exitCode;
+    await expectNothingLeft(run);
+  });
+
+  it('after its terminal was closed, on which it fits 80 columns and has colours', async () => {
+    const command = `stty cols 80 rows 50; exec ${process.execPath} scripts/demo.mjs`;
+    const run = start('script', ['-qfec', command, '/dev/null'], software);
+    await shows(run, 'meter-1  synchronised at');
+    process.kill(run.pid, 'SIGKILL');
+    await run.exitCode;
+    await expectNothingLeft(run);
+    const output = run.stdout().replaceAll('\r\n', '\n');
+    expect(output).toContain('\x1b[32m✓');
+    const lines = output.split('\n').map((line) => {
+      // What was erased again counts as well, line by line.
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are what is looked for
+      const pieces = line.split(/\r(?:\x1b\[[KJ])?/);
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are what is looked for
+      return Math.max(...pieces.map((piece) => [...piece.replace(/\x1b\[\d*[a-zA-Z]/g, '')].length));
+    });
+    // Commands are not broken, so that they can be copied.
+    const tooLong = output.split('\n').filter((line, index) => lines[index]! > 80 && !line.includes('npx metertime'));
+    expect(tooLong).toEqual([]);
+  });
+});
