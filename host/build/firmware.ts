@@ -96,7 +96,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
   const before = readStamp(stamp, inputs);
   if (before) return checked({ ...before, ...imagePaths(outDir, board), rebuilt: false }, board);
 
-  refuseForeignFolder(outDir);
+  if (options.outDir !== undefined) refuseForeignFolder(outDir);
   mkdirSync(dirname(outDir), { recursive: true });
   const folder = `${outDir}.${process.pid}.partial`;
   rmSync(folder, { recursive: true, force: true });
@@ -136,7 +136,7 @@ function imagePaths(folder: string, board: Board) {
   return { elfPath: path('elf'), hexPath: path('hex'), binPath: path('bin') };
 }
 
-// The folder is replaced as a whole: it must be an earlier build's, or empty.
+// The folder is replaced as a whole: one of the caller's must be an earlier build's, or empty.
 function refuseForeignFolder(folder: string): void {
   if (!existsSync(folder)) return;
   const names = readdirSync(folder);
