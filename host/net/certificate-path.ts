@@ -1,7 +1,8 @@
 // Certificate paths from a server to a trust anchor, at the time that a meter gives and never at this machine's
 // (RFC 5280 6, RFC 9525 for the name).
 // Steps: 1 every path of matching names and holding signatures to an anchor is found, within a budget of work;
-// 2 each is checked for CA flags, path lengths, key usage, constraints, strength; 3 name; 4 dates.
+// 2 each is checked for CA flags, path lengths, key usage, constraints, strength; 3 name; 4 dates;
+// 5 pkijs judges the one that was chosen, and must accept it too (path-judge.ts).
 // A refusal is told by what weighs most, so `Expired` says that everything but the dates holds. Revocation is not
 // checked: neither CRLs nor OCSP are fetched.
 import { createHash } from 'node:crypto';
@@ -10,6 +11,7 @@ import { Failure } from '../../as/abi/codes.ts';
 import { type CertificateSummary, type ParsedCertificate, parseCertificate } from './certificate.ts';
 import { addressBytes } from './dns.ts';
 import { violatedConstraint } from './name-constraints.ts';
+import { judgePath } from './path-judge.ts';
 import { errorText, SocketError } from './socket-error.ts';
 import type { TrustAnchors } from './trust-anchors.ts';
 
@@ -22,7 +24,7 @@ export interface PathRequest {
   readonly anchors: TrustAnchors;
   /** DNS name or IP address that the certificate must be for. */
   readonly host: string;
-  /** Unix seconds at which the whole path must be valid; undefined: dates are not checked. */
+  /** Unix seconds at which the whole path must be valid; undefined: at any time at all. */
   readonly validAt: bigint | undefined;
 }
 
@@ -50,10 +52,10 @@ const weight: Record<Problem['failure'], number> = {
 };
 
 /**
- * Finds a path that holds.
+ * Finds a path that holds; both these checks and pkijs must accept it.
  * @throws SocketError untrusted, wrong-usage, wrong-name or expired.
  */
-export function checkCertificatePath(request: PathRequest): CertificatePath {
+export async function checkCertificatePath(request: PathRequest): Promise<CertificatePath> {
   const [leaf, ...others] = parseSent(request.sent);
   const { paths, notes } = findPaths(leaf!, others, request.anchors);
   if (paths.length === 0) throw refusal([{ failure: Failure.Untrusted, text: whyNoPath(leaf!, others, notes) }]);
@@ -64,7 +66,7 @@ export function checkCertificatePath(request: PathRequest): CertificatePath {
     const window = windowOf(path);
     const problems = pathProblems(path, host);
     if (name !== undefined) problems.push(name);
-    const dates = request.validAt === undefined ? undefined : dateProblem(path, request.validAt);
+    const dates = request.validAt === undefined ? neverProblem(window) : dateProblem(path, request.validAt);
     if (dates !== undefined) problems.push(dates);
     return { path, problems, ...window };
   });
@@ -72,6 +74,11 @@ export function checkCertificatePath(request: PathRequest): CertificatePath {
   judged.sort((a, b) => heaviest(a.problems) - heaviest(b.problems) || Number(b.notAfter - a.notAfter));
   const best = judged[0]!;
   if (best.problems.length > 0) throw refusal(best.problems);
+  const doubt = await judgePath(best.path, request.validAt ?? best.notBefore);
+  if (doubt !== undefined) {
+    const text = `the path to "${best.path.at(-1)!.label}" passes the gateway's own checks, but pkijs refuses it: ${doubt}`;
+    throw refusal([{ failure: Failure.Untrusted, text }]);
+  }
   return {
     path: best.path.map((certificate) => certificate.summary),
     notBefore: best.notBefore,
@@ -247,6 +254,14 @@ function dateProblem(path: readonly ParsedCertificate[], validAt: bigint): Probl
     }
   }
   return undefined;
+}
+
+/** A path whose certificates are never valid together can hold at no time. */
+function neverProblem(window: { notBefore: bigint; notAfter: bigint }): Problem | undefined {
+  if (window.notBefore <= window.notAfter) return undefined;
+  const [from, to] = [isoTime(window.notBefore), isoTime(window.notAfter)];
+  const text = `the path is valid at no time: one certificate from ${from} on, another until ${to}`;
+  return { failure: Failure.Expired, text };
 }
 
 /** `2036-02-07T06:28:16Z`; seconds outside of what a date can hold as a number. */

@@ -2,7 +2,7 @@
 //
 // What always holds:
 // - No byte of the server is handed on and no key is exported before the certificate path, the name and the ALPN
-//   protocol have been checked. node's own check is off: it knows only this machine's time, and tells one reason of
+//   protocol have been checked, the path twice (path-judge.ts). node's own check is off: it knows only this machine's time, and tells one reason of
 //   several. That the server holds the certificate's key is proven by the handshake (RFC 8446 4.4.3), which OpenSSL
 //   checks whatever node is told; resumption, which would skip it, is never offered.
 // - Each connection ends with exactly one `closed`, unless this side closed it.
@@ -43,7 +43,7 @@ export interface TlsConnectOptions {
   readonly host: string;
   readonly port: number;
   readonly alpn: string;
-  /** Unix seconds at which all certificates must be valid; undefined: dates are not checked. */
+  /** Unix seconds at which all certificates must be valid; undefined: at any time at all. */
   readonly validAt: bigint | undefined;
   readonly anchors: TrustAnchors;
   readonly resolver: Pick<Resolver, 'resolve'>;
@@ -115,7 +115,10 @@ export async function connectTls(options: TlsConnectOptions): Promise<TlsConnect
     );
     details.remote = address;
     socket = await timed(details, 'handshakeMs', () => handshake(tcp, options, timeouts.handshakeMs));
-    const path = verify(socket, options, details);
+    const path = await verify(socket, options, details);
+    if (options.signal?.aborted) throw new SocketError(Failure.Reset, 'the connection was given up');
+    // It may have broken while its certificates were checked.
+    if (socket.destroyed) throw brokenBy(socket.errored);
     return new TlsConnection(socket, { ...details, path }, timeouts);
   } catch (error) {
     socket?.destroy();
@@ -198,7 +201,14 @@ function explain(error: Error): string {
   return reason ?? errorText(error);
 }
 
-function verify(socket: TLSSocket, options: TlsConnectOptions, details: Progress): CertificatePath {
+/** Why an open connection ended other than by the peer's goodbye. */
+function brokenBy(error: Error | null): SocketError {
+  const reset = error === null || resetErrors.has((error as NodeJS.ErrnoException).code ?? '');
+  const text = reset ? 'the connection broke' : explain(error);
+  return new SocketError(reset ? Failure.Reset : Failure.Tls, text, { cause: error });
+}
+
+async function verify(socket: TLSSocket, options: TlsConnectOptions, details: Progress): Promise<CertificatePath> {
   const startMs = performance.now();
   try {
     details.version = socket.getProtocol() ?? undefined;
@@ -212,7 +222,7 @@ function verify(socket: TLSSocket, options: TlsConnectOptions, details: Progress
     const linked = linkedCertificates(socket);
     details.sent = linked.flatMap(summaryOf);
     const request = { anchors: options.anchors, host: options.host, validAt: options.validAt };
-    const path = findPath(socket, linked, request);
+    const path = await findPath(socket, linked, request);
     details.path = path;
     if (details.alpn !== options.alpn) {
       throw new SocketError(
@@ -226,14 +236,18 @@ function verify(socket: TLSSocket, options: TlsConnectOptions, details: Progress
   }
 }
 
-function findPath(socket: TLSSocket, linked: Uint8Array[], request: Omit<PathRequest, 'sent'>): CertificatePath {
+async function findPath(
+  socket: TLSSocket,
+  linked: Uint8Array[],
+  request: Omit<PathRequest, 'sent'>,
+): Promise<CertificatePath> {
   try {
-    return checkCertificatePath({ ...request, sent: linked });
+    return await checkCertificatePath({ ...request, sent: linked });
   } catch (error) {
     if (!(error instanceof SocketError) || error.failure !== Failure.Untrusted) throw error;
     const all = allCertificates(socket);
     if (all.length <= linked.length) throw error;
-    return checkCertificatePath({ ...request, sent: all });
+    return await checkCertificatePath({ ...request, sent: all });
   }
 }
 
@@ -311,10 +325,13 @@ export class TlsConnection extends EventEmitter<TlsConnectionEvents> {
     socket.on('data', (chunk: Uint8Array) => {
       if (!this.#done) this.emit('data', chunk);
     });
-    socket.once('end', () => this.#end(Failure.None, ''));
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      const reset = resetErrors.has(error.code ?? '');
-      this.#end(reset ? Failure.Reset : Failure.Tls, reset ? 'the connection broke' : explain(error));
+    const ended = () => this.#end(Failure.None, '');
+    // The peer's end may have come while its certificates were checked; it is told once somebody can listen.
+    if (socket.readableEnded) setImmediate(ended);
+    else socket.once('end', ended);
+    socket.on('error', (error) => {
+      const { failure, message } = brokenBy(error);
+      this.#end(failure, message);
     });
     socket.once('close', () => {
       clearTimeout(this.#lifetime);

@@ -2,12 +2,13 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { PolicyMapping, PolicyMappings } from 'pkijs';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Failure } from '../../../as/abi/codes.ts';
 import { type Address, Resolver } from '../../../host/net/dns.ts';
 import { connectTls, type TlsConnection, type TlsConnectOptions, TlsOpenError } from '../../../host/net/tls.ts';
 import { TrustAnchors } from '../../../host/net/trust-anchors.ts';
-import { clientAuth, day, type Issued, makeIntermediate, makeLeaf, makeRoot } from './certificates.ts';
+import { clientAuth, day, type Issued, makeExtension, makeIntermediate, makeLeaf, makeRoot } from './certificates.ts';
 
 const alpn = 'ntske/1';
 const label = 'EXPORTER-network-time-security';
@@ -262,6 +263,15 @@ describe('certificates, at the meter’s time', () => {
     await refused(Failure.Untrusted, /neither/, await serve([makeLeaf(makeIntermediate(root))]));
   });
 
+  test('a path that pkijs alone refuses', async () => {
+    const mappings = [new PolicyMapping({ issuerDomainPolicy: '2.5.29.32.0', subjectDomainPolicy: '1.2.3' })];
+    const value = new PolicyMappings({ mappings }).toSchema().toBER();
+    const odd = makeIntermediate(root, { extensions: [makeExtension('2.5.29.33', true, value)] });
+    const port = await serve([makeLeaf(odd), odd], {}, (socket) => socket.write('answer'));
+    const { details } = await refused(Failure.Untrusted, /pkijs refuses it/, port);
+    expect(details.path).toBeUndefined();
+  });
+
   test('nothing is sent to a server that does not hold', async () => {
     let heard = 0;
     const port = await serve([makeLeaf(stranger)], {}, (socket) => {
@@ -396,6 +406,17 @@ describe('networks', () => {
     connection.write(Buffer.from('x'));
     const { failure } = await readAll(connection);
     expect(Failure[failure]).toBe('Reset');
+  });
+
+  test('a server that ends or breaks while its certificates are checked', async () => {
+    const ending = await serve([leaf], {}, (socket) => socket.end());
+    const breaking = await serve([leaf], {}, (socket) => socket.destroy());
+    for (let times = 0; times < 10; times++) {
+      const connection = await connect(ending);
+      expect(await readAll(connection)).toEqual({ data: Buffer.of(), failure: Failure.None, detail: '' });
+      const broken = await connect(breaking).then(readAll, (error: TlsOpenError) => error);
+      expect([Failure.None, Failure.Reset]).toContain(broken.failure);
+    }
   });
 
   test('giving up ends it in each phase', async () => {
