@@ -5,7 +5,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { bundle } from './build-dist.mjs';
-import { killDescendants } from './lib/processes.mjs';
+import { killDescendants, onceOrphaned } from './lib/processes.mjs';
 import { step } from './lib/progress.mjs';
 import { root } from './lib/project.mjs';
 import { setUp } from './setup.mjs';
@@ -28,7 +28,7 @@ Security, RFC 8915): the time server first proves who it is with a certificate
 and agrees on secret keys with each meter; then every answer carries a seal made
 with these keys, and the meter throws away what is not sealed.
 
-Set-up (nothing is installed; what is fetched and built lies in .cache and build)`;
+Set-up (installs nothing; what is fetched and built lies in .cache and build)`;
 
 const options = readOptions();
 // With --json, standard output belongs to the JSON.
@@ -60,6 +60,7 @@ process.off('SIGINT', endSetUp).on('SIGINT', () => {});
 for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP'])) {
   process.off(signal, endSetUp).on(signal, () => demo.kill(signal));
 }
+if (process.env.npm_lifecycle_event !== undefined) onceOrphaned(() => demo.kill('SIGTERM'));
 demo.on('close', (code, signal) => {
   process.exitCode = code ?? (signal === 'SIGINT' ? 130 : 1);
 });

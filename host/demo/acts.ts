@@ -188,7 +188,7 @@ export async function forgeAnswer({ story, signal }: Stage, { meters, broker, la
   const watches = meters.map(({ watch }) => watch);
   story.heading('A forged answer');
   story.paragraph(
-    "Now somebody has taken over the relay. He moves the time server's next answer by one hour and sends it on, just before the genuine one. What he cannot make is the seal: only meter and server have the keys.",
+    "Now somebody has taken over the relay. The server's next answer is moved by one hour and sent on, just before the genuine one. Only the seal cannot be made to fit: that takes the keys, which meter and server alone have.",
   );
   const before = new Map<MeterWatch, ClockCheck>();
   for (const watch of watches) {
@@ -223,7 +223,7 @@ export async function forgeAnswer({ story, signal }: Stage, { meters, broker, la
   if (movedNs > 1_000_000_000n) {
     throw new DemoError('not-shown', `${victim.id} moved its clock by ${durationText(movedNs)} on a forged answer`);
   }
-  story.line(victim.id, 'ok', `its clock is where it was: ${checkText(after)}`, {
+  story.line(victim.id, 'ok', `its clock did not follow: ${checkText(after)}`, {
     event: 'clock-after',
     movedNs: String(movedNs),
   });

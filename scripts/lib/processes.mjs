@@ -12,12 +12,8 @@ export function descendants(pid) {
   for (const entry of list('/proc')) {
     const id = Number(entry);
     if (!Number.isInteger(id)) continue;
-    // The name in parentheses may hold anything, so the fields are counted from its end.
-    const fields = read(`/proc/${id}/stat`)
-      .replace(/^.*\) /s, '')
-      .split(' ');
-    const parent = Number(fields[1]);
-    if (fields[0] !== 'Z') children.set(parent, [...(children.get(parent) ?? []), id]);
+    const { state, parent } = statusOf(id);
+    if (state !== 'Z') children.set(parent, [...(children.get(parent) ?? []), id]);
   }
   /** @type {number[]} */
   const found = [];
@@ -38,6 +34,34 @@ export function killDescendants() {
       process.kill(pid, 'SIGKILL');
     } catch {} // it ended meanwhile
   }
+}
+
+/**
+ * Calls back once when the program that started this process is gone, or the one that started that: npm runs scripts
+ * through a shell, which outlives an npm that is ended, and so would they.
+ * @param {() => void} callback
+ */
+export function onceOrphaned(callback) {
+  const lineage = () => `${process.ppid} ${statusOf(process.ppid).parent}`;
+  const before = lineage();
+  const timer = setInterval(() => {
+    if (lineage() === before) return;
+    clearInterval(timer);
+    callback();
+  }, 500);
+  timer.unref();
+}
+
+/**
+ * @param {number} pid
+ * @returns {{ state: string, parent: number }}
+ */
+function statusOf(pid) {
+  // The name in parentheses may hold anything, so the fields are counted from its end.
+  const [state = '', parent = ''] = read(`/proc/${pid}/stat`)
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return { state, parent: Number(parent) };
 }
 
 /** @param {string} folder */
