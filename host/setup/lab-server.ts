@@ -2,6 +2,7 @@
 // and data. What always holds: none outlives the process that started it, none can set the machine's clock, and its
 // folder goes when it is stopped.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir, userInfo } from 'node:os';
@@ -178,14 +179,14 @@ export function currentUser(): string {
 }
 
 /**
- * Ports free for both TCP and UDP on 127.0.0.1 and ::1, below the range of outgoing connections, so that none takes
- * them while a server is down.
+ * Ports free for both TCP and UDP on 127.0.0.1, below the range of outgoing connections, so that none takes them while a
+ * server is down.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
     const port = 12_000 + Math.floor(Math.random() * 20_000);
-    if (!handedOut.has(port) && (await isFree(port))) {
+    if (!handedOut.has(port) && (await isFreeTcp(port)) && (await isFreeUdp(port))) {
       handedOut.add(port);
       ports.add(port);
     }
@@ -195,10 +196,18 @@ export async function freePorts(count: number): Promise<number[]> {
 
 const handedOut = new Set<number>();
 
-function isFree(port: number): Promise<boolean> {
+function isFreeTcp(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));
     server.listen({ port, host: '127.0.0.1', exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+function isFreeUdp(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createSocket('udp4');
+    socket.once('error', () => resolve(false));
+    socket.bind({ port, address: '127.0.0.1', exclusive: true }, () => socket.close(() => resolve(true)));
   });
 }
