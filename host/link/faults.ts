@@ -59,7 +59,7 @@ class Pace {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    private readonly bytesPerSecond: number | undefined,
+    private readonly bytesPerSecond: number,
     private readonly deliver: (bytes: Uint8Array) => Promise<void> | void,
   ) {}
 
@@ -75,7 +75,7 @@ class Pace {
     const head = this.#queue[0];
     if (head === undefined) return;
     const nowNs = process.hrtime.bigint();
-    const lineNs = this.bytesPerSecond === undefined ? 0 : (head.bytes.length / this.bytesPerSecond) * 1e9;
+    const lineNs = (head.bytes.length / this.bytesPerSecond) * 1e9;
     if (this.#freeAtNs < nowNs) this.#freeAtNs = nowNs;
     this.#freeAtNs += BigInt(Math.round(lineNs));
     const waitMs = Number(this.#freeAtNs - nowNs) / 1e6;
@@ -100,8 +100,9 @@ export class FaultyTransport extends LinkTransport {
   readonly #inner: LinkTransport;
   readonly #options: FaultOptions;
   readonly #randomSend: () => number;
-  readonly #out: Pace;
-  readonly #in: Pace;
+  /** Undefined where bytes go on at once. */
+  readonly #out: Pace | undefined;
+  readonly #in: Pace | undefined;
 
   constructor(inner: LinkTransport, options: FaultOptions) {
     super();
@@ -110,11 +111,18 @@ export class FaultyTransport extends LinkTransport {
     this.#options = options;
     this.#randomSend = seededRandom(options.seed);
     const randomReceive = seededRandom(options.seed ^ 0x5bd1e995);
-    this.#out = new Pace(options.bytesPerSecond, (bytes) => inner.write(bytes));
-    this.#in = new Pace(options.bytesPerSecond, (bytes) => {
-      this.emit('data', bytes, process.hrtime.bigint());
+    const { bytesPerSecond } = options;
+    if (bytesPerSecond !== undefined) {
+      this.#out = new Pace(bytesPerSecond, (bytes) => inner.write(bytes));
+      this.#in = new Pace(bytesPerSecond, (bytes) => {
+        this.emit('data', bytes, process.hrtime.bigint());
+      });
+    }
+    inner.on('data', (chunk, stampNs) => {
+      const bytes = damage(chunk, options.receive ?? {}, randomReceive);
+      if (this.#in === undefined) this.emit('data', bytes, stampNs);
+      else void this.#in.push(bytes);
     });
-    inner.on('data', (chunk) => void this.#in.push(damage(chunk, options.receive ?? {}, randomReceive)));
     inner.on('up', () => this.emit('up'));
     inner.on('down', (reason) => this.emit('down', reason));
     inner.on('closed', () => this.emit('closed'));
@@ -129,12 +137,13 @@ export class FaultyTransport extends LinkTransport {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    return this.#out.push(damage(bytes, this.#options.send ?? {}, this.#randomSend));
+    const damaged = damage(bytes, this.#options.send ?? {}, this.#randomSend);
+    return this.#out === undefined ? this.#inner.write(damaged) : this.#out.push(damaged);
   }
 
   close(): Promise<void> {
-    this.#out.stop();
-    this.#in.stop();
+    this.#out?.stop();
+    this.#in?.stop();
     return this.#inner.close();
   }
 }

@@ -155,7 +155,7 @@ describe('what it shows', () => {
       'broker ✓',
       ...meter('meter-1'),
       ...meter('meter-2'),
-      /meter-1 ✓ after \d answers: offset [+-]\d.*? ± \d.*?, error certainly below \d/,
+      /meter-1 ✓ after \d answers: offset to the server [+-]\d.*? ± \d.*?, error certainly below \d/,
       'metertime/demo/state {"state":"online"',
       'metertime/demo/meter-1/time {"status":"synchronised"',
       /attacker · sends a meter an answer that says (\d\d):\d\d:\d\d UTC; it is (?!\1)\d\d:\d\d:\d\d/,
