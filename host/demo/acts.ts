@@ -75,7 +75,7 @@ export async function setTheStage(stage: Stage): Promise<Cast> {
   const starting = service.start();
   cleanup.add('gateway', () => starting.then(() => service.stop()).catch(() => {}));
   await unlessAborted(signal, starting);
-  story.line('gateway', 'ok', 'has a line to each meter; lends them its network, but does not tell them the time');
+  story.line('gateway', 'ok', 'has a line to each meter; lends them its network, does not tell them the time');
   return { lab, service, broker, meters, log: () => [...log, lab.log()].join('\n') };
 }
 
@@ -97,8 +97,9 @@ async function makeFirmware({ story, cleanup, signal, env }: Stage): Promise<str
   const { flash, ram, rebuilt } = report;
   const use = ({ usedBytes, budgetBytes }: typeof flash) =>
     `${(usedBytes / 1024).toFixed(1)} of ${(budgetBytes / 1024).toFixed(0)} KiB`;
-  story.line('firmware', 'ok', `${rebuilt ? '' : 'built before, '}for ${board}: flash ${use(flash)}, RAM ${use(ram)}`, {
+  story.line('firmware', 'ok', `for ${board}: flash ${use(flash)}, RAM ${use(ram)}`, {
     emulated: true,
+    rebuilt,
     flashBytes: flash.usedBytes,
     ramBytes: ram.usedBytes,
   });
@@ -140,7 +141,7 @@ export async function powerOnMeters(stage: Stage, { meters, service }: Cast): Pr
     story.line(
       id,
       'ok',
-      `after ${authenticated} answers: offset ${signed(offsetNs)} ± ${durationText(uncertaintyNs)} (95 %), error certainly below ${durationText(boundNs)}`,
+      `after ${authenticated} answers: offset to the server ${signed(offsetNs)} ± ${durationText(uncertaintyNs)} (95 %), error certainly below ${durationText(boundNs)}`,
       { event: 'measured', offsetNs: String(offsetNs), boundNs: String(boundNs) },
     );
   }
@@ -176,7 +177,7 @@ export async function showBroker({ story, signal }: Stage, { broker, meters }: C
   story.line(
     'broker',
     'ok',
-    `both meters are online and synchronised; events so far: ${ids.map((id) => `${events(id)} of ${id}`).join(', ')}`,
+    `both meters are online and synchronised; ${ids.map((id) => `${events(id)} events of ${id}`).join(', ')}`,
     { event: 'reported', topics: broker.topics.map(({ topic }) => topic) },
   );
 }

@@ -70,7 +70,7 @@ const shown: Readonly<Record<string, readonly string[]>> = {
   state: ['state', 'sinceUtc'],
   info: ['board', 'firmwareVersion', 'resetCause'],
   time: ['status', 'utc', 'offsetNs', 'uncertaintyNs', 'boundNs'],
-  event: ['event', 'utc', 'text'],
+  event: ['event', 'text'],
 };
 
 /** A payload's telling fields as JSON; `…` stands for the others. */

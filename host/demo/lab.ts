@@ -53,7 +53,7 @@ export async function startLab(folder: string, story: Story, cleanup: Cleanup, s
   story.line(
     'server',
     'ok',
-    `the time server chronyd gives out keys at localhost:${server.kePort} (TCP), time at port ${server.ntpPort} (UDP)`,
+    `chronyd, the time server: keys at localhost:${server.kePort} (TCP), time at port ${server.ntpPort} (UDP)`,
     { kePort: server.kePort, ntpPort: server.ntpPort },
   );
 
