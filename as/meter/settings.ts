@@ -145,6 +145,10 @@ function readMeterId(value: usize, size: u32): bool {
 
 function readServer(value: usize, size: u32): bool {
   if (servers == SERVERS_MAX || size < 3 || size > 2 + SERVER_NAME_MAX) return false;
+  for (let i: u32 = 2; i < size; i++) {
+    // Printable ASCII, so that reports with it are text.
+    if (load<u8>(value + i) <= 0x20 || load<u8>(value + i) >= 0x7f) return false;
+  }
   const at = SERVERS + servers * SERVER_BYTES;
   store<u16>(at, load<u16>(value));
   store<u8>(at, <u8>(size - 2), 2);

@@ -2,6 +2,7 @@
 // bound does not cover, keeps its proof for the real-time clock, and never repeats a random byte.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent, StorageMap } from '../../as/abi/codes.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { type CheckedModules, checkedModules, Violation } from '../fuzz/checked-core.ts';
 import { Prng, runSeed } from '../fuzz/prng.ts';
 import { World } from '../fuzz/world.ts';
@@ -9,7 +10,8 @@ import { World } from '../fuzz/world.ts';
 let modules: CheckedModules;
 let seed: number;
 beforeAll(async () => {
-  modules = await checkedModules();
+  await buildCore();
+  modules = checkedModules();
   seed = runSeed('power cuts');
 });
 

@@ -2,6 +2,7 @@
 // work, and comes back when it works again, with few wake-ups in between.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Channel, ClockStatus, Event, Failure, Message, MeterEvent } from '../../as/abi/codes.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { type CheckedModules, checkedModules } from '../fuzz/checked-core.ts';
 import { Prng, runSeed } from '../fuzz/prng.ts';
 import { second } from '../fuzz/sockets.ts';
@@ -10,7 +11,8 @@ import { World, type WorldOptions } from '../fuzz/world.ts';
 let modules: CheckedModules;
 let seed: number;
 beforeAll(async () => {
-  modules = await checkedModules();
+  await buildCore();
+  modules = checkedModules();
   seed = runSeed('progress');
 });
 

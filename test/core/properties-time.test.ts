@@ -3,6 +3,7 @@
 // draws its world from a seed, so METERTIME_SEED repeats it.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus } from '../../as/abi/codes.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { type CheckedModules, checkedModules } from '../fuzz/checked-core.ts';
 import { Prng, runSeed } from '../fuzz/prng.ts';
 import { World, type WorldOptions } from '../fuzz/world.ts';
@@ -12,7 +13,8 @@ const day = 86_400;
 let modules: CheckedModules;
 let seed: number;
 beforeAll(async () => {
-  modules = await checkedModules();
+  await buildCore();
+  modules = checkedModules();
   seed = runSeed('properties of time');
 });
 

@@ -15,10 +15,9 @@ import {
   StorageMap,
   TimeNowField,
 } from '../../as/abi/codes.ts';
-import { type CoreAction, type CoreExports, splitActions } from '../../host/core/core.ts';
-import { buildCore } from '../../scripts/build-core.mjs';
+import { type CoreAction, type CoreExports, loadCoreModule, splitActions } from '../../host/core/core.ts';
+import { root } from '../../scripts/lib/project.mjs';
 
-const root = join(import.meta.dirname, '..', '..');
 const pageBytes = 65_536;
 
 /** The core did what it must never do. */
@@ -26,6 +25,8 @@ export class Violation extends Error {
   constructor(
     message: string,
     readonly happened: readonly RecordedEvent[] = [],
+    /** Whether the core to which that happened had its large buffers. */
+    readonly large = true,
     options?: ErrorOptions,
   ) {
     super(message, options);
@@ -75,13 +76,11 @@ export interface CheckedModules {
   readonly atEnd?: { readonly small: WebAssembly.Module; readonly large: WebAssembly.Module };
 }
 
-let plain: Promise<WebAssembly.Module> | undefined;
 let twins: Promise<CheckedModules> | undefined;
 
-/** The core, built when its sources changed. */
-export async function checkedModules(): Promise<CheckedModules> {
-  plain ??= buildCore().then(({ path }) => new WebAssembly.Module(readFileSync(path)));
-  return { plain: await plain };
+/** The core as it was built. */
+export function checkedModules(): CheckedModules {
+  return { plain: loadCoreModule().module };
 }
 
 /** The core with what `CheckOptions.twin` needs. */
@@ -91,7 +90,7 @@ export function twinModules(): Promise<CheckedModules> {
 }
 
 async function compileTwins(): Promise<CheckedModules> {
-  const { plain } = await checkedModules();
+  const { plain } = checkedModules();
   const shifted = async (large: boolean) => {
     const room = pageBytes - instance(plain, large).memoryEnd();
     const module = await compile(16 + (room & ~15));
@@ -125,6 +124,7 @@ export class CheckedCore {
   readonly #end: number;
   readonly #capacity: number;
   readonly #record: boolean;
+  readonly #large: boolean;
   readonly #behind: Buffer;
   readonly #twinGarbage = Buffer.alloc(LinkLimit.DatagramBytes + 64, 0x5a);
   readonly happened: RecordedEvent[] = [];
@@ -143,6 +143,7 @@ export class CheckedCore {
     this.#end = this.#exports.memoryEnd();
     this.#capacity = this.#exports.eventCapacity() - Abi.EventHeaderBytes;
     this.#record = record;
+    this.#large = large;
     this.#memory.fill(canary, this.#end);
     this.#behind = Buffer.alloc(pageBytes - this.#end, canary);
   }
@@ -153,7 +154,7 @@ export class CheckedCore {
   }
 
   #fail(message: string, cause?: unknown): never {
-    throw new Violation(message, [...this.happened], cause === undefined ? undefined : { cause });
+    throw new Violation(message, [...this.happened], this.#large, cause === undefined ? undefined : { cause });
   }
 
   /** One event. @throws Violation */
