@@ -40,7 +40,7 @@ for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) pro
 const outDir = join(root, 'build', 'demo');
 try {
   const missing = await setUp();
-  for (const { reason } of missing) console.error(`  ! ${reason}`);
+  for (const reason of new Set(missing.map((each) => each.reason))) console.error(`  ! ${reason}`);
   await step('demo program', async () => {
     await bundle('host/demo/main.ts', outDir);
   });

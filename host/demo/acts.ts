@@ -10,7 +10,7 @@ import { BrokerView, shortPayload } from './broker-view.ts';
 import type { Cleanup } from './cleanup.ts';
 import { type ClockCheck, checkClock } from './clock-check.ts';
 import { DemoError, unlessAborted, waitFor } from './errors.ts';
-import { gatewayName, type Lab, makeDemoFolder, startLab, writeGatewaySettings } from './lab.ts';
+import { gatewayName, type Lab, makeDemoFolder, requireServers, startLab, writeGatewaySettings } from './lab.ts';
 import { boardName, buildMeterFirmware, type DemoMeter, makeMeter, meterKind, poll } from './meters.ts';
 import { legend, type Story } from './story.ts';
 import { dateTime, type Explain, MeterWatch, makeExplain } from './watch.ts';
@@ -49,6 +49,7 @@ export async function setTheStage(stage: Stage): Promise<Cast> {
   story.heading('The stage');
   story.paragraph('Everything runs on this computer and ends with the demo.');
   story.paragraph(legend);
+  requireServers();
   const image = await makeFirmware(stage);
   const lab = await startLab(makeDemoFolder(cleanup), story, cleanup, signal);
 

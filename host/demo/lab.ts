@@ -3,11 +3,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { debianTool } from '../../scripts/debian.mjs';
 import { startChronyd } from '../setup/chronyd.ts';
 import { LabCa } from '../setup/lab-ca.ts';
 import { startMosquitto } from '../setup/mosquitto.ts';
 import type { Cleanup } from './cleanup.ts';
-import { unlessAborted } from './errors.ts';
+import { DemoError, unlessAborted } from './errors.ts';
 import { NtpRelay } from './relay.ts';
 import type { Story } from './story.ts';
 
@@ -35,6 +36,18 @@ export function makeDemoFolder(cleanup: Cleanup): string {
   cleanup.add('temporary folder', remove);
   process.on('exit', remove);
   return folder;
+}
+
+/** @throws DemoError server-missing where there is no time server or broker: the demo cannot do without them */
+export function requireServers(): void {
+  for (const name of ['chronyd', 'mosquitto']) {
+    const tool = debianTool(name);
+    if (tool.ok) continue;
+    throw new DemoError(
+      'server-missing',
+      `the demo needs the time server chronyd and the MQTT broker mosquitto. ${tool.reason}`,
+    );
+  }
 }
 
 /** Starts authority, time server, relay and broker. */
