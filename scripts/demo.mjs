@@ -55,8 +55,9 @@ const demo = spawn(process.execPath, [join(outDir, 'metertime.mjs'), ...process.
   stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
   env: { ...process.env, METERTIME_DEMO_STARTED_MS: String(startedMs) },
 });
-// Ctrl-C reaches the demo too, being in the same group: it ends what it started, and this process waits for it.
-process.off('SIGINT', endSetUp).on('SIGINT', () => {});
+// The demo ends what it started, and this process waits for it. Ctrl-C reaches it by itself, being in the same group;
+// there SIGTERM asks for nothing more, while a second SIGINT would not wait for an orderly end.
+process.off('SIGINT', endSetUp).on('SIGINT', () => demo.kill('SIGTERM'));
 for (const signal of /** @type {const} */ (['SIGTERM', 'SIGHUP'])) {
   process.off(signal, endSetUp).on(signal, () => demo.kill(signal));
 }

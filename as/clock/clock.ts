@@ -179,6 +179,9 @@ export function clockSample(
   const known = status != ClockStatus.Unsynchronised;
   const own = known ? clockDifference(now) : 0;
   const offset = target - own;
+  // From here on there is a time, which the events of this sample tell.
+  const regained = status != ClockStatus.Synchronised;
+  status = ClockStatus.Synchronised;
   const corrected = own + disciplineSample(now, offset, delay, rootDistance, known && !fromRtc);
   // However little the sample counts: the truth is nowhere outside.
   apply(now, min<i64>(max<i64>(corrected, low), high) - own, known);
@@ -188,10 +191,7 @@ export function clockSample(
   lastSampleLocal = now;
   lastSampleUtc = clockUtc(now);
   fromRtc = false;
-  if (status != ClockStatus.Synchronised) {
-    status = ClockStatus.Synchronised;
-    raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
-  }
+  if (regained) raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
   return true;
 }
 

@@ -35,8 +35,6 @@ export async function watchLive({ story, signal }: Stage, { broker, meters }: Ca
 function clockText(time: TimePayload | undefined): string {
   if (time?.utc === null || time === undefined) return 'does not know the time';
   const utc = time.utc.replace(/^.*T/, '').replace(/\.\d+Z$/, ' UTC');
-  const offset = time.offsetNs ?? 0;
   const uncertainty = durationText(time.uncertaintyNs ?? 0);
-  const bound = durationText(time.boundNs ?? 0);
-  return `${time.status} at ${utc}: offset ${offset < 0 ? '' : '+'}${durationText(offset)} ± ${uncertainty}, bound ${bound}`;
+  return `${time.status}: ${utc} ± ${uncertainty}, error certainly below ${durationText(time.boundNs ?? 0)}`;
 }

@@ -17,7 +17,7 @@ import {
   sealedAnswer,
   unsealedAnswer,
 } from './nts-reference.ts';
-import { type Behaviour, millisecond, SimulatedMeter, second } from './simulated-meter.ts';
+import { type Behaviour, millisecond, SimulatedMeter, second, startUtcNs } from './simulated-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
@@ -57,6 +57,8 @@ describe('from power-on to time', () => {
       MeterEvent.ClockSet,
       MeterEvent.Synchronised,
     ]);
+    // Also the first setting tells when it was.
+    for (const { utcNs } of sim.events.slice(2, 4)) expect(abs(utcNs - startUtcNs)).toBeLessThan(second);
   });
 
   it('asks for its first certificate without dates, and for later ones at its own time', () => {
