@@ -1,6 +1,7 @@
 // Every fuzz target.
 import { livingTargets } from './living-targets.ts';
-import { parserTargets } from './parser-targets.ts';
+import { ntsTargets } from './nts-targets.ts';
+import { storageTargets } from './storage-targets.ts';
 import type { Target } from './targets.ts';
 
-export const targets: readonly Target[] = [...parserTargets, ...livingTargets];
+export const targets: readonly Target[] = [...ntsTargets, ...storageTargets, ...livingTargets];

@@ -193,11 +193,15 @@ export class CheckedCore {
   #compare(twin: CoreExports, event: number, tick: bigint, payload: Uint8Array, expected: Buffer): void {
     const memory = Buffer.from(twin.memory.buffer);
     const behind = twin.eventBuffer() + Abi.EventHeaderBytes + Math.min(payload.length, this.#capacity);
-    memory.set(this.#twinGarbage.subarray(0, Math.min(pageBytes - behind, this.#twinGarbage.length)), behind);
+    const garbage = this.#twinGarbage.subarray(0, pageBytes - behind);
+    memory.set(garbage, behind);
     const length = this.#call(twin, memory, event, tick, payload);
     const at = twin.actionBuffer();
     if (length !== expected.length || memory.compare(expected, 0, expected.length, at, at + length) !== 0) {
       this.#fail(`event ${event}: what lies behind its payload of ${payload.length} bytes makes a difference`);
+    }
+    if (memory.compare(garbage, 0, garbage.length, behind) !== 0) {
+      this.#fail(`event ${event}: a byte behind its payload of ${payload.length} bytes changed`);
     }
   }
 

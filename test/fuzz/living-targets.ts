@@ -2,7 +2,7 @@
 // is changed. So every input meets every state, and the time that they show can be checked against the truth.
 import { Channel, Event, Message } from '../../as/abi/codes.ts';
 import type { CheckedModules } from './checked-core.ts';
-import { frameOf, mutate, openFrame } from './mutate.ts';
+import { frameOf, joined, mutate, openFrame } from './mutate.ts';
 import type { Prng } from './prng.ts';
 import type { Target } from './targets.ts';
 import { World } from './world.ts';
@@ -128,14 +128,33 @@ function forgeFrame(random: Prng, frame: Uint8Array): Uint8Array {
       return frameOf(decoded);
     case 2: {
       const payload = mutate(random, decoded.subarray(12), 237);
-      return frameOf(Buffer.concat([decoded.subarray(0, 12), payload]));
+      return frameOf(joined([decoded.subarray(0, 12), payload]));
     }
     default: {
       const { channel, message } = randomMessage(random);
       decoded[0] = 0x10 | (channel & 3);
-      return frameOf(Buffer.concat([decoded.subarray(0, 12), message.subarray(0, 237)]));
+      return frameOf(joined([decoded.subarray(0, 12), message.subarray(0, 237)]));
     }
   }
+}
+
+/** A datagram in pieces, as many as there may be and more, some with a piece missing or doubled. */
+function forgePieces(random: Prng, frame: Uint8Array): Uint8Array[] {
+  const header = openFrame(frame).subarray(0, 12);
+  const sequence = random.u32();
+  const pieces = random.between(2, 9);
+  const message = random.bytes(237);
+  message.set([Message.UdpReceived, random.below(4), random.below(4), 0]);
+  const list: Uint8Array[] = [];
+  for (let i = 0; i < pieces; i++) {
+    const flags = (i === 0 ? 1 : 0) | (i === pieces - 1 ? 2 : 0);
+    header.set([0x10 | Channel.Time, flags]);
+    header[10] = sequence + i;
+    const length = random.chance(0.8) ? 237 : random.between(1, 237);
+    const piece = frameOf(joined([header, i === 0 ? message.subarray(0, length) : random.bytes(length)]));
+    for (let copies = random.chance(0.9) ? 1 : random.below(3); copies > 0; copies--) list.push(piece);
+  }
+  return list;
 }
 
 const frames: Target = {
@@ -156,6 +175,7 @@ const frames: Target = {
           : mutate(random, frame, 300).filter((byte) => byte !== 0);
         if (random.chance(0.2)) arriving[0] = changed;
         else arriving.splice(random.below(2), 0, changed);
+        if (random.chance(0.1)) arriving.push(...forgePieces(random, frame));
       }
       return arriving;
     };
@@ -165,7 +185,7 @@ const frames: Target = {
       for (let more = random.size(2); more > 0; more--) {
         inputs++;
         const { channel, message } = randomMessage(random);
-        if (random.chance(0.8)) line.feed(Event.LinkSend, Buffer.concat([Uint8Array.of(channel), message]));
+        if (random.chance(0.8)) line.feed(Event.LinkSend, joined([Uint8Array.of(channel), message]));
         else line.feed(random.pick([Event.Wake, Event.Frame, Event.FrameSent, Event.Message, 0]), message);
       }
       if (random.chance(0.01)) line.restart();
