@@ -5,6 +5,8 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    // Tests that say they may run side by side wait for polls and timeouts, not for a processor.
+    maxConcurrency: 16,
     // What tests print, such as the seeds of their random numbers, is shown of those that failed.
     silent: 'passed-only',
     projects: [

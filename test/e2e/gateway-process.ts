@@ -1,0 +1,65 @@
+// `metertime gateway -c FILE` as a process of its own, to be killed and started again.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { until } from '../../host/setup/until.ts';
+
+export class GatewayProcess {
+  #child: ChildProcess | undefined;
+  #log = '';
+
+  /**
+   * @param program the bundled command line
+   * @param folder for settings and data
+   */
+  constructor(
+    private readonly program: string,
+    private readonly folder: string,
+    settings: object,
+  ) {
+    writeFileSync(join(folder, 'gateway.yaml'), stringify({ dataDirectory: join(folder, 'data'), ...settings }));
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Starts it and waits until it says that it runs. */
+  async start(): Promise<void> {
+    const before = this.#log.length;
+    const child = spawn(process.execPath, [this.program, 'gateway', '-c', join(this.folder, 'gateway.yaml')], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#child = child;
+    child.stderr.on('data', (chunk) => {
+      this.#log += chunk;
+    });
+    await until(
+      'the gateway started',
+      () => {
+        if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${this.#log.slice(before)}`);
+        return this.#log.indexOf('gateway started', before) >= 0;
+      },
+      { timeoutMs: 20_000 },
+    );
+  }
+
+  kill(): Promise<number | null> {
+    return this.#end('SIGKILL');
+  }
+
+  /** As systemd ends it. Resolves with its exit code. */
+  stop(): Promise<number | null> {
+    return this.#end('SIGTERM');
+  }
+
+  #end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      child.once('close', (code) => resolve(code));
+      child.kill(signal);
+    });
+  }
+}
