@@ -2,10 +2,11 @@
 // covers the error, time never runs backwards without an event, nothing is sent twice. Years pass in seconds; each run
 // draws its world from a seed, so METERTIME_SEED repeats it.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ClockStatus } from '../../as/abi/codes.ts';
+import { ClockStatus, Message } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type CheckedModules, checkedModules } from '../fuzz/checked-core.ts';
 import { Prng, runSeed } from '../fuzz/prng.ts';
+import { second } from '../fuzz/sockets.ts';
 import { World, type WorldOptions } from '../fuzz/world.ts';
 
 const day = 86_400;
@@ -83,6 +84,10 @@ function randomWorld(random: Prng, options: Partial<WorldOptions>): World {
     modules,
     tickHz: random.pick([1000, 32_768, 1_000_000, 25_000_000, 72_000_000, 1_000_000_000]),
     maxFrequencyErrorPpb: random.pick([500, 2_000, 50_000, 100_000, 5_000_000]),
+    // Also around the ends of NTP's era 0 and of 32-bit Unix time, and 20 years after the software was built.
+    startUtcNs:
+      BigInt(random.pick([1_795_305_600, 2_085_978_496 - 9000, 2_147_483_648 - 9000, 4_102_444_800])) * second,
+    buildAgeSeconds: random.pick([1n, 1_000_000n, 630_000_000n]),
     ...options,
   });
   oscillator(world, random);
@@ -97,6 +102,7 @@ function live(world: World, random: Prng, seconds: number, probeSeconds: number,
     world.run(step);
     left -= step;
     world.probe();
+    if (random.chance(0.1)) world.sockets.tell({ type: Message.TimeProbe, token: random.u32() });
     if (random.chance(probeSeconds / cutSeconds)) {
       world.powerCut();
       world.run(random.exponential(random.pick([1, 600, 2 * day])));
@@ -108,7 +114,7 @@ function live(world: World, random: Prng, seconds: number, probeSeconds: number,
 describe('the bound covers the error', () => {
   it('for days, on hostile networks, with outages and power cuts', () => {
     const random = new Prng(seed);
-    let probes = 0;
+    let [probes, replies] = [0, 0];
     for (let round = 0; round < 15; round++) {
       const rtcPpb = (2 * random.fraction() - 1) * 100_000;
       const world = randomWorld(random, {
@@ -124,8 +130,10 @@ describe('the bound covers the error', () => {
       live(world, random, 2 * day, 60, 12_000);
       world.finish();
       probes += world.shown.probes;
+      replies += world.replies;
     }
     expect(probes).toBeGreaterThan(10_000);
+    expect(replies).toBeGreaterThan(1000);
   }, 120_000);
 
   it('over a serial link that damages frames', () => {

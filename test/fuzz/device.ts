@@ -175,7 +175,10 @@ export class Device {
     switch (kind) {
       case Action.FrameSend:
         this.onFrame(payload, () => {
-          if (generation === this.#generation) this.feed(Event.FrameSent);
+          // A driver may stamp a frame up to a millisecond before its last byte has left, never after.
+          const early = BigInt(this.random.below(Math.ceil(this.options.tickHz / 1000)));
+          const now = this.clock.nowTicks();
+          if (generation === this.#generation) this.feed(Event.FrameSent, undefined, now > early ? now - early : 0n);
         });
         break;
       case Action.Wake:

@@ -32,7 +32,6 @@ const second = 1_000_000_000n;
 /** UTC at tick 0 of a meter here. */
 export const startUtcNs = (buildUnixSeconds + 1_000_000n) * second;
 
-
 function randomRecord(random: Prng): Uint8Array {
   const critical = random.chance(0.5);
   switch (random.below(12)) {

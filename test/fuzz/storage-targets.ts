@@ -23,7 +23,6 @@ import type { Target } from './targets.ts';
 
 const second = 1_000_000_000n;
 
-
 const known: readonly [SettingsTag, (random: Prng) => Uint8Array][] = [
   [
     SettingsTag.MeterId,

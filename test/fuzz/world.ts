@@ -23,6 +23,8 @@ export interface WorldOptions {
   readonly rtc?: { readonly frequencyPpb: number; readonly phaseNs?: bigint };
   readonly entropy?: boolean;
   readonly startUtcNs?: bigint;
+  /** How long before the start of the world the software was built. */
+  readonly buildAgeSeconds?: bigint;
   readonly settings?: Partial<MeterSettings>;
   readonly check?: Partial<CheckOptions>;
   /** Most events in a second of virtual time that the meter may need; the probes of the test are not counted. */
@@ -47,6 +49,8 @@ export class World {
   readonly startUtcNs: bigint;
   report: Time | undefined;
   probes = 0;
+  /** Answers to `Message.TimeProbe`. */
+  replies = 0;
   /** Probes with a time, those whose error was within U, and the sum of bounds in ns. */
   readonly shown = { probes: 0, withinUncertainty: 0, errorOfBound: 0 };
   busiest = 0;
@@ -74,7 +78,7 @@ export class World {
         ownNetwork: options.baud === undefined,
         tickHz: options.tickHz ?? 25_000_000,
         maxFrequencyErrorPpb: options.maxFrequencyErrorPpb ?? 50_000,
-        buildUnixSeconds: this.startUtcNs / second - 1_000_000n,
+        buildUnixSeconds: this.startUtcNs / second - (options.buildAgeSeconds ?? 1_000_000n),
         entropy: options.entropy ?? false,
         ...(this.rtc === undefined ? {} : { rtc: this.rtc }),
         ...(options.check === undefined ? {} : { check: options.check }),
@@ -213,6 +217,13 @@ export class World {
       if (this.line === undefined && message.status !== ClockStatus.Unsynchronised) {
         const error = abs(message.utcNs - this.utcNs);
         if (error > message.boundNs) this.#fail(`reported with an error of ${error} ns, bound ${message.boundNs} ns`);
+      }
+    } else if (message.type === Message.TimeReply && this.line === undefined) {
+      this.replies++;
+      // A board's own network takes no time, so that the probe came just now.
+      const error = abs(message.probeUtcNs - this.utcNs);
+      if (message.status !== ClockStatus.Unsynchronised && error > message.boundNs) {
+        this.#fail(`answered a probe with an error of ${error} ns, bound ${message.boundNs} ns`);
       }
     } else if (message.type === Message.Event) {
       this.events.push(message);
