@@ -1,8 +1,9 @@
 // Links over serial ports (8N1, raw). The package is loaded when a serial link is first used: gateways without serial
 // lines need none of its native code.
-import { readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { read, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { promisify } from 'node:util';
 import type { SerialPort } from 'serialport';
 import { errorText } from '../net/socket-error.ts';
 import { DuplexTransport } from './duplex-transport.ts';
@@ -18,7 +19,10 @@ export function connectSerial(address: { readonly path: string; readonly baud: n
         const port = new SerialPort({ path: address.path, baudRate: address.baud, autoOpen: false });
         port.open((error) => {
           if (error) reject(new LinkError('link-serial', explain(address.path, error), { cause: error }));
-          else resolve(port);
+          else {
+            endAtHangup(port);
+            resolve(port);
+          }
         });
       });
     },
@@ -34,6 +38,40 @@ export function connectSerial(address: { readonly path: string; readonly baud: n
         else resolve();
       }),
   });
+}
+
+const readBytes = promisify(read);
+
+/** What the package's ports on Linux and macOS have besides the interface of all systems. */
+interface UnixPort {
+  fd: number | null;
+  readonly poller: { once(event: 'readable', callback: (error: Error | null) => void): unknown };
+}
+
+/**
+ * Makes a port that is gone an error. Its reads give no bytes from then on; the package's own reading would try again
+ * at once and for ever, and the port would never be closed.
+ */
+function endAtHangup({ port }: SerialPort): void {
+  if (!port || !('poller' in port)) return;
+  const unix: UnixPort = port;
+  port.read = async (buffer: Buffer, offset: number, length: number) => {
+    while (unix.fd !== null) {
+      try {
+        const { bytesRead } = await readBytes(unix.fd, buffer, offset, length, null);
+        if (bytesRead === 0) throw new Error('the port is gone');
+        return { buffer, bytesRead };
+      } catch (error) {
+        if (!['EAGAIN', 'EINTR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+      }
+      // Closed meanwhile, its poller is destroyed, and calling that would end the process.
+      if (unix.fd === null) break;
+      await new Promise<void>((resolve, reject) => {
+        unix.poller.once('readable', (error) => (error ? reject(error) : resolve()));
+      });
+    }
+    throw Object.assign(new Error('the port is closed'), { canceled: true });
+  };
 }
 
 async function loadSerialPort(): Promise<typeof import('serialport')> {
