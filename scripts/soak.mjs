@@ -1,0 +1,5 @@
+// `npm run soak`: an emulated meter under load for ten minutes, then everything killed again and again.
+// --minutes N, --rounds N, --seed N, --json; exit code 1 when anything did not hold.
+import { runProgram } from './lib/program.mjs';
+
+await runProgram('soak', 'bench/soak.ts', process.argv.slice(2));
