@@ -5,14 +5,12 @@
 import type { Settings } from '../config/settings.ts';
 import type { CoreModule } from '../core/core.ts';
 import { Gateway, type Meter } from '../gateway/gateway.ts';
-import type { MeterReportedEvent } from '../gateway/meter-session.ts';
 import type { Logger } from '../log.ts';
-import { type MeterPublisher, MqttPublisher } from '../mqtt/publisher.ts';
-import { TokenBucket } from '../net/token-bucket.ts';
+import { MqttPublisher } from '../mqtt/publisher.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
-import { Outbox, OutboxError } from '../outbox/outbox.ts';
+import { Outbox } from '../outbox/outbox.ts';
 import { reportTo } from '../report.ts';
-import { describeEvent } from '../text/names.ts';
+import { EventIntake } from './event-intake.ts';
 
 export interface GatewayServiceOptions {
   readonly settings: Settings;
@@ -93,61 +91,3 @@ export class GatewayService {
     meter.on('event', (event) => events.take(event));
   }
 }
-
-/** Takes a meter's events into the outbox, no faster than its share; those that must wait wait in a short queue. */
-class EventIntake {
-  static readonly #mostWaiting = 64;
-  readonly #bucket: TokenBucket;
-  readonly #waiting: MeterReportedEvent[] = [];
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(
-    private readonly publisher: MeterPublisher | undefined,
-    private readonly rate: { burst: number; perSecond: number },
-    private readonly log: Logger,
-  ) {
-    this.#bucket = new TokenBucket(rate);
-  }
-
-  take(event: MeterReportedEvent): void {
-    // One that finds no place stays with the meter, which sends it again in its next session.
-    if (this.#waiting.length < EventIntake.#mostWaiting) this.#waiting.push(event);
-    this.#run();
-  }
-
-  #run(): void {
-    if (this.#timer !== undefined) return;
-    while (this.#waiting.length > 0) {
-      if (!this.#bucket.take()) {
-        this.#pause(1000 / this.rate.perSecond);
-        return;
-      }
-      void this.#store(this.#waiting.shift()!);
-    }
-  }
-
-  #pause(ms: number): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#run();
-    }, ms).unref();
-  }
-
-  async #store(reported: MeterReportedEvent): Promise<void> {
-    const { event, ack } = reported;
-    try {
-      await this.publisher?.event(event);
-    } catch (error) {
-      if (!(error instanceof OutboxError)) throw error;
-      // The outbox has said why. The meter keeps the event; it is tried again as long as there is room for it here.
-      this.log.debug('an event stays with its meter', { sequence: event.sequence, code: error.code });
-      if (this.#waiting.length < EventIntake.#mostWaiting) this.#waiting.unshift(reported);
-      this.#pause(outboxRetryMs);
-      return;
-    }
-    this.log.info(describeEvent(event), { sequence: event.sequence });
-    ack();
-  }
-}
-
-const outboxRetryMs = 2000;
