@@ -22,7 +22,7 @@ describe('whatever the core is given', () => {
       const { inputs, found, seconds } = await runTarget(target, { seed: runSeed(`fuzz ${target.name}`), seconds: 2 });
       console.log(`${target.name}: ${inputs} inputs, ${Math.round(inputs / seconds)}/s`);
       expect(
-        found && `${found.message} (npm run fuzz -- --target ${target.name}, round ${found.roundSeed})`,
+        found && `${found.message} (npm run fuzz -- --target ${target.name} --round ${found.roundSeed})`,
       ).toBeUndefined();
       expect(inputs).toBeGreaterThan(0);
     },

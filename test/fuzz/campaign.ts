@@ -30,7 +30,14 @@ export interface Progress {
  */
 export async function runTarget(
   target: Target,
-  options: { seed: number; inputs?: number; seconds?: number; onRound?: (progress: Progress) => void },
+  options: {
+    seed: number;
+    /** One round alone, by its seed. */
+    round?: number;
+    inputs?: number;
+    seconds?: number;
+    onRound?: (progress: Progress) => void;
+  },
 ): Promise<{ inputs: number; rounds: number; seconds: number; found: Found | undefined }> {
   const modules = await twinModules();
   const random = new Prng(options.seed);
@@ -39,12 +46,13 @@ export async function runTarget(
   const { inputs: most = Number.POSITIVE_INFINITY, seconds: longest = Number.POSITIVE_INFINITY } = options;
   let [inputs, rounds] = [0, 0];
   while (inputs < most && seconds() < longest) {
-    const roundSeed = random.u32();
+    const roundSeed = options.round ?? random.u32();
     options.onRound?.({ target: target.name, inputs, rounds, seconds: seconds(), roundSeed });
     const outcome = runRound(target, roundSeed, modules);
     if (typeof outcome !== 'number') return { inputs, rounds, seconds: seconds(), found: outcome };
     inputs += outcome;
     rounds++;
+    if (options.round !== undefined) break;
   }
   return { inputs, rounds, seconds: seconds(), found: undefined };
 }

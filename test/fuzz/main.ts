@@ -15,6 +15,7 @@ interface Task {
   readonly seed: number;
   readonly inputs: number;
   readonly names: readonly string[];
+  readonly round: number | undefined;
 }
 
 type Told =
@@ -22,11 +23,12 @@ type Told =
   | { ended: { target: string; inputs: number; rounds: number; seconds: number } }
   | { found: Found };
 
-async function work({ seed, inputs, names }: Task): Promise<void> {
+async function work({ seed, inputs, names, round }: Task): Promise<void> {
   for (const target of targets.filter(({ name }) => names.includes(name))) {
     const { found, ...ended } = await runTarget(target, {
       seed,
       inputs,
+      ...(round === undefined ? {} : { round }),
       onRound: (progress) => parentPort?.postMessage({ progress } satisfies Told),
     });
     parentPort?.postMessage({ ended: { target: target.name, ...ended } } satisfies Told);
@@ -37,9 +39,10 @@ async function work({ seed, inputs, names }: Task): Promise<void> {
   }
 }
 
-const usage = `npm run fuzz -- [--inputs N] [--seed S] [--target NAME]...
+const usage = `npm run fuzz -- [--inputs N] [--seed S] [--round R] [--target NAME]...
   --inputs N     inputs for each target, 1,000,000 unless told
   --seed S       0 to 4294967295; a random one unless told
+  --round R      one round alone, as a finding or a failed test names it
   --target NAME  one of: ${targets.map(({ name }) => name).join(', ')}; all unless told`;
 
 function readTask(): Task {
@@ -47,18 +50,21 @@ function readTask(): Task {
     options: {
       inputs: { type: 'string', default: '1000000' },
       seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 32)) },
+      round: { type: 'string' },
       target: { type: 'string', multiple: true, default: targets.map(({ name }) => name) },
     },
   });
-  const [inputs, seed] = [Number(values.inputs), Number(values.seed)];
+  const number = (name: string, text: string, least: number, most: number) => {
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new Error(`--${name}: a whole number from ${least} to ${most} expected, got "${text}"`);
+  };
+  const inputs = number('inputs', values.inputs, 1, Number.MAX_SAFE_INTEGER);
+  const seed = number('seed', values.seed, 0, 2 ** 32 - 1);
+  const round = values.round === undefined ? undefined : number('round', values.round, 0, 2 ** 32 - 1);
   const unknown = values.target.find((name) => !targets.some((target) => target.name === name));
-  if (!Number.isInteger(inputs) || inputs < 1)
-    throw new Error(`--inputs: a whole number from 1 on expected, got "${values.inputs}"`);
-  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) {
-    throw new Error(`--seed: an integer from 0 to 4294967295 expected, got "${values.seed}"`);
-  }
   if (unknown !== undefined) throw new Error(`--target: there is none called "${unknown}"`);
-  return { seed, inputs, names: values.target };
+  return { seed, inputs, names: values.target, round };
 }
 
 function save(found: Found): string {
