@@ -109,6 +109,8 @@ interface Attacked {
 async function attack(polls: number, forge: (passing: Passing) => Uint8Array[]): Promise<Attacked> {
   const { watch, relay, wrong, check, stop } = await startMeter();
   try {
+    // Events come one by one, after the first report: those before the attack must not count as its own.
+    await watch.event(MeterEvent.Synchronised);
     const first = await watch.synchronised();
     let forged = 0;
     relay.onAnswer = (passing) => {
