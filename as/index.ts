@@ -20,6 +20,7 @@ import {
 import { timeSetNow } from './meter/now';
 
 export * from './aead/exports';
+export { testMeterKey } from './meter/keys';
 
 const ROLE_NONE: u32 = 0;
 const ROLE_METER: u32 = 1;

@@ -15,20 +15,15 @@
 import { actionAdd } from '../abi/buffers';
 import { clear } from '../abi/bytes';
 import { Action, StorageMap } from '../abi/codes';
-import { deriveKey } from '../aead/kdf';
 import { SIV_KEY_BYTES, SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivSetKey, sivStart } from '../aead/siv';
 import { localMaxErrorPpb } from '../clock/local';
 import { SECOND_NS } from '../ntp/timestamp';
-import { METER_ID, ROOT_KEY } from './settings';
+import { KeyPurpose, meterKey } from './keys';
 
 const SEALED: u32 = 4;
 const RECORD: u32 = SEALED + SIV_TAG_BYTES;
 const RECORD_BYTES: u32 = 40;
 const RECORD_VERSION: u32 = 1;
-
-/** Label of the storage key in the derivation from the root key; its context is the meter's id. */
-const LABEL: usize = memory.data<u8>([0x73, 0x74, 0x6f, 0x72, 0x61, 0x67, 0x65], 4);
-const LABEL_BYTES: u32 = 7;
 
 const KEY: usize = memory.data(32, 4);
 const CONTEXT: usize = memory.data(384, 4);
@@ -67,7 +62,7 @@ export function stateStart(buildUnixSeconds: i64): void {
 
 /** Takes both slots as they were read; derives the storage key. */
 export function stateRead(slots: usize, length: u32): void {
-  deriveKey(ROOT_KEY, LABEL, LABEL_BYTES, METER_ID + 1, load<u8>(METER_ID), KEY, SIV_KEY_BYTES);
+  meterKey(KeyPurpose.Storage, KEY, SIV_KEY_BYTES);
   sivSetKey(CONTEXT, KEY);
   clear(KEY, SIV_KEY_BYTES);
   if (length != 2 * StorageMap.StateBytes) return;

@@ -1,0 +1,41 @@
+// The meter's keys, all from its root key: K = KDF(root, label, meter id) (NIST SP 800-108r1 4.1, CMAC-AES-128).
+// What always holds: each purpose has a label of its own, so no key says anything about another, and the same root key
+// in two meters gives different keys.
+
+import { deriveKey } from '../aead/kdf';
+import { METER_ID, ROOT_KEY } from './settings';
+
+/** What a key is for. */
+export enum KeyPurpose {
+  /** Seals what the meter keeps in its storage. */
+  Storage = 0,
+  /** Seals the link to the gateway. */
+  Link = 1,
+  /** Authenticates records. */
+  Record = 2,
+}
+
+// Texts, eight bytes each: "storage", "link", "record".
+const LABEL_BYTES: u32 = 8;
+const LABELS: usize = memory.data<u8>(
+  [
+    7, 0x73, 0x74, 0x6f, 0x72, 0x61, 0x67, 0x65, 4, 0x6c, 0x69, 0x6e, 0x6b, 0, 0, 0, 6, 0x72, 0x65, 0x63, 0x6f, 0x72,
+    0x64, 0,
+  ],
+  4,
+);
+
+function derive(purpose: u32, root: usize, id: usize, idLength: u32, target: usize, length: u32): void {
+  const label = LABELS + purpose * LABEL_BYTES;
+  deriveKey(root, label + 1, load<u8>(label), id, idLength, target, length);
+}
+
+/** Derives the key of a purpose, `length` bytes, from the root key and id of the settings. */
+export function meterKey(purpose: u32, target: usize, length: u32): void {
+  derive(purpose, ROOT_KEY, METER_ID + 1, load<u8>(METER_ID), target, length);
+}
+
+/** The same from a root key (16 bytes) and an id of the caller's: for known-answer tests. */
+export function testMeterKey(purpose: u32, root: usize, id: usize, idLength: u32, target: usize, length: u32): void {
+  derive(purpose, root, id, idLength, target, length);
+}
