@@ -217,7 +217,7 @@ describe('nothing of it is left', () => {
 
   it('after Ctrl-C on a terminal when all was shown, which is success', async () => {
     const run = onTerminal();
-    await shows(run, /meter-1\S* {2}synchronised at/);
+    await shows(run, /meter-1\S* {2}synchronised: /);
     run.child.stdin!.write('\x03');
     expect(await run.exitCode, run.stdout()).toBe(0);
     await expectNothingLeft(run);
