@@ -1,6 +1,7 @@
 // `npm test`: sets up everything, lints, runs all tests, and says at its end how many ran.
 // Arguments go to vitest (`npm test -- test/core`); with any, linting is left to `npm run lint`.
 import { spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { step } from './lib/progress.mjs';
@@ -14,7 +15,9 @@ async function lintOrThrow() {
 
 const startMs = performance.now();
 const args = process.argv.slice(2);
-console.log('metertime: set-up, lint and tests');
+// One seed for all random tests of a run, so that the whole of it can be run again.
+const seed = process.env.METERTIME_SEED ?? String(randomInt(2 ** 31));
+console.log(`metertime: set-up, lint and tests; random tests with METERTIME_SEED=${seed}`);
 
 try {
   const missing = await setUp();
@@ -45,7 +48,7 @@ const vitest = spawn(
     `--outputFile.json=${resultsPath}`,
     ...args,
   ],
-  { cwd: root, stdio: 'inherit' },
+  { cwd: root, stdio: 'inherit', env: { ...process.env, METERTIME_SEED: seed } },
 );
 // Ctrl-C reaches vitest too, being in the same group: it ends its workers, and this process waits for it.
 process.on('SIGINT', () => {});
@@ -66,7 +69,7 @@ if (results === undefined) {
   console.log(
     `\nnpm test: ${results.numPassedTests} tests passed, ${results.numFailedTests} failed, ` +
       `${results.numPendingTests + results.numTodoTests} skipped, in ${files.length} files (${failedFiles} failed); ` +
-      `lint ${args.length > 0 ? 'not run' : clean ? 'clean' : 'FAILED'}; ${seconds} s`,
+      `lint ${args.length > 0 ? 'not run' : clean ? 'clean' : 'FAILED'}; METERTIME_SEED=${seed}; ${seconds} s`,
   );
 }
 process.exitCode = exitCode === 0 && clean && results !== undefined ? 0 : 1;
