@@ -10,6 +10,7 @@ import { BrokerView, shortPayload } from './broker-view.ts';
 import type { Cleanup } from './cleanup.ts';
 import { type ClockCheck, checkClock } from './clock-check.ts';
 import { DemoError, unlessAborted, waitFor } from './errors.ts';
+import { forgeNext } from './forgery.ts';
 import { gatewayName, type Lab, makeDemoFolder, requireServers, startLab, writeGatewaySettings } from './lab.ts';
 import { boardName, buildMeterFirmware, type DemoMeter, makeMeter, meterKind, poll } from './meters.ts';
 import { legend, type Story } from './story.ts';
@@ -200,7 +201,7 @@ export async function forgeAnswer({ story, signal }: Stage, { meters, broker, la
   }
   const refusedBefore = new Map(watches.map((watch) => [watch, watch.refused.length]));
 
-  const forging = lab.relay.forgeNext(forgedSeconds);
+  const forging = forgeNext(lab.relay, forgedSeconds);
   const forgery = await story.during('attacker', 'waits for a meter to ask', () =>
     waitFor(signal, 'a question of a meter', 10 * poll.maxSeconds * 1000, () => unlessAborted(signal, forging)),
   );

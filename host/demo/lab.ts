@@ -7,13 +7,11 @@ import { debianTool } from '../../scripts/debian.mjs';
 import { startChronyd } from '../setup/chronyd.ts';
 import { LabCa } from '../setup/lab-ca.ts';
 import { startMosquitto } from '../setup/mosquitto.ts';
+import { NtpRelay, relayAddress } from '../setup/ntp-relay.ts';
 import type { Cleanup } from './cleanup.ts';
 import { DemoError, unlessAborted } from './errors.ts';
-import { NtpRelay } from './relay.ts';
 import type { Story } from './story.ts';
 
-/** Where the relay listens: an address of this machine that nothing else uses. */
-const relayAddress = '127.0.0.2';
 /** The gateway's name, a level of its topics. */
 export const gatewayName = 'demo';
 
@@ -70,8 +68,7 @@ export async function startLab(folder: string, story: Story, cleanup: Cleanup, s
     { kePort: server.kePort, ntpPort: server.ntpPort },
   );
 
-  const relay = new NtpRelay({ listenAddress: relayAddress, port: server.ntpPort, serverAddress: server.address });
-  await relay.start();
+  const relay = await NtpRelay.start(server.ntpPort);
   cleanup.add('relay', () => relay.stop());
   story.line('relay', 'ok', 'carries questions and answers on their way, as any router does; honest so far');
 

@@ -5,11 +5,11 @@ import { ClockStatus, MeterEvent, Reject } from '../../as/abi/codes.ts';
 import { HostClock } from '../../host/gateway/host-clock.ts';
 import { type Chronyd, startChronyd } from '../../host/setup/chronyd.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
+import { NtpRelay, type Passing, relayAddress } from '../../host/setup/ntp-relay.ts';
 import { seededRandom } from '../core/random.ts';
 import { Verdict } from './judge.ts';
 import { labGateway, labMeter } from './lab.ts';
 import { EmulatedMeter } from './meters.ts';
-import { NtpRelay, type Passing, relayAddress } from './ntp-relay.ts';
 import { MeterWatch, type SeenTime } from './watch.ts';
 
 const host = new HostClock();

@@ -1,7 +1,9 @@
-// A man in the middle of NTP: chronyd's key establishment names 127.0.0.2 as the time server, where this listens; it
-// passes requests on to 127.0.0.1 and hands each answer to `onAnswer`, which decides what the meter gets.
+// A relay on the way between meters and time server, as any router or attacker is: it sees every datagram and may send
+// what it likes, but has none of the keys. chronyd's key establishment names 127.0.0.2 as the time server (ntsntpserver),
+// where this listens; requests go on to 127.0.0.1, and `onAnswer` decides what the meter gets.
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 
+/** Where it listens: an address of this machine that nothing else uses. */
 export const relayAddress = '127.0.0.2';
 
 /** One answer of the server on its way. */
@@ -35,7 +37,12 @@ export class NtpRelay {
     const socket = createSocket('udp4');
     return new Promise((resolve, reject) => {
       socket.once('error', reject);
-      socket.bind(port, relayAddress, () => resolve(new NtpRelay(socket, port)));
+      socket.bind(port, relayAddress, () => {
+        socket.off('error', reject);
+        // What cannot be sent is lost, as on any network.
+        socket.on('error', () => {});
+        resolve(new NtpRelay(socket, port));
+      });
     });
   }
 
