@@ -441,7 +441,13 @@ export class Outbox {
     } catch (error) {
       if (!isCorruption(error)) throw error;
       await this.#repair((error as Error).message);
-      await this.#openAndLoad();
+      try {
+        await this.#openAndLoad();
+      } catch (again) {
+        if (!isCorruption(again)) throw again;
+        await this.#salvage();
+        await this.#openAndLoad();
+      }
     }
     if (damage.logBytes > 0) {
       this.#damaged(`${damage.logBytes} bytes of its log are damaged; messages in them are lost`, {
@@ -450,14 +456,18 @@ export class Outbox {
     }
   }
 
-  async #openAndLoad(): Promise<void> {
-    this.#store = new ClassicLevel(this.#folder, {
+  #newStore(): ClassicLevel<string, Buffer> {
+    return new ClassicLevel(this.#folder, {
       keyEncoding: 'utf8',
       valueEncoding: 'buffer',
       writeBufferSize: this.#options.writeBufferBytes,
       cacheSize: 1 << 20,
       compression: false,
     });
+  }
+
+  async #openAndLoad(): Promise<void> {
+    this.#store = this.#newStore();
     try {
       await this.#store.open();
       await this.#load(this.#store);
@@ -530,6 +540,32 @@ export class Outbox {
       code: 'outbox-repaired',
       message: `the outbox was damaged (${reason}) and has been repaired as far as it could be read; ${copied ? `a copy of the damaged one is ${copy}` : 'there was no room for a copy of the damaged one'}`,
     });
+  }
+
+  /**
+   * A store with a damaged key that LevelDB's own repair has kept: what can be read from either side of the damage goes
+   * into a new one.
+   */
+  async #salvage(): Promise<void> {
+    const entries = new Map<string, Buffer>();
+    const damaged = this.#newStore();
+    await damaged.open();
+    for (const reverse of [false, true]) {
+      try {
+        for await (const [key, value] of damaged.iterator({ reverse })) entries.set(key, value);
+      } catch (error) {
+        if (!isCorruption(error)) throw error;
+      }
+    }
+    await damaged.close();
+    await ClassicLevel.destroy(this.#folder);
+    const fresh = this.#newStore();
+    await fresh.open();
+    await fresh.batch(
+      [...entries].map(([key, value]) => ({ type: 'put' as const, key, value })),
+      { sync: true },
+    );
+    await fresh.close();
   }
 
   // ------------------------------------------------------------ saying
