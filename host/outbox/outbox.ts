@@ -8,7 +8,7 @@
 //   first, and nothing is put until it stands again.
 // - Numbers rise and are not used twice. The store holds a count written with each change, so missing entries are noticed.
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, open, rm, stat, unlink } from 'node:fs/promises';
+import { cp, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import type { Report } from '../report.ts';
@@ -434,6 +434,7 @@ export class Outbox {
   }
 
   async #checkAndLoad(): Promise<void> {
+    if (!this.#loaded) await this.#takeSalvaged();
     const damage = this.#loaded ? { logBytes: 0, currentMissing: false } : checkStore(this.#folder);
     if (damage.currentMissing) await this.#repair('the file CURRENT is missing');
     try {
@@ -456,8 +457,8 @@ export class Outbox {
     }
   }
 
-  #newStore(): ClassicLevel<string, Buffer> {
-    return new ClassicLevel(this.#folder, {
+  #newStore(folder: string): ClassicLevel<string, Buffer> {
+    return new ClassicLevel(folder, {
       keyEncoding: 'utf8',
       valueEncoding: 'buffer',
       writeBufferSize: this.#options.writeBufferBytes,
@@ -467,7 +468,7 @@ export class Outbox {
   }
 
   async #openAndLoad(): Promise<void> {
-    this.#store = this.#newStore();
+    this.#store = this.#newStore(this.#folder);
     try {
       await this.#store.open();
       await this.#load(this.#store);
@@ -544,11 +545,11 @@ export class Outbox {
 
   /**
    * A store with a damaged key that LevelDB's own repair has kept: what can be read from either side of the damage goes
-   * into a new one.
+   * into a new one beside it, which takes its place only when it is whole.
    */
   async #salvage(): Promise<void> {
     const entries = new Map<string, Buffer>();
-    const damaged = this.#newStore();
+    const damaged = this.#newStore(this.#folder);
     await damaged.open();
     for (const reverse of [false, true]) {
       try {
@@ -558,14 +559,28 @@ export class Outbox {
       }
     }
     await damaged.close();
-    await ClassicLevel.destroy(this.#folder);
-    const fresh = this.#newStore();
-    await fresh.open();
-    await fresh.batch(
-      [...entries].map(([key, value]) => ({ type: 'put' as const, key, value })),
-      { sync: true },
-    );
-    await fresh.close();
+    const partial = `${this.#folder}.partial`;
+    await rm(partial, { recursive: true, force: true });
+    const fresh = this.#newStore(partial);
+    try {
+      await fresh.open();
+      await fresh.batch(
+        [...entries].map(([key, value]) => ({ type: 'put' as const, key, value })),
+        { sync: true },
+      );
+    } finally {
+      await fresh.close();
+    }
+    await rename(partial, `${this.#folder}.salvaged`);
+    await this.#takeSalvaged();
+  }
+
+  /** Puts a whole salvaged store in the damaged one's place, also one that a power cut kept from it. */
+  async #takeSalvaged(): Promise<void> {
+    const salvaged = `${this.#folder}.salvaged`;
+    if ((await stat(salvaged).catch(() => undefined)) === undefined) return;
+    await rm(this.#folder, { recursive: true, force: true });
+    await rename(salvaged, this.#folder);
   }
 
   // ------------------------------------------------------------ saying
