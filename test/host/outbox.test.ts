@@ -1,7 +1,7 @@
 // The outbox keeps what it has taken: over kills, a full disk and damage; and says what it cannot keep.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -361,6 +361,17 @@ describe('damage is noticed and said:', () => {
     expect(codes()).toEqual(['outbox-repaired']);
     expect(await all(outbox)).toHaveLength(10);
     expect(readdirSync(directory)).toContain('store.damaged');
+  });
+
+  test('a power cut before a salvaged store took the place of the damaged one', async () => {
+    await fill(10);
+    renameSync(join(directory, 'store'), join(directory, 'store.salvaged'));
+    cpSync(join(directory, 'store.salvaged'), join(directory, 'store'), { recursive: true });
+    rmSync(join(directory, 'store', 'CURRENT'));
+    const outbox = await openOutbox();
+    expect(codes()).toEqual([]);
+    expect(await all(outbox)).toHaveLength(10);
+    expect(readdirSync(directory)).not.toContain('store.salvaged');
   });
 
   test('a missing CURRENT file, which would start an empty store', async () => {
