@@ -18,9 +18,9 @@ export async function setUp({ debian = ['servers', 'firmware', 'emulator'], core
   await installPackages();
   const missing = await setUpDebian(debian);
   if (core) {
-    await step('core (AssemblyScript to build/core.wasm)', async (note) => {
+    await step('core (build/core.wasm)', async (note) => {
       const built = await buildCore();
-      note(`${built.size} bytes, sha256 ${built.sha256.slice(0, 16)}…${built.rebuilt ? '' : ', unchanged'}`);
+      note(`${built.size} bytes, sha256 ${built.sha256.slice(0, 8)}…${built.rebuilt ? '' : ', unchanged'}`);
     });
   }
   return missing;

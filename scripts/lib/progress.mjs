@@ -1,7 +1,7 @@
 // Shows slow steps: a line at once, the elapsed time while it lasts, the result at its end.
 // On a terminal the line is rewritten in place; elsewhere a line is added every few seconds, so that a log shows life.
 
-const terminal = process.stderr.isTTY === true && process.env.CI === undefined;
+const terminal = process.stderr.isTTY === true && process.env.TERM !== 'dumb';
 const beatMs = terminal ? 200 : 5000;
 
 /** @param {number} sinceMs */
