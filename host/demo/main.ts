@@ -17,9 +17,11 @@ const abort = new AbortController();
 let failure: unknown;
 
 process.on('exit', killDescendants);
+let interrupted = false;
 process.on('SIGINT', () => {
-  // A second Ctrl-C waits for nothing.
-  if (abort.signal.aborted) process.exit(exitCodes.interrupted);
+  // A second Ctrl-C waits for nothing. The SIGTERM with which the parent passes on the first may overtake it.
+  if (interrupted) process.exit(exitCodes.interrupted);
+  interrupted = true;
   abort.abort();
 });
 for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => abort.abort());

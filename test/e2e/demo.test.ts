@@ -25,6 +25,12 @@ interface Run {
 
 const runs: Run[] = [];
 
+/** This process's environment without what others set for colours: the terminal alone decides. */
+function surroundings(): NodeJS.ProcessEnv {
+  const { NO_COLOR: _, FORCE_COLOR: __, ...rest } = process.env;
+  return rest;
+}
+
 /** Starts a command in a process group of its own, with a folder of its own for temporary files. */
 function start(command: string, args: readonly string[], env: Record<string, string> = {}): Run {
   const folder = mkdtempSync(join(tmpdir(), 'demo-'));
@@ -35,7 +41,7 @@ function start(command: string, args: readonly string[], env: Record<string, str
     cwd: root,
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
-    env: { ...process.env, NO_COLOR: '', TERM: 'xterm', ...env, TMPDIR: folder, [marker]: mark },
+    env: { ...surroundings(), TERM: 'xterm', ...env, TMPDIR: folder, [marker]: mark },
   });
   const texts = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr'] as const) {

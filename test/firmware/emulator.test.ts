@@ -52,7 +52,7 @@ describe('an emulator', () => {
       entry,
       `import { startEmulator } from ${JSON.stringify(join(root, 'host/build/index.ts'))};
       const emulator = await startEmulator(${JSON.stringify(options)});
-      console.log(emulator.pid);
+      console.log(String(emulator.pid));
       setInterval(() => {}, 1000);`,
     );
     const outfile = join(root, 'build', 'test', `parent-${signal}.mjs`);
