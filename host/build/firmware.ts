@@ -108,7 +108,9 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     await convertWasm(join(folder, 'core.wasm'), folder, 'core');
     options.onStep?.('compiler');
     const elfPath = imagePaths(folder, board).elfPath;
-    await compileImage({ root, folder, board, gcc, sources, elfPath });
+    // Its temporary files go with the folder when a build is broken off.
+    const compiler = { ...gcc, env: { ...gcc.env, TMPDIR: folder } };
+    await compileImage({ root, folder, board, gcc: compiler, sources, elfPath });
     const image = await writeImage(folder, board, elfPath);
     const report: StoredReport = {
       board: board.name,
