@@ -1,4 +1,5 @@
 // Reports of meters as they come, one line each: for monitor, run and sync. With JSON, one object a line.
+import type { ClockDifference } from '../gateway/meter-session.ts';
 import type { EventPayload, InfoPayload, TimePayload } from '../mqtt/payloads.ts';
 import { clockText } from './status.ts';
 import { printable, type Style, type Terminal } from './terminal.ts';
@@ -39,11 +40,12 @@ export class LiveView {
     }
   }
 
-  /** @param more seenNs: the meter's clock minus this computer's, where that was measured */
-  time(meter: string, payload: TimePayload, more: { gateway?: string; seenNs?: bigint } = {}): void {
-    const { gateway, seenNs } = more;
+  /** @param more seen: the meter's clock minus this computer's, where that was measured */
+  time(meter: string, payload: TimePayload, more: { gateway?: string; seen?: ClockDifference } = {}): void {
+    const { gateway, seen } = more;
     if (this.#json) {
-      this.#object('time', seenNs === undefined ? payload : { ...payload, meterMinusHostNs: seenNs }, gateway);
+      const difference = seen && { meterMinusHostNs: seen.ns, meterMinusHostHalfWidthNs: seen.halfWidthNs };
+      this.#object('time', { ...payload, ...difference }, gateway);
       return;
     }
     const { server, nts } = payload;
@@ -56,7 +58,7 @@ export class LiveView {
       ...(payload.delayNs === null ? [] : [`delay ${plainNs(payload.delayNs)}`]),
       ...(server.stratum === null ? [] : [`stratum ${server.stratum}`]),
       ...(nts.aead === null ? [] : [`cookies ${nts.cookies}`, `reach ${reachText(payload.reach)}`]),
-      ...(seenNs === undefined ? [] : [`host sees ${signedNs(seenNs)}`]),
+      ...(seen === undefined ? [] : [`host sees ${signedNs(seen.ns)} ± ${plainNs(seen.halfWidthNs)}`]),
       ...payload.flags.map((flag) => printable(flag)),
     ];
     this.#line(meter, ' ', parts.join('  '));

@@ -1,7 +1,7 @@
 // Shows what the meters of a gateway in this process report, as it comes.
 import { ClockStatus } from '../../as/abi/codes.ts';
 import type { Gateway, Meter } from '../gateway/gateway.ts';
-import type { ProbedTime } from '../gateway/meter-session.ts';
+import { meterMinusHost } from '../gateway/meter-session.ts';
 import { formatLine, type Logger, type LogLevel, loggerTo } from '../log.ts';
 import { eventPayload, infoPayload, timePayload } from '../mqtt/payloads.ts';
 import type { LiveView } from './live.ts';
@@ -41,13 +41,8 @@ function watchMeter(meter: Meter, view: LiveView, { acknowledge }: WatchOptions)
       return;
     }
     meter.probeTime().then(
-      (probed) => view.time(name, payload, { seenNs: meterMinusHostNs(probed) }),
+      (probed) => view.time(name, payload, { seen: meterMinusHost(probed) }),
       () => view.time(name, payload),
     );
   });
-}
-
-/** The meter's clock minus this computer's, at the middle of the probe. */
-export function meterMinusHostNs({ hostBeforeNs, hostAfterNs, probeUtcNs, replyUtcNs }: ProbedTime): bigint {
-  return (probeUtcNs + replyUtcNs) / 2n - (hostBeforeNs + hostAfterNs) / 2n;
 }

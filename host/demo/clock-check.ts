@@ -1,6 +1,7 @@
 // A meter's clock seen from outside: asked over its link and compared with this computer's, which is also the clock that
 // the demo's time server gives out. The meter knows nothing of this computer's clock.
 import type { Meter } from '../gateway/gateway.ts';
+import { meterMinusHost } from '../gateway/meter-session.ts';
 
 export interface ClockCheck {
   /** Meter minus this computer, ns, and how sure that is: the whole range in which it must lie is ± this. */
@@ -18,12 +19,9 @@ const probes = 8;
 export async function checkClock(meter: Meter): Promise<ClockCheck> {
   let best: ClockCheck | undefined;
   for (let i = 0; i < probes; i++) {
-    const { hostBeforeNs, hostAfterNs, probeUtcNs, replyUtcNs, boundNs } = await meter.probeTime();
-    // The probe came after it left, the reply left before it came: two ends of an interval for the difference.
-    const high = probeUtcNs - hostBeforeNs;
-    const low = replyUtcNs - hostAfterNs;
-    const differenceNs = (high + low) / 2n;
-    const marginNs = (high - low) / 2n;
+    const probed = await meter.probeTime();
+    const { ns: differenceNs, halfWidthNs: marginNs } = meterMinusHost(probed);
+    const { boundNs } = probed;
     const size = differenceNs < 0n ? -differenceNs : differenceNs;
     const check = { differenceNs, marginNs, boundNs, withinBound: size <= boundNs + marginNs };
     if (best === undefined || marginNs < best.marginNs) best = check;

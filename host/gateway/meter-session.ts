@@ -50,6 +50,19 @@ export interface ProbedTime {
   readonly status: ClockStatus;
 }
 
+/** Meter's clock minus this machine's: within `ns` ± `halfWidthNs`. */
+export interface ClockDifference {
+  readonly ns: bigint;
+  readonly halfWidthNs: bigint;
+}
+
+/** What a probe tells of the clocks: it came to the meter after it left here, and the reply left there before it came. */
+export function meterMinusHost({ hostBeforeNs, hostAfterNs, probeUtcNs, replyUtcNs }: ProbedTime): ClockDifference {
+  const high = probeUtcNs - hostBeforeNs;
+  const low = replyUtcNs - hostAfterNs;
+  return { ns: (high + low) / 2n, halfWidthNs: (high - low + 1n) / 2n };
+}
+
 export interface MeterSessionEvents {
   /** The link's session stands. */
   up: [];
