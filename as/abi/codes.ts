@@ -586,7 +586,7 @@ export enum Reject {
   ServerTime = 11,
   /** The round trip is negative or took too long. */
   Delay = 12,
-  /** A time before this software was built, or before the time floor. */
+  /** A time before this software was built or before the time floor, or more than 40 years later. */
   BehindFloor = 13,
   /** NTSN: the server does not know our cookie. */
   Nak = 14,

@@ -222,12 +222,14 @@ function narrow(t: i64, sampleLow: i64, sampleHigh: i64): void {
 function apply(t: i64, correction: i64, known: bool): void {
   const now = clockDifference(t);
   const size = correction < 0 ? -correction : correction;
+  // What is still to be slewed was told when it began.
+  const untold = correction - (difference + slewTotal - now);
   if (!known || size > STEP_NS) {
     setDifference(t, known ? now + correction : correction);
     raiseEvent(MeterEvent.ClockSet, known ? correction : 0, clockBoundNs(t), true);
     return;
   }
-  if (size >= SLEW_EVENT_NS) raiseEvent(MeterEvent.ClockSlewed, correction, 0, true);
+  if ((untold < 0 ? -untold : untold) >= SLEW_EVENT_NS) raiseEvent(MeterEvent.ClockSlewed, correction, 0, true);
   difference = now;
   slewTotal = correction;
   slewStart = t;

@@ -1,6 +1,7 @@
 // What happened in the meter, kept until the gateway has stored it.
 // What always holds: events keep their order and number; one that does not fit is counted as lost; what the network
-// alone can provoke is told at most once a minute for each reason, with how often it happened.
+// alone can provoke takes at most half of the places, so that it displaces nothing else; refused answers are told at most
+// once a minute for each reason, with how often it happened.
 //
 //   entry    0  sequence     u32
 //            4  code         u16
@@ -18,6 +19,7 @@ import { sessionServerIndex } from './session';
 import { settingsServerName, settingsServers } from './settings';
 
 const ENTRIES: u32 = 8;
+const NETWORK_ENTRIES: u32 = 4;
 const ENTRY_BYTES: u32 = 40;
 const RING: usize = memory.data(320, 8);
 
@@ -46,7 +48,7 @@ export function eventsSetBoot(value: u32): void {
 
 /** Adds an event that happened now. */
 export function raiseEvent(code: u32, a: i64, b: i64, aboutServer: bool): void {
-  if (held == ENTRIES) {
+  if (held >= (isNetworks(code) ? NETWORK_ENTRIES : ENTRIES)) {
     lost += 1;
     return;
   }
@@ -63,13 +65,18 @@ export function raiseEvent(code: u32, a: i64, b: i64, aboutServer: bool): void {
   held += 1;
 }
 
+// Whether whoever sits on the network can bring the event about, as often as it likes.
+function isNetworks(code: u32): bool {
+  return code == MeterEvent.AnswerRefused || code == MeterEvent.KeFailed || code == MeterEvent.Nak;
+}
+
 /** Adds a refused answer: at most one event a minute for each reason. */
 export function raiseRefused(reason: u32): void {
   const at = REPEATS + min<u32>(reason, REASONS - 1) * 16;
   const now = timeNowLocal();
   const times = load<u32>(at, 8) + 1;
   const last = load<i64>(at);
-  if (last != 0 && now - last < MINUTE_NS) {
+  if ((last != 0 && now - last < MINUTE_NS) || held >= NETWORK_ENTRIES) {
     store<u32>(at, times, 8);
     return;
   }

@@ -28,6 +28,9 @@ const RECORD_VERSION: u32 = 1;
 const KEY: usize = memory.data(32, 4);
 const CONTEXT: usize = memory.data(384, 4);
 
+/** 2026-01-01: no build is older, also one that does not know its date. */
+const EARLIEST_UNIX: i64 = 1_767_225_600;
+
 /** What a crystal of 32,768 Hz may be wrong over the meter's temperature range and life. */
 const RTC_MAX_ERROR_PPB: i64 = 100_000;
 
@@ -57,7 +60,7 @@ export function rtcDriftNs(elapsedNs: i64): i64 {
 
 /** Sets the floor that holds without any record: when the software was built, Unix seconds. */
 export function stateStart(buildUnixSeconds: i64): void {
-  floorUtc = buildUnixSeconds * SECOND_NS;
+  floorUtc = max<i64>(buildUnixSeconds, EARLIEST_UNIX) * SECOND_NS;
 }
 
 /** Takes both slots as they were read; derives the storage key. */

@@ -1,11 +1,15 @@
 // NTP timestamps (RFC 5905 6) to and from nanoseconds since 1970, across eras.
 // What always holds: a 32-bit count of seconds is read as the one date within the 136 years that begin one year before
-// the pivot, so 2036-02-07 and later need nothing special as long as the pivot is no older than the software.
+// the pivot, so 2036-02-07 and later need nothing special as long as the pivot is no older than the software. What was
+// meant as more than a year before the pivot comes out beyond `ntpLatestNs`, and is no date at all.
 
 /** Seconds from 1900 to 1970. */
 const UNIX_EPOCH: i64 = 2208988800;
 const ERA_SECONDS: i64 = 0x1_0000_0000;
 const YEAR_SECONDS: i64 = 31_557_600;
+
+/** Longest time from a pivot to a date that can be: the shelf and the life of a meter. */
+const LIFE_SECONDS: i64 = 40 * YEAR_SECONDS;
 
 /** Nanoseconds in a second. */
 export const SECOND_NS: i64 = 1_000_000_000;
@@ -22,6 +26,11 @@ export function ntpToUnixNs(at: usize, pivotUnixSeconds: i64): i64 {
   const earliest = pivotUnixSeconds - YEAR_SECONDS + UNIX_EPOCH;
   const since = (seconds - earliest) & (ERA_SECONDS - 1);
   return (earliest + since - UNIX_EPOCH) * SECOND_NS + <i64>((fraction * 1_000_000_000) >> 32);
+}
+
+/** Latest date, UTC ns, that a timestamp may be read as; the era of a later one is not known. */
+export function ntpLatestNs(pivotUnixSeconds: i64): i64 {
+  return (pivotUnixSeconds + LIFE_SECONDS) * SECOND_NS;
 }
 
 /** A 32-bit NTP short format (16.16 s, RFC 5905 6) in ns. */

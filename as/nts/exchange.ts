@@ -24,7 +24,7 @@ import {
   NTP_TRANSMIT,
   NTP_VERSION,
 } from '../ntp/header';
-import { ntpShortToNs, ntpToUnixNs, SECOND_NS } from '../ntp/timestamp';
+import { ntpLatestNs, ntpShortToNs, ntpToUnixNs, SECOND_NS } from '../ntp/timestamp';
 import { COOKIE_MAX_BYTES, COOKIES_MAX, cookieAdd, cookiesHeld, cookieTake } from './cookies';
 
 const FIELD_UNIQUE_IDENTIFIER: u32 = 0x0104;
@@ -169,10 +169,8 @@ export function exchangeAnswer(packet: usize, length: u32, pivotUnixSeconds: i64
     const fieldBytes = fieldLength(packet, at, length);
     if (fieldBytes == 0) return Reject.Malformed;
     const type = loadBe16(packet + at);
-    if (authenticator != 0) {
-      // Nothing may follow what authenticates the rest (RFC 8915 5.6).
-      return Reject.Malformed;
-    }
+    // What follows the authenticator is not authenticated.
+    if (authenticator != 0) return Reject.Malformed;
     if (type == FIELD_UNIQUE_IDENTIFIER) {
       if (identified) return Reject.Malformed;
       if (fieldBytes != IDENTIFIER_FIELD_BYTES) return Reject.UniqueIdentifier;
@@ -254,5 +252,7 @@ function readTimes(packet: usize, pivotUnixSeconds: i64): u32 {
   if (answerRootDelayNs / 2 + answerRootDispersionNs > ROOT_DISTANCE_MAX_NS) return Reject.RootDistance;
   if (answerTransmitNs < answerReceiveNs) return Reject.ServerTime;
   if (answerReceiveNs < pivotUnixSeconds * SECOND_NS) return Reject.BehindFloor;
+  // Decades behind the floor, too: the era does not tell.
+  if (answerReceiveNs > ntpLatestNs(pivotUnixSeconds)) return Reject.BehindFloor;
   return Reject.None;
 }

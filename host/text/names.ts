@@ -151,7 +151,7 @@ export const rejectNames: Names<Reject> = {
   [Reject.Delay]: { name: 'delay', text: 'the round trip is negative or took too long' },
   [Reject.BehindFloor]: {
     name: 'behind-floor',
-    text: 'it says a time before this software was built or before the last authenticated time',
+    text: 'it says a time before this software was built, before the last authenticated time, or decades later',
   },
   [Reject.Nak]: { name: 'nak', text: 'the server does not know our cookie (NTSN)' },
 };

@@ -18,7 +18,14 @@ import {
   unsealedAnswer,
 } from './nts-reference.ts';
 import { seededRandom } from './random.ts';
-import { type Behaviour, millisecond, SimulatedMeter, second, startUtcNs } from './simulated-meter.ts';
+import {
+  type Behaviour,
+  buildUnixSeconds,
+  millisecond,
+  SimulatedMeter,
+  second,
+  startUtcNs,
+} from './simulated-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
@@ -301,7 +308,8 @@ describe('answers that must be refused', () => {
   const cases: [string, Make, Reject][] = [
     ['empty', () => [Buffer.alloc(0)], Reject.Malformed],
     ['47 bytes', () => [Buffer.alloc(47)], Reject.Malformed],
-    ['48 bytes of noise', () => [randomBytes(48)], Reject.Mode],
+    // Noise may look like a server's answer at first sight, but not with mode 7.
+    ['48 bytes of noise', () => [Buffer.concat([Buffer.of(0xff), randomBytes(47)])], Reject.Mode],
     ['the request itself, reflected', (_, { packet }) => [packet], Reject.Mode],
     ['version 3', sealed((parts) => (parts.first = 0x1c)), Reject.Mode],
     ['mode 5', sealed((parts) => (parts.first = 0x25)), Reject.Mode],
@@ -347,6 +355,14 @@ describe('answers that must be refused', () => {
       }),
       Reject.BehindFloor,
     ],
+    ...[1, 19.6, 56.9, 95].map((years): [string, Make, Reject] => [
+      `${years} years before the software was built`,
+      sealed((parts) => {
+        parts.receiveUtcNs = BigInt(Math.round(buildUnixSeconds - years * 31_557_600)) * second;
+        parts.transmitUtcNs = parts.receiveUtcNs;
+      }),
+      Reject.BehindFloor,
+    ]),
     [
       'a field of 12 bytes',
       sealed((parts) => parts.extra.push(Buffer.from('0abc000c0000000000000000', 'hex'))),
@@ -449,6 +465,92 @@ describe('answers that must be refused', () => {
     });
     sim.runUntilSynchronised();
     expect(abs(sim.errorNs)).toBeLessThan(millisecond);
+  });
+});
+
+describe('a server whose date cannot be', () => {
+  // A receiver that lost 1,024 weeks of GPS; a clock that lost its date.
+  it.each([0.8, 1.2, 19.625, 56.9, 95])('%s years behind: no time, now or after it is right again', (years) => {
+    const sim = started(
+      (behaviour) => {
+        behaviour.serverErrorNs = -BigInt(Math.round(years * 31_557_600)) * second;
+        behaviour.notBefore = 0n;
+        behaviour.notAfter = startUtcNs / second + 200n * 31_557_600n;
+      },
+      { settings: { firstDatesUnchecked: false }, rtc: true },
+    );
+    sim.run(3 * 86_400);
+    expect(sim.report).toMatchObject({ status: ClockStatus.Unsynchronised, lastReject: Reject.BehindFloor });
+    expect(sim.eventCodes()).not.toContain(MeterEvent.ClockSet);
+    sim.behaviour.serverErrorNs = 0n;
+    sim.runUntil('synchronised', () => sim.meter.time().status === ClockStatus.Synchronised, 86_400);
+    expect(Math.abs(Number(sim.errorNs))).toBeLessThan(11e6);
+  });
+
+  it('behind while the meter has the time: the meter keeps it', () => {
+    const sim = started();
+    sim.run(3_600);
+    sim.behaviour.serverErrorNs = -1024n * 7n * 86_400n * second;
+    sim.run(86_400);
+    expect(sim.meter.time().status).toBe(ClockStatus.Holdover);
+    expect(Math.abs(Number(sim.errorNs))).toBeLessThan(11e6);
+  });
+});
+
+describe('events', () => {
+  it('what the network provokes displaces no correction of the clock', () => {
+    let forging = false;
+    const sim = started(
+      (behaviour) => {
+        behaviour.onRequest = (request) => {
+          const good = sim.answer(request);
+          if (!forging) return [good];
+          const bad = [0x1c, 0x25].map((first) => Buffer.concat([Buffer.of(first), good.subarray(1)]));
+          const origin = Buffer.from(good);
+          origin[24]! ^= 1;
+          const identifier = Buffer.from(good);
+          identifier[52]! ^= 1;
+          const sealed = Buffer.from(good);
+          sealed[sealed.length - 1]! ^= 1;
+          const parts = unsealedAnswer(answerParts(request, sim.utcNs, sim.utcNs));
+          return [...bad, origin, identifier, sealed, parts, good.subarray(0, 50), good, good];
+        };
+      },
+      { settings: { poll: { minSeconds: 16, maxSeconds: 16 } } },
+    );
+    sim.run(60);
+    sim.acknowledge = false;
+    forging = true;
+    sim.run(3_600);
+    const held = sim.events.filter(({ code }) => code === MeterEvent.AnswerRefused);
+    expect(held.length).toBeGreaterThan(0);
+    expect(held.length).toBeLessThanOrEqual(4);
+    sim.behaviour.serverErrorNs = 3_600n * second;
+    sim.run(60);
+    const step = sim.events.findLast(({ code, a }) => code === MeterEvent.ClockSet && a !== 0n)!;
+    expect(step).toBeDefined();
+    // What was refused meanwhile is told, with how often, as soon as there is room.
+    sim.acknowledge = true;
+    sim.deliver({ type: Message.EventAck, sequence: step.sequence });
+    sim.run(120);
+    const told = sim.events.filter(({ code, a }) => code === MeterEvent.AnswerRefused && Number(a) === Reject.Mode);
+    expect(told.reduce((sum, { b }) => sum + Number(b), 0)).toBeGreaterThan(400);
+  });
+
+  it('a correction that takes several polls is told once', () => {
+    const sim = started(
+      (behaviour) => {
+        behaviour.change = (parts) => {
+          parts.rootDispersion = 0x2000;
+        };
+      },
+      { settings: { poll: { minSeconds: 1, maxSeconds: 1 } } },
+    );
+    sim.run(60);
+    sim.behaviour.serverErrorNs = 40n * millisecond;
+    sim.run(240);
+    expect(Math.abs(Number(sim.errorNs) - 40e6)).toBeLessThan(1e6);
+    expect(sim.eventCodes().filter((code) => code === MeterEvent.ClockSlewed).length).toBe(1);
   });
 });
 

@@ -28,9 +28,10 @@ export function keAnswer(cookies = 8, cookieBytes = 100): Uint8Array {
 /** UTC ns as an NTP timestamp, in whatever era. */
 export function ntpTimestamp(utcNs: bigint): Buffer {
   const bytes = Buffer.alloc(8);
-  const seconds = utcNs / 1_000_000_000n;
+  const nanoseconds = ((utcNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  const seconds = (utcNs - nanoseconds) / 1_000_000_000n;
   bytes.writeUInt32BE(Number((seconds + ntpEpochSeconds) & 0xffff_ffffn), 0);
-  bytes.writeUInt32BE(Number(((utcNs - seconds * 1_000_000_000n) << 32n) / 1_000_000_000n), 4);
+  bytes.writeUInt32BE(Number((nanoseconds << 32n) / 1_000_000_000n), 4);
   return bytes;
 }
 

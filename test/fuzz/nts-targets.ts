@@ -291,7 +291,8 @@ function readAnswer(
   if (short(4) / 2n + short(8) > 1_500_000_000n) return Reject.RootDistance;
   const [received, transmitted] = [timestamp(packet, 32), timestamp(packet, 40)];
   if (transmitted < received) return Reject.ServerTime;
-  return received < floorNs ? Reject.BehindFloor : Reject.None;
+  const latestNs = floorNs + 40n * 31_557_600n * second;
+  return received < floorNs || received > latestNs ? Reject.BehindFloor : Reject.None;
 }
 
 /** UTC ns of an NTP timestamp of our time. */
