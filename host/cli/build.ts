@@ -35,6 +35,6 @@ export function buildCommand(context: Context): Command {
       ['build --board mps2-an385', 'image, sizes and hashes'],
       ['build --board mps2-an385 --json', 'for a program'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
   });
 }

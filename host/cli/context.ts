@@ -1,6 +1,6 @@
 // What every command gets: the terminal, what ends it, and options that all commands share.
 import type { Command } from 'commander';
-import { type ExitCode, exitCodeTexts } from './exit-codes.ts';
+import { type ExitCode, exitCodeTexts, untilCtrlCTexts } from './exit-codes.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface Context {
@@ -12,14 +12,19 @@ export interface Context {
   exitCode: ExitCode;
 }
 
+export interface Help {
+  readonly examples: readonly (readonly [command: string, meaning: string])[];
+  readonly exitCodes: readonly ExitCode[];
+  /** Whether the command goes on until Ctrl-C: that is no interruption then. */
+  readonly untilCtrlC?: boolean;
+}
+
 /** Adds examples, exit codes and --debug to a command. */
-export function withHelp(
-  command: Command,
-  help: { examples: readonly (readonly [command: string, meaning: string])[]; exitCodes: readonly ExitCode[] },
-): Command {
+export function withHelp(command: Command, help: Help): Command {
   const widest = Math.max(...help.examples.map(([text]) => text.length));
   const examples = help.examples.map(([text, meaning]) => `  $ metertime ${text.padEnd(widest)}  ${meaning}`);
-  const codes = help.exitCodes.map((code) => `  ${String(code).padEnd(3)} ${exitCodeTexts[code]}`);
+  const texts = help.untilCtrlC === true ? { ...exitCodeTexts, ...untilCtrlCTexts } : exitCodeTexts;
+  const codes = help.exitCodes.map((code) => `  ${String(code).padEnd(3)} ${texts[code]}`);
   return command
     .option('--debug', 'on an error, show where in metertime it happened')
     .addHelpText('after', ['', 'Examples:', ...examples, '', 'Exit codes:', ...codes].join('\n'));

@@ -22,3 +22,9 @@ export const exitCodeTexts: Readonly<Record<ExitCode, string>> = {
   [ExitCode.Mismatch]: 'a replay or known-answer test gave another result than it must',
   [ExitCode.Interrupted]: 'ended by Ctrl-C',
 };
+
+/** The same for commands that go on until Ctrl-C, which is their orderly end. */
+export const untilCtrlCTexts: Readonly<Partial<Record<ExitCode, string>>> = {
+  [ExitCode.Ok]: 'all is well; also: ended by Ctrl-C',
+  [ExitCode.Interrupted]: 'ended by Ctrl-C before it had begun, or by a second Ctrl-C',
+};

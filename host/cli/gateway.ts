@@ -28,7 +28,8 @@ export function gatewayCommand(context: Context, stderr: Sink): Command {
       ['gateway -c /etc/metertime.yaml --check', 'says what is wrong, line by line'],
       ['gateway -c /etc/metertime.yaml', 'runs it'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
+    untilCtrlC: true,
   });
 }
 

@@ -39,7 +39,7 @@ export function keCommand(context: Context): Command {
       ['ke time.example', 'port 4460'],
       ['ke 127.0.0.1:4460 --ca lab-ca.pem', 'a server of a certificate authority of your own'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
   });
 }
 

@@ -41,7 +41,8 @@ export function monitorCommand(context: Context): Command {
       ['monitor /dev/ttyUSB0', 'the meter at a serial port, 115200 baud'],
       ['monitor serial:/dev/ttyUSB0?baud=38400', 'at another rate'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
+    untilCtrlC: true,
   });
 }
 
@@ -63,10 +64,12 @@ async function monitorBroker(context: Context, url: string, options: Options): P
     client.on('close', () => resolve(undefined));
     client.on('error', resolve);
   });
-  if (!signal.aborted) {
-    await readReports(client, options.prefix, (report) => show(view, report, options, terminal.note.bind(terminal)));
-    if (options.json !== true) terminal.note('Watching; Ctrl-C ends it.');
+  if (signal.aborted) {
+    context.exitCode = ExitCode.Interrupted;
+    return;
   }
+  await readReports(client, options.prefix, (report) => show(view, report, options, terminal.note.bind(terminal)));
+  if (options.json !== true) terminal.note('Watching; Ctrl-C ends it.');
   const error = await gone;
   if (!signal.aborted) {
     throw new CliError('broker-lost', `the connection to the broker broke${error ? `: ${error.message}` : ''}`);

@@ -65,7 +65,8 @@ export function runCommand(context: Context): Command {
       ['run --board software --server 127.0.0.1:4460 --ca lab-ca.pem', 'a meter in software, a server of your own'],
       ['run --board mps2-an385 --storage meter.bin', 'a storage that metertime provision wrote'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
+    untilCtrlC: true,
   });
 }
 
@@ -91,7 +92,10 @@ async function run(context: Context, options: Options): Promise<void> {
       await ended(signal);
     } else {
       const emulator = await startBoard(terminal, options, storageFile, join(folder, 'link'), signal);
-      if (emulator === undefined) return;
+      if (emulator === undefined) {
+        context.exitCode = ExitCode.Interrupted;
+        return;
+      }
       stopMeter = () => emulator.stop();
       const { openLink, LinkListener } = await import('../link/transports.ts');
       const link = openLink(`unix:${emulator.link}`);
@@ -165,6 +169,7 @@ async function startSoftware(
   };
 }
 
+/** @returns the emulator; undefined when the signal came before it was started */
 async function startBoard(
   terminal: Terminal,
   options: Options,

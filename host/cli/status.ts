@@ -55,8 +55,8 @@ export class StatusBoard {
 }
 
 const legend = `
-  Meter    meter's id                          St     stratum of the server
-  State    online when meter and gateway say so AEAD  algorithm of the keys (15: AES-SIV-CMAC-256)
+  Meter    meter's id                           St     stratum of the server
+  State    online if meter and gateway say so   AEAD   algorithm of the keys (15: AES-SIV-CMAC-256)
   Clock    status of the meter's clock          Ck     cookies held
   Server   NTP server in use                    Reach  eight last polls, octal: 377 is all answered
   Offset   server minus meter, of the last      Bound  hard bound on the error
@@ -81,7 +81,7 @@ export function statusCommand(context: Context): Command {
       ['status', 'all meters known to the broker on this machine'],
       ['status meter-1 --mqtt mqtts://broker.example', 'everything about one meter'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.NoTime],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.NoTime, ExitCode.Interrupted],
   });
 }
 

@@ -78,7 +78,7 @@ export function syncCommand(context: Context): Command {
       ['sync -v ptbtime1.ptb.de time.cloudflare.com', 'two servers at once, with a legend'],
       ['sync --ca lab-ca.pem --record meter.trace 127.0.0.1:4460', 'with a trace for metertime replay'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.NoTime],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.NoTime, ExitCode.Interrupted],
   });
 }
 

@@ -236,6 +236,17 @@ describe('metertime run', () => {
     120_000,
   );
 
+  it.skipIf(!debianTool('arm-none-eabi-gcc').ok)(
+    'has been interrupted when it ends while it builds',
+    async () => {
+      const args = ['run', '--board', 'mps2-an385', '--server', server, '--ca', caFile];
+      const { exitCode, stdout, stderr } = await runMetertime(args, { signal: AbortSignal.abort() });
+      expect(exitCode, stderr).toBe(ExitCode.Interrupted);
+      expect(stdout).toBe('');
+    },
+    120_000,
+  );
+
   it('says what is wrong with its arguments', async () => {
     for (const [args, message] of [
       [['--board', 'software'], /needs a time server\nGive --server/],

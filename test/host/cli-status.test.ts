@@ -80,6 +80,9 @@ describe('metertime status', () => {
     );
     const verbose = await status('-v');
     expect(verbose.stdout).toContain('hard bound on the error');
+    const terms = [...verbose.stdout.matchAll(/^( {2}.*? {2,})(St|AEAD|Ck|Reach|Bound|Last) {2,}\S/gm)];
+    expect(terms.map(([, , term]) => term)).toEqual(['St', 'AEAD', 'Ck', 'Reach', 'Bound', 'Last']);
+    expect(new Set(terms.map(([, before]) => before!.length)).size, verbose.stdout).toBe(1);
   });
 
   it('shows everything about one meter, and says by its exit code whether it has the time', async () => {
@@ -222,6 +225,12 @@ describe('metertime monitor', () => {
     expect(objects.filter(({ kind }) => kind === 'time')).toMatchObject([{ meter: 'meter-2', gateway: 'gw-1' }]);
     expect(stdout).not.toContain('meter-1');
     expect(stderr).toBe('');
+  });
+
+  it('that is ended before it watches has been interrupted', async () => {
+    const { exitCode, stdout } = await runMetertime(['monitor', broker.url], { signal: AbortSignal.abort() });
+    expect(exitCode).toBe(ExitCode.Interrupted);
+    expect(stdout).toBe('');
   });
 
   it('says so when the broker goes away', async () => {

@@ -47,6 +47,20 @@ describe('help', () => {
     }
   });
 
+  it('tells which commands Ctrl-C interrupts, and which go on until it', async () => {
+    const line = async (name: string, code: ExitCode) =>
+      new RegExp(`^ {2}${code} +(.*)$`, 'm').exec((await runMetertime([name, '--help'])).stdout)?.[1];
+    for (const name of ['build', 'ke', 'status', 'sync']) {
+      expect(await line(name, ExitCode.Ok), name).toBe('all is well');
+      expect(await line(name, ExitCode.Interrupted), name).toBe('ended by Ctrl-C');
+    }
+    for (const name of ['gateway', 'monitor', 'run']) {
+      expect(await line(name, ExitCode.Ok), name).toBe('all is well; also: ended by Ctrl-C');
+      expect(await line(name, ExitCode.Interrupted), name).toMatch(/^ended by Ctrl-C before it had begun/);
+    }
+    expect(await line('init', ExitCode.Interrupted)).toBeUndefined();
+  });
+
   it('is in docs/cli.md for each command', () => {
     const docs = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
     for (const name of commandNames()) expect(docs).toContain(`## metertime ${name}`);
