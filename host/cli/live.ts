@@ -77,18 +77,26 @@ export class LiveView {
     }
   }
 
-  /** Whether the meter (or, without one, the gateway) is there. */
+  /** Whether the meter is there. */
   presence(meter: string, online: boolean, reason: string | undefined, gateway?: string): void {
-    if (this.#json) this.#object('state', { meter, state: online ? 'online' : 'offline', reason }, gateway);
-    else {
-      const text = online ? this.#terminal.paint('green', 'online') : this.#terminal.paint('red', 'offline');
-      this.#line(meter, ' ', `${text}${reason === undefined ? '' : ` (${printable(reason)})`}`);
-    }
+    if (this.#json) this.#object('state', { meter, state: stateName(online), reason }, gateway);
+    else this.#presenceLine(meter, online, reason);
+  }
+
+  /** Whether a gateway is there. In JSON it has no `meter`, as one of its meters may be named like it. */
+  gateway(gateway: string, online: boolean, reason: string | undefined): void {
+    if (this.#json) this.#object('state', { state: stateName(online), reason }, gateway);
+    else this.#presenceLine(gateway, online, reason);
   }
 
   /** Something of the program's own, such as a link that broke. */
   remark(meter: string, text: string, style: Style = 'dim'): void {
     if (!this.#json) this.#line(meter, ' ', this.#terminal.paint(style, printable(text)));
+  }
+
+  #presenceLine(name: string, online: boolean, reason: string | undefined): void {
+    const text = this.#terminal.paint(online ? 'green' : 'red', stateName(online));
+    this.#line(name, ' ', `${text}${reason === undefined ? '' : ` (${printable(reason)})`}`);
   }
 
   #line(meter: string, mark: string, text: string): void {
@@ -101,4 +109,8 @@ export class LiveView {
     const from = gateway === undefined ? {} : { gateway };
     this.#terminal.printJson({ at: new Date().toISOString(), kind, ...from, ...payload }, 0);
   }
+}
+
+function stateName(online: boolean): 'online' | 'offline' {
+  return online ? 'online' : 'offline';
 }

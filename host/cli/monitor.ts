@@ -84,7 +84,7 @@ function show(view: LiveView, report: Report, options: Options, note: (line: str
   const { gateway } = report;
   if (options.gateway !== undefined && gateway !== options.gateway) return;
   if (report.kind === 'gateway') {
-    view.presence(gateway, report.payload.state === 'online', report.payload.reason, gateway);
+    view.gateway(gateway, report.payload.state === 'online', report.payload.reason);
     return;
   }
   const { meter } = report;

@@ -216,13 +216,24 @@ describe('metertime monitor', () => {
       },
     });
     await until('the reports', () => seen.trim().split('\n').length >= 4);
+    // A gateway may be named like one of its meters.
+    await publishMeter('meter-2', 'meter-2', time());
+    await until('the reports of another gateway', () => seen.trim().split('\n').length >= 8);
     end.abort();
     const { stdout, stderr } = await run;
     const objects = stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(objects.filter(({ kind }) => kind === 'time')).toMatchObject([{ meter: 'meter-2', gateway: 'gw-1' }]);
+    const reports = (gateway: string, meter?: string) =>
+      objects.filter((each) => each.gateway === gateway && each.meter === meter).map(({ kind }) => kind);
+    for (const gateway of ['gw-1', 'meter-2']) {
+      expect(reports(gateway), 'its own').toEqual(['state']);
+      expect(reports(gateway, 'meter-2').sort()).toEqual(['info', 'state', 'time']);
+    }
+    expect(objects.filter(({ state }) => state !== undefined).map(({ state }) => state)).toEqual(
+      Array.from({ length: 4 }, () => 'online'),
+    );
     expect(stdout).not.toContain('meter-1');
     expect(stderr).toBe('');
   });
