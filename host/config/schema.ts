@@ -1,7 +1,7 @@
 // The gateway's settings: the one place that says which there are, what they may be, what they mean and what they default to.
 // Validation, types, docs/settings.md and the file that `metertime init` writes all come from here.
 import { z } from 'zod';
-import { LinkUrlError, parseLinkUrl } from './link-url.ts';
+import { LinkUrlError, parseLinkUrl } from '../link/link-url.ts';
 
 /** What the schema says beyond zod: read by the annotated file and the reference. */
 export interface SettingMeta {
@@ -27,7 +27,7 @@ const link = z
       parseLinkUrl(text);
     } catch (error) {
       if (!(error instanceof LinkUrlError)) throw error;
-      context.addIssue({ code: 'custom', message: error.message });
+      context.addIssue({ code: 'custom', message: error.expected });
     }
   })
   .meta(meta({ description: 'URL of a link.' }));
@@ -46,6 +46,7 @@ const brokerUrl = z.string().superRefine((text, context) => {
   const url = new URL(text);
   if (!brokerProtocols.includes(url.protocol)) return refuse('expected a URL that begins with mqtt, mqtts, ws or wss');
   if (url.hostname === '') return refuse('expected a host after the //');
+  if (url.port === '0') return refuse('expected a port from 1 to 65535');
   if (url.username !== '' || url.password !== '') {
     return refuse(
       'expected no user and no password in the URL; they have settings of their own: username, passwordFile',
@@ -136,8 +137,8 @@ const mqtt = z
       ),
     topicPrefix: z
       .string()
-      .regex(/^[^+#/\p{Cc}$][^+#\p{Cc}]*(?<!\/)$/u, {
-        error: 'expected a topic without + and #, that neither begins nor ends with / and does not begin with $',
+      .regex(/^(?!\$)[^+#/\p{Cc}]+(\/[^+#/\p{Cc}]+)*$/u, {
+        error: 'expected levels with a / between them, none empty, without + and #, that do not begin with $',
       })
       .max(128)
       .default('metertime')
@@ -211,7 +212,7 @@ export const settingsSchema = z
       .meta(
         meta({
           description:
-            'The ways to the meters, one meter each: serial:PATH?baud=N, tcp://HOST:PORT, tcp-listen://HOST:PORT, unix:PATH or unix-listen:PATH.',
+            'The ways to the meters, one meter each: serial:PATH?baud=N, tcp://HOST:PORT, tcp-listen://HOST:PORT, unix:PATH or unix-listen:PATH, a PATH from / on.',
           example: ['serial:/dev/ttyUSB0?baud=115200', 'unix-listen:/run/metertime/m1.sock'],
         }),
       ),

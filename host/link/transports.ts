@@ -1,18 +1,19 @@
 // From the URL of a link to its transport: one that connects, or a listener that gives one for each meter.
-
+import { parseLinkUrl } from './link-url.ts';
 import { connectSerial } from './serial-transport.ts';
 import { connectSocket, LinkListener } from './socket-transport.ts';
-import { type LinkTransport, parseLinkUrl } from './transport.ts';
+import type { LinkTransport } from './transport.ts';
 
 export { FaultyTransport } from './faults.ts';
+export { type LinkAddress, LinkUrlError, parseLinkUrl } from './link-url.ts';
 export { createPair } from './pair-transport.ts';
 export { listSerialPorts, type SerialPortInfo } from './serial-transport.ts';
 export { LinkListener } from './socket-transport.ts';
-export { type LinkAddress, LinkError, LinkTransport, parseLinkUrl } from './transport.ts';
+export { LinkError, LinkTransport } from './transport.ts';
 
 /**
  * Makes the transport or listener of a URL; nothing is opened before its `start`.
- * @throws LinkError link-url
+ * @throws LinkUrlError
  */
 export function openLink(url: string): LinkTransport | LinkListener {
   const address = parseLinkUrl(url);

@@ -4,7 +4,6 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { parseLinkUrl } from '../../host/config/link-url.ts';
 import { annotatedSettings, settingsReference } from '../../host/config/reference.ts';
 import {
   checkSettings,
@@ -126,7 +125,9 @@ limits: [1]
       'name: g\nmqtt: {topicPrefix: a}',
       'gw.yaml:2:1: mqtt.url is missing; expected text (in quotes if it looks like a number), such as url: mqtts://broker.example:8883',
     ],
-    ['name: g\nmqtt: {url: mqtt://h, topicPrefix: a/#}', 'gw.yaml:2:36: mqtt.topicPrefix is "a/#"; expected a topic'],
+    ['name: g\nmqtt: {url: mqtt://h, topicPrefix: a/#}', 'gw.yaml:2:36: mqtt.topicPrefix is "a/#"; expected levels'],
+    ['name: g\nmqtt: {url: mqtt://h, topicPrefix: a//b}', 'gw.yaml:2:36: mqtt.topicPrefix is "a//b"; expected levels'],
+    ['name: g\nmqtt: {url: "mqtt://h:0"}', 'gw.yaml:2:13: mqtt.url is "mqtt://h:0"; expected a port from 1 to 65535'],
     ['name: g\ntrust: {system: false}', 'gw.yaml:2:1: trust.files is missing; expected at least one file'],
     ['name: g\nname: h', 'gw.yaml:2:1: expected each setting once; this one stands above, too'],
     ['name: "g', 'gw.yaml:1:9: expected a character that is missing here'],
@@ -134,6 +135,18 @@ limits: [1]
     [
       'name: g\nlinks: [serial:/dev/a, "tcp:x", serial:/dev/a]',
       'gw.yaml:2:24: links[2] is "tcp:x"; expected a host and a port from 1 to 65535, such as tcp://192.0.2.7:4059',
+    ],
+    [
+      'name: g\nlinks: ["serial:/dev/x?baud=150"]',
+      'gw.yaml:2:9: links[1] is "serial:/dev/x?baud=150"; expected a baud rate from 300 to 4000000',
+    ],
+    [
+      'name: g\nlinks: ["unix:/tmp/a?b=c"]',
+      'gw.yaml:2:9: links[1] is "unix:/tmp/a?b=c"; expected a path without a ?: unix has no further settings',
+    ],
+    [
+      'name: g\nlinks: [unix-listen:m1.sock]',
+      'gw.yaml:2:9: links[1] is "unix-listen:m1.sock"; expected a whole path after "unix-listen:"',
     ],
     [
       'name: g\nlinks: [serial:/dev/a, serial:/dev/a]',
@@ -257,37 +270,6 @@ describe('the file that init writes', () => {
 
 test('docs/settings.md is what the schema says (vitest -u writes it anew)', async () => {
   await expect(settingsReference()).toMatchFileSnapshot('../../docs/settings.md');
-});
-
-describe('link URLs', () => {
-  test.each([
-    ['serial:/dev/ttyUSB0', { kind: 'serial', path: '/dev/ttyUSB0', baud: 115_200 }],
-    ['serial:COM3?baud=9600', { kind: 'serial', path: 'COM3', baud: 9600 }],
-    ['tcp://192.0.2.7:4059', { kind: 'tcp', host: '192.0.2.7', port: 4059 }],
-    ['tcp-listen://[::1]:4059', { kind: 'tcp-listen', host: '::1', port: 4059 }],
-    ['unix:/run/m1.sock', { kind: 'unix', path: '/run/m1.sock' }],
-    ['unix-listen:m1.sock', { kind: 'unix-listen', path: 'm1.sock' }],
-  ])('%s', (text, parts) => {
-    expect(parseLinkUrl(text)).toEqual(parts);
-  });
-
-  test.each([
-    'serial:',
-    'serial:/dev/x?bauds=1',
-    'serial:/dev/x?baud=fast',
-    'tcp://host',
-    'tcp://host:0',
-    'tcp://host:70000',
-    'tcp:host:1',
-    'tcp://u:p@host:1',
-    'unix:',
-    'unix:///run/m1.sock',
-    `unix:/${'x'.repeat(107)}`,
-    'http://x',
-    '/dev/ttyUSB0',
-  ])('refuses %s', (text) => {
-    expect(() => parseLinkUrl(text)).toThrow(/^expected /);
-  });
 });
 
 test.each([

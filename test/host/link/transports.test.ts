@@ -1,4 +1,4 @@
-// Transports: URLs, sockets that come back, listeners, serial ports on a pseudo-terminal, pairs and faults.
+// Transports: sockets that come back, listeners, serial ports on a pseudo-terminal, pairs and faults.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -8,14 +8,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { damage, FaultyTransport, seededRandom } from '../../../host/link/faults.ts';
 import { kernelPorts } from '../../../host/link/serial-transport.ts';
-import {
-  createPair,
-  LinkListener,
-  LinkTransport,
-  listSerialPorts,
-  openLink,
-  parseLinkUrl,
-} from '../../../host/link/transports.ts';
+import { createPair, LinkListener, LinkTransport, listSerialPorts, openLink } from '../../../host/link/transports.ts';
 
 let folder: string;
 const open: { close(): unknown }[] = [];
@@ -50,33 +43,6 @@ function collect(transport: LinkTransport): { text: () => string } {
   });
   return { text: () => Buffer.concat(chunks).toString('latin1') };
 }
-
-describe('URLs', () => {
-  test.each([
-    ['serial:/dev/ttyUSB0', { kind: 'serial', path: '/dev/ttyUSB0', baud: 115200 }],
-    ['serial:/dev/ttyS1?baud=9600', { kind: 'serial', path: '/dev/ttyS1', baud: 9600 }],
-    ['tcp://meter.example:4059', { kind: 'tcp', host: 'meter.example', port: 4059 }],
-    ['tcp://[::1]:4059', { kind: 'tcp', host: '::1', port: 4059 }],
-    ['tcp-listen://0.0.0.0:0', { kind: 'tcp-listen', host: '0.0.0.0', port: 0 }],
-    ['unix:/run/a b.sock', { kind: 'unix', path: '/run/a b.sock' }],
-    ['unix-listen:/run/m.sock', { kind: 'unix-listen', path: '/run/m.sock' }],
-  ])('%s', (url, address) => expect(parseLinkUrl(url)).toEqual(address));
-
-  test.each([
-    ['/dev/ttyUSB0', /no URL/],
-    ['http://a:1', /unknown scheme "http"/],
-    ['serial:ttyUSB0', /absolute path/],
-    ['serial:/dev/ttyUSB0?baud=fast', /baud "fast"/],
-    ['serial:/dev/ttyUSB0?parity=e', /unknown setting "parity"/],
-    ['tcp://meter.example', /no port/],
-    ['tcp://meter.example:0', /no port/],
-    ['tcp://meter.example:70000', /no URL/],
-    ['tcp://a:1/path', /path/],
-    ['tcp://user@a:1', /parts/],
-    ['unix://run/m.sock', /one slash/],
-    [`unix:/${'a'.repeat(107)}`, /107/],
-  ])('%s is refused', (url, text) => expect(() => parseLinkUrl(url)).toThrow(text));
-});
 
 describe('sockets', () => {
   test.each(['tcp', 'unix'])('%s: data both ways, a lost connection comes back', async (kind) => {
