@@ -9,11 +9,12 @@ import { EventEmitter } from 'node:events';
 import type { CoreModule } from '../core/core.ts';
 import { LinkEnd } from '../link/link-end.ts';
 import type { Info, Time } from '../link/messages.ts';
-import { LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
+import { type AcceptLimits, LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
 import { type Logger, silentLogger } from '../log.ts';
 import { Resolver } from '../net/dns.ts';
 import { errorText } from '../net/socket-error.ts';
 import type { TlsTimeouts } from '../net/tls.ts';
+import { TokenBucket } from '../net/token-bucket.ts';
 import type { TrustAnchors } from '../net/trust-anchors.ts';
 import { HostClock } from './host-clock.ts';
 import type { MeterLimits } from './limits.ts';
@@ -21,6 +22,8 @@ import { type MeterReportedEvent, MeterSession, MeterSessionError, type ProbedTi
 
 /** More meters than this are not taken in. */
 const meterCount = 4_096;
+/** Log lines of one listener about connections that it turned away; the others are counted. */
+const turnedAwayLines = { burst: 4, perSecond: 1 / 60 } as const;
 
 export interface MeterEvents {
   /** A link speaks for the meter: it is online. */
@@ -69,6 +72,8 @@ export interface GatewayOptions {
   readonly log?: Logger;
   readonly resolver?: Resolver;
   readonly limits?: Partial<MeterLimits>;
+  /** Of each listener. */
+  readonly acceptLimits?: Partial<AcceptLimits>;
   readonly tlsTimeouts?: Partial<TlsTimeouts>;
   readonly core?: CoreModule;
 }
@@ -104,7 +109,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
    * @throws LinkError
    */
   async start(): Promise<void> {
-    const links = this.#options.links.map(openLink);
+    const links = this.#options.links.map((url) => openLink(url, this.#options.acceptLimits));
     try {
       for (const link of links) {
         if (link instanceof LinkListener) await this.#listen(link);
@@ -117,7 +122,26 @@ export class Gateway extends EventEmitter<GatewayEvents> {
   }
 
   async #listen(listener: LinkListener): Promise<void> {
-    listener.on('link', (transport) => this.addLink(transport));
+    listener.on('link', (transport, tellSession) => {
+      const session = this.addLink(transport);
+      session.on('up', () => tellSession(true));
+      session.on('down', () => tellSession(false));
+    });
+    const lines = new TokenBucket(turnedAwayLines);
+    let unsaid = 0;
+    listener.on('turnedAway', (peer, reason) => {
+      if (!lines.take()) {
+        unsaid++;
+        return;
+      }
+      this.#log.warn('a connection was turned away', {
+        link: listener.name,
+        peer,
+        reason,
+        ...(unsaid === 0 ? {} : { othersSinceTheLast: unsaid }),
+      });
+      unsaid = 0;
+    });
     listener.on('failed', (error) => {
       this.#log.error('listening for meters failed', { link: listener.name, error: errorText(error) });
     });

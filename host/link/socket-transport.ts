@@ -1,8 +1,9 @@
 // Links over TCP and unix sockets: the gateway connects to a meter, or meters connect to the gateway.
 import { EventEmitter } from 'node:events';
-import { unlinkSync } from 'node:fs';
+import { statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
 import { errorText } from '../net/socket-error.ts';
+import { AcceptedLinks, type AcceptLimits } from './accepted-links.ts';
 import { DuplexTransport } from './duplex-transport.ts';
 import { LinkError, type LinkTransport } from './transport.ts';
 
@@ -10,8 +11,6 @@ import { LinkError, type LinkTransport } from './transport.ts';
 export type SocketAddress = { readonly host: string; readonly port: number } | { readonly path: string };
 
 const connectTimeoutMs = 10_000;
-/** More meters than this on one listener are turned away. */
-const maxConnections = 512;
 
 /** Connects to a meter, again and again when the connection is lost. */
 export function connectSocket(address: SocketAddress): LinkTransport {
@@ -59,8 +58,13 @@ function hostPort(host: string, port: number): string {
 }
 
 export interface ListenerEvents {
-  /** A meter connected; the transport is started by whoever takes it. */
-  link: [LinkTransport];
+  /**
+   * A meter connected; the transport is started by whoever takes it, who also tells when a session stands on it and
+   * when it does no more: a connection that is without one for too long is closed.
+   */
+  link: [transport: LinkTransport, tellSession: (stands: boolean) => void];
+  /** A connection was not taken in, or was closed because it had no session. */
+  turnedAway: [peer: string, reason: string];
   /** It stopped accepting meters. */
   failed: [Error];
 }
@@ -70,15 +74,16 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
   readonly name: string;
   readonly #address: SocketAddress;
   readonly #server: Server;
+  readonly #accepted: AcceptedLinks;
   #count = 0;
 
-  constructor(address: SocketAddress) {
+  constructor(address: SocketAddress, limits?: Partial<AcceptLimits>) {
     super();
     this.#address = address;
+    this.#accepted = new AcceptedLinks(limits);
     this.name =
       'path' in address ? `unix-listen:${address.path}` : `tcp-listen://${hostPort(address.host, address.port)}`;
     this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.#accept(socket));
-    this.#server.maxConnections = maxConnections;
   }
 
   /** TCP port that it listens on; 0 on a unix socket. */
@@ -92,12 +97,22 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
       'path' in this.#address
         ? `${this.name}#${++this.#count}`
         : `tcp://${hostPort(socket.remoteAddress ?? '?', socket.remotePort ?? 0)}`;
-    prepare(socket);
     // Until somebody starts the transport, an error is only an end.
     socket.on('error', () => {});
     const transport = new DuplexTransport({ name: peer, connect: async () => socket, reconnect: false });
-    if (this.listenerCount('link') === 0) socket.destroy();
-    else this.emit('link', transport);
+    const turnAway = (reason: string) => {
+      void transport.close();
+      socket.destroy();
+      this.emit('turnedAway', peer, reason);
+    };
+    const refused = this.#accepted.admit(socket, turnAway);
+    if (refused !== undefined) {
+      turnAway(refused);
+      return;
+    }
+    prepare(socket);
+    const tellSession = (stands: boolean) => this.#accepted.session(socket, stands);
+    if (!this.emit('link', transport, tellSession)) socket.destroy();
   }
 
   /** @throws LinkError link-listen */
@@ -111,7 +126,7 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
         unlinkSync(address.path);
         return this.start();
       }
-      throw new LinkError('link-listen', `${this.name}: cannot listen: ${errorText(error)}`, { cause: error });
+      throw new LinkError('link-listen', `${this.name}: ${listenProblem(error, address)}`, { cause: error });
     }
   }
 
@@ -142,8 +157,33 @@ export class LinkListener extends EventEmitter<ListenerEvents> {
   }
 }
 
-/** Nobody listens behind this socket file any more. */
-function isStale(path: string): Promise<boolean> {
+/** Why nobody can connect, and what to do, as far as the system says it. */
+function listenProblem(error: unknown, address: SocketAddress): string {
+  const isPath = 'path' in address;
+  switch ((error as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE':
+      return isPath
+        ? 'another program listens there, perhaps another gateway, or the path is no socket; end that one, or name another path'
+        : 'another program listens there, perhaps another gateway; end that one, or name another port';
+    case 'EADDRNOTAVAIL':
+      return 'this machine has no such address; name one of its own, or 0.0.0.0 or [::] for all';
+    case 'EACCES':
+      return isPath
+        ? 'permission denied; the user of the gateway must be allowed to write to the folder'
+        : 'permission denied; only privileged programs listen on ports below 1024';
+    case 'ENOENT':
+      return 'its folder does not exist';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'the name of the host cannot be found; name an address of this machine';
+    default:
+      return `cannot listen: ${errorText(error)}`;
+  }
+}
+
+/** Nobody listens behind this socket file any more. Any other file looks so, too, and is left alone. */
+async function isStale(path: string): Promise<boolean> {
+  if (!statSync(path).isSocket()) return false;
   return new Promise((resolve) => {
     const socket = connect({ path });
     socket.once('connect', () => {

@@ -9,7 +9,13 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ClockStatus } from '../../../as/abi/codes.ts';
 import type { CoreModule } from '../../../host/core/core.ts';
 import { Gateway, type Meter } from '../../../host/gateway/gateway.ts';
-import { createPair, type LinkListener, type LinkTransport, openLink } from '../../../host/link/transports.ts';
+import {
+  type AcceptLimits,
+  createPair,
+  type LinkListener,
+  type LinkTransport,
+  openLink,
+} from '../../../host/link/transports.ts';
 import { type LogRecord, loggerTo } from '../../../host/log.ts';
 import { TrustAnchors } from '../../../host/net/trust-anchors.ts';
 import { coreModule, startMeter } from './software-meters.ts';
@@ -32,8 +38,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function startGateway(links: string[]): Promise<Gateway> {
-  const gateway = new Gateway({ links, anchors: new TrustAnchors(), core, log: loggerTo((one) => records.push(one)) });
+async function startGateway(links: string[], acceptLimits: Partial<AcceptLimits> = {}): Promise<Gateway> {
+  const log = loggerTo((one) => records.push(one));
+  const gateway = new Gateway({ links, anchors: new TrustAnchors(), core, log, acceptLimits });
   open.push(() => gateway.stop());
   await gateway.start();
   return gateway;
@@ -151,6 +158,52 @@ test('links full of noise leave the other meters their time', async () => {
   expect(gateway.meters).toHaveLength(1);
 });
 
+/** Connections that say nothing; how many of them have been closed. */
+function connectSilently(port: number, count: number, localAddress: string): { closed: () => number } {
+  let closed = 0;
+  for (let number = 0; number < count; number++) {
+    const socket = connect({ port, host: '127.0.0.1', localAddress }).resume();
+    socket.on('error', () => {});
+    socket.on('close', () => closed++);
+    open.push(() => socket.destroy());
+  }
+  return { closed: () => closed };
+}
+
+test('600 silent connections keep no meter out, whether from elsewhere or from behind the same address', async () => {
+  const gateway = await startGateway(['tcp-listen://127.0.0.1:0'], { certainMs: 500 });
+  const port = gateway.listeningPorts[0]!;
+  const silent = connectSilently(port, 600, '127.0.0.2');
+  // Of one peer, 64 may wait for a session.
+  await expect.poll(silent.closed, long).toBe(536);
+  connectMeter(`tcp://127.0.0.1:${port}`, 'elsewhere');
+  await expect.poll(() => find(gateway, 'elsewhere')?.isUp, long).toBe(true);
+  expect(silent.closed()).toBe(536);
+  connectSilently(port, 64, '127.0.0.1');
+  connectMeter(`tcp://127.0.0.1:${port}`, 'same-address');
+  await expect.poll(() => find(gateway, 'same-address')?.isUp, long).toBe(true);
+  const lines = records.filter((one) => one.message === 'a connection was turned away');
+  expect(lines.length).toBeGreaterThan(0);
+  expect(lines.length).toBeLessThanOrEqual(5);
+  expect(lines[0]).toMatchObject({
+    level: 'warn',
+    fields: { peer: expect.stringContaining('127.0.0.2'), reason: '64 connections of this peer have no session yet' },
+  });
+}, 30_000);
+
+test('a connection that never begins a session is closed; a meter with one stays', async () => {
+  const gateway = await startGateway(['tcp-listen://127.0.0.1:0'], { sessionMs: 2_000 });
+  const port = gateway.listeningPorts[0]!;
+  connectMeter(`tcp://127.0.0.1:${port}`, 'good');
+  await expect.poll(() => find(gateway, 'good')?.isUp, long).toBe(true);
+  let downs = 0;
+  find(gateway, 'good')!.on('down', () => downs++);
+  const silent = connectSilently(port, 3, '127.0.0.1');
+  await expect.poll(silent.closed, long).toBe(3);
+  await expect.poll(() => gateway.sessions.length).toBe(1);
+  expect(downs).toBe(0);
+});
+
 test('a meter in the process, by its transport', async () => {
   const gateway = await startGateway([]);
   const [a, b] = createPair('inside');
@@ -171,7 +224,7 @@ test('starting: an address in use is an error and leaves nothing open; stopping 
   });
   await expect(second.start()).rejects.toMatchObject({
     code: 'link-listen',
-    message: expect.stringContaining('EADDRINUSE'),
+    message: `tcp-listen://127.0.0.1:${taken}: another program listens there, perhaps another gateway; end that one, or name another port`,
   });
   expect(existsSync(join(folder, 'second.sock'))).toBe(false);
 

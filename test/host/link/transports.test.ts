@@ -1,8 +1,8 @@
 // Transports: sockets that come back, listeners, serial ports on a pseudo-terminal, pairs and faults.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createConnection, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -104,6 +104,49 @@ describe('sockets', () => {
     const meter = connect(`unix:${path}`);
     meter.start();
     await once(meter, 'up');
+  });
+
+  test('a file that is no socket is never replaced', async () => {
+    const path = join(folder, 'notes.txt');
+    writeFileSync(path, 'kept');
+    await expect((openLink(`unix-listen:${path}`) as LinkListener).start()).rejects.toMatchObject({
+      code: 'link-listen',
+      message: expect.stringContaining('the path is no socket'),
+    });
+    expect(readFileSync(path, 'utf8')).toBe('kept');
+  });
+
+  test.each([
+    ['tcp-listen://192.0.2.1:0', 'this machine has no such address'],
+    ['tcp-listen://nothing.invalid:0', 'the name of the host cannot be found'],
+    ['unix-listen:/nowhere/m.sock', /its folder does not exist|permission denied/],
+  ])('%s: said why nobody can connect', async (url, why) => {
+    const failure = (openLink(url) as LinkListener).start();
+    await expect(failure).rejects.toMatchObject({ code: 'link-listen', message: expect.stringMatching(why) });
+    await expect(failure).rejects.toThrow(url);
+  });
+
+  test('a connection without a session is closed after a while, one that lost its session too', async () => {
+    const listener = openLink('tcp-listen://127.0.0.1:0', { sessionMs: 300 }) as LinkListener;
+    await listener.start();
+    open.push(listener);
+    const told: string[] = [];
+    listener.on('turnedAway', (_peer, reason) => told.push(reason));
+    const tells: ((stands: boolean) => void)[] = [];
+    const ended: number[] = [];
+    listener.on('link', (link, tellSession) => {
+      const index = tells.push(tellSession) - 1;
+      link.on('closed', () => ended.push(index));
+      if (index === 0) tellSession(true);
+      link.start();
+    });
+    const sockets = [0, 1].map(() => createConnection(listener.port, '127.0.0.1').resume());
+    open.push({ close: () => sockets.map((socket) => socket.destroy()) });
+    await expect.poll(() => ended).toEqual([1]);
+    expect(told).toEqual(['it had no session for 0.3 s']);
+    tells[0]!(false);
+    await expect.poll(() => ended).toEqual([1, 0]);
+    expect(told).toHaveLength(2);
   });
 
   test('close() ends a connection that is being made', async () => {
