@@ -59,7 +59,7 @@ const daead = groupsOf(z.object({ ...common, key: bytes, aad: bytes, msg: bytes,
 const mac = groupsOf(z.object({ ...common, key: bytes, msg: bytes, tag: bytes }));
 
 // Algorithms that belong to NTS or to the core and that the core does not have.
-const absent: Readonly<Record<string, string>> = { 'AES-GCM-SIV': 'the core has no AES-GCM-SIV' };
+const absent: ReadonlyMap<string, string> = new Map([['AES-GCM-SIV', 'the core has no AES-GCM-SIV']]);
 
 /**
  * @param text the file's content
@@ -69,8 +69,10 @@ export function readWycheproof(text: string): VectorFile {
   const json = parseJson(text);
   const { algorithm, testGroups } = check(head, json);
   const count = testGroups.reduce((sum, group) => sum + group.tests.length, 0);
-  const unsupported = absent[algorithm];
-  return { algorithm, unsupported, count, tests: unsupported === undefined ? readTests(algorithm, json) : [] };
+  const unsupported = absent.get(algorithm);
+  const tests = unsupported === undefined ? readTests(algorithm, json) : [];
+  if (count === 0) throw new SelftestError('vectors-unreadable', 'at least one test expected, got none');
+  return { algorithm, unsupported, count, tests };
 }
 
 function readTests(algorithm: string, json: unknown): VectorTest[] {
@@ -104,7 +106,7 @@ function readTests(algorithm: string, json: unknown): VectorTest[] {
     default:
       throw new SelftestError(
         'vectors-unreadable',
-        `vectors for AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-CMAC or AES-GCM-SIV expected, got ${algorithm}`,
+        `vectors for AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-CMAC or AES-GCM-SIV expected, got ${algorithm.slice(0, 80)}`,
       );
   }
 }
@@ -120,7 +122,8 @@ function nameOf(test: { tcId: number; comment: string; result: Verdict }): { id:
 
 function parseJson(text: string): unknown {
   try {
-    return JSON.parse(text);
+    // JSON.parse takes no byte order mark, which some editors put in front.
+    return JSON.parse(text.replace(/^\ufeff/, ''));
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new SelftestError('vectors-unreadable', `a Wycheproof file in JSON expected: ${why}`, { cause });

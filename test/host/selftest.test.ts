@@ -181,7 +181,11 @@ describe('files that cannot be read fail, and say where', () => {
   test.each([
     ['not JSON', 'vectors', /a Wycheproof file in JSON expected/],
     ['JSON of another kind', '{"tests": []}', /at algorithm: /],
-    ['another algorithm', file('AES-EAX', {}).text, /got AES-EAX/],
+    ['another algorithm', file('AES-EAX', {}).text, /got AES-EAX$/],
+    ['an algorithm named as what every object has', file('constructor', {}).text, /got constructor$/],
+    ['an algorithm with a long name', file('A'.repeat(1000), {}).text, /got A{80}$/],
+    ['no test', file('AES-CMAC').text, /at least one test expected, got none/],
+    ['no test, and an algorithm that the core lacks', file('AES-GCM-SIV').text, /at least one test expected/],
     [
       'a test without its tag',
       file('AES-CMAC', { key: '', msg: '', result: 'valid' }).text,
@@ -194,6 +198,12 @@ describe('files that cannot be read fail, and say where', () => {
     expect(result.error).toMatch(message);
     expect(describeReport(report).join('\n')).toMatch(message);
   });
+});
+
+test('a byte order mark is passed over', async () => {
+  const { name, text } = file('AES-CMAC', mac('valid'));
+  const { file: result } = await run({ name, text: `\ufeff${text}` });
+  expect(result).toMatchObject({ passed: 1, failed: 0, skipped: 0, error: undefined });
 });
 
 test('the report is a table with a line for each file, then what failed', async () => {
