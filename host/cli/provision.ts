@@ -1,9 +1,10 @@
 // metertime provision FILE: writes a meter's settings, root key and first seed into its storage.
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { StorageMap } from '../../as/abi/codes.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../provision/host-port.ts';
 import { checkSettings, type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
-import { provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
+import { maxStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
 import { boardStorageBytes } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
@@ -46,7 +47,9 @@ export function provisionCommand(context: Context): Command {
     .option('--root-key-file <file>', 'root key: 16 bytes or 32 hexadecimal digits')
     .option('-b, --board <board>', 'size of a new file: that of this board')
     .addOption(
-      new Option('--bytes <bytes>', 'size of a new file (default 1024)').argParser(wholeNumber).conflicts('board'),
+      new Option('--bytes <bytes>', `size of a new file (default ${StorageMap.Bytes})`)
+        .argParser(storageBytes)
+        .conflicts('board'),
     )
     .option('-f, --force', 'replace what the file holds, also another meter')
     .option('--json', 'print the result as JSON')
@@ -68,8 +71,17 @@ function addServer(text: string, before: HostPort[] = []): HostPort[] {
   try {
     return [...before, parseHostPort(text)];
   } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
+    // Not an InvalidArgumentError: commander would show the whole argument beside it.
+    throw usageError((error as Error).message, 'Try: metertime provision --help');
   }
+}
+
+function storageBytes(text: string): number {
+  const bytes = wholeNumber(text);
+  if (bytes < StorageMap.Bytes || bytes > maxStorageBytes) {
+    throw new InvalidArgumentError(`A meter's storage has ${StorageMap.Bytes} to ${maxStorageBytes} bytes.`);
+  }
+  return bytes;
 }
 
 /** The file's settings, then the command line's, then the defaults. */

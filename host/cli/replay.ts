@@ -33,6 +33,6 @@ export function replayCommand(context: Context): Command {
       ['sync --record meter.trace time.example', 'records a trace'],
       ['replay meter.trace', 'replays it'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Mismatch],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Mismatch],
   });
 }

@@ -1,12 +1,15 @@
 // metertime selftest: known-answer tests of the ciphers in this core, and of Wycheproof's files on request.
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { Core } from '../core/core.ts';
+import { readTextWithin } from '../files.ts';
 import { describeReport, runSelftest } from '../selftest/selftest.ts';
 import { type Context, withHelp } from './context.ts';
-import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { coreSha256 } from './program-info.ts';
+import { printable } from './terminal.ts';
+
+/** Wycheproof's largest file has some 10 MB. */
+const limitBytes = 64 << 20;
 
 export function selftestCommand(context: Context): Command {
   const command = new Command('selftest')
@@ -17,18 +20,12 @@ export function selftestCommand(context: Context): Command {
     .option('--vectors <files...>', "Wycheproof's JSON files")
     .option('--json', 'print the result as JSON')
     .action((options: { vectors?: string[]; json?: boolean }) => {
-      const files = (options.vectors ?? []).map((name) => {
-        try {
-          return { name, text: readFileSync(name, 'utf8') };
-        } catch (error) {
-          throw usageError(`${name} cannot be read: ${(error as Error).message}`);
-        }
-      });
+      const files = (options.vectors ?? []).map((name) => ({ name, text: readTextWithin(name, limitBytes) }));
       const report = runSelftest(new Core().exports, files);
       if (!report.ok) context.exitCode = ExitCode.Mismatch;
       const { terminal } = context;
       if (options.json) terminal.printJson({ coreSha256: coreSha256(), ...report });
-      else terminal.print(`core.wasm SHA-256 ${coreSha256()}`, '', ...describeReport(report));
+      else terminal.print(`core.wasm SHA-256 ${coreSha256()}`, '', ...describeReport(report).map(printable));
     });
   return withHelp(command, {
     examples: [

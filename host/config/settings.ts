@@ -1,8 +1,9 @@
 // Loads a gateway's settings: text to validated values, with paths resolved and files checked.
 // Relative paths count from the settings file's folder. Secrets come wrapped, so that printing settings is safe.
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { checkFile, FileError, readTextWithin } from '../files.ts';
 import { formatProblem, type Problem, pathText, type Reading, readSettings, sorted } from './problems.ts';
 import type { RawSettings } from './schema.ts';
 import { Secret } from './secret.ts';
@@ -39,6 +40,9 @@ export class SettingsError extends Error {
   }
 }
 
+/** The annotated file has some 5 kB. */
+const limitBytes = 1 << 20;
+
 /**
  * Loads the settings file at `path`. Warnings go to `warn`.
  * Throws `SettingsError` with all problems, one a line as `file:line:column: …`.
@@ -47,11 +51,12 @@ export function loadSettings(path: string, warn: (problem: Problem) => void = ()
   const file = resolve(path);
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = readTextWithin(file, limitBytes);
   } catch (cause) {
+    if (!(cause instanceof FileError)) throw cause;
     throw new SettingsError(
       'settings-missing',
-      `${path}: the settings cannot be read (${reasonOf(cause)}); metertime init writes a file to begin with`,
+      `${path}: the settings cannot be read (${cause.reason}); metertime init writes a file to begin with`,
       [],
       { cause },
     );
@@ -138,16 +143,13 @@ function fileProblems(reading: Reading, file: string): Problem[] {
       problems.push(positions.problem(severity, positions.valueOffset(path), path, message));
     const full = resolve(folder, name);
     try {
-      const { mode } = statSync(full);
-      accessSync(full, constants.R_OK);
+      const { mode } = checkFile(full);
       if (secret && (mode & othersRead) !== 0) {
         say('warning', `${full} holds a secret and everyone can read it; run: chmod o-rwx ${full}`);
       }
     } catch (error) {
-      say(
-        'error',
-        `${pathText(path)} is ${JSON.stringify(name)}; expected a file that can be read (${reasonOf(error)})`,
-      );
+      if (!(error instanceof FileError)) throw error;
+      say('error', `${pathText(path)} is ${JSON.stringify(name)}; expected a file that can be read (${error.reason})`);
     }
   };
   for (const [index, name] of settings.trust.files.entries()) look(['trust', 'files', index], name, false);
@@ -168,16 +170,4 @@ function inlinePasswordProblems({ positions }: Reading, file: string): Problem[]
   const path = ['mqtt', 'password'];
   const message = `this file holds a password and everyone can read it; use passwordFile, or run: chmod o-rwx ${file}`;
   return [positions.problem('warning', positions.keyOffset(path), path, message)];
-}
-
-const reasons: Partial<Record<string, string>> = {
-  ENOENT: 'it does not exist',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a folder',
-  ENOTDIR: 'a part of its path is no folder',
-};
-
-function reasonOf(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
-  return reasons[code] ?? code;
 }

@@ -12,8 +12,9 @@
 //         Trap     the event before it made the core trap
 //         Reset    a new instance handles what follows
 //         End      number of events u64; nothing follows
-import { closeSync, constants, fchmodSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, constants, fchmodSync, fsyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { Abi, Action, Event } from '../../as/abi/codes.ts';
+import { InputFile } from '../files.ts';
 import { Core, type CoreAction, CoreError, type CoreModule, loadCoreModule } from './core.ts';
 
 enum TraceRecord {
@@ -28,6 +29,8 @@ const magic = 'MTTRACE\0';
 const formatVersion = 1;
 const headerBytes = 44;
 const eventBytes = 15;
+/** No event and no actions are longer: the core has one page (64 KiB) for all of its memory. */
+const longestBytes = 65_536;
 
 /** A trace cannot be written or used. */
 export class TraceError extends Error {
@@ -50,14 +53,17 @@ export interface TraceSink {
   trap(): void;
 }
 
-/** Writes a trace to a new file. A full disk ends the trace, not the meter: `close` throws what went wrong. */
+/**
+ * Writes a trace to a new file. A full disk ends the trace, not the meter: `close` throws what went wrong. A file that
+ * holds no event then is removed: it would only be in the way of the next try.
+ */
 export class TraceRecorder implements TraceSink {
   readonly #file: number;
   #events = 0n;
   #open = true;
   #failure: TraceError | undefined;
 
-  /** @throws {TraceError} when the file exists already (also as a link) or cannot be made */
+  /** @throws {TraceError} when the file exists already (also as a link), or cannot be made or written */
   constructor(
     readonly path: string,
     source: CoreModule = loadCoreModule(),
@@ -74,13 +80,14 @@ export class TraceRecorder implements TraceSink {
         ? new TraceError('trace-exists', `${path} exists; a trace is only written to a new file`, { cause })
         : new TraceError('trace-io', `the trace ${path} cannot be made: ${(cause as Error).message}`, { cause });
     }
-    fchmodSync(this.#file, 0o600);
     const header = Buffer.alloc(headerBytes);
     header.write(magic, 0, 'latin1');
     header.writeUInt16LE(formatVersion, 8);
     header.writeUInt16LE(Abi.Version, 10);
     header.set(source.sha256, 12);
+    this.#attempt(() => fchmodSync(this.#file, 0o600));
     this.#write(header);
+    if (this.#failure !== undefined) this.close();
   }
 
   reset(): void {
@@ -93,8 +100,7 @@ export class TraceRecorder implements TraceSink {
     head.writeUInt16LE(event, 1);
     head.writeBigUInt64LE(tick, 3);
     head.writeUInt32LE(payload.length, 11);
-    this.#write(Buffer.concat([head, payload]));
-    this.#events++;
+    if (this.#write(Buffer.concat([head, payload]))) this.#events++;
   }
 
   actions(actions: readonly CoreAction[]): void {
@@ -120,21 +126,32 @@ export class TraceRecorder implements TraceSink {
     end.writeBigUInt64LE(this.#events, 1);
     this.#write(end);
     this.#open = false;
-    try {
-      if (this.#failure === undefined) fsyncSync(this.#file);
-    } finally {
-      closeSync(this.#file);
-    }
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#attempt(() => fsyncSync(this.#file));
+    closeSync(this.#file);
+    if (this.#failure === undefined) return;
+    if (this.#events === 0n) rmSync(this.path, { force: true });
+    throw this.#failure;
   }
 
-  #write(bytes: Uint8Array): void {
-    if (!this.#open || this.#failure !== undefined) return;
-    try {
+  /** Whether all of `bytes` went into the file. */
+  #write(bytes: Uint8Array): boolean {
+    if (!this.#open) return false;
+    return this.#attempt(() => {
       for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
+    });
+  }
+
+  // After the first failure nothing more is tried.
+  #attempt(work: () => void): boolean {
+    if (this.#failure !== undefined) return false;
+    try {
+      work();
+      return true;
     } catch (cause) {
-      const message = `the trace ${this.path} cannot be written: ${(cause as Error).message}`;
+      const kept = this.#events === 0n ? '' : `; it ends after event ${this.#events}`;
+      const message = `the trace ${this.path} cannot be written: ${(cause as Error).message}${kept}`;
       this.#failure = new TraceError('trace-io', message, { cause });
+      return false;
     }
   }
 }
@@ -163,18 +180,22 @@ export interface ReplayResult {
 /**
  * Feeds a recorded trace to a new core and compares what it does, up to the first difference.
  * @throws {TraceError} trace-foreign (no trace, or another version), trace-core (recorded with another core.wasm),
- *   trace-truncated (replays as far as it goes, but its end is missing), trace-damaged, trace-io
+ *   trace-truncated (replays as far as it goes, but its end is missing), trace-damaged
+ * @throws {FileError}
  */
 export function replayTrace(path: string, source: CoreModule = loadCoreModule()): ReplayResult {
-  let file: Buffer;
+  const file = InputFile.open(path);
   try {
-    file = readFileSync(path);
-  } catch (cause) {
-    throw new TraceError('trace-io', `${path} cannot be read: ${(cause as Error).message}`, { cause });
+    return replay(file, source);
+  } finally {
+    file.close();
   }
-  checkHeader(path, file, source);
+}
 
-  let at = headerBytes;
+// A trace may be longer than the memory: no more of it is held than one record.
+function replay(file: InputFile, source: CoreModule): ReplayResult {
+  const { path } = file;
+  checkHeader(path, file.upTo(headerBytes), source);
   let core: Core | undefined;
   let events = 0;
   let actions = 0;
@@ -183,17 +204,19 @@ export function replayTrace(path: string, source: CoreModule = loadCoreModule())
   let ticks = 0n;
   let current: { name: string; actions: Uint8Array | undefined; count: number } | undefined;
   const take = (length: number): Buffer => {
-    if (at + length > file.length) {
-      throw new TraceError(
-        'trace-truncated',
-        `${path} is cut off after event ${events}; up to there it replays without a difference`,
-      );
-    }
-    at += length;
-    return file.subarray(at - length, at);
+    const bytes = file.upTo(length);
+    if (bytes.length === length) return bytes;
+    throw new TraceError(
+      'trace-truncated',
+      `${path} is cut off after event ${events}; up to there it replays without a difference`,
+    );
   };
   const damaged = (what: string): TraceError =>
     new TraceError('trace-damaged', `${path} is damaged after event ${events}: ${what}`);
+  const takeCounted = (length: number): Buffer => {
+    if (length <= longestBytes) return take(length);
+    throw damaged(`expected a record of at most ${longestBytes} bytes, came one of ${length}`);
+  };
   const result = (difference?: string): ReplayResult => ({
     events,
     actions,
@@ -212,13 +235,13 @@ export function replayTrace(path: string, source: CoreModule = loadCoreModule())
       const head = take(eventBytes - 1);
       const event = head.readUInt16LE(0) as Event;
       const tick = head.readBigUInt64LE(2);
-      const payload = take(head.readUInt32LE(10));
+      const payload = takeCounted(head.readUInt32LE(10));
       events++;
       firstTick ??= tick;
       ticks = tick - firstTick;
       current = handleRecorded(core, event, tick, payload);
     } else if (kind === TraceRecord.Actions) {
-      const recorded = take(take(4).readUInt32LE(0));
+      const recorded = takeCounted(take(4).readUInt32LE(0));
       if (current === undefined) throw damaged('actions come before any event');
       if (current.actions === undefined) return result('the core trapped; when recorded it did not');
       const difference = compareActions(recorded, current.actions);
@@ -229,7 +252,7 @@ export function replayTrace(path: string, source: CoreModule = loadCoreModule())
       if (current.actions !== undefined) return result('the core handled it; when recorded it trapped');
     } else if (kind === TraceRecord.End) {
       if (take(8).readBigUInt64LE(0) !== BigInt(events)) throw damaged('the number of events at its end is another');
-      if (at !== file.length) throw damaged(`${file.length - at} bytes follow its end`);
+      if (file.upTo(1).length > 0) throw damaged('more bytes follow its end');
       return result();
     } else {
       throw damaged(`record kind ${kind} is unknown`);
@@ -237,22 +260,22 @@ export function replayTrace(path: string, source: CoreModule = loadCoreModule())
   }
 }
 
-function checkHeader(path: string, file: Buffer, source: CoreModule): void {
-  if (file.length < magic.length || file.toString('latin1', 0, magic.length) !== magic) {
+function checkHeader(path: string, header: Buffer, source: CoreModule): void {
+  if (header.length < magic.length || header.toString('latin1', 0, magic.length) !== magic) {
     throw new TraceError('trace-foreign', `${path} is no trace: it does not begin with "MTTRACE"`);
   }
-  if (file.length < headerBytes) {
+  if (header.length < headerBytes) {
     throw new TraceError('trace-truncated', `${path} is cut off within its header`);
   }
-  const version = file.readUInt16LE(8);
-  const abi = file.readUInt16LE(10);
+  const version = header.readUInt16LE(8);
+  const abi = header.readUInt16LE(10);
   if (version !== formatVersion || abi !== Abi.Version) {
     throw new TraceError(
       'trace-foreign',
       `${path} is a trace of format ${version} and interface version ${abi}; this program replays format ${formatVersion}, interface version ${Abi.Version}`,
     );
   }
-  const recordedWith = file.subarray(12, headerBytes);
+  const recordedWith = header.subarray(12, headerBytes);
   if (!recordedWith.equals(source.sha256)) {
     throw new TraceError(
       'trace-core',

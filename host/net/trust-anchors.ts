@@ -1,8 +1,9 @@
 // Trust anchors: the certificates that a path may end in, from the system and from files.
 // The system's bundle counts before node's built-in list, so that an administrator who removes an authority from the
 // system has removed it here too; SSL_CERT_FILE names another bundle, as for OpenSSL.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { rootCertificates } from 'node:tls';
+import { FileError, readTextWithin } from '../files.ts';
 import { type ParsedCertificate, parseCertificate } from './certificate.ts';
 
 /** Where distributions keep their bundle: Debian, Fedora, openSUSE, Alpine. */
@@ -12,6 +13,9 @@ const bundles = [
   '/etc/ssl/ca-bundle.pem',
   '/etc/ssl/cert.pem',
 ];
+
+/** Some fifty times a distribution's bundle. */
+const limitBytes = 16 << 20;
 
 /** A file of trust anchors that cannot be used. */
 export class TrustAnchorError extends Error {
@@ -109,9 +113,9 @@ function systemCertificates(): Uint8Array[] {
 
 function readText(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readTextWithin(file, limitBytes);
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new TrustAnchorError(`${file}: expected a readable file of certificates (${code})`, { cause });
+    if (!(cause instanceof FileError)) throw cause;
+    throw new TrustAnchorError(`${file}: the certificates cannot be read: ${cause.reason}`, { cause });
   }
 }

@@ -10,6 +10,11 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** A text in quotes, cut where it is long: for messages about it. */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 79)}…` : text);
+}
+
 /** Why a text names no host and port; `undefined` when it does. */
 export function hostProblem(host: string): string | undefined {
   if (isIP(host) !== 0) return undefined;
@@ -28,16 +33,16 @@ export function hostProblem(host: string): string | undefined {
  */
 export function parseHostPort(text: string, defaultPort = ntsKePort): HostPort {
   const url = /^[a-z][a-z0-9+.-]*:\/\//i.exec(text)?.[0];
-  if (url !== undefined) throw new RangeError(`"${text}": expected HOST or HOST:PORT without "${url}"`);
+  if (url !== undefined) throw new RangeError(`${quoted(text)}: expected HOST or HOST:PORT without ${quoted(url)}`);
   const match = isIPv6(text) ? [text, text, undefined] : /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(text);
   const host = match?.[1]?.replace(/^\[(.*)\]$/, '$1');
-  if (host === undefined) throw new RangeError(`"${text}": expected HOST or HOST:PORT`);
+  if (host === undefined) throw new RangeError(`${quoted(text)}: expected HOST or HOST:PORT`);
   const problem =
     text.startsWith('[') && !isIPv6(host) ? 'expected an IPv6 address in the brackets' : hostProblem(host);
-  if (problem !== undefined) throw new RangeError(`"${text}": ${problem}`);
+  if (problem !== undefined) throw new RangeError(`${quoted(text)}: ${problem}`);
   const port = match?.[2] === undefined ? defaultPort : Number(match[2]);
   if (match?.[2] === '' || !Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new RangeError(`"${text}": expected a port from 1 to 65535 after the colon`);
+    throw new RangeError(`${quoted(text)}: expected a port from 1 to 65535 after the colon`);
   }
   return { host, port };
 }

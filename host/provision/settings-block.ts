@@ -4,7 +4,7 @@
 import { crc32 } from 'node:zlib';
 import { SeedField, SettingsField, SettingsFormat, SettingsTag, StorageMap, TrustPolicy } from '../../as/abi/codes.ts';
 import type { HostPort } from './host-port.ts';
-import { hostProblem } from './host-port.ts';
+import { hostProblem, quoted } from './host-port.ts';
 
 /** Settings cannot be written, or a block cannot be read. */
 export class SettingsBlockError extends Error {
@@ -64,14 +64,14 @@ function checkSeconds(name: string, value: number, { least, most }: { least: num
 export function checkSettings(settings: MeterSettings): void {
   const { id, servers, poll, reportSeconds } = settings;
   if (!/^[A-Za-z0-9._-]{1,32}$/.test(id)) {
-    refuse(`id: expected 1 to 32 letters, digits, dots, dashes and underscores, came "${id}"`);
+    refuse(`id: expected 1 to 32 letters, digits, dots, dashes and underscores, came ${quoted(id)}`);
   }
   if (servers.length < 1 || servers.length > settingsLimits.servers) {
     refuse(`servers: expected 1 to ${settingsLimits.servers} NTS-KE servers, came ${servers.length}`);
   }
   for (const [index, { host, port }] of servers.entries()) {
     const problem = hostProblem(host);
-    if (problem !== undefined) refuse(`servers: ${problem}, came "${host}"`);
+    if (problem !== undefined) refuse(`servers: ${problem}, came ${quoted(host)}`);
     if (!Number.isInteger(port) || port < 1 || port > 65_535) {
       refuse(`servers: expected a port from 1 to 65535 for ${host}, came ${port}`);
     }

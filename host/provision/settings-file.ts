@@ -1,11 +1,13 @@
 // A meter's settings as a YAML file, for `metertime provision --settings FILE`: the same names as MeterSettings, servers
 // as HOST or HOST:PORT. It never holds the root key. Errors name line, value and what was expected.
-import { readFileSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { suggest } from '../config/suggest.ts';
+import { readTextWithin } from '../files.ts';
 import { parseHostPort } from './host-port.ts';
 import { type MeterSettings, SettingsBlockError } from './settings-block.ts';
+
+const limitBytes = 1 << 20;
 
 const seconds = z.int();
 const schema = z.strictObject({
@@ -25,15 +27,9 @@ export interface GivenSettings {
   readonly reportSeconds?: number | undefined;
 }
 
-/** @throws {SettingsBlockError} settings-value with `FILE:LINE:COLUMN: …` for the first thing that is wrong */
+/** @throws {FileError} @throws {SettingsBlockError} settings-value with `FILE:LINE:COLUMN: …` for the first thing wrong */
 export function readSettingsFile(path: string): GivenSettings {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new SettingsBlockError('settings-value', `${path} cannot be read: ${(error as Error).message}`);
-  }
-  return parseSettings(text, path);
+  return parseSettings(readTextWithin(path, limitBytes), path);
 }
 
 /** As `readSettingsFile`, for text that `file` is the name of. */

@@ -2,19 +2,10 @@
 // The file is replaced as a whole, by a rename, and readable by its owner only. Another meter's storage, or a file that
 // is no storage, is not touched unless forced. A meter provisioned anew keeps its root key, seeds and state.
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  fchmodSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fchmodSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { StorageMap } from '../../as/abi/codes.ts';
+import { FileError, readFileWithin } from '../files.ts';
 import {
   checkRootKey,
   decodeSettings,
@@ -25,6 +16,12 @@ import {
   SettingsBlockError,
   settingsLimits,
 } from './settings-block.ts';
+
+/** The largest storage that a board can have: its driver addresses a byte with 16 bits. */
+export const maxStorageBytes = 65_536;
+
+/** 32 digits, and white space around them. */
+const rootKeyFileBytes = 1024;
 
 /** A storage file cannot be provisioned. */
 export class ProvisionError extends Error {
@@ -58,31 +55,37 @@ export interface Provisioned {
   readonly seed: 'given' | 'kept' | 'new';
 }
 
-/** Reads a storage file; undefined when there is none. */
+/** @throws {FileError} */
+function readStorage(path: string): Buffer {
+  // It is replaced by a rename, which a pipe has no place for.
+  return readFileWithin(path, maxStorageBytes, 'file');
+}
+
+/** Reads a storage file; undefined when there is none. @throws {FileError} */
 function readIfThere(path: string): Buffer | undefined {
   try {
-    return readFileSync(path);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ProvisionError('provision-io', `${path} cannot be read: ${(cause as Error).message}`, { cause });
+    return readStorage(path);
+  } catch (error) {
+    if (error instanceof FileError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') {
+      return undefined;
+    }
+    throw error;
   }
 }
 
-/** The settings that a storage file holds. @throws {SettingsBlockError} @throws {ProvisionError} provision-io */
+/** The settings that a storage file holds. @throws {SettingsBlockError} @throws {FileError} */
 export function readStorageSettings(path: string): MeterSettings {
-  const contents = readIfThere(path);
-  if (contents === undefined) throw new ProvisionError('provision-io', `${path} does not exist`);
-  return decodeSettings(contents).settings;
+  return decodeSettings(readStorage(path)).settings;
 }
 
-/** Writes settings, root key and seed. @throws {SettingsBlockError} @throws {ProvisionError} */
+/** Writes settings, root key and seed. @throws {SettingsBlockError} @throws {ProvisionError} @throws {FileError} */
 export function provisionStorage(path: string, settings: MeterSettings, options: ProvisionOptions = {}): Provisioned {
   const old = readIfThere(path);
   const size = old?.length ?? options.bytes ?? StorageMap.Bytes;
-  if (size < StorageMap.Bytes) {
+  if (size < StorageMap.Bytes || size > maxStorageBytes) {
     throw new ProvisionError(
       'provision-size',
-      `${path}: ${size} bytes are too few; a meter's storage has at least ${StorageMap.Bytes}`,
+      `${path}: ${size} bytes are too ${size < StorageMap.Bytes ? 'few' : 'many'}; a meter's storage has ${StorageMap.Bytes} to ${maxStorageBytes}`,
     );
   }
   if (old !== undefined && options.bytes !== undefined && options.bytes !== size) {
@@ -180,11 +183,11 @@ function replaceFile(path: string, contents: Uint8Array): void {
 
 /**
  * Reads a root key from a file: 16 bytes, or 32 hexadecimal digits.
+ * @throws {FileError}
  * @throws {ProvisionError} provision-key; the message holds nothing of the file
  */
 export function readRootKeyFile(path: string): Uint8Array {
-  const contents = readIfThere(path);
-  if (contents === undefined) throw new ProvisionError('provision-io', `${path} does not exist`);
+  const contents = readFileWithin(path, rootKeyFileBytes);
   const text = contents.toString('latin1').trim();
   const key = /^[0-9a-fA-F]{32}$/.test(text) ? Buffer.from(text, 'hex') : contents;
   try {

@@ -101,7 +101,7 @@ describe('wrong uses', () => {
     expect(plain.stderr).toMatch(/^metertime: .*absent cannot be read/);
     const debug = await runMetertime([...args, '--debug']);
     expect(debug.stderr).toMatch(/\n\s+at /);
-    expect(debug.exitCode).toBe(ExitCode.Failed);
+    expect(debug.exitCode).toBe(ExitCode.Usage);
   });
 });
 

@@ -123,7 +123,9 @@ describe('a trace', () => {
     expect(() => replayTrace(version, source)).toThrow(/format 99/);
     const other = await echoCore('another');
     expect(() => replayTrace(path, other)).toThrow(expect.objectContaining({ code: 'trace-core' }));
-    expect(() => replayTrace(join(folder, 'absent'), source)).toThrow(expect.objectContaining({ code: 'trace-io' }));
+    expect(() => replayTrace(join(folder, 'absent'), source)).toThrow(
+      expect.objectContaining({ code: 'file-missing' }),
+    );
   });
 
   it('with bytes after its end or an unknown record is damaged', () => {
@@ -135,5 +137,15 @@ describe('a trace', () => {
       return bytes;
     });
     expect(() => replayTrace(unknown, source)).toThrow(/record kind 77/);
+  });
+
+  it('with a record that no core can have made is damaged, whatever length it claims', () => {
+    // Behind the header and the Reset: an event's kind, number, tick and length.
+    const lengthAt = 44 + 1 + 11;
+    const longest = changed(record(), (bytes) => {
+      bytes.writeUInt32LE(65_537, lengthAt);
+      return bytes;
+    });
+    expect(() => replayTrace(longest, source)).toThrow(/expected a record of at most 65536 bytes, came one of 65537/);
   });
 });

@@ -1,6 +1,7 @@
 // Provisioning: the bytes of the settings block and what may happen to a storage file.
 import {
   chmodSync,
+  existsSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -13,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { StorageMap } from '../../as/abi/codes.ts';
+import { boardSchema } from '../../host/build/board.ts';
 import { formatHostPort, parseHostPort } from '../../host/provision/host-port.ts';
 import {
   decodeSettings,
@@ -21,7 +23,12 @@ import {
   isSeedSlot,
   type MeterSettings,
 } from '../../host/provision/settings-block.ts';
-import { provisionStorage, readRootKeyFile, readStorageSettings } from '../../host/provision/storage-file.ts';
+import {
+  maxStorageBytes,
+  provisionStorage,
+  readRootKeyFile,
+  readStorageSettings,
+} from '../../host/provision/storage-file.ts';
 
 const settings: MeterSettings = {
   id: 'meter-1',
@@ -206,6 +213,17 @@ describe('a storage file', () => {
     expect(() => provisionStorage(path, settings, { bytes: 1024 })).toThrow(/has 8192 bytes, expected 1024/);
     writeFileSync(`${path}.small`, new Uint8Array(512));
     expect(() => provisionStorage(`${path}.small`, settings)).toThrow(/512 bytes are too few/);
+  });
+
+  it('is no larger than that of any board can be', () => {
+    const { bytes } = boardSchema.shape.storage.shape;
+    expect([maxStorageBytes, maxStorageBytes + 1].map((size) => bytes.safeParse(size).success)).toEqual([true, false]);
+    expect(provisionStorage(path, settings, { bytes: maxStorageBytes })).toMatchObject({ bytes: maxStorageBytes });
+    expect(provisionStorage(path, settings)).toMatchObject({ before: 'this-meter' });
+    expect(() => provisionStorage(`${path}.large`, settings, { bytes: maxStorageBytes + 1 })).toThrow(
+      /65537 bytes are too many; a meter's storage has 1024 to 65536/,
+    );
+    expect(existsSync(`${path}.large`)).toBe(false);
   });
 
   it('behind a link stays behind it; a folder that is not there is an error that names the file', () => {
