@@ -1,5 +1,5 @@
 // metertime init: writes a gateway's settings file with every setting explained.
-import { closeSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { annotatedSettings } from '../config/reference.ts';
 import { checkSettings } from '../config/settings.ts';
@@ -24,6 +24,7 @@ export function initCommand(context: Context): Command {
     .option('--link <url>', 'a link to a meter; may be repeated', collect, [])
     .option('--mqtt <url>', 'the broker')
     .action((file: string, options: Options) => {
+      if (file === '') throw usageError('the name of the file is empty', 'Name a file, or - to print the settings.');
       const text = annotatedSettings({
         ...(options.name === undefined ? {} : { name: options.name }),
         ...(options.link.length === 0 ? {} : { links: options.link }),
@@ -60,11 +61,21 @@ function write(file: string, text: string): void {
         cause,
       });
     }
-    throw new CliError('init-io', `${file} cannot be written: ${(cause as Error).message}`, { cause });
+    throw cannotWrite(file, cause);
   }
   try {
-    writeFileSync(handle, text);
-  } finally {
-    closeSync(handle);
+    try {
+      writeFileSync(handle, text);
+    } finally {
+      closeSync(handle);
+    }
+  } catch (cause) {
+    // Half a file is of no use, and the next try would find it in its way.
+    rmSync(file, { force: true });
+    throw cannotWrite(file, cause);
   }
+}
+
+function cannotWrite(file: string, cause: unknown): CliError {
+  return new CliError('init-io', `${file} cannot be written: ${(cause as Error).message}`, { cause });
 }

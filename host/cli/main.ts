@@ -10,15 +10,24 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     abort.abort(signal);
   });
 }
-// The reader of a pipe may go before us, as `head` does.
+let outputLost = false;
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // The reader of a pipe may go before us, as `head` does.
   if (error.code === 'EPIPE') process.exit(ExitCode.Ok);
-  throw error;
+  if (outputLost) return;
+  outputLost = true;
+  process.exitCode = ExitCode.Failed;
+  process.stderr.write(`metertime: standard output cannot be written: ${error.message}\n`);
+  // What runs until Ctrl-C has nobody to tell any more.
+  abort.abort('stdout');
 });
+// There is no place left to say it, and a gateway outlives a full disk under its log.
+process.stderr.on('error', () => {});
 
-process.exitCode = await runCli(process.argv.slice(2), {
+const exitCode = await runCli(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,
   signal: abort.signal,
 });
+if (!outputLost) process.exitCode = exitCode;
