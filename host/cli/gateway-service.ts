@@ -24,6 +24,7 @@ export class GatewayService {
   readonly publisher: MqttPublisher | undefined;
   readonly #log: Logger;
   readonly #eventRate: { burst: number; perSecond: number };
+  #stopping = false;
 
   /** @throws TrustAnchorError */
   constructor({ settings, log, version, core }: GatewayServiceOptions) {
@@ -68,13 +69,15 @@ export class GatewayService {
     try {
       await this.gateway.start();
     } catch (error) {
-      await this.publisher?.stop();
+      await this.stop();
       throw error;
     }
   }
 
-  /** Says goodbye to the broker and closes everything. */
+  /** Closes everything and says goodbye to the broker. */
   async stop(): Promise<void> {
+    // From here on a link that goes down says nothing of its meter: it is the gateway that goes, and the publisher says so.
+    this.#stopping = true;
     await this.gateway.stop();
     await this.publisher?.stop();
   }
@@ -85,7 +88,9 @@ export class GatewayService {
     const publisher = meter.id === '' ? undefined : this.publisher?.meter(meter.id);
     const events = new EventIntake(publisher, this.#eventRate, log);
     meter.on('up', () => publisher?.state(true));
-    meter.on('down', () => publisher?.state(false));
+    meter.on('down', () => {
+      if (!this.#stopping) publisher?.state(false);
+    });
     meter.on('info', (info) => publisher?.info(info));
     meter.on('time', (time) => publisher?.time(time));
     meter.on('event', (event) => events.take(event));
