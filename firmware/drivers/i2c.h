@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/// Frees the bus from a part that a reset interrupted in mid-byte.
+/// Frees the bus from a part that a reset interrupted in mid-byte; what it had of a byte that was being written to it
+/// is forgotten.
 void i2c_start_bus(void);
 
 /// Writes a head (register or memory address) and a body in one transfer; false when the part does not acknowledge.

@@ -78,9 +78,16 @@ static bool i2c_send_bytes(const uint8_t *bytes, uint32_t length) {
   return true;
 }
 
+// A part that was sending may hold the data line: it is clocked until it lets go. One that was receiving gets no clock
+// more than it has to, or it would take ones for the rest of its byte; a start makes it forget that byte.
 void i2c_start_bus(void) {
-  i2c_set_clock(false);
-  for (int clock = 0; clock < 9; clock++) i2c_clock_bit(true);
+  i2c_set_data(true);
+  i2c_set_clock(true);
+  for (int clock = 0; clock < 9 && (I2C_LEVEL & DATA_LINE) == 0; clock++) {
+    i2c_set_clock(false);
+    i2c_set_clock(true);
+  }
+  i2c_send_start();
   i2c_send_stop();
 }
 

@@ -1,10 +1,12 @@
-// Drivers of clock and EEPROM against parts that fail as real ones can (drivers/parts.c), run on the emulated board.
+// Drivers of bus, clock and EEPROM against parts that fail as real ones can (drivers/*.c), run on the emulated board.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { temporaryFolder } from './echo-meter.ts';
+import { loadBoard } from '../../host/build/index.ts';
+import { boardName, temporaryFolder } from './echo-meter.ts';
 import { prepareProbe, runOnBoard } from './probe.ts';
 
+const board = loadBoard(boardName);
 const temporary = temporaryFolder();
 afterAll(() => temporary.remove());
 
@@ -20,5 +22,16 @@ it('clock and EEPROM are read and written right, or said to have failed', async 
   ]);
   expect(output).not.toContain('fails: ');
   expect(output).toMatch(/^1\d\d 0 $/m);
+  expect(code).toBe(0);
+});
+
+it('a reset in the midst of a byte leaves the clock as it was', async () => {
+  const folder = join(temporary.path, 'recovery');
+  prepareProbe(folder, 8);
+  writeFileSync(join(folder, 'core.c'), '');
+  const sources = ['firmware/runtime/memory.c', 'firmware/drivers/ds1338.c', 'test/firmware/drivers/recovery.c'];
+  const { code, output } = await runOnBoard(folder, sources, ['-device', `ds1338,address=${board.rtc.address}`]);
+  expect(output).not.toContain('fails: ');
+  expect(output).toMatch(/^ends$/m);
   expect(code).toBe(0);
 });

@@ -33,8 +33,15 @@ export function prepareProbe(folder: string, memoryBytes: number, files: Record<
   for (const [file, text] of Object.entries(all)) writeFileSync(join(folder, file), text);
 }
 
-/** Compiles C files (relative to the checkout, or absolute) with core.c of the folder, and runs them on the board. */
-export async function runOnBoard(folder: string, sources: readonly string[]): Promise<Outcome> {
+/**
+ * Compiles C files (relative to the checkout, or absolute) with core.c of the folder, and runs them on the board.
+ * `devices` are the emulator's arguments for parts beside it.
+ */
+export async function runOnBoard(
+  folder: string,
+  sources: readonly string[],
+  devices: readonly string[] = [],
+): Promise<Outcome> {
   const elfPath = join(folder, 'probe.elf');
   const own = ['test/firmware/probe/target.c', 'test/firmware/probe/number.c', 'firmware/platform/cortex_m/startup.c'];
   const included = { ...board, sources: [...board.sources, 'test/firmware/probe', 'test/firmware/bounds'] };
@@ -43,7 +50,7 @@ export async function runOnBoard(folder: string, sources: readonly string[]): Pr
   const qemu = requireTool('qemu-system-arm');
   const machine = ['-machine', boardName, '-nodefaults', '-display', 'none', '-no-reboot'];
   const image = ['-semihosting-config', 'enable=on,target=native', '-kernel', elfPath];
-  return runProgram(qemu.path, [...qemu.args, ...machine, ...image], qemu.env);
+  return runProgram(qemu.path, [...qemu.args, ...machine, ...devices, ...image], qemu.env);
 }
 
 /** Compiles C files with this machine's gcc and runs them. */
