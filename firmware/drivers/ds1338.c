@@ -6,6 +6,8 @@
 //   3  day of week                      7  control: bit 5 oscillator-stop flag
 //
 // What always holds: all registers are read in one transfer, which the part takes from one moment. Numbers are BCD.
+// Wherever a setting is cut off, the part has the old time, the new one, or one in 2000 or 2001, which is behind every
+// time floor.
 #include "i2c.h"
 #include "platform.h"
 
@@ -57,30 +59,61 @@ void rtc_read_time(struct rtc_time *time) {
   time->status = status;
 }
 
-// What was written, or one second later; a carry beyond the seconds is taken for right.
-static bool rtc_matches_time(const struct rtc_time *time, const struct rtc_time *wanted) {
-  if (time->status != RTC_STATUS_RUNNING) return false;
-  if (wanted->second == 59 && time->second == 0) return true;
-  return (time->second == wanted->second || time->second == wanted->second + 1) && time->minute == wanted->minute &&
-         time->hour == wanted->hour && time->day == wanted->day && time->month == wanted->month &&
-         time->year == wanted->year;
+static uint8_t rtc_count_days(const struct rtc_time *time) {
+  if (time->month == 2) return time->year % 4u == 0 ? 29 : 28;
+  return time->month == 4 || time->month == 6 || time->month == 9 || time->month == 11 ? 30 : 31;
 }
 
+static void rtc_add_second(struct rtc_time *time) {
+  if (++time->second <= 59) return;
+  time->second = 0;
+  if (++time->minute <= 59) return;
+  time->minute = 0;
+  if (++time->hour <= 23) return;
+  time->hour = 0;
+  if (++time->day <= rtc_count_days(time)) return;
+  time->day = 1;
+  if (++time->month <= 12) return;
+  time->month = 1;
+  time->year++;
+}
+
+static bool rtc_equals_time(const struct rtc_time *a, const struct rtc_time *b) {
+  return a->second == b->second && a->minute == b->minute && a->hour == b->hour && a->day == b->day &&
+         a->month == b->month && a->year == b->year;
+}
+
+// Whether the part keeps what was written: that, or one second later.
+static bool rtc_keeps_time(const struct rtc_time *wanted) {
+  struct rtc_time now;
+  struct rtc_time next = *wanted;
+  rtc_add_second(&next);
+  rtc_read_time(&now);
+  return now.status == RTC_STATUS_RUNNING && (rtc_equals_time(&now, wanted) || rtc_equals_time(&now, &next));
+}
+
+// No time is believed that lies so far back: what a setting that did not come to its end leaves.
+static bool rtc_invalidate_year(void) {
+  const uint8_t year = 0;
+  return rtc_write_registers(6, &year, 1);
+}
+
+// Power can fail, or the part cease to answer, after any byte. So the year is 2000 from the first byte written until
+// all else stands; a second that carries on the way makes it 2001 at most. Then all registers in one transfer: the
+// seconds come first, which restarts the second, so that no carry can come before the year; the oscillator-stop flag
+// comes last. The date is a 1st of January until then, or a part that checks dates would roll 31 over.
 bool rtc_set_time(const struct rtc_time *time) {
   if (time->year < 2000 || time->year > 2099) return false;
-  // Seconds go to zero first, so that no carry can come while the rest is written, and to their value last: that
-  // restarts the second. The date is 01 until month and year stand, or a part that checks dates would roll 31 over.
-  const uint8_t start[5] = {0, bcd_encode_number(time->minute), bcd_encode_number(time->hour), 1, 1};
-  const uint8_t month[2] = {bcd_encode_number(time->month), bcd_encode_number(time->year % 100u)};
-  const uint8_t date = bcd_encode_number(time->day);
-  const uint8_t control = 0;
-  const uint8_t second = bcd_encode_number(time->second);
-  if (!rtc_write_registers(0, start, sizeof start) || !rtc_write_registers(5, month, sizeof month) ||
-      !rtc_write_registers(4, &date, 1) || !rtc_write_registers(7, &control, 1) ||
-      !rtc_write_registers(0, &second, 1)) {
+  const uint8_t date[2] = {1, 1};
+  const uint8_t all[REGISTERS] = {
+      bcd_encode_number(time->second), bcd_encode_number(time->minute), bcd_encode_number(time->hour),         1,
+      bcd_encode_number(time->day),    bcd_encode_number(time->month),  bcd_encode_number(time->year % 100u), 0,
+  };
+  if (!rtc_invalidate_year() || !rtc_write_registers(4, date, sizeof date) ||
+      !rtc_write_registers(0, all, sizeof all)) {
     return false;
   }
-  struct rtc_time now;
-  rtc_read_time(&now);
-  return rtc_matches_time(&now, time);
+  if (rtc_keeps_time(time)) return true;
+  rtc_invalidate_year();
+  return false;
 }

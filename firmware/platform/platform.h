@@ -62,7 +62,7 @@ void link_on_transmit(void);
 /// Frees the storage, and what shares its bus, from what a reset interrupted.
 void storage_start_device(void);
 
-/// Reads `length` bytes; false when the storage does not answer.
+/// Reads `length` bytes, once the storage has ended a write from before a reset; false when it does not answer.
 bool storage_read_bytes(uint32_t offset, uint8_t *into, uint32_t length);
 
 /// Writes in ascending order and reads back; true only when all bytes are in the storage for good.
@@ -83,7 +83,8 @@ struct rtc_time {
 /// Reads the clock; the fields are zero unless the status is RTC_STATUS_RUNNING.
 void rtc_read_time(struct rtc_time *time);
 
-/// Sets the clock and clears its mark of a stopped oscillator; false when it does not keep what was written.
+/// Sets the clock and clears its mark of a stopped oscillator; false when it does not keep what was written. Cut off
+/// anywhere, it leaves the time before, the new one, or one in 2000 or 2001, which is behind every time floor.
 bool rtc_set_time(const struct rtc_time *time);
 
 // ---- watchdog

@@ -1,6 +1,6 @@
 // Drivers of clock and EEPROM against parts that misbehave as real ones can and the emulator's cannot: a stopped
-// oscillator, registers that are no date, a part that is busy, gone or worn out. The parts are models on the bus;
-// drivers are the firmware's own. Prints each check that fails, then "checks failures".
+// oscillator, registers that are no date, power cut within a setting, a part that is busy, gone or worn out. The parts
+// are models on the bus; drivers are the firmware's own. Prints each check that fails, then "checks failures".
 #include "i2c.h"
 #include "platform.h"
 #include "probe.h"
@@ -23,12 +23,21 @@ static uint8_t clock_registers[8];
 static bool clock_absent;
 static bool clock_ignores_writes;
 static bool clock_was_invalid;
-static bool clock_second_last;
+// Steps are acknowledgements: one for a transfer's beginning, one for each register written.
+#define NEVER_STEP UINT32_MAX
+static uint32_t clock_steps;
+// At this step it does not acknowledge; or, with its power, at none from there on.
+static uint32_t clock_fails_at = NEVER_STEP;
+static bool clock_loses_power;
+// Before this step its second ends, unless writing the seconds restarted it.
+static uint32_t clock_carries_at = NEVER_STEP;
+static bool clock_keeps_phase;
 
 static uint8_t memory[BOARD_STORAGE_BYTES];
 static uint32_t memory_pointer;
 static uint32_t memory_busy_polls;
 static uint32_t memory_busy_left;
+static uint64_t memory_busy_until;
 static bool memory_worn;
 static bool memory_crossed_page;
 static uint32_t memory_last_offset;
@@ -54,16 +63,43 @@ static uint32_t parts_decode_bcd(uint8_t bcd) {
   return (bcd >> 4) * 10u + (bcd & 15u);
 }
 
+static uint8_t parts_encode_bcd(uint32_t number) {
+  return (uint8_t)(number / 10 << 4 | number % 10);
+}
+
+static void clock_end_second(uint8_t *registers) {
+  static const uint8_t place[6] = {0, 1, 2, 4, 5, 6};
+  static const uint32_t least[6] = {0, 0, 0, 1, 1, 0};
+  uint32_t most[6] = {59, 59, 23, 0, 12, 99};
+  most[3] = parts_days_in_month(parts_decode_bcd(registers[5]), parts_decode_bcd(registers[6]));
+  for (uint32_t i = 0; i < 6; i++) {
+    uint32_t number = parts_decode_bcd(registers[place[i]]) + 1;
+    registers[place[i]] = parts_encode_bcd(number > most[i] ? least[i] : number);
+    if (number <= most[i]) return;
+  }
+}
+
+static bool clock_acknowledge(void) {
+  uint32_t step = clock_steps++;
+  if (step == clock_carries_at) clock_end_second(clock_registers);
+  return !clock_absent && step != clock_fails_at && (!clock_loses_power || step < clock_fails_at);
+}
+
 static bool clock_write(uint8_t first, const uint8_t *values, uint32_t count) {
-  if (clock_absent) return false;
-  for (uint32_t i = 0; i < count && !clock_ignores_writes; i++) clock_registers[first + i] = values[i];
-  uint32_t days = parts_days_in_month(parts_decode_bcd(clock_registers[5]), parts_decode_bcd(clock_registers[6]));
-  if (parts_decode_bcd(clock_registers[4]) > days) clock_was_invalid = true;
-  clock_second_last = first == 0 && count == 1;
+  if (!clock_acknowledge()) return false;
+  for (uint32_t i = 0; i < count; i++) {
+    if (!clock_acknowledge()) return false;
+    if (clock_ignores_writes) continue;
+    clock_registers[first + i] = values[i];
+    if (first + i == 0 && !clock_keeps_phase) clock_carries_at = NEVER_STEP;
+    uint32_t days = parts_days_in_month(parts_decode_bcd(clock_registers[5]), parts_decode_bcd(clock_registers[6]));
+    if (parts_decode_bcd(clock_registers[4]) > days) clock_was_invalid = true;
+  }
   return true;
 }
 
 static bool memory_write(const uint8_t *head, const uint8_t *body, uint32_t length) {
+  if (now < memory_busy_until) return false;
   if (memory_busy_left > 0) {
     memory_busy_left--;
     return false;
@@ -88,8 +124,9 @@ bool i2c_write_bytes(uint8_t address, const uint8_t *head, uint32_t head_length,
 
 bool i2c_read_bytes(uint8_t address, const uint8_t *head, uint32_t head_length, uint8_t *into, uint32_t length) {
   if (address == BOARD_RTC_ADDRESS) {
+    if (!clock_acknowledge()) return false;
     for (uint32_t i = 0; i < length; i++) into[i] = clock_registers[(head[0] + i) % 8];
-    return !clock_absent;
+    return true;
   }
   if (!memory_write(head, NULL, 0) || head_length != 2) return false;
   for (uint32_t i = 0; i < length; i++) into[i] = memory[memory_pointer + i];
@@ -143,7 +180,6 @@ static void parts_test_clock_setting(void) {
       clock_was_invalid = false;
       parts_check(rtc_set_time(&times[i]), "a valid time is set");
       parts_check(!clock_was_invalid, "no date in between is invalid");
-      parts_check(clock_second_last, "the seconds are set last");
       struct rtc_time time;
       rtc_read_time(&time);
       parts_check(time.status == RTC_STATUS_RUNNING, "setting clears the flag");
@@ -160,13 +196,145 @@ static void parts_test_clock_setting(void) {
   clock_ignores_writes = true;
   clock_registers[1] = 0x11;
   parts_check(!rtc_set_time(&times[0]), "a part that does not keep the time is found out");
+  static const uint8_t full_minute[8] = {0x00, 0x14, 0x09, 0x05, 0x20, 0x11, 0x26, 0x00};
+  for (uint32_t i = 0; i < 8; i++) clock_registers[i] = full_minute[i];
+  parts_check(!rtc_set_time(&times[0]), "nor does a full minute pass for the carry of any 59th second");
   clock_ignores_writes = false;
   clock_absent = true;
   parts_check(!rtc_set_time(&times[0]), "a part that is gone is found out");
   clock_absent = false;
 }
 
+// ---- a clock that is cut off while it is being set
+
+static const struct rtc_time moments[] = {
+    {.second = 37, .minute = 14, .hour = 9, .day = 20, .month = 11, .year = 2026},
+    {.second = 0, .minute = 0, .hour = 0, .day = 1, .month = 12, .year = 2026},
+    {.second = 59, .minute = 45, .hour = 17, .day = 1, .month = 12, .year = 2026},
+    {.second = 59, .minute = 59, .hour = 23, .day = 31, .month = 12, .year = 2027},
+    {.second = 0, .minute = 0, .hour = 0, .day = 1, .month = 1, .year = 2028},
+    {.second = 59, .minute = 59, .hour = 23, .day = 31, .month = 1, .year = 2028},
+    {.second = 59, .minute = 59, .hour = 23, .day = 28, .month = 2, .year = 2028},
+    {.second = 59, .minute = 59, .hour = 23, .day = 29, .month = 2, .year = 2028},
+    {.second = 12, .minute = 30, .hour = 12, .day = 31, .month = 10, .year = 2096},
+};
+enum { MOMENTS = sizeof moments / sizeof moments[0], STEPS = 24 };
+
+static void parts_encode_time(uint8_t *registers, const struct rtc_time *time, uint8_t control) {
+  registers[0] = parts_encode_bcd(time->second);
+  registers[1] = parts_encode_bcd(time->minute);
+  registers[2] = parts_encode_bcd(time->hour);
+  registers[3] = 1;
+  registers[4] = parts_encode_bcd(time->day);
+  registers[5] = parts_encode_bcd(time->month);
+  registers[6] = parts_encode_bcd(time->year % 100u);
+  registers[7] = control;
+}
+
+static bool parts_has_time(const struct rtc_time *time, uint32_t seconds_later) {
+  uint8_t wanted[8];
+  parts_encode_time(wanted, time, 0);
+  if (seconds_later > 0) clock_end_second(wanted);
+  for (uint32_t i = 0; i < 7; i++) {
+    if (i != 3 && clock_registers[i] != wanted[i]) return false;
+  }
+  return true;
+}
+
+// What the core refuses: no proof of a setting goes with a time floor before 2026.
+static bool parts_refuses_time(void) {
+  struct rtc_time time;
+  clock_fails_at = NEVER_STEP;
+  rtc_read_time(&time);
+  return time.status != RTC_STATUS_RUNNING || time.year <= 2001;
+}
+
+static bool parts_set_from(const struct rtc_time *before, uint8_t control, const struct rtc_time *wanted) {
+  parts_encode_time(clock_registers, before, control);
+  clock_steps = 0;
+  return rtc_set_time(wanted);
+}
+
+// Sets a clock that fails at one step, while its second ends before another.
+static bool parts_survives_failure(const struct rtc_time *before, const struct rtc_time *wanted, uint32_t step,
+                                   uint32_t carry) {
+  for (uint32_t kind = 0; kind < 4; kind++) {
+    clock_loses_power = (kind & 1) != 0;
+    clock_fails_at = step;
+    clock_carries_at = carry;
+    bool stopped = (kind & 2) != 0;
+    bool set = parts_set_from(before, stopped ? 0x20 : 0, wanted);
+    if (parts_refuses_time() && !set) continue;
+    bool kept = !set && !stopped && (parts_has_time(before, 0) || parts_has_time(before, 1));
+    if (parts_refuses_time() || (!kept && !parts_has_time(wanted, 0))) return false;
+  }
+  return true;
+}
+
+// Sets a clock that, as the emulator's, does not restart its second.
+static bool parts_survives_carry(const struct rtc_time *before, const struct rtc_time *wanted, uint32_t carry) {
+  clock_keeps_phase = true;
+  clock_carries_at = carry;
+  bool set = parts_set_from(before, 0, wanted);
+  clock_keeps_phase = false;
+  bool right = parts_has_time(wanted, 0) || parts_has_time(wanted, 1);
+  return set ? right : !right && parts_refuses_time();
+}
+
+static void parts_test_clock_failing(void) {
+  bool survives_failure = true;
+  bool survives_carry = true;
+  for (uint32_t pair = 0; pair < MOMENTS * MOMENTS; pair++) {
+    const struct rtc_time *before = &moments[pair / MOMENTS];
+    const struct rtc_time *wanted = &moments[pair % MOMENTS];
+    for (uint32_t carry = 0; carry < STEPS; carry++) {
+      survives_carry = survives_carry && parts_survives_carry(before, wanted, carry);
+      for (uint32_t step = 0; step < STEPS; step++) {
+        if (!survives_failure || parts_survives_failure(before, wanted, step, carry)) continue;
+        survives_failure = false;
+        probe_print_text("moment before, moment wanted, step, carry: ");
+        probe_print_number(pair / MOMENTS);
+        probe_print_number(pair % MOMENTS);
+        probe_print_number(step);
+        probe_print_number(carry);
+        probe_print_text("\n");
+      }
+    }
+  }
+  parts_check(survives_failure, "a setting cut off leaves the old time, the new one, or one that is refused");
+  parts_check(survives_carry, "a second that ends while the clock is being set does no harm, or is found out");
+  clock_fails_at = NEVER_STEP;
+  clock_carries_at = NEVER_STEP;
+  parts_set_from(&moments[0], 0, &moments[1]);
+  parts_check(clock_steps < STEPS, "all of a setting's steps were cut");
+  const uint32_t read_back = clock_steps - 1;
+  bool accepted = true;
+  for (uint32_t i = 0; i < MOMENTS; i++) {
+    clock_keeps_phase = true;
+    clock_carries_at = read_back;
+    accepted = accepted && parts_set_from(&moments[0], 0, &moments[i]) && parts_has_time(&moments[i], 1);
+  }
+  clock_keeps_phase = false;
+  parts_check(accepted, "one second later is right, whatever it carries");
+}
+
 // ---- storage
+
+static void parts_test_busy_storage(void) {
+  uint8_t byte = 0;
+  memory[99] = 0x5A;
+  const uint64_t cycle = (uint64_t)BOARD_TICK_HZ * BOARD_STORAGE_WRITE_MS / 1000u;
+  memory_busy_until = now + cycle;
+  parts_check(storage_read_bytes(99, &byte, 1) && byte == 0x5A, "a read waits for a write from before a reset");
+  byte = 0xA5;
+  memory_busy_until = now + cycle;
+  parts_check(storage_write_bytes(99, &byte, 1) && memory[99] == 0xA5, "so does a write");
+  memory_busy_until = UINT64_MAX;
+  uint64_t before = now;
+  parts_check(!storage_read_bytes(99, &byte, 1), "a read of a part that stays busy is given up");
+  parts_check(now - before < 3 * cycle, "a read is given up in time");
+  memory_busy_until = 0;
+}
 
 static void parts_test_storage(void) {
   uint8_t bytes[200];
@@ -201,6 +369,9 @@ static void parts_test_storage(void) {
 int main(void) {
   parts_test_clock_reading();
   parts_test_clock_setting();
+  parts_test_clock_failing();
+  parts_test_busy_storage();
+  memory_last_offset = 0;
   parts_test_storage();
   probe_print_number(checks);
   probe_print_number(failures);
