@@ -5,6 +5,8 @@
 // The last byte sent is stamped before it is handed to the part: the meter's bound rests on nobody having it earlier.
 // What always holds: `received` is written by the receive handler only, `dropped` by the main loop only; the frame
 // being received is frames[received % FRAMES] and nobody else's while received - dropped < FRAMES.
+#include <string.h>
+
 #include "cpu.h"
 #include "platform.h"
 
@@ -71,8 +73,12 @@ const struct link_frame *link_peek_frame(void) {
   return received == dropped ? NULL : &frames[dropped % FRAMES];
 }
 
+// Cleared, as it may have carried keys.
 void link_drop_frame(void) {
-  frames[dropped % FRAMES].length = 0;
+  struct link_frame *frame = &frames[dropped % FRAMES];
+  memset(frame->bytes, 0, frame->length);
+  frame->length = 0;
+  cpu_order_stores();
   dropped = dropped + 1;
 }
 

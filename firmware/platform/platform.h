@@ -45,6 +45,8 @@ void link_start_uart(void);
 
 /// The oldest frame received and not dropped yet, or NULL.
 const struct link_frame *link_peek_frame(void);
+
+/// Drops it and clears its bytes.
 void link_drop_frame(void);
 
 /// Sends bytes as they are; false while the last ones are still leaving or when they are too many.

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Abi, Capability, ResetCause, RtcStatus, StartField, TrapCode } from '../../as/abi/codes.ts';
+import { parseElf, symbolAddress } from '../../host/build/elf.ts';
 import type { BuildReport } from '../../host/build/index.ts';
 import { loadBoard } from '../../host/build/index.ts';
 import {
@@ -22,6 +23,10 @@ import {
 import { randomNumbers } from './random.ts';
 
 const board = loadBoard(boardName);
+
+/** The UART driver's `frames`: four of two ticks, a length, 256 bytes, and what aligns them. */
+const frameSlots = 4;
+const frameSlotBytes = 280;
 const temporary = temporaryFolder();
 let report: BuildReport;
 let meter: EchoMeter | undefined;
@@ -161,6 +166,17 @@ describe('link', () => {
     let end = await line.receive(20_000);
     while (end.text[0] !== 'e') end = await line.receive(20_000);
     expect(end.text.endsWith('end')).toBe(true);
+  });
+
+  it('keeps nothing of a frame that was handed over', async () => {
+    const { emulator, line } = await start();
+    const symbol = (name: string) => symbolAddress(parseElf(readFileSync(report.elfPath)), name);
+    const readFrames = () => emulator.readMemory(symbol('frames'), frameSlots * frameSlotBytes);
+    for (let frame = 0; frame < 2 * frameSlots; frame++) await line.ask(`E${'secret'.repeat(30)}`);
+    expect((await readFrames()).includes('secret')).toBe(false);
+    // What is still being received is seen there: it is the right place.
+    line.sendRaw(Buffer.from('\0Esecret'));
+    await expect.poll(async () => (await readFrames()).includes('secret')).toBe(true);
   });
 
   it('takes the next client when one has gone', async () => {

@@ -15,6 +15,12 @@ static inline void cpu_restore_interrupts(uint32_t before) {
   __asm__ volatile("msr primask, %0" ::"r"(before) : "memory");
 }
 
+/// What was stored before this is in memory when an interrupt handler sees what is stored after it. The processor
+/// keeps the order by itself; the compiler does not.
+static inline void cpu_order_stores(void) {
+  __asm__ volatile("" ::: "memory");
+}
+
 /// Sleeps until an interrupt is pending, also while interrupts are held back: so nothing that comes between a check
 /// and the sleep is missed.
 static inline void cpu_wait_for_interrupt(void) {
