@@ -74,6 +74,13 @@ const tlsReasons: Readonly<Record<string, string>> = {
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "the broker's certificate leads to no trusted authority (mqtt.caFile)",
   SELF_SIGNED_CERT_IN_CHAIN: "the broker's certificate leads to no trusted authority (mqtt.caFile)",
   DEPTH_ZERO_SELF_SIGNED_CERT: "the broker's certificate signs itself and is not trusted (mqtt.caFile)",
+  HOSTNAME_MISMATCH: "the broker's certificate is for another name than that of mqtt.url",
+  INVALID_PURPOSE:
+    "the broker's certificate is not meant for servers (its extended key usage lacks serverAuth); issue another one",
+  INVALID_CA: "the broker's certificate is signed by a certificate that is no authority",
+  PATH_LENGTH_EXCEEDED: "the broker's certificate has more authorities above it than one of them allows",
+  CERT_SIGNATURE_FAILURE: "a signature in the broker's chain of certificates is wrong",
+  ERR_OSSL_X509_KEY_VALUES_MISMATCH: 'certificate and key do not belong together (mqtt.certFile, mqtt.keyFile)',
   ERR_SSL_WRONG_VERSION_NUMBER: 'the broker does not speak TLS on this port',
   ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the broker wants a client certificate (mqtt.certFile, mqtt.keyFile)',
   ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: 'the broker does not trust the client certificate (mqtt.certFile)',
@@ -81,8 +88,29 @@ const tlsReasons: Readonly<Record<string, string>> = {
   ERR_SSL_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: 'the broker wants a client certificate (mqtt.certFile, mqtt.keyFile)',
 };
 
-/** Any error of the client or its socket; `inHandshake`: of a connection with TLS on which nothing had come yet. */
-export function connectionError(broker: string, cause: unknown, inHandshake = false): BrokerError {
+/** Codes of TLS, and of what OpenSSL finds wrong with certificates (X509_V_ERR_… without that). */
+const tlsCode = /^(ERR_SSL|ERR_OSSL|ERR_TLS|EPROTO|CERT_|CRL_|ERROR_IN_C|UNABLE_TO|UNSPECIFIED)/;
+
+/** How far a connection had come when it failed. */
+export interface Progress {
+  /** Whether mqtt.url asks for TLS. */
+  readonly tls: boolean;
+  /** Whether a packet of MQTT had come. */
+  readonly answered: boolean;
+}
+
+/** The connection ended before a packet of MQTT had come, without a reason given. */
+export function closedUnanswered(broker: string, { tls }: Pick<Progress, 'tls'>, cause?: unknown): BrokerError {
+  const perhaps = tls ? '' : ', or expects TLS (mqtts, wss)';
+  return new BrokerError(
+    'broker-lost',
+    `${broker} closed the connection before it answered; perhaps it does not speak MQTT 5${perhaps}`,
+    { cause },
+  );
+}
+
+/** Any error of the client or its socket. */
+export function connectionError(broker: string, cause: unknown, progress?: Progress): BrokerError {
   if (cause instanceof BrokerError) return cause;
   const { code, message } = cause as { code?: unknown; message?: string };
   if (typeof code === 'number') return refusedBy(broker, code);
@@ -90,10 +118,15 @@ export function connectionError(broker: string, cause: unknown, inHandshake = fa
   if (unreachable[name] !== undefined) {
     return new BrokerError('broker-unreachable', `${broker} cannot be reached: ${unreachable[name]}`, { cause });
   }
-  if (tlsReasons[name] !== undefined || /^(ERR_SSL|ERR_OSSL|ERR_TLS|CERT_|UNABLE_TO|EPROTO)/.test(name)) {
-    return new BrokerError('broker-tls', `TLS with ${broker} failed: ${tlsReasons[name] ?? name}`, { cause });
+  if (tlsReasons[name] !== undefined || tlsCode.test(name)) {
+    // OpenSSL's sentence where the code says nothing.
+    const reason = tlsReasons[name] ?? (name === 'UNSPECIFIED' ? message : name);
+    return new BrokerError('broker-tls', `TLS with ${broker} failed: ${reason}`, { cause });
   }
-  if (inHandshake && (name === 'ECONNRESET' || name === 'EPIPE')) {
+  const isUnanswered = progress?.answered === false;
+  const isReset = name === 'ECONNRESET' || name === 'EPIPE';
+  if (isUnanswered && isReset && !progress.tls) return closedUnanswered(broker, progress, cause);
+  if (isUnanswered && isReset) {
     return new BrokerError(
       'broker-tls',
       `TLS with ${broker} failed: it closed the connection; perhaps it does not speak TLS on this port (mqtt.url)`,
@@ -105,6 +138,10 @@ export function connectionError(broker: string, cause: unknown, inHandshake = fa
   }
   if (/keepalive timeout/i.test(message ?? '')) {
     return new BrokerError('broker-lost', `the connection to ${broker} is lost: it stopped answering`, { cause });
+  }
+  if (isUnanswered && name === '') {
+    const perhaps = progress.tls ? '' : '; perhaps it expects TLS (mqtts, wss)';
+    return new BrokerError('broker-lost', `${broker} answered with what is not MQTT 5${perhaps}`, { cause });
   }
   return new BrokerError('broker-lost', `the connection to ${broker} failed${name === '' ? '' : ` (${name})`}`, {
     cause,

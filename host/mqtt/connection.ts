@@ -11,7 +11,14 @@ import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
 import type { MqttSettings } from '../config/settings.ts';
 import type { MessageProperties } from '../outbox/outbox.ts';
 import type { Report } from '../report.ts';
-import { BrokerError, type BrokerErrorCode, connectionError, refusedBy, versionError } from './broker-error.ts';
+import {
+  BrokerError,
+  type BrokerErrorCode,
+  closedUnanswered,
+  connectionError,
+  refusedBy,
+  versionError,
+} from './broker-error.ts';
 import { packetTooLarge } from './reason-codes.ts';
 
 export interface Publication {
@@ -185,20 +192,15 @@ export class BrokerConnection {
       answered = true;
     });
     const tls = /^(mqtts|wss):/.test(this.#options.settings.url);
-    client.on('error', (error) => fail(connectionError(this.#broker, error, tls && !answered)));
+    client.on('error', (error) => fail(connectionError(this.#broker, error, { tls, answered })));
     client.on('close', () => {
       client.end(true);
-      this.#failed(attempt, failure ?? this.#closedError(attempt));
+      failure ??=
+        attempt.upAtMs === undefined
+          ? closedUnanswered(this.#broker, { tls })
+          : new BrokerError('broker-lost', `the connection to ${this.#broker} is lost`);
+      this.#failed(attempt, failure);
     });
-  }
-
-  #closedError(attempt: Attempt): BrokerError {
-    return attempt.upAtMs === undefined
-      ? new BrokerError(
-          'broker-lost',
-          `${this.#broker} closed the connection before it answered; perhaps it does not speak MQTT 5, or expects TLS (mqtts)`,
-        )
-      : new BrokerError('broker-lost', `the connection to ${this.#broker} is lost`);
   }
 
   #failed(attempt: Attempt | undefined, error: BrokerError): void {

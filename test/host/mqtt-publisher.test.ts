@@ -407,6 +407,11 @@ describe('TLS to the broker', () => {
   test.each([
     ['an expired certificate', { names: ['localhost'], notAfter: new Date(Date.now() - 3_600_000) }, 'has expired'],
     ['a certificate for another name', { names: ['elsewhere.example'] }, 'is for another name'],
+    [
+      'a certificate for code',
+      { names: ['localhost'], extendedKeyUsage: ['codeSigning' as const] },
+      'certificate is not meant for servers (its extended key usage lacks serverAuth)',
+    ],
   ])('is refused for %s', async (_, request, said) => {
     const ca = await LabCa.create();
     const notBefore = new Date(Date.now() - 2 * 86_400_000);
@@ -436,6 +441,14 @@ describe('TLS to the broker', () => {
     await without.publisher.stop();
     const { publisher } = await publish(broker.tlsUrl!, { caFile, certFile: client.certificate, keyFile: client.key });
     await connected(publisher);
+  });
+
+  test('says that the broker expects it', async () => {
+    const broker = await startBroker({ tls: { ca: await LabCa.create() } });
+    await publish(`mqtt://localhost:${broker.tlsPort}`);
+    await until('trouble', () => reports.length > 0);
+    expect(codes()).toEqual(['broker-lost']);
+    expect(messages()).toContain('expects TLS (mqtts');
   });
 
   test('says that the broker does not speak it', async () => {

@@ -25,14 +25,18 @@ afterEach(async () => {
   rmSync(directory, { recursive: true, force: true });
 });
 
-/** Answers the first bytes of each connection with `answer`, or closes it (undefined). */
-async function listen(answer: string | undefined, received: Buffer[] = []): Promise<number> {
+/** Answers the first bytes of each connection with `answer` (hexadecimal), or closes or resets it. */
+async function listen(answer: string | 'close' | 'reset', received: Buffer[] = []): Promise<number> {
   server = createServer((socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => {});
     socket.on('data', (data) => received.push(data));
-    socket.once('data', () => (answer === undefined ? socket.end() : socket.write(Buffer.from(answer, 'hex'))));
+    socket.once('data', () => {
+      if (answer === 'close') socket.end();
+      else if (answer === 'reset') socket.resetAndDestroy();
+      else socket.write(Buffer.from(answer, 'hex'));
+    });
   });
   await new Promise<void>((resolve) => server!.listen(0, '127.0.0.1', resolve));
   return (server.address() as { port: number }).port;
@@ -64,14 +68,21 @@ test.each([
   ['MQTT 3.1.1: unacceptable protocol version', '20020001', 'broker-version', 'does not speak MQTT 5'],
   ['MQTT 3.1.1: accepted, as if it had been asked for 3.1.1', '20020000', 'broker-version', 'does not speak MQTT 5'],
   ['MQTT 5: unsupported protocol version', '2003008400', 'broker-version', 'does not speak MQTT 5'],
-  ['no answer but a close', undefined, 'broker-lost', 'perhaps it does not speak MQTT 5'],
+  ['no answer but a close', 'close', 'broker-lost', 'perhaps it does not speak MQTT 5, or expects TLS (mqtts'],
+  ['no answer but a reset', 'reset', 'broker-lost', 'perhaps it does not speak MQTT 5, or expects TLS (mqtts'],
+  [
+    'an alert of TLS',
+    '15030300020232',
+    'broker-lost',
+    'answered with what is not MQTT 5; perhaps it expects TLS (mqtts',
+  ],
   ['MQTT 5: maximum QoS 0', '200500000224 00'.replace(' ', ''), 'broker-capability', 'maximum QoS is 0'],
   ['MQTT 5: QoS not supported', '2003009b00', 'broker-capability', 'QoS 1'],
   ['MQTT 5: no retained messages', '20050000022500', 'broker-capability', 'does not keep retained messages'],
   ['MQTT 5: retain not supported', '2003009a00', 'broker-capability', 'retained messages'],
   ['MQTT 5: bad user name or password', '2003008600', 'broker-login', 'wrong user name, password'],
   ['MQTT 5: server busy', '2003008900', 'broker-refused', 'busy (0x89)'],
-  ['bytes that are no MQTT', '485454502f312e31', 'broker-lost', 'failed'],
+  ['bytes that are no MQTT', '485454502f312e31', 'broker-lost', 'answered with what is not MQTT 5'],
 ])('%s: refused, said once, and events are kept', async (_, answer, code, said) => {
   const received: Buffer[] = [];
   const port = await listen(answer, received);
