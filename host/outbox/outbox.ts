@@ -8,7 +8,7 @@
 //   first, and nothing is put until it stands again.
 // - Numbers rise and are not used twice. The store holds a count written with each change, so missing entries are noticed.
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import { chmod, cp, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import type { Report } from '../report.ts';
@@ -20,7 +20,13 @@ export type { MessageProperties, OutboxEntry, OutboxMessage, Refusal } from './e
 export { OutboxError, type OutboxErrorCode } from './error.ts';
 
 export type OutboxReport = Report<
-  'outbox-damaged' | 'outbox-repaired' | 'outbox-disk-full' | 'outbox-full' | 'outbox-failed' | 'outbox-room'
+  | 'outbox-damaged'
+  | 'outbox-repaired'
+  | 'outbox-disk-full'
+  | 'outbox-full'
+  | 'outbox-failed'
+  | 'outbox-room'
+  | 'outbox-not-private'
 >;
 
 export interface OutboxOptions {
@@ -123,13 +129,7 @@ export class Outbox {
    * there is room. Throws `OutboxError` (outbox-locked, outbox-unavailable).
    */
   async open(): Promise<void> {
-    await mkdir(this.#options.directory, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-      throw new OutboxError(
-        'outbox-unavailable',
-        `${this.#options.directory}: the outbox cannot be made (${cause.message})`,
-        { cause },
-      );
-    });
+    await this.#makeDirectory();
     this.#started = true;
     try {
       await this.#openStore();
@@ -143,6 +143,22 @@ export class Outbox {
       this.#broken = true;
       this.#fail(failure);
       this.#retryLater();
+    }
+  }
+
+  async #makeDirectory(): Promise<void> {
+    const { directory, report } = this.#options;
+    const made = await mkdir(directory, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+      throw new OutboxError('outbox-unavailable', `${directory}: the outbox cannot be made (${cause.message})`, {
+        cause,
+      });
+    });
+    if (made === undefined && ((await stat(directory)).mode & 0o007) !== 0) {
+      report({
+        level: 'warn',
+        code: 'outbox-not-private',
+        message: `${directory}: everyone can reach into the folder of the outbox; run: chmod o-rwx ${directory}`,
+      });
     }
   }
 
@@ -457,7 +473,11 @@ export class Outbox {
     }
   }
 
-  #newStore(folder: string): ClassicLevel<string, Buffer> {
+  async #newStore(folder: string): Promise<ClassicLevel<string, Buffer>> {
+    // LevelDB would make a folder, as its files, that everyone can read; so did earlier versions.
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const { mode, uid } = await stat(folder);
+    if ((mode & 0o077) !== 0 && uid === process.getuid?.()) await chmod(folder, 0o700);
     return new ClassicLevel(folder, {
       keyEncoding: 'utf8',
       valueEncoding: 'buffer',
@@ -468,7 +488,7 @@ export class Outbox {
   }
 
   async #openAndLoad(): Promise<void> {
-    this.#store = this.#newStore(this.#folder);
+    this.#store = await this.#newStore(this.#folder);
     try {
       await this.#store.open();
       await this.#load(this.#store);
@@ -549,7 +569,7 @@ export class Outbox {
    */
   async #salvage(): Promise<void> {
     const entries = new Map<string, Buffer>();
-    const damaged = this.#newStore(this.#folder);
+    const damaged = await this.#newStore(this.#folder);
     await damaged.open();
     for (const reverse of [false, true]) {
       try {
@@ -561,7 +581,7 @@ export class Outbox {
     await damaged.close();
     const partial = `${this.#folder}.partial`;
     await rm(partial, { recursive: true, force: true });
-    const fresh = this.#newStore(partial);
+    const fresh = await this.#newStore(partial);
     try {
       await fresh.open();
       await fresh.batch(

@@ -1,7 +1,18 @@
 // The outbox keeps what it has taken: over kills, a full disk and damage; and says what it cannot keep.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -69,6 +80,34 @@ async function all(outbox: Outbox): Promise<string[]> {
   for (const { number } of outbox.waiting()) texts.push(Buffer.from((await outbox.read(number))!.payload).toString());
   return texts;
 }
+
+describe('is for its own user alone', () => {
+  const modeOf = (...names: string[]) => statSync(join(directory, ...names)).mode & 0o777;
+  test('where it makes its folders', async () => {
+    directory = join(directory, 'data', 'outbox');
+    await openOutbox();
+    for (const names of [['..'], [], ['store']]) expect(modeOf(...names)).toBe(0o700);
+    expect(codes()).toEqual([]);
+  });
+
+  test('where an earlier version made the store', async () => {
+    mkdirSync(join(directory, 'store'), { mode: 0o755 });
+    await openOutbox();
+    expect(modeOf('store')).toBe(0o700);
+    expect(codes()).toEqual([]);
+  });
+
+  test('where it found its folder open to everyone, it says so', async () => {
+    chmodSync(directory, 0o755);
+    const outbox = await openOutbox();
+    expect(modeOf('store')).toBe(0o700);
+    expect(codes()).toEqual(['outbox-not-private']);
+    expect(reports[0]!.message).toContain(`chmod o-rwx ${directory}`);
+    chmodSync(directory, 0o750);
+    await reopen(outbox);
+    expect(codes()).toEqual(['outbox-not-private']);
+  });
+});
 
 describe('keeps messages', () => {
   test('in order, with number, topic, payload and properties, over a restart', async () => {
@@ -248,7 +287,7 @@ describe('killed at any moment', () => {
     { timeout: 80_000 },
     async () => {
       // The child's own copy of the mount table holds the small disk: it goes with the process.
-      const script = `mount -t tmpfs -o size=6m tmpfs "$1" && exec "$2" "$3" "$1" put 1 3000 retryMs=50 reserveBytes=2097152 writeBufferBytes=262144`;
+      const script = `mount -t tmpfs -o size=6m,mode=700 tmpfs "$1" && exec "$2" "$3" "$1" put 1 3000 retryMs=50 reserveBytes=2097152 writeBufferBytes=262144`;
       const process_ = spawn(namespace[0]!, [
         ...namespace.slice(1),
         'sh',
