@@ -8,6 +8,7 @@ import { bundle } from './build-dist.mjs';
 import { killDescendants, onceOrphaned } from './lib/processes.mjs';
 import { step } from './lib/progress.mjs';
 import { root } from './lib/project.mjs';
+import { paragraphWidth, wrap } from './lib/wrap.mjs';
 import { setUp } from './setup.mjs';
 
 const startedMs = Date.now();
@@ -32,7 +33,10 @@ Set-up (installs nothing; what is fetched and built lies in .cache and build)`;
 
 const options = readOptions();
 // With --json, standard output belongs to the JSON.
-(options.json ? console.error : console.log)(introduction);
+const stream = options.json ? process.stderr : process.stdout;
+const width = Math.min((stream.columns ?? paragraphWidth + 1) - 1, paragraphWidth);
+const paragraphs = introduction.split('\n\n').map((text) => wrap(text.replaceAll('\n', ' '), width).join('\n'));
+stream.write(`${paragraphs.join('\n\n')}\n`);
 
 // Until the demo's program runs, an end is an end.
 for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, endSetUp);

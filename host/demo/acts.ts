@@ -144,7 +144,7 @@ export async function powerOnMeters(stage: Stage, { meters, service }: Cast): Pr
       id,
       'ok',
       `after ${authenticated} answers: offset to the server ${signed(offsetNs)} ± ${durationText(uncertaintyNs)} (95 %), error certainly below ${durationText(boundNs)}`,
-      { event: 'measured', offsetNs: String(offsetNs), boundNs: String(boundNs) },
+      { event: 'measured', offsetNs, boundNs },
     );
   }
 }
@@ -169,7 +169,7 @@ export async function showBroker({ story, signal }: Stage, { broker, meters }: C
     20_000,
     () =>
       wanted.every((topic) => viewOf(topic) !== undefined) &&
-      ids.every((id) => broker.time(id)?.status === 'synchronised'),
+      ids.every((id) => broker.lastTime(id)?.payload.status === 'synchronised'),
   );
   const topics = [`metertime/${gatewayName}/state`, ...wanted.slice(0, leaves.length)];
   const views = topics.map(viewOf).filter((view) => view !== undefined);
@@ -228,7 +228,7 @@ export async function forgeAnswer({ story, signal }: Stage, { meters, broker, la
   }
   story.line(victim.id, 'ok', `its clock did not follow: ${checkText(after)}`, {
     event: 'clock-after',
-    movedNs: String(movedNs),
+    movedNs,
   });
   const report = await waitFor(signal, 'the refusal at the broker', 15_000, () => {
     const found = broker.reports.find(

@@ -12,9 +12,17 @@ export interface TopicView {
   readonly count: number;
 }
 
+/** A meter's last time report. */
+export interface LastTime {
+  readonly payload: TimePayload;
+  /** performance.now() when it came. */
+  readonly cameMs: number;
+}
+
 export class BrokerView {
   readonly #topics = new Map<string, TopicView>();
   readonly #reports: Report[] = [];
+  readonly #lastTimes = new Map<string, LastTime>();
   #client: MqttClient | undefined;
   /** Told about each report of a gateway. */
   onReport: (report: Report) => void = () => {};
@@ -43,12 +51,8 @@ export class BrokerView {
   }
 
   /** The last time report of a meter. */
-  time(meter: string): TimePayload | undefined {
-    for (let i = this.#reports.length - 1; i >= 0; i--) {
-      const report = this.#reports[i]!;
-      if (report.kind === 'time' && report.meter === meter) return report.payload;
-    }
-    return undefined;
+  lastTime(meter: string): LastTime | undefined {
+    return this.#lastTimes.get(meter);
   }
 
   #take(topic: string, payload: Buffer): void {
@@ -57,6 +61,9 @@ export class BrokerView {
     if (report === undefined || report.kind === 'foreign') return;
     const count = (this.#topics.get(topic)?.count ?? 0) + 1;
     this.#topics.set(topic, { topic, payload: report.payload as unknown as Record<string, unknown>, count });
+    if (report.kind === 'time') {
+      this.#lastTimes.set(report.meter, { payload: report.payload, cameMs: performance.now() });
+    }
     this.#reports.push(report);
     if (this.#reports.length > keptReports) this.#reports.shift();
     this.onReport(report);

@@ -1,6 +1,7 @@
 // What the demo prints: headings, paragraphs, and one line for each thing that happens, with its mark and the seconds
-// since the start. On a terminal the lines at the bottom (what goes on, the live clocks) are rewritten in place; elsewhere
+// since the start. On a terminal the lines at the bottom (what goes on, the last reports) are rewritten in place; elsewhere
 // what lasts is told again every ten seconds. With JSON each happening is one object on a line.
+import { paragraphWidth, wrap } from '../../scripts/lib/wrap.mjs';
 import { printable, type Sink, type Style, Terminal } from '../cli/terminal.ts';
 
 /** ok: it worked; refused: turned away, as it should be; note: for information; failed: the demo cannot go on. */
@@ -25,11 +26,8 @@ export interface StoryOptions {
   readonly json: boolean;
 }
 
-/** A space that belongs to a quantity: `± 1.2 ms`, `95 %`. */
-const beforeUnit = /(?<=±) |(?<=\d) (?=(?:ns|us|ms|s|KiB|UTC|%)(?!\w))/g;
 const whoWidth = 9;
 const longestLine = 110;
-const paragraphWidth = 80;
 const lineWithoutTerminal = 100;
 /** Without a terminal, what lasts is told after this long, and again after each further `againMs`. */
 const quietMs = 2_000;
@@ -65,11 +63,11 @@ export class Story {
 
   heading(text: string): void {
     this.#act = text;
-    if (!this.#options.json) this.#print('', this.#terminal.paint('bold', text));
+    if (!this.#options.json) this.#print('', ...this.#paragraph(text).map((line) => this.paint('bold', line)));
   }
 
   paragraph(text: string): void {
-    if (!this.#options.json) this.#print(...wrap(text, Math.min(this.#width - 1, paragraphWidth)));
+    if (!this.#options.json) this.#print(...this.#paragraph(text));
   }
 
   /** Something happened. `facts` are for JSON. */
@@ -128,6 +126,13 @@ export class Story {
     this.#redraw();
   }
 
+  /** Lines for the bottom: a text in its column behind a name. */
+  named(name: string, text: string): string[] {
+    const indent = 2 + name.length + 2;
+    const [first = '', ...others] = wrap(printable(text), this.#width - indent - echoWidth);
+    return [`  ${this.paint(whoStyle(name), name)}  ${first}`, ...others.map((line) => ' '.repeat(indent) + line)];
+  }
+
   /** Takes the lines at the bottom away, for good. */
   end(): void {
     this.bottom(() => []);
@@ -135,6 +140,10 @@ export class Story {
 
   paint(style: Style, text: string): string {
     return this.#terminal.paint(style, text);
+  }
+
+  #paragraph(text: string): string[] {
+    return wrap(text, Math.min(this.#width - 1, paragraphWidth));
   }
 
   /** One line of the story, wrapped; `mark` with its colour. */
@@ -156,9 +165,8 @@ export class Story {
   }
 
   #json(value: object): void {
-    this.#options.sink.write(
-      `${JSON.stringify({ seconds: Number(this.seconds.toFixed(3)), act: this.#act, ...value })}\n`,
-    );
+    // As the commands print JSON: of 64-bit integers, only those are texts that a number cannot hold exactly.
+    this.#terminal.printJson({ seconds: Number(this.seconds.toFixed(3)), act: this.#act, ...value }, 0);
   }
 
   #print(...lines: string[]): void {
@@ -191,24 +199,6 @@ export class Story {
 function whoStyle(who: string): Style {
   if (who.startsWith('meter')) return 'cyan';
   return who === 'attacker' ? 'red' : 'bold';
-}
-
-/**
- * Breaks text into lines of at most `width` characters at its spaces, but not between a number and its unit; further
- * lines begin with `indent` spaces.
- */
-export function wrap(text: string, width: number, indent = 0): string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.replace(beforeUnit, '\u00a0').split(' ')) {
-    const space = line === '' || line.trim() === '' ? '' : ' ';
-    if (line.trim() !== '' && [...line].length + 1 + [...word].length > width) {
-      lines.push(line);
-      line = ' '.repeat(indent) + word;
-    } else line += space + word;
-  }
-  lines.push(line);
-  return lines.map((each) => each.replaceAll('\u00a0', ' '));
 }
 
 /** The first `width` characters of a line; its colours stay whole. */

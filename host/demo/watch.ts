@@ -5,6 +5,7 @@ import type { Meter } from '../gateway/gateway.ts';
 import type { MeterSession } from '../gateway/meter-session.ts';
 import type { OpenedConnection } from '../gateway/tls-sockets.ts';
 import type { Info, MeterEventMessage, Time } from '../link/messages.ts';
+import { isoTime } from '../net/certificate-path.ts';
 import { aeadName, describeEvent, durationText, nameOf, rejectNames, rtcRefusalNames } from '../text/names.ts';
 import type { Mark, Story } from './story.ts';
 
@@ -120,7 +121,7 @@ export class MeterWatch {
             `${checked}. Whether it has expired cannot be checked yet: the meter does not know what day it is`,
           )
         : `${checked}, valid at the meter's time`;
-    this.#say('ok', text, { event: 'tls', validAt: validAt?.toString() ?? null });
+    this.#say('ok', text, { event: 'tls', validAt: validAt === undefined ? null : isoTime(validAt) });
   }
 
   #event(event: MeterEventMessage): void {
@@ -190,7 +191,7 @@ export class MeterWatch {
     const seconds = ((performance.now() - this.#poweredOnMs) / 1000).toFixed(1);
     this.#say('ok', `synchronised ${seconds} s after power-on; error certainly below ${durationText(synchronised.a)}`, {
       event: 'synchronised',
-      boundNs: synchronised.a.toString(),
+      boundNs: synchronised.a,
     });
   }
 }

@@ -67,16 +67,18 @@ function start(command: string, args: readonly string[], env: Record<string, str
 const demo = (args: readonly string[], env: Record<string, string> = {}) =>
   start(process.execPath, ['scripts/demo.mjs', ...args], env);
 
-/** The demo with meters in software on a terminal of 80 columns. */
-const onTerminal = () =>
-  start('script', ['-qfec', `stty cols 80 rows 50; exec ${process.execPath} scripts/demo.mjs`, '/dev/null'], software);
+/** The demo with meters in software on a terminal. */
+const onTerminal = (columns = 80) => {
+  const command = `stty cols ${columns} rows 50; exec ${process.execPath} scripts/demo.mjs`;
+  return start('script', ['-qfec', command, '/dev/null'], software);
+};
 
-/** Columns that a line takes on a terminal; of one that was rewritten in place, the longest form. */
-function columnsUsed(line: string): number {
+/** The lines on a terminal without colours; of one that was rewritten in place, each form. */
+function linesShown(output: string): string[] {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are what is looked for
-  const forms = line.split(/\r(?:\x1b\[[KJ])?/);
+  const forms = output.replaceAll('\r\n', '\n').split(/\n|\r(?:\x1b\[[KJ])?/);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control sequences are what is looked for
-  return Math.max(...forms.map((form) => [...form.replace(/\x1b\[\d*[a-zA-Z]/g, '')].length));
+  return forms.map((form) => form.replace(/\x1b\[\d*[a-zA-Z]/g, ''));
 }
 
 /** Processes that inherited the run's mark: everything that it started, however far from it. */
@@ -179,15 +181,24 @@ describe('what it shows', () => {
   });
 
   it('runs the meters in software where there is no emulator, and says so; as JSON on request', async () => {
-    const run = demo(['--once', '--json'], software);
+    const run = demo(['--json'], software);
+    // It goes on as its meters report.
+    for (const id of ['meter-1', 'meter-2']) await shows(run, new RegExp(`"who":"${id}".*"event":"live"`));
+    process.kill(-run.pid, 'SIGINT');
     expect(await run.exitCode, `${run.stdout()}\n${run.stderr()}`).toBe(0);
     const happenings = run
       .stdout()
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as { seconds: number; who?: string; event?: string; text?: string });
+    const quantities = happenings.flatMap((each) => Object.entries(each).filter(([name]) => name.endsWith('Ns')));
+    expect(new Set(quantities.map(([name]) => name))).toEqual(new Set(['boundNs', 'offsetNs', 'movedNs']));
+    for (const [name, value] of quantities) expect(value, name).toBeTypeOf('number');
     expect(happenings.find(({ who }) => who === 'firmware')?.text).toContain('the meters run in software');
-    const events = (who: string) => happenings.filter((each) => each.who === who).map(({ event }) => event);
+    const live = happenings.filter(({ event }) => event === 'live');
+    for (const { text } of live) expect(text).toMatch(/^synchronised ± \d\S* .?s, error certainly below \d\S* .?s$/);
+    const events = (id: string) =>
+      happenings.filter(({ who, event }) => who === id && event !== 'live').map(({ event }) => event);
     const arrival = [
       ...['power-on', 'info', 'rtc-refused', 'tls', 'keys-established', 'certificate-dates'],
       ...['clock-set', 'synchronised', 'measured', 'clock-before'],
@@ -221,17 +232,28 @@ describe('nothing of it is left', () => {
     await expectNothingLeft(run);
   });
 
-  it('after Ctrl-C on a terminal when all was shown, which is success', async () => {
-    const run = onTerminal();
-    await shows(run, /meter-1\S* {2}synchronised: /);
-    run.child.stdin!.write('\x03');
-    expect(await run.exitCode, run.stdout()).toBe(0);
-    await expectNothingLeft(run);
-    const lines = run.stdout().replaceAll('\r\n', '\n').split('\n');
-    expect(lines.filter((line) => line.includes('\x1b[32m✓')).length).toBeGreaterThan(10);
-    // Commands are not broken, so that they can be copied.
-    expect(lines.filter((line) => !line.includes('npx metertime') && columnsUsed(line) > 80)).toEqual([]);
-  });
+  it.each([80, 40])(
+    'after Ctrl-C on a terminal of %i columns when all was shown, which is success',
+    async (columns) => {
+      const run = onTerminal(columns);
+      // The age of the reports is what lives.
+      await shows(run, /meter-1\S* {2}(\d+) s ago: synchronised.*meter-1\S* {2}(?!\1 )\d+ s ago: synchronised/s);
+      run.child.stdin!.write('\x03');
+      expect(await run.exitCode, run.stdout()).toBe(0);
+      await expectNothingLeft(run);
+      expect(run.stdout().split('\x1b[32m✓').length).toBeGreaterThan(10);
+      const lines = linesShown(run.stdout());
+      // Commands, and what explains them, are not broken, so that they can be copied; nor is what has no spaces.
+      const whole = (line: string) => /^ {2}(npx metertime|#) /.test(line) || /^(.* [✓✗·…])? *\S+$/.test(line);
+      expect(lines.filter((line) => [...line].length > columns && !whole(line))).toEqual([]);
+      const live = lines.slice(lines.findIndex((line) => line.startsWith('The demo goes on until Ctrl-C')));
+      // Whoever sees the times of two reports takes them for two clocks that differ.
+      expect(live.filter((line) => /\d\d:\d\d/.test(line))).toEqual([]);
+      expect(live.join(' ').replace(/ +/g, ' ')).toMatch(
+        /meter-2 \d+ s ago: synchronised ± \d\S* .?s, error certainly below \d/,
+      );
+    },
+  );
 
   it('after SIGTERM to npm alone in the middle of compiling', async () => {
     // Without its stamp a build is done again.
