@@ -1,10 +1,10 @@
 // Loads a gateway's settings: text to validated values, with paths resolved and files checked.
 // Relative paths count from the settings file's folder. Secrets come wrapped, so that printing settings is safe.
-import { statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
-import { checkFile, FileError, readTextWithin } from '../files.ts';
-import { formatProblem, type Problem, pathText, type Reading, readSettings, sorted } from './problems.ts';
+import { FileError, readTextWithin } from '../files.ts';
+import { fileProblems } from './named-files.ts';
+import { formatProblem, type Problem, readSettings, sorted } from './problems.ts';
 import type { RawSettings } from './schema.ts';
 import { Secret } from './secret.ts';
 
@@ -127,47 +127,4 @@ function resolveMqtt(
     ...(certFile === undefined ? {} : { certFile: from(certFile) }),
     ...(keyFile === undefined ? {} : { keyFile: from(keyFile) }),
   };
-}
-
-const othersRead = 0o004;
-
-/** Files that the settings name: there, readable, and those with secrets not readable by everyone. */
-function fileProblems(reading: Reading, file: string): Problem[] {
-  const { settings, positions } = reading;
-  if (settings === undefined) return [];
-  const problems: Problem[] = [];
-  const folder = dirname(resolve(file));
-  const look = (path: readonly (string | number)[], name: string | undefined, secret: boolean) => {
-    if (name === undefined) return;
-    const say = (severity: Problem['severity'], message: string) =>
-      problems.push(positions.problem(severity, positions.valueOffset(path), path, message));
-    const full = resolve(folder, name);
-    try {
-      const { mode } = checkFile(full);
-      if (secret && (mode & othersRead) !== 0) {
-        say('warning', `${full} holds a secret and everyone can read it; run: chmod o-rwx ${full}`);
-      }
-    } catch (error) {
-      if (!(error instanceof FileError)) throw error;
-      say('error', `${pathText(path)} is ${JSON.stringify(name)}; expected a file that can be read (${error.reason})`);
-    }
-  };
-  for (const [index, name] of settings.trust.files.entries()) look(['trust', 'files', index], name, false);
-  look(['mqtt', 'caFile'], settings.mqtt?.caFile, false);
-  look(['mqtt', 'certFile'], settings.mqtt?.certFile, false);
-  look(['mqtt', 'keyFile'], settings.mqtt?.keyFile, true);
-  look(['mqtt', 'passwordFile'], settings.mqtt?.passwordFile, true);
-  if (settings.mqtt?.password !== undefined) problems.push(...inlinePasswordProblems(reading, file));
-  return problems;
-}
-
-function inlinePasswordProblems({ positions }: Reading, file: string): Problem[] {
-  try {
-    if ((statSync(file).mode & othersRead) === 0) return [];
-  } catch {
-    return []; // The text did not come from a file.
-  }
-  const path = ['mqtt', 'password'];
-  const message = `this file holds a password and everyone can read it; use passwordFile, or run: chmod o-rwx ${file}`;
-  return [positions.problem('warning', positions.keyOffset(path), path, message)];
 }

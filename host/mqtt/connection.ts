@@ -6,9 +6,10 @@
 // - No more messages are under way than the broker allows (receive maximum), none is larger than it takes.
 // - A broker without MQTT 5, QoS 1 or retained messages is refused, with the reason.
 // - The same trouble is reported once, until it changes or ends.
-import { readFileSync } from 'node:fs';
 import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import { namedFileLimitBytes, passwordIn } from '../config/named-files.ts';
 import type { MqttSettings } from '../config/settings.ts';
+import { FileError, readFileWithin } from '../files.ts';
 import type { MessageProperties } from '../outbox/outbox.ts';
 import type { Report } from '../report.ts';
 import {
@@ -275,17 +276,17 @@ export class BrokerConnection {
 
 function readCredential(path: string): Buffer {
   try {
-    return readFileSync(path);
+    return readFileWithin(path, namedFileLimitBytes, 'file');
   } catch (cause) {
-    throw new BrokerError('broker-file', `${path} cannot be read (${(cause as NodeJS.ErrnoException).code})`, {
-      cause,
-    });
+    if (!(cause instanceof FileError)) throw cause;
+    throw new BrokerError('broker-file', cause.message, { cause });
   }
 }
 
-/** The first line of a file. */
 function readPassword(path: string): string {
-  return readCredential(path).toString('utf8').split(/\r?\n/, 1)[0] ?? '';
+  const password = passwordIn(readCredential(path));
+  if (password === '') throw new BrokerError('broker-file', `${path} holds no password in its first line`);
+  return password;
 }
 
 /** What the broker cannot do although metertime needs it (MQTT 5, 3.2.2.3); absent properties mean that it can. */

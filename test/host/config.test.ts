@@ -1,5 +1,5 @@
 // Settings: what is read, what is refused and how it is said, and that secrets stay unseen.
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -15,6 +15,9 @@ import {
   SettingsError,
 } from '../../host/config/settings.ts';
 import { suggest } from '../../host/config/suggest.ts';
+import { type CertificateOptions, clientAuth, issue, makeRoot } from './net/certificates.ts';
+
+const makeClient = (more: Partial<CertificateOptions> = {}) => issue({ name: 'g', extKeyUsage: [clientAuth], ...more });
 
 let folder = '';
 beforeAll(() => {
@@ -34,7 +37,7 @@ const said = (text: string) => checkSettings(text, 'gw.yaml').map(formatProblem)
 describe('reading', () => {
   test('fills in defaults and resolves paths from the file', () => {
     write('pw', 'hunter2\n');
-    write('ca.pem', '');
+    write('ca.pem', makeRoot().pem);
     const settings = loadSettings(
       write(
         'full.yaml',
@@ -176,6 +179,107 @@ limits: [1]
   });
 });
 
+describe('files that the settings name', () => {
+  const client = makeClient();
+  const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+  // Signed with SHA-1, which TLS takes from nobody but an authority at the top.
+  const sha1 = makeClient({ issuer: makeRoot('old', { kind: 'rsa-sha1' }) });
+  beforeAll(() => {
+    mkdirSync(join(folder, 'folder'), { mode: 0o755 });
+    write('empty', '');
+    write('blank', '\nsecond line\n');
+    write('text.pem', 'no certificate\n');
+    write('broken.pem', broken);
+    write('second-broken.pem', client.pem + broken);
+    write('root.pem', makeRoot().pem);
+    write('client.pem', client.pem);
+    write('client.key', client.keyPem);
+    write('other.key', makeClient().keyPem);
+    write('both.pem', client.keyPem + client.pem);
+    write(
+      'locked.key',
+      client.privateKey.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' }) as string,
+    );
+    write('broken.key', client.keyPem.replace(/[A-Za-z0-9+/]{64}/, 'A'.repeat(64)));
+    write('sha1.pem', sha1.pem);
+    write('sha1.key', sha1.keyPem);
+    write('pw', 'hunter2\n');
+  });
+  const folderIs = 'expected a file that can be read (expected a regular file, came a folder)';
+  const check = (text: string) => checkSettings(text, join(folder, 'named.yaml')).map(formatProblem);
+  const pair = (cert: string, key: string) =>
+    `name: g\nmqtt:\n  url: mqtts://h\n  certFile: ${cert}\n  keyFile: ${key}\n`;
+  const one = (group: string) => `name: g\n${group}`;
+
+  test.each([
+    [one('trust: {files: [root.pem, client.pem]}')],
+    [one('mqtt: {url: mqtts://h, caFile: root.pem}')],
+    [one('mqtt: {url: mqtts://h, username: u, passwordFile: pw}')],
+    [pair('client.pem', 'client.key')],
+    [pair('both.pem', 'both.pem')],
+  ])('taken: %j', (text) => expect(check(text)).toEqual([]));
+
+  test.each<[string, string, string]>([
+    [one('trust: {files: [root.pem, text.pem]}'), '2:27: trust.files[2] is "text.pem"', 'expected certificates in PEM'],
+    [one('trust: {files: [empty]}'), '2:17: trust.files[1] is "empty"', 'expected certificates in PEM'],
+    [one('trust: {files: [client.key]}'), '2:17: trust.files[1]', 'expected certificates in PEM'],
+    [one('trust: {files: [broken.pem]}'), '2:17: trust.files[1]', 'certificate 1 cannot be read'],
+    [one('trust: {files: [folder]}'), '2:17: trust.files[1] is "folder"', folderIs],
+    [one('trust: {files: [/dev/null]}'), '2:17: trust.files[1]', 'came a device'],
+    [one('mqtt: {url: mqtts://h, caFile: text.pem}'), '2:32: mqtt.caFile is "text.pem"', 'found none'],
+    [one('mqtt: {url: mqtts://h, caFile: client.key}'), '2:32: mqtt.caFile', 'found a private key'],
+    [
+      one('mqtt: {url: mqtts://h, caFile: second-broken.pem}'),
+      '2:32: mqtt.caFile',
+      'certificate 2 in it cannot be read',
+    ],
+    [one('mqtt: {url: mqtts://h, caFile: folder}'), '2:32: mqtt.caFile is "folder"', folderIs],
+    [one('mqtt: {url: mqtts://h, username: u, passwordFile: folder}'), '2:51: mqtt.passwordFile is "folder"', folderIs],
+    [
+      one('mqtt: {url: mqtts://h, username: u, passwordFile: empty}'),
+      '2:51: mqtt.passwordFile',
+      'expected a password in its first line, found none',
+    ],
+    [
+      one('mqtt: {url: mqtts://h, username: u, passwordFile: blank}'),
+      '2:51: mqtt.passwordFile',
+      'expected a password in its first line, found none',
+    ],
+    [
+      pair('client.pem', 'other.key'),
+      '5:12: mqtt.keyFile is "other.key"',
+      'expected the key of the first certificate in mqtt.certFile, found another one',
+    ],
+    [pair('client.pem', 'locked.key'), '5:12: mqtt.keyFile', 'expected a private key without a passphrase'],
+    [pair('client.pem', 'broken.key'), '5:12: mqtt.keyFile', 'the private key in it cannot be read'],
+    [
+      pair('client.pem', 'empty'),
+      '5:12: mqtt.keyFile',
+      'expected a private key in PEM (-----BEGIN PRIVATE KEY-----), found none',
+    ],
+    [pair('sha1.pem', 'sha1.key'), '5:12: mqtt.keyFile', 'that TLS takes'],
+    [pair('folder', 'client.key'), '4:13: mqtt.certFile', folderIs],
+  ])('refused, and nothing else is said: %j', (text, place, expected) => {
+    const problems = check(text);
+    expect(problems).toEqual([expect.stringContaining(`named.yaml:${place}`)]);
+    expect(problems[0]).toContain(expected);
+    expect(problems[0]).not.toContain('second line');
+    const file = write('named.yaml', text);
+    expect(() => loadSettings(file)).toThrow(expect.objectContaining({ code: 'settings-invalid' }));
+  });
+
+  test('certificate and key the wrong way round: both are told', () => {
+    expect(check(pair('client.key', 'client.pem'))).toEqual([
+      expect.stringMatching(
+        /:4:13: mqtt\.certFile is "client\.key"; .* found a private key; are certFile and keyFile swapped\?$/,
+      ),
+      expect.stringMatching(
+        /:5:12: mqtt\.keyFile is "client\.pem"; .* found a certificate; are certFile and keyFile swapped\?$/,
+      ),
+    ]);
+  });
+});
+
 describe('secrets', () => {
   const secret = 'hunter2-zebra';
 
@@ -218,8 +322,9 @@ describe('secrets', () => {
 
   test('in files that everyone can read lead to warnings, no errors', () => {
     write('open-pw', secret, 0o644);
-    write('open-key', secret, 0o604);
-    write('c.pem', '', 0o644);
+    const client = makeClient();
+    write('open-key', client.keyPem, 0o604);
+    write('c.pem', client.pem, 0o644);
     const path = write(
       'open.yaml',
       'name: g\nmqtt: {url: mqtts://h, username: u, passwordFile: open-pw, certFile: c.pem, keyFile: open-key}',
@@ -232,7 +337,7 @@ describe('secrets', () => {
     ]);
     expect(formatProblem(warnings[0]!)).toContain('warning: ');
     write('open-pw', secret, 0o640);
-    write('open-key', secret, 0o600);
+    write('open-key', client.keyPem, 0o600);
     expect(checkSettings('name: g\nmqtt: {url: mqtts://h, username: u, passwordFile: open-pw}', path)).toEqual([]);
     const inline = write('inline.yaml', 'name: g\nmqtt: {url: mqtt://h, username: u, password: x}', 0o644);
     const told: Problem[] = [];

@@ -378,10 +378,13 @@ describe('refusals', () => {
     expect(JSON.stringify(reports)).not.toContain('zebra');
     writeFileSync(passwordFile, `${users.g1}\n`, { mode: 0o600 });
     await connected(publisher);
-    rmSync(passwordFile);
+    writeFileSync(passwordFile, '\n');
     await broker.kill();
     await broker.start();
-    await until('the missing file', () => codes().includes('broker-file'));
+    await until('the empty file', () => messages().includes(`${passwordFile} holds no password`));
+    rmSync(passwordFile);
+    await until('the missing file', () => messages().includes(`${passwordFile} cannot be read: it does not exist`));
+    expect(codes().slice(-2)).toEqual(['broker-file', 'broker-file']);
   });
 });
 
