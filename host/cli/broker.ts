@@ -1,9 +1,9 @@
 // The broker as `status` and `monitor` read it: what gateways publish about their meters, checked against the schemas.
 // It only reads. What does not fit its schema is counted and named, never shown as if it did.
-import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { connectAsync, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, type MqttClient } from 'mqtt';
 import type { z } from 'zod';
+import { readFileWithin } from '../files.ts';
 import { type BrokerErrorCode, connectionError } from '../mqtt/broker-error.ts';
 import {
   type EventPayload,
@@ -91,13 +91,16 @@ function checkUrl(text: string): URL {
   return url;
 }
 
-function readOption(file: string | undefined): Buffer | undefined {
-  if (file === undefined) return undefined;
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw usageError(`${file} cannot be read: ${(error as Error).message}`);
-  }
+const passwordLimitBytes = 1 << 16;
+const certificatesLimitBytes = 16 << 20;
+
+/** The client once it is connected; `end` broke it off where it was ended before. */
+function connected(client: MqttClient): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.once('connect', () => resolve());
+    client.on('error', reject);
+    client.once('close', () => reject(new Error("Couldn't connect to server")));
+  });
 }
 
 /**
@@ -106,10 +109,13 @@ function readOption(file: string | undefined): Buffer | undefined {
  */
 export async function connectBroker(url: string, options: BrokerOptions, signal: AbortSignal): Promise<MqttClient> {
   const { host } = checkUrl(url);
-  const password = readOption(options.passwordFile)
-    ?.toString()
-    .replace(/\r?\n$/, '');
-  const ca = readOption(options.brokerCa);
+  const { passwordFile, brokerCa } = options;
+  const password =
+    passwordFile &&
+    readFileWithin(passwordFile, passwordLimitBytes)
+      .toString()
+      .replace(/\r?\n$/, '');
+  const ca = brokerCa && readFileWithin(brokerCa, certificatesLimitBytes);
   const settings: IClientOptions = {
     protocolVersion: 5,
     clean: true,
@@ -121,10 +127,14 @@ export async function connectBroker(url: string, options: BrokerOptions, signal:
     ...(password === undefined ? {} : { password }),
     ...(ca === undefined ? {} : { ca }),
   };
-  let client: MqttClient;
+  const client = connect(url, settings);
+  const end = (): void => void client.endAsync(true).catch(() => {});
+  if (signal.aborted) end();
+  else signal.addEventListener('abort', end, { once: true });
   try {
-    client = await connectAsync(url, settings, false);
+    await connected(client);
   } catch (cause) {
+    end();
     const error = connectionError(`the broker at ${host}`, cause);
     // The names in brackets are those of a gateway's settings.
     throw new CliError(error.code, error.message.replace(/ \((mqtt\.\w+(, )?)+\)/, ''), {
@@ -132,9 +142,6 @@ export async function connectBroker(url: string, options: BrokerOptions, signal:
       cause,
     });
   }
-  const end = (): void => void client.endAsync(true).catch(() => {});
-  if (signal.aborted) end();
-  else signal.addEventListener('abort', end, { once: true });
   return client;
 }
 

@@ -1,6 +1,8 @@
 // The command as a process: files that are pipes, and disks, pipes and devices that take nothing.
 import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -40,6 +42,25 @@ describe('pipes', () => {
     const endless = shell('"$0" "$1" selftest --vectors <(cat /dev/zero)');
     expect(endless.stderr).toMatch(/expected at most 67108864 bytes, came more/);
     expect(endless.status).toBe(ExitCode.Usage);
+  });
+});
+
+describe('a broker that accepts connections and says nothing', () => {
+  it.each([['status', '--mqtt'], ['monitor']])('%s is ended by Ctrl-C at once', async (...args) => {
+    const server = createServer();
+    const ended = new AbortController();
+    // Ctrl-C as soon as the connection stands; the connection itself is given up only after ten seconds.
+    server.on('connection', () => ended.abort());
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const startMs = performance.now();
+    const { exitCode } = await runMetertime([...args, `mqtt://127.0.0.1:${port}`], { signal: ended.signal });
+    expect(exitCode).toBe(ExitCode.Interrupted);
+    expect(performance.now() - startMs).toBeLessThan(8_000);
+    server.close();
+    // The client has gone, so the server closes.
+    await once(server, 'close');
   });
 });
 
