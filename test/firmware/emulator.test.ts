@@ -66,13 +66,17 @@ describe('an emulator', () => {
       define: { METERTIME_BUNDLE: 'true' },
     });
     const parent = spawn(process.execPath, [outfile], { stdio: ['ignore', 'pipe', 'inherit'] });
-    const pid = await new Promise<number>((resolve, reject) => {
-      createInterface({ input: parent.stdout }).once('line', (line) => resolve(Number(line)));
-      parent.once('exit', () => reject(new Error('the parent ended early')));
-    });
-    expect(existsSync(`/proc/${pid}`)).toBe(true);
-    parent.kill(signal);
-    await gone(pid);
+    try {
+      const pid = await new Promise<number>((resolve, reject) => {
+        createInterface({ input: parent.stdout }).once('line', (line) => resolve(Number(line)));
+        parent.once('exit', () => reject(new Error('the parent ended early')));
+      });
+      expect(existsSync(`/proc/${pid}`)).toBe(true);
+      parent.kill(signal);
+      await gone(pid);
+    } finally {
+      parent.kill('SIGKILL');
+    }
   });
 
   it('can be halted and let go on', async () => {
