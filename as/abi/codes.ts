@@ -21,7 +21,7 @@ export enum Event {
   Frame = 3,
   /** The frame of the last `Action.FrameSend` has left; the header's tick is that of its last byte or before it, never after. No payload. */
   FrameSent = 4,
-  /** Answer to `Action.StorageRead`: offset u32, then the bytes; no bytes when the storage cannot be read. */
+  /** Answer to `Action.StorageRead`: offset u32, then the bytes; fewer or none when the storage cannot be read, which the meter then tries again. */
   StorageData = 5,
   /** Answer to `Action.StorageWrite`: offset u32, result u8 (0 written, 1 failed). The bytes are in the storage for good. */
   StorageDone = 6,
@@ -469,7 +469,7 @@ export enum MeterEvent {
   SettingsInvalid = 2,
   /** The seed for random bytes is missing or could not be replaced. */
   SeedInvalid = 3,
-  /** Storage cannot be read or written. a: offset. */
+  /** Storage cannot be read or written; the meter tries again. a: offset. */
   StorageFailed = 4,
   /** The real-time clock gives holdover. a: bound ns. */
   RtcAccepted = 5,

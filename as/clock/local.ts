@@ -6,7 +6,6 @@
 import { SECOND_NS } from '../ntp/timestamp';
 
 let tickHz: u64 = 1_000_000_000;
-let maxErrorPpb: i64 = 0;
 /** Y / (1 - Y), rounded up. */
 let shownErrorPpb: i64 = 0;
 
@@ -16,7 +15,7 @@ const ERROR_MAX_PPB: i64 = 500_000_000;
 /** Sets the counter's nominal rate, and the largest error of that rate which the board guarantees. */
 export function localConfigure(hz: u32, maxFrequencyErrorPpb: u32): void {
   tickHz = hz;
-  maxErrorPpb = min<i64>(maxFrequencyErrorPpb, ERROR_MAX_PPB);
+  const maxErrorPpb = min<i64>(maxFrequencyErrorPpb, ERROR_MAX_PPB);
   const right = SECOND_NS - maxErrorPpb;
   shownErrorPpb = (maxErrorPpb * SECOND_NS + right - 1) / right;
 }
@@ -40,9 +39,9 @@ export function localResolutionNs(): i64 {
   return <i64>((999_999_999 + tickHz) / tickHz);
 }
 
-/** The largest frequency error that the board guarantees, ppb. */
-export function localMaxErrorPpb(): i64 {
-  return maxErrorPpb;
+/** What a shown time may be wrong where the board's frequency error is as large as it guarantees: Y / (1 - Y), ppb. */
+export function localShownErrorPpb(): i64 {
+  return shownErrorPpb;
 }
 
 /** By how much an interval of local time, in either direction, may be wrong, ns, rounded up. */

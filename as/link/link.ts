@@ -127,7 +127,7 @@ let framesDamaged: u32 = 0;
 let framesSent: u32 = 0;
 
 /**
- * Starts this end, once, before anything else. `tickHz` (1,000 or more): local ticks a second; `seed`: random, another
+ * Starts this end, before anything else; again, it begins a new session. `tickHz` (1,000 or more): local ticks a second; `seed`: random, another
  * one for each start.
  */
 export function linkStart(gateway: bool, tickHz: u32, seed: u32): void {

@@ -1,10 +1,12 @@
 // A meter: what happens to each event, from the start on.
 //
 //   settings ──> seeds ──> new seed written ──> used seed erased ──> state ──> real-time clock ──> running
-//      └── settings or seed missing: the link runs and tells so, nothing else does
+//      ├── settings or seed missing: the link runs and tells so, nothing else does
+//      └── storage fails: the same stage again, later and later, for ever; the link runs meanwhile and tells so
 //
-// What always holds: one storage operation at a time; no random byte is used before its seed was replaced; the state's
-// proof for the real-time clock is written after the clock was set, and one already there always covers the clock.
+// What always holds: one storage operation at a time; no random byte is used before its seed was replaced; no time is
+// believed and no state written before the stored one was read; the state's proof for the real-time clock is written after
+// the clock was set, and one already there always covers the clock.
 
 import { actionAdd } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
@@ -70,7 +72,7 @@ import {
   stateStart,
   stateWiden,
   stateWrite,
-  stateWriteFailed,
+  stateWritten,
 } from './state';
 
 const STAGE_SETTINGS: u32 = 0;
@@ -86,6 +88,13 @@ const RTC_SET_NS: i64 = 86_400 * SECOND_NS;
 /** How late after the full second the real-time clock may still be set to it. */
 const RTC_LATE_NS: i64 = 20_000_000;
 const RTC_RETRY_NS: i64 = 60 * SECOND_NS;
+/** When a storage that failed at the start is tried again: doubled each time, up to the second. */
+const STORAGE_RETRY_NS: i64 = 100_000_000;
+const STORAGE_RETRY_MAX_NS: i64 = 60 * SECOND_NS;
+/** Failures in a row after which the link starts without waiting any longer. */
+const STORAGE_TRIES_SILENT: u32 = 5;
+/** Failures are counted up to here: a shift by this many still fits. */
+const STORAGE_TRIES_MAX: u32 = 16;
 /** Slowest local counter that a meter can have. */
 const TICK_HZ_MIN: u32 = 1000;
 /** A wake-up asked for at once while something else has to happen first. */
@@ -97,6 +106,14 @@ let tickHz: u32 = 0;
 let rtcSetAt: i64 = 0;
 let stateBusy: bool = false;
 let lastWake: u64 = 0;
+/** Whether the link or the own network was started. */
+let online: bool = false;
+/** Storage operations that failed in a row, and when the next try is due while starting. */
+let failures: u32 = 0;
+let retryAt: i64 = i64.MAX_VALUE;
+/** What the real-time clock is being set to, and the clock's bound at that moment; 0 while it is not. */
+let settingUtc: i64 = 0;
+let settingBoundNs: i64 = 0;
 
 /** `Event.Start`: false when it makes no sense. */
 export function meterStart(start: usize, length: u32): bool {
@@ -121,9 +138,40 @@ export function meterStart(start: usize, length: u32): bool {
     raiseEvent(MeterEvent.SettingsInvalid, SettingsError.Absent, 0, false);
     run();
   } else {
-    readStorage(StorageMap.Settings, StorageMap.SettingsBytes);
+    begin(STAGE_SETTINGS);
   }
   return true;
+}
+
+// Enters a stage of the start, or tries it again.
+function begin(next: u32): void {
+  if (next != stage) failures = 0;
+  stage = next;
+  switch (next) {
+    case STAGE_SETTINGS:
+      return readStorage(StorageMap.Settings, StorageMap.SettingsBytes);
+    case STAGE_SEEDS:
+      return readStorage(StorageMap.SeedA, 2 * StorageMap.SeedBytes);
+    case STAGE_SEED_WRITTEN:
+      return seedReplace();
+    case STAGE_SEED_ERASED:
+      return seedErase();
+    case STAGE_STATE:
+      return readStorage(StorageMap.StateA, 2 * StorageMap.StateBytes);
+    default:
+      actionAdd(Action.RtcRead, 0);
+  }
+}
+
+// The storage failed while starting: what it holds is not known, so the stage is tried again.
+function retryLater(offset: u32): void {
+  if (failures == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+  const delay = min<i64>(STORAGE_RETRY_NS << failures, STORAGE_RETRY_MAX_NS);
+  retryAt = timeNowLocal() + delay;
+  failures = min<u32>(failures + 1, STORAGE_TRIES_MAX);
+  if (failures != STORAGE_TRIES_SILENT) return;
+  if (stage == STAGE_SEED_WRITTEN || stage == STAGE_SEED_ERASED) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
+  if (!online) goOnline();
 }
 
 function readStorage(offset: u32, length: u32): void {
@@ -134,56 +182,66 @@ function readStorage(offset: u32, length: u32): void {
 
 /** `Event.StorageData`. */
 export function meterStorageData(offset: u32, data: usize, length: u32): void {
-  if (length == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+  if (retryAt != i64.MAX_VALUE) return;
   if (stage == STAGE_SETTINGS && offset == StorageMap.Settings) {
+    if (length != StorageMap.SettingsBytes) return retryLater(offset);
     const error = settingsRead(data, length);
     clear(data, length);
     if (error != SettingsError.None) {
       raiseEvent(MeterEvent.SettingsInvalid, error, 0, false);
       return run();
     }
-    stage = STAGE_SEEDS;
-    readStorage(StorageMap.SeedA, 2 * StorageMap.SeedBytes);
+    begin(STAGE_SEEDS);
   } else if (stage == STAGE_SEEDS && offset == StorageMap.SeedA) {
-    const stored = seedRead(data, length);
+    if (length != 2 * StorageMap.SeedBytes) return retryLater(offset);
+    const stored = seedRead(data);
     clear(data, length);
-    if (stored) {
-      seedReplace();
-      stage = STAGE_SEED_WRITTEN;
-    } else {
-      if (!randomReady()) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
-      readState();
-    }
+    if (stored) return begin(STAGE_SEED_WRITTEN);
+    if (!randomReady()) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
+    beginState();
   } else if (stage == STAGE_STATE && offset == StorageMap.StateA) {
-    stateRead(data, length);
-    stage = STAGE_RTC;
+    if (length != 2 * StorageMap.StateBytes) return retryLater(offset);
+    stateRead(data);
     if ((capabilities & Capability.Rtc) == 0) return run();
-    actionAdd(Action.RtcRead, 0);
+    begin(STAGE_RTC);
   }
 }
 
-function readState(): void {
-  stage = STAGE_STATE;
-  readStorage(StorageMap.StateA, 2 * StorageMap.StateBytes);
+// From here on there are random bytes, or never.
+function beginState(): void {
+  eventsSetBoot(random32());
+  begin(STAGE_STATE);
 }
 
 /** `Event.StorageDone`. */
 export function meterStorageDone(offset: u32, failed: bool): void {
-  if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+  if (retryAt != i64.MAX_VALUE) return;
   if (stage == STAGE_SEED_WRITTEN || stage == STAGE_SEED_ERASED) {
     if (failed) {
-      if (!seedNotReplaced()) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
-      readState();
+      if (!seedNotReplaced()) return retryLater(offset);
+      raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+      beginState();
     } else if (stage == STAGE_SEED_WRITTEN) {
-      seedErase();
-      stage = STAGE_SEED_ERASED;
+      begin(STAGE_SEED_ERASED);
     } else {
       seedReady();
-      readState();
+      beginState();
     }
-  } else if (stage == STAGE_RUNNING) {
-    stateBusy = false;
-    if (failed) stateWriteFailed();
+  } else if (stateBusy) {
+    stateDone(offset, failed);
+  }
+}
+
+// The state is written again as often as its storage lasts, and its proof before the real-time clock is set again.
+function stateDone(offset: u32, failed: bool): void {
+  stateBusy = false;
+  stateWritten(failed);
+  if (failed) {
+    raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+    rtcSetAt = timeNowLocal() + min<i64>(RTC_RETRY_NS << failures, RTC_SET_NS);
+    failures = min<u32>(failures + 1, STORAGE_TRIES_MAX);
+  } else {
+    failures = 0;
   }
 }
 
@@ -196,7 +254,13 @@ export function meterRtcTime(at: usize): void {
 
 function run(): void {
   stage = STAGE_RUNNING;
-  eventsSetBoot(random32());
+  failures = 0;
+  goOnline();
+}
+
+// Also begins a new session, in which everything is told anew, where the link runs since the storage failed.
+function goOnline(): void {
+  online = true;
   networkStart((capabilities & Capability.OwnNetwork) != 0, tickHz, randomReady() ? random32() : <u32>timeNowTicks());
   if (networkIsOwn()) reportRestart();
 }
@@ -204,24 +268,26 @@ function run(): void {
 /** `Event.RtcDone`. */
 export function meterRtcDone(failed: bool): void {
   const now = timeNowLocal();
+  if (settingUtc == 0) return;
   if (failed || clockStatus() != ClockStatus.Synchronised) {
+    settingUtc = 0;
     rtcSetAt = now + RTC_RETRY_NS;
     return;
   }
   rtcSetAt = now + RTC_SET_NS;
-  stateRtcWasSet(clockUtc(now), clockBoundNs(now));
+  stateRtcWasSet(settingUtc, settingBoundNs);
+  settingUtc = 0;
   writeState();
 }
 
 function writeState(): void {
-  if ((capabilities & Capability.Storage) == 0 || stateBusy) return;
   stateBusy = true;
   stateWrite();
 }
 
 /** `Event.Frame`: false when the meter takes no frames yet. */
 export function meterFrame(frame: usize, length: u32, firstTick: u64, lastTick: u64): void {
-  if (stage != STAGE_RUNNING || networkIsOwn()) return;
+  if (!online || networkIsOwn()) return;
   if (linkReceive(frame, length, firstTick, lastTick, timeNowTicks())) {
     receive(linkChannel(), linkMessage(), linkMessageLength(), linkFirstTick(), linkLastTick());
   }
@@ -229,12 +295,12 @@ export function meterFrame(frame: usize, length: u32, firstTick: u64, lastTick: 
 
 /** `Event.FrameSent`. */
 export function meterFrameSent(tick: u64): void {
-  if (stage == STAGE_RUNNING && !networkIsOwn()) linkFrameSent(tick);
+  if (online && !networkIsOwn()) linkFrameSent(tick);
 }
 
 /** `Event.Message` of a board with a network of its own. */
 export function meterMessage(channel: u32, message: usize, length: u32, tick: u64): void {
-  if (stage == STAGE_RUNNING && networkIsOwn()) receive(channel, message, length, tick, tick);
+  if (online && networkIsOwn()) receive(channel, message, length, tick, tick);
 }
 
 function receive(channel: u32, message: usize, length: u32, firstTick: u64, lastTick: u64): void {
@@ -264,22 +330,32 @@ export function meterTimeAsk(): void {
 
 /** After each event: does what is due, sends what can be sent, asks for the next wake-up. */
 export function meterStep(): void {
-  if (stage != STAGE_RUNNING) return;
-  if (!networkIsOwn() && linkSessionChanged()) {
-    sessionNetworkReset();
-    eventsRestart();
-    reportRestart();
+  if (timeNowLocal() >= retryAt) {
+    retryAt = i64.MAX_VALUE;
+    begin(stage);
   }
-  sessionStep();
-  const rtcDue = stepRtc();
-  reportStep();
+  let due = retryAt;
+  let rtcDue = i64.MAX_VALUE;
   let wake = u64.MAX_VALUE;
-  if (!networkIsOwn()) {
-    const frameBytes = linkPoll(timeNowTicks());
-    if (frameBytes != 0) copy(actionAdd(Action.FrameSend, frameBytes), linkFrame(), frameBytes);
-    wake = linkDeadline();
+  if (online) {
+    if (!networkIsOwn() && linkSessionChanged()) {
+      sessionNetworkReset();
+      eventsRestart();
+      reportRestart();
+    }
+    if (stage == STAGE_RUNNING) {
+      sessionStep();
+      rtcDue = stepRtc();
+    }
+    reportStep();
+    if (!networkIsOwn()) {
+      const frameBytes = linkPoll(timeNowTicks());
+      if (frameBytes != 0) copy(actionAdd(Action.FrameSend, frameBytes), linkFrame(), frameBytes);
+      wake = linkDeadline();
+    }
+    due = min<i64>(min<i64>(due, rtcDue), reportDeadline());
+    if (stage == STAGE_RUNNING) due = min<i64>(due, sessionDeadline());
   }
-  const due = min<i64>(min<i64>(sessionDeadline(), reportDeadline()), rtcDue);
   if (due != i64.MAX_VALUE) wake = min<u64>(wake, ticksFromLocal(max<i64>(due, timeNowLocal() + WAKE_MIN_NS)));
   if (wake != u64.MAX_VALUE && wake != lastWake) {
     store<u64>(actionAdd(Action.Wake, 8), wake);
@@ -294,25 +370,29 @@ export function meterWoken(): void {
 
 // Sets the real-time clock at a full second once synchronised, then daily; returns when it is due.
 function stepRtc(): i64 {
-  if (clockStatus() != ClockStatus.Synchronised || clockFromRtc()) return i64.MAX_VALUE;
+  if (clockStatus() != ClockStatus.Synchronised || clockFromRtc() || stateBusy) return i64.MAX_VALUE;
   const now = timeNowLocal();
   if (now < rtcSetAt) return rtcSetAt;
+  const utc = clockUtc(now);
+  const boundNs = clockBoundNs(now);
   if ((capabilities & Capability.Rtc) == 0) {
     // No clock to set: the floor alone is kept.
     rtcSetAt = now + RTC_SET_NS;
-    stateRaiseFloor(clockUtc(now) - clockBoundNs(now));
+    stateRaiseFloor(utc - boundNs);
     writeState();
-    return rtcSetAt;
+    return i64.MAX_VALUE;
   }
-  const utc = clockUtc(now);
   const past = utc % SECOND_NS;
-  if (!stateCovers(utc, clockBoundNs(now))) {
-    // Should power fail before the new proof is written, the old one must hold for the new setting.
-    stateWiden(2 * clockBoundNs(now));
+  if (!stateCovers(utc - past, boundNs)) {
+    // Should power fail before the new proof is written, what is stored must hold for the new setting.
+    stateWiden(utc - past, boundNs);
     writeState();
+    return i64.MAX_VALUE;
   }
-  if (rtcSetAt != 0 && past < RTC_LATE_NS && !stateBusy) {
+  if (rtcSetAt != 0 && past < RTC_LATE_NS) {
     rtcSet(utc / SECOND_NS);
+    settingUtc = utc - past;
+    settingBoundNs = boundNs;
     rtcSetAt = now + RTC_RETRY_NS;
   } else {
     rtcSetAt = now + SECOND_NS - past;

@@ -44,19 +44,15 @@ export function random32(): u32 {
 const WORD: usize = memory.data(4, 4);
 
 /**
- * Takes both slots as they were read. Returns true when the generator waits for its seed to be replaced
+ * Takes both slots as they were read, whole. Returns true when the generator waits for its seed to be replaced
  * (`seedReplace`); false when it is ready or has no seed.
  */
-export function seedRead(slots: usize, length: u32): bool {
-  let slot: usize = 0;
-  if (length == 2 * StorageMap.SeedBytes) {
-    const a = isValid(slots);
-    const b = isValid(slots + StorageMap.SeedBytes);
-    const newerB = <i32>(load<u32>(slots + StorageMap.SeedBytes) - load<u32>(slots)) > 0;
-    usedSlot = b && (!a || newerB) ? 1 : 0;
-    if (a || b) slot = slots + usedSlot * StorageMap.SeedBytes;
-  }
-  if (slot == 0) {
+export function seedRead(slots: usize): bool {
+  const a = isValid(slots);
+  const b = isValid(slots + StorageMap.SeedBytes);
+  const newerB = <i32>(load<u32>(slots + StorageMap.SeedBytes) - load<u32>(slots)) > 0;
+  usedSlot = b && (!a || newerB) ? 1 : 0;
+  if (!a && !b) {
     if (entropic) {
       drbgInstantiate(ENTROPY, 0, 0);
       ready = true;
@@ -64,6 +60,7 @@ export function seedRead(slots: usize, length: u32): bool {
     clear(ENTROPY, DRBG_SEED_BYTES);
     return false;
   }
+  const slot = slots + usedSlot * StorageMap.SeedBytes;
   count = load<u32>(slot, SeedField.Count);
   drbgInstantiate(slot + SeedField.Seed, ENTROPY, DRBG_SEED_BYTES);
   clear(ENTROPY, DRBG_SEED_BYTES);

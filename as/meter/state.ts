@@ -1,6 +1,7 @@
 // What the meter remembers across restarts: the time floor, and the proof that an authenticated time set the RTC.
 // What always holds: the record is sealed with the storage key, so what was not written by this meter does not count;
-// of two slots the valid one with the higher count is in force, and the other is written.
+// of two slots the valid one with the higher count is in force, and the other is written. The real-time clock is set only
+// while both slots are known and the record in force holds for the new setting too, so that power may fail at any time.
 //
 //   slot     0  count        u32   higher is newer; authenticated
 //            4  tag          16    AES-SIV
@@ -16,7 +17,7 @@ import { actionAdd } from '../abi/buffers';
 import { clear } from '../abi/bytes';
 import { Action, StorageMap } from '../abi/codes';
 import { SIV_KEY_BYTES, SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivSetKey, sivStart } from '../aead/siv';
-import { localMaxErrorPpb } from '../clock/local';
+import { localShownErrorPpb } from '../clock/local';
 import { SECOND_NS } from '../ntp/timestamp';
 import { KeyPurpose, meterKey } from './keys';
 
@@ -31,11 +32,18 @@ const CONTEXT: usize = memory.data(384, 4);
 /** 2026-01-01: no build is older, also one that does not know its date. */
 const EARLIEST_UNIX: i64 = 1_767_225_600;
 
-/** What a crystal of 32,768 Hz may be wrong over the meter's temperature range and life. */
-const RTC_MAX_ERROR_PPB: i64 = 100_000;
+/** Y / (1 - Y), rounded up, of the 100 ppm that a crystal of 32,768 Hz may be wrong over temperature and life: see local.ts. */
+const RTC_SHOWN_ERROR_PPB: i64 = 100_011;
+
+const BOTH: u32 = 3;
 
 let count: u32 = 0;
 let slot: u32 = 1;
+/**
+ * A bit for each slot that may hold anything (it did not open, or its last write failed or is not done yet), or holds
+ * less than is needed now.
+ */
+let unknown: u32 = BOTH;
 let floorUtc: i64 = 0;
 let rtcSetUtc: i64 = 0;
 let rtcBoundNs: i64 = 0;
@@ -53,9 +61,12 @@ export function stateRtcBoundNs(): i64 {
   return rtcBoundNs;
 }
 
-/** What the real-time clock may be wrong after running alone for `elapsedNs`, ns. */
+/** What the real-time clock may be wrong after running alone for `elapsedNs`, as it shows them itself, ns, rounded up. */
 export function rtcDriftNs(elapsedNs: i64): i64 {
-  return (max<i64>(elapsedNs, 0) / SECOND_NS) * max<i64>(RTC_MAX_ERROR_PPB, localMaxErrorPpb());
+  const length = max<i64>(elapsedNs, 0);
+  const ppb = max<i64>(RTC_SHOWN_ERROR_PPB, localShownErrorPpb());
+  const seconds = length / SECOND_NS;
+  return seconds * ppb + ((length - seconds * SECOND_NS) * ppb) / SECOND_NS + 1;
 }
 
 /** Sets the floor that holds without any record: when the software was built, Unix seconds. */
@@ -63,21 +74,20 @@ export function stateStart(buildUnixSeconds: i64): void {
   floorUtc = max<i64>(buildUnixSeconds, EARLIEST_UNIX) * SECOND_NS;
 }
 
-/** Takes both slots as they were read; derives the storage key. */
-export function stateRead(slots: usize, length: u32): void {
+/** Takes both slots as they were read, whole; derives the storage key. */
+export function stateRead(slots: usize): void {
   meterKey(KeyPurpose.Storage, KEY, SIV_KEY_BYTES);
   sivSetKey(CONTEXT, KEY);
   clear(KEY, SIV_KEY_BYTES);
-  if (length != 2 * StorageMap.StateBytes) return;
   const b = slots + StorageMap.StateBytes;
   const validA = openSlot(slots);
   const validB = openSlot(b);
+  unknown = (validA ? 0 : 1) | (validB ? 0 : 2);
   if (!validA && !validB) return;
   slot = validB && (!validA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
   const at = slot == 1 ? b : slots;
   count = load<u32>(at);
   const record = at + RECORD;
-  if (load<u32>(record) != RECORD_VERSION) return;
   floorUtc = max<i64>(floorUtc, load<i64>(record, 8));
   rtcSetUtc = load<i64>(record, 16);
   rtcBoundNs = load<i64>(record, 24);
@@ -86,7 +96,7 @@ export function stateRead(slots: usize, length: u32): void {
 function openSlot(at: usize): bool {
   sivStart(CONTEXT);
   sivAd(CONTEXT, at, 4);
-  return sivOpen(CONTEXT, at + RECORD, RECORD_BYTES, at + SEALED);
+  return sivOpen(CONTEXT, at + RECORD, RECORD_BYTES, at + SEALED) && load<u32>(at + RECORD) == RECORD_VERSION;
 }
 
 /** The real-time clock was set at `utc` while the clock's error was below `boundNs`; also the new floor. */
@@ -101,25 +111,37 @@ export function stateRaiseFloor(utc: i64): void {
   floorUtc = max<i64>(floorUtc, utc);
 }
 
-/** Whether the stored proof still holds for a clock set at `utc` with an error below `boundNs`, or there is none. */
+/** Whether the real-time clock may be set at `utc` with an error below `boundNs`: what is stored holds then too. */
 export function stateCovers(utc: i64, boundNs: i64): bool {
-  return rtcSetUtc == 0 || boundNs <= rtcBoundNs + rtcDriftNs(utc - rtcSetUtc);
+  return unknown == 0 && recordCovers(utc, boundNs);
 }
 
-/** Makes the stored proof hold for a clock that is about to be set with an error below `boundNs`. */
-export function stateWiden(boundNs: i64): void {
-  rtcBoundNs = max<i64>(rtcBoundNs, boundNs);
+// Without a proof there is nothing to hold. A clock that is set back reaches again times at which its drift counted already.
+function recordCovers(utc: i64, boundNs: i64): bool {
+  return rtcSetUtc == 0 || boundNs + rtcDriftNs(rtcSetUtc - utc) <= rtcBoundNs + rtcDriftNs(utc - rtcSetUtc);
 }
 
-/** The slot could not be written: the other one is in force and stays so. */
-export function stateWriteFailed(): void {
-  slot = 1 - slot;
+/**
+ * Makes the next record hold for a clock set at `utc` with an error below `boundNs`, and grown since. It goes into both
+ * slots, so that no older one counts where the newer is misread once.
+ */
+export function stateWiden(utc: i64, boundNs: i64): void {
+  if (recordCovers(utc, boundNs)) return;
+  rtcBoundNs = 2 * boundNs + rtcDriftNs(rtcSetUtc - utc);
+  unknown = BOTH;
+}
+
+/** The write is done. Where it failed, the other slot is in force and stays so; this one may hold either record or none. */
+export function stateWritten(failed: bool): void {
+  if (failed) slot = 1 - slot;
+  else unknown &= ~(1 << slot);
 }
 
 /** Writes the record to the older slot. */
 export function stateWrite(): void {
   count += 1;
   slot = 1 - slot;
+  unknown |= 1 << slot;
   const at = actionAdd(Action.StorageWrite, 4 + StorageMap.StateBytes);
   store<u32>(at, slot == 1 ? StorageMap.StateB : StorageMap.StateA);
   const target = at + 4;

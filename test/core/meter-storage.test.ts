@@ -62,6 +62,29 @@ describe('settings', () => {
   });
 });
 
+describe('a read that fails once', () => {
+  it.each([
+    ['settings', StorageMap.Settings],
+    ['seeds', StorageMap.SeedA],
+    ['state', StorageMap.StateA],
+  ] as const)('(%s) delays the meter, and nothing else', (_, object) => {
+    const sim = new SimulatedMeter();
+    const read = sim.storage.read.bind(sim.storage);
+    let failed = false;
+    sim.storage.read = (offset, length) => {
+      if (offset !== object || failed) return read(offset, length);
+      failed = true;
+      throw new Error('no answer');
+    };
+    sim.meter.start();
+    sim.runUntilSynchronised();
+    expect(failed).toBe(true);
+    expect(sim.info).toMatchObject({ meterId: 'sim-1' });
+    expect(sim.eventCodes()).toContain(MeterEvent.StorageFailed);
+    expect(sim.eventCodes()).not.toContain(MeterEvent.SettingsInvalid);
+  });
+});
+
 describe('seeds', () => {
   it('are replaced before use: no two starts share random bytes', () => {
     const sim = new SimulatedMeter();

@@ -43,19 +43,29 @@ function newWorld(worldSeed: number, entropy = false): World {
 function life(world: World, write: number, bytes: number): string | undefined {
   const { device } = world;
   let torn: string | undefined;
-  let stateWrites = 0;
+  // States written since the real-time clock was set prove that.
+  let proofs = 0;
+  let set = false;
+  const { rtc } = world;
+  const setRtc = rtc!.set.bind(rtc);
+  rtc!.set = (payload) => {
+    set = true;
+    setRtc(payload);
+  };
   // A slot of which only zeros were not written is whole.
   let perhaps = 0;
   device.tear = (index, offset, data) => {
-    if (offset >= StorageMap.StateA) stateWrites++;
+    const proof = offset >= StorageMap.StateA && (set || proofs > 0) ? 1 : 0;
+    proofs += proof;
     if (index !== write || bytes > data.length) return undefined;
     torn = slotName(offset);
-    if (offset >= StorageMap.StateA) stateWrites--;
-    if (offset >= StorageMap.StateA && bytes >= recordEnd - 1) perhaps = 1;
+    proofs -= proof;
+    if (bytes >= recordEnd - 1) perhaps = proof;
     return bytes;
   };
   for (let start = 0; start < 2; start++) {
-    const before = stateWrites;
+    const before = proofs;
+    set = false;
     world.events.length = 0;
     world.boot();
     for (let passed = 0; passed < 90_000 && device.running; passed += passed < 30 ? 1 : 5000) {

@@ -71,6 +71,10 @@ export class Device {
   writes = 0;
   /** Cuts the power in the middle of a write: how many of its bytes are written, or undefined. */
   tear: (write: number, offset: number, bytes: Uint8Array) => number | undefined = () => undefined;
+  /** What a read of the storage gives, of the bytes that are there; none when it fails. */
+  read: (offset: number, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
+  /** How long after the real-time clock was set the core is told, ns. */
+  rtcDoneNs = 500_000n;
   /** Whether the storage reports that a write failed. */
   fail: (offset: number, bytes: Uint8Array) => boolean = () => false;
   onMessage: (channel: number, message: Uint8Array) => void = () => {};
@@ -193,7 +197,7 @@ export class Device {
         this.#after(1_000_000n, generation, () =>
           this.feed(
             Event.StorageData,
-            Buffer.concat([payload.subarray(0, 4), this.storage.slice(offset, offset + length)]),
+            Buffer.concat([payload.subarray(0, 4), this.read(offset, this.storage.slice(offset, offset + length))]),
           ),
         );
         break;
@@ -209,7 +213,9 @@ export class Device {
       case Action.RtcSet:
         this.#after(500_000n, generation, () => {
           rtc?.set(payload);
-          this.#after(500_000n, generation, () => this.feed(Event.RtcDone, Uint8Array.of(rtc === undefined ? 1 : 0)));
+          this.#after(this.rtcDoneNs, generation, () =>
+            this.feed(Event.RtcDone, Uint8Array.of(rtc === undefined ? 1 : 0)),
+          );
         });
         break;
       case Action.Message:

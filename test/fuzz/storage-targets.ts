@@ -227,8 +227,9 @@ function provenStorage(random: Prng, modules: CheckedModules): Uint8Array {
   const meter = new DirectMeter(modules, random, storage, capabilities);
   const keys = { clientToServer: new Uint8Array(32), serverToClient: new Uint8Array(32) };
   meter.start();
-  const untouched = Buffer.from(storage.slice(StorageMap.StateA, StorageMap.StateA + 60));
-  while (untouched.equals(storage.subarray(StorageMap.StateA, StorageMap.StateA + 60))) {
+  // Both slots are written once before the real-time clock is set, without a proof.
+  const count = () => new DataView(storage.buffer).getUint32(StorageMap.StateA, true);
+  while (count() !== 3) {
     const message = meter.asked.shift();
     if (message === undefined) meter.toWake();
     else if (message.type === Message.UdpSend) {

@@ -1,7 +1,7 @@
 // A meter, its network or its link, and a time server in virtual time, watched: the bound covers the error, the time
 // never runs backwards without an event, nothing is sent twice, wake-ups are few.
 import { ClockStatus, Message, MeterEvent, StorageMap, TimeNowField } from '../../as/abi/codes.ts';
-import type { MeterEventMessage, MeterMessage, Time } from '../../host/link/messages.ts';
+import type { Info, MeterEventMessage, MeterMessage, Time } from '../../host/link/messages.ts';
 import { VirtualTime } from '../../host/meter/clocks.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings } from '../../host/provision/settings-block.ts';
 import { type CheckedModules, type CheckOptions, Violation } from './checked-core.ts';
@@ -47,6 +47,7 @@ export class World {
   readonly line: GatewayLine | undefined;
   readonly events: MeterEventMessage[] = [];
   readonly startUtcNs: bigint;
+  info: Info | undefined;
   report: Time | undefined;
   probes = 0;
   /** Answers to `Message.TimeProbe`. */
@@ -225,6 +226,8 @@ export class World {
       if (message.status !== ClockStatus.Unsynchronised && error > message.boundNs) {
         this.#fail(`answered a probe with an error of ${error} ns, bound ${message.boundNs} ns`);
       }
+    } else if (message.type === Message.Info) {
+      this.info = message;
     } else if (message.type === Message.Event) {
       this.events.push(message);
       if (message.code === MeterEvent.ClockSet) this.#sets.push({ bootNs: this.#bootNs, uptimeNs: message.uptimeNs });
