@@ -56,10 +56,15 @@ export function encodeEntry(entry: OutboxEntry): Buffer {
   return bytes;
 }
 
+/** The number of an entry as its bytes tell it; undefined where they are damaged. */
+export function numberOf(bytes: Buffer): number | undefined {
+  if (bytes.length < HEAD_AT || bytes.readUInt32LE(0) !== crc32(bytes.subarray(4))) return undefined;
+  return bytes.readUInt8(4) === FORMAT ? Number(bytes.readBigUInt64LE(8)) : undefined;
+}
+
 /** Bytes as an entry; undefined where they are damaged or belong to another number. */
 export function decodeEntry(bytes: Buffer, number: number): OutboxEntry | undefined {
-  if (bytes.length < HEAD_AT || bytes.readUInt32LE(0) !== crc32(bytes.subarray(4))) return undefined;
-  if (bytes.readUInt8(4) !== FORMAT || bytes.readBigUInt64LE(8) !== BigInt(number)) return undefined;
+  if (numberOf(bytes) !== number) return undefined;
   const end = HEAD_AT + bytes.readUInt32LE(16);
   const head = JSON.parse(bytes.toString('utf8', HEAD_AT, end)) as Omit<OutboxEntry, 'number' | 'payload'>;
   return { ...head, number, payload: bytes.subarray(end) };

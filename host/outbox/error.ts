@@ -51,6 +51,19 @@ export function isCorruption(error: unknown): boolean {
   return storeCode(error) === 'LEVEL_CORRUPTION';
 }
 
+/** A key that the outbox never wrote, or not for what stands under it: LevelDB cannot tell. */
+export function damagedKey(): Error {
+  return corruption('a key is damaged');
+}
+
+export function damagedTables(count: number): Error {
+  return corruption(count === 1 ? 'a table is damaged' : `${count} tables are damaged`);
+}
+
+function corruption(what: string): Error {
+  return Object.assign(new Error(what), { code: 'LEVEL_CORRUPTION' });
+}
+
 function storeCode(error: unknown): string | undefined {
   const { code, cause } = error as { code?: string; cause?: { code?: string } };
   return code === 'LEVEL_CORRUPTION' || code === 'LEVEL_LOCKED' ? code : cause?.code;

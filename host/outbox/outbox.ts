@@ -12,8 +12,8 @@ import { chmod, cp, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promis
 import { join } from 'node:path';
 import { ClassicLevel } from 'classic-level';
 import type { Report } from '../report.ts';
-import { decodeEntry, encodeEntry, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
-import { isCorruption, OutboxError, outboxError } from './error.ts';
+import { decodeEntry, encodeEntry, numberOf, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
+import { damagedKey, damagedTables, isCorruption, OutboxError, outboxError } from './error.ts';
 import { checkStore } from './store-check.ts';
 
 export type { MessageProperties, OutboxEntry, OutboxMessage, Refusal } from './entry.ts';
@@ -451,20 +451,27 @@ export class Outbox {
 
   async #checkAndLoad(): Promise<void> {
     if (!this.#loaded) await this.#takeSalvaged();
-    const damage = this.#loaded ? { logBytes: 0, currentMissing: false } : checkStore(this.#folder);
-    if (damage.currentMissing) await this.#repair('the file CURRENT is missing');
+    const damage = this.#loaded ? { logBytes: 0, currentLost: false, tables: 0 } : checkStore(this.#folder);
+    if (damage.currentLost) await this.#repair('its file CURRENT is missing or damaged');
     try {
-      await this.#openAndLoad();
+      await this.#openFolder();
     } catch (error) {
       if (!isCorruption(error)) throw error;
       await this.#repair((error as Error).message);
-      try {
-        await this.#openAndLoad();
-      } catch (again) {
-        if (!isCorruption(again)) throw again;
-        await this.#salvage();
-        await this.#openAndLoad();
-      }
+      await this.#openFolder();
+    }
+    const load = (store: ClassicLevel<string, Buffer>) => this.#load(store);
+    try {
+      await this.#orClose(async (store) => {
+        if (damage.tables > 0) throw damagedTables(damage.tables);
+        await load(store);
+      });
+    } catch (error) {
+      if (!isCorruption(error)) throw error;
+      // LevelDB's repair would keep damaged keys, or end this process over their order.
+      await this.#salvage((error as Error).message);
+      await this.#openFolder();
+      await this.#orClose(load);
     }
     if (damage.logBytes > 0) {
       this.#damaged(`${damage.logBytes} bytes of its log are damaged; messages in them are lost`, {
@@ -487,11 +494,14 @@ export class Outbox {
     });
   }
 
-  async #openAndLoad(): Promise<void> {
+  async #openFolder(): Promise<void> {
     this.#store = await this.#newStore(this.#folder);
+    await this.#orClose((store) => store.open());
+  }
+
+  async #orClose(work: (store: ClassicLevel<string, Buffer>) => Promise<void>): Promise<void> {
     try {
-      await this.#store.open();
-      await this.#load(this.#store);
+      await work(this.#db);
     } catch (error) {
       await this.#closeStore();
       throw error;
@@ -513,9 +523,15 @@ export class Outbox {
     let last = 0;
     let meta: Meta | undefined;
     for await (const [key, value] of store.iterator()) {
-      if (key === META) meta = parseMeta(value);
-      if (key.startsWith('n!')) notes.set(key.slice(2), value.toString());
-      if (!key.startsWith('e!')) continue;
+      if (key === META) {
+        meta = parseMeta(value);
+        continue;
+      }
+      if (key.startsWith('n!')) {
+        notes.set(key.slice(2), value.toString());
+        continue;
+      }
+      if (key !== keyOf(key, value)) throw damagedKey();
       const number = Number(key.slice(2));
       stored.add(key);
       last = number;
@@ -548,14 +564,24 @@ export class Outbox {
 
   /** Lets LevelDB save what can be read; a copy of the damaged store stays beside it. */
   async #repair(reason: string): Promise<void> {
+    const copied = await this.#copyDamaged();
+    await ClassicLevel.repair(this.#folder);
+    this.#repaired(reason, copied);
+  }
+
+  /** Whether there was room for the copy. */
+  async #copyDamaged(): Promise<boolean> {
     const copy = `${this.#folder}.damaged`;
-    const copied = await rm(copy, { recursive: true, force: true })
+    return rm(copy, { recursive: true, force: true })
       .then(() => cp(this.#folder, copy, { recursive: true }))
       .then(
         () => true,
         () => false,
       );
-    await ClassicLevel.repair(this.#folder);
+  }
+
+  #repaired(reason: string, copied: boolean): void {
+    const copy = `${this.#folder}.damaged`;
     this.#options.report({
       level: 'error',
       code: 'outbox-repaired',
@@ -564,16 +590,21 @@ export class Outbox {
   }
 
   /**
-   * A store with a damaged key that LevelDB's own repair has kept: what can be read from either side of the damage goes
-   * into a new one beside it, which takes its place only when it is whole.
+   * A store that opens and cannot be read through: what can be read from either side of the damage goes into a new one
+   * beside it, each entry under its own key, which takes the old one's place only when it is whole.
    */
-  async #salvage(): Promise<void> {
+  async #salvage(reason: string): Promise<void> {
+    const copied = await this.#copyDamaged();
     const entries = new Map<string, Buffer>();
     const damaged = await this.#newStore(this.#folder);
     await damaged.open();
     for (const reverse of [false, true]) {
       try {
-        for await (const [key, value] of damaged.iterator({ reverse })) entries.set(key, value);
+        for await (const [key, value] of damaged.iterator({ reverse })) {
+          // The count may be an older one that damage has brought to light.
+          const right = key === META ? undefined : keyOf(key, value);
+          if (right !== undefined) entries.set(right, value);
+        }
       } catch (error) {
         if (!isCorruption(error)) throw error;
       }
@@ -593,6 +624,7 @@ export class Outbox {
     }
     await rename(partial, `${this.#folder}.salvaged`);
     await this.#takeSalvaged();
+    this.#repaired(reason, copied);
   }
 
   /** Puts a whole salvaged store in the damaged one's place, also one that a power cut kept from it. */
@@ -633,6 +665,14 @@ export class Outbox {
   #toError(cause: unknown): OutboxError {
     return outboxError(this.#options.directory, cause);
   }
+}
+
+/** The key that a value belongs under: an entry knows its own. Undefined where neither key nor value tells. */
+function keyOf(key: string, value: Buffer): string | undefined {
+  if (key === META || key.startsWith('n!')) return key;
+  const number = numberOf(value);
+  if (number !== undefined) return entryKey(number);
+  return key.startsWith('e!') && key === entryKey(Number(key.slice(2))) ? key : undefined;
 }
 
 function parseMeta(value: Buffer): Meta | undefined {

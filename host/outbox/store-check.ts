@@ -1,4 +1,5 @@
-// Looks for damage in the store's write-ahead logs before LevelDB reads them: LevelDB drops damaged records silently.
+// Looks for damage in the store's files before LevelDB reads them: LevelDB drops damaged records of its logs silently, and
+// as it is built here it does not look at the checksums of its tables.
 //
 // A log is a row of blocks of 32,768 bytes; a block is a row of records, none of which crosses its end:
 //   0  CRC-32C over type and data, masked, u32
@@ -26,15 +27,19 @@ function crc32c(bytes: Uint8Array): number {
   return (crc ^ 0xffffffff) >>> 0;
 }
 
+/** LevelDB's checksum: CRC-32C, masked since it stands beside what it is made over. */
+function checksum(bytes: Uint8Array): number {
+  const crc = crc32c(bytes);
+  return (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0;
+}
+
 /** Whether a whole record with a checksum that holds begins at `at`; gives the offset behind it. */
 function recordEnd(block: Buffer, at: number): number | undefined {
   if (at + HEADER > block.length) return undefined;
   const type = block.readUInt8(at + 6);
   const end = at + HEADER + block.readUInt16LE(at + 4);
   if (type < 1 || type > 4 || end > block.length) return undefined;
-  const crc = crc32c(block.subarray(at + 6, end));
-  const masked = (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0;
-  return block.readUInt32LE(at) === masked ? end : undefined;
+  return block.readUInt32LE(at) === checksum(block.subarray(at + 6, end)) ? end : undefined;
 }
 
 const isZero = (bytes: Uint8Array) => bytes.every((byte) => byte === 0);
@@ -70,22 +75,88 @@ function isTorn(rest: Buffer): boolean {
   return true;
 }
 
+// A table is a row of blocks, the last of which is an index that names the others; a footer names the index.
+//   block   contents, type u8 (0: not compressed), checksum u32 over both
+//   footer  48 bytes: the handles of a block that is empty here and of the index, zeros, magic number u64
+//   handle  offset and length of a block's contents, varints
+//   index   entries, then u32 restart points, then their number u32
+//   entry   lengths of what the key shares with the one before, of its rest, and of the value, varints; rest; value
+const FOOTER = 48;
+const MAGIC = 0xdb47_7524_8b80_fb57n;
+
+/** Reads varints, one behind the other. @throws RangeError behind the end */
+class Varints {
+  constructor(
+    readonly bytes: Buffer,
+    public at: number,
+  ) {}
+
+  next(): number {
+    let value = 0;
+    for (let scale = 1; ; scale *= 128) {
+      const byte = this.bytes.readUInt8(this.at++);
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+    }
+  }
+}
+
+/** The contents of the block that a handle names. @throws RangeError where its checksum does not hold */
+function blockAt(table: Buffer, handle: Varints): Buffer {
+  const [offset, length] = [handle.next(), handle.next()];
+  const end = offset + length;
+  if (table.readUInt32LE(end + 1) !== checksum(table.subarray(offset, end + 1))) throw new RangeError('checksum');
+  return table.subarray(offset, end);
+}
+
+/** Whether all blocks of a table are as they were written. */
+export function isTableWhole(table: Buffer): boolean {
+  try {
+    if (table.readBigUInt64LE(table.length - 8) !== MAGIC) return false;
+    const footer = new Varints(table, table.length - FOOTER);
+    blockAt(table, footer);
+    const index = blockAt(table, footer);
+    const end = index.length - 4 - 4 * index.readUInt32LE(index.length - 4);
+    const entries = new Varints(index, 0);
+    while (entries.at < end) {
+      const [, restBytes, valueBytes] = [entries.next(), entries.next(), entries.next()];
+      entries.at += restBytes;
+      blockAt(table, new Varints(index, entries.at));
+      entries.at += valueBytes;
+    }
+    return true;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return false;
+  }
+}
+
 /** Damage found in a store's folder before it is opened. */
 export interface StoreDamage {
   /** Bytes of logs that cannot be read. */
   readonly logBytes: number;
-  /** The file that says which files make up the store is gone though others are there. */
-  readonly currentMissing: boolean;
+  /** The file CURRENT, which names the list of the store's files, is gone or names none, though data are there. */
+  readonly currentLost: boolean;
+  /** Tables that are not as they were written. */
+  readonly tables: number;
 }
 
 /** Looks at a LevelDB folder that nobody has open. A folder that is not there has no damage. */
 export function checkStore(folder: string): StoreDamage {
-  if (!existsSync(folder)) return { logBytes: 0, currentMissing: false };
+  if (!existsSync(folder)) return { logBytes: 0, currentLost: false, tables: 0 };
   const names = readdirSync(folder);
   const logs = names.filter((name) => /^\d+\.log$/.test(name)).map((name) => join(folder, name));
-  const hasData = names.some((name) => /^\d+\.(ldb|sst)$/.test(name)) || logs.some((log) => statSync(log).size > 0);
+  const tables = names.filter((name) => /^\d+\.(ldb|sst)$/.test(name));
+  const hasData = tables.length > 0 || logs.some((log) => statSync(log).size > 0);
   return {
     logBytes: logs.reduce((sum, log) => sum + damagedLogBytes(readFileSync(log)), 0),
-    currentMissing: hasData && !names.includes('CURRENT'),
+    tables: tables.filter((name) => !isTableWhole(readFileSync(join(folder, name)))).length,
+    currentLost: hasData && !namesManifest(join(folder, 'CURRENT'), names),
   };
+}
+
+function namesManifest(current: string, names: readonly string[]): boolean {
+  if (!existsSync(current)) return false;
+  const text = readFileSync(current, 'latin1');
+  return text.endsWith('\n') && text.startsWith('MANIFEST-') && names.includes(text.slice(0, -1));
 }

@@ -421,6 +421,36 @@ describe('damage is noticed and said:', () => {
     expect(await all(outbox)).toHaveLength(10);
   });
 
+  test('a CURRENT file that names no file of the store', async () => {
+    await fill(10);
+    const current = join(directory, 'store', 'CURRENT');
+    flip(current, random(readFileSync(current).length));
+    const outbox = await openOutbox();
+    expect(codes()).toEqual(['outbox-repaired']);
+    expect(await all(outbox)).toHaveLength(10);
+  });
+
+  test('a damaged key in a table: its entry is found by its own number', async () => {
+    await fill(40);
+    await reopen(await openOutbox());
+    const [table] = files(/\.ldb$/) as [string];
+    await Promise.all(open.splice(0).map((outbox) => outbox.close()));
+    // The first key of a block stands there whole; the next ones are written as what differs from it.
+    const at = readFileSync(table).indexOf('e!000000000000');
+    expect(at).toBeGreaterThan(0);
+    flip(table, at + random(16));
+    const outbox = await openOutbox();
+    expect(codes()).toContain('outbox-repaired');
+    const texts = await all(outbox);
+    for (const text of texts) expect(text).toMatch(/^message \d+ \.{200}$/);
+    // Of two keys that became alike, LevelDB shows one.
+    expect(texts.length).toBeGreaterThanOrEqual(38);
+    const told = codes().length;
+    await outbox.put(message('the next'));
+    await reopen(outbox);
+    expect(codes()).toHaveLength(told);
+  });
+
   test('what a power cut leaves of the last write is no damage', async () => {
     await fill(10);
     const [log] = files(/\.log$/) as [string];
