@@ -8,13 +8,24 @@
 //   first, and nothing is put until it stands again.
 // - Numbers rise and are not used twice. The store holds a count written with each change, so missing entries are noticed.
 import { randomBytes } from 'node:crypto';
-import { chmod, cp, mkdir, open, rename, rm, stat, unlink } from 'node:fs/promises';
+import { mkdir, open, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ClassicLevel } from 'classic-level';
+import type { ClassicLevel } from 'classic-level';
 import type { Report } from '../report.ts';
-import { decodeEntry, encodeEntry, numberOf, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
+import { decodeEntry, encodeEntry, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
 import { damagedKey, damagedTables, isCorruption, OutboxError, outboxError } from './error.ts';
-import { checkStore } from './store-check.ts';
+import {
+  copyDamaged,
+  entryKey,
+  keyOf,
+  META,
+  makeStore,
+  noteKey,
+  repairStore,
+  salvageStore,
+  takeSalvaged,
+} from './store.ts';
+import { checkStore, undamaged } from './store-check.ts';
 
 export type { MessageProperties, OutboxEntry, OutboxMessage, Refusal } from './entry.ts';
 export { OutboxError, type OutboxErrorCode } from './error.ts';
@@ -76,9 +87,6 @@ interface Write {
   readonly done?: { resolve(): void; reject(error: OutboxError): void };
 }
 
-const META = 'meta';
-const entryKey = (number: number) => `e!${String(number).padStart(16, '0')}`;
-const noteKey = (name: string) => `n!${name}`;
 /** What the store takes for an entry beside its value: key, sequence, index; an estimate. */
 const ENTRY_OVERHEAD = 64;
 
@@ -106,6 +114,8 @@ export class Outbox {
   #started = false;
   #hasReserve = false;
   /** A write failed: the store must be opened anew before the next one. */
+  /** Whether the store's files may be damaged: nobody has looked at them yet, or reading them failed. */
+  #suspect = true;
   #broken = false;
   #failure: OutboxError | undefined;
   #retryAtMs = 0;
@@ -244,6 +254,7 @@ export class Outbox {
       if (isCorruption(error)) {
         // Opening the store anew saves what can be read.
         this.#broken = true;
+        this.#suspect = true;
         this.#run(() => this.#retry());
       }
       throw this.#toError(error);
@@ -450,14 +461,14 @@ export class Outbox {
   }
 
   async #checkAndLoad(): Promise<void> {
-    if (!this.#loaded) await this.#takeSalvaged();
-    const damage = this.#loaded ? { logBytes: 0, currentLost: false, tables: 0 } : checkStore(this.#folder);
-    if (damage.currentLost) await this.#repair('its file CURRENT is missing or damaged');
+    if (!this.#loaded) await takeSalvaged(this.#folder);
+    const damage = this.#suspect ? checkStore(this.#folder) : undamaged;
+    if (damage.currentLost) await this.#mend('its file CURRENT is missing or damaged', repairStore);
     try {
       await this.#openFolder();
     } catch (error) {
       if (!isCorruption(error)) throw error;
-      await this.#repair((error as Error).message);
+      await this.#mend((error as Error).message, repairStore);
       await this.#openFolder();
     }
     const load = (store: ClassicLevel<string, Buffer>) => this.#load(store);
@@ -469,10 +480,11 @@ export class Outbox {
     } catch (error) {
       if (!isCorruption(error)) throw error;
       // LevelDB's repair would keep damaged keys, or end this process over their order.
-      await this.#salvage((error as Error).message);
+      await this.#mend((error as Error).message, salvageStore);
       await this.#openFolder();
       await this.#orClose(load);
     }
+    this.#suspect = false;
     if (damage.logBytes > 0) {
       this.#damaged(`${damage.logBytes} bytes of its log are damaged; messages in them are lost`, {
         bytes: damage.logBytes,
@@ -480,22 +492,8 @@ export class Outbox {
     }
   }
 
-  async #newStore(folder: string): Promise<ClassicLevel<string, Buffer>> {
-    // LevelDB would make a folder, as its files, that everyone can read; so did earlier versions.
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const { mode, uid } = await stat(folder);
-    if ((mode & 0o077) !== 0 && uid === process.getuid?.()) await chmod(folder, 0o700);
-    return new ClassicLevel(folder, {
-      keyEncoding: 'utf8',
-      valueEncoding: 'buffer',
-      writeBufferSize: this.#options.writeBufferBytes,
-      cacheSize: 1 << 20,
-      compression: false,
-    });
-  }
-
   async #openFolder(): Promise<void> {
-    this.#store = await this.#newStore(this.#folder);
+    this.#store = await makeStore(this.#folder, this.#options.writeBufferBytes);
     await this.#orClose((store) => store.open());
   }
 
@@ -562,77 +560,16 @@ export class Outbox {
       });
   }
 
-  /** Lets LevelDB save what can be read; a copy of the damaged store stays beside it. */
-  async #repair(reason: string): Promise<void> {
-    const copied = await this.#copyDamaged();
-    await ClassicLevel.repair(this.#folder);
-    this.#repaired(reason, copied);
-  }
-
-  /** Whether there was room for the copy. */
-  async #copyDamaged(): Promise<boolean> {
-    const copy = `${this.#folder}.damaged`;
-    return rm(copy, { recursive: true, force: true })
-      .then(() => cp(this.#folder, copy, { recursive: true }))
-      .then(
-        () => true,
-        () => false,
-      );
-  }
-
-  #repaired(reason: string, copied: boolean): void {
-    const copy = `${this.#folder}.damaged`;
+  /** Mends the store; a copy of the damaged one stays beside it. */
+  async #mend(reason: string, work: (folder: string) => Promise<void>): Promise<void> {
+    const copy = await copyDamaged(this.#folder);
+    await work(this.#folder);
+    const kept = copy === undefined ? 'there was no room for a copy' : `${copy} is a copy`;
     this.#options.report({
       level: 'error',
       code: 'outbox-repaired',
-      message: `the outbox was damaged (${reason}) and has been repaired as far as it could be read; ${copied ? `a copy of the damaged one is ${copy}` : 'there was no room for a copy of the damaged one'}`,
+      message: `the outbox was damaged (${reason}) and has been repaired as far as it could be read; ${kept} of the damaged one`,
     });
-  }
-
-  /**
-   * A store that opens and cannot be read through: what can be read from either side of the damage goes into a new one
-   * beside it, each entry under its own key, which takes the old one's place only when it is whole.
-   */
-  async #salvage(reason: string): Promise<void> {
-    const copied = await this.#copyDamaged();
-    const entries = new Map<string, Buffer>();
-    const damaged = await this.#newStore(this.#folder);
-    await damaged.open();
-    for (const reverse of [false, true]) {
-      try {
-        for await (const [key, value] of damaged.iterator({ reverse })) {
-          // The count may be an older one that damage has brought to light.
-          const right = key === META ? undefined : keyOf(key, value);
-          if (right !== undefined) entries.set(right, value);
-        }
-      } catch (error) {
-        if (!isCorruption(error)) throw error;
-      }
-    }
-    await damaged.close();
-    const partial = `${this.#folder}.partial`;
-    await rm(partial, { recursive: true, force: true });
-    const fresh = await this.#newStore(partial);
-    try {
-      await fresh.open();
-      await fresh.batch(
-        [...entries].map(([key, value]) => ({ type: 'put' as const, key, value })),
-        { sync: true },
-      );
-    } finally {
-      await fresh.close();
-    }
-    await rename(partial, `${this.#folder}.salvaged`);
-    await this.#takeSalvaged();
-    this.#repaired(reason, copied);
-  }
-
-  /** Puts a whole salvaged store in the damaged one's place, also one that a power cut kept from it. */
-  async #takeSalvaged(): Promise<void> {
-    const salvaged = `${this.#folder}.salvaged`;
-    if ((await stat(salvaged).catch(() => undefined)) === undefined) return;
-    await rm(this.#folder, { recursive: true, force: true });
-    await rename(salvaged, this.#folder);
   }
 
   // ------------------------------------------------------------ saying
@@ -665,14 +602,6 @@ export class Outbox {
   #toError(cause: unknown): OutboxError {
     return outboxError(this.#options.directory, cause);
   }
-}
-
-/** The key that a value belongs under: an entry knows its own. Undefined where neither key nor value tells. */
-function keyOf(key: string, value: Buffer): string | undefined {
-  if (key === META || key.startsWith('n!')) return key;
-  const number = numberOf(value);
-  if (number !== undefined) return entryKey(number);
-  return key.startsWith('e!') && key === entryKey(Number(key.slice(2))) ? key : undefined;
 }
 
 function parseMeta(value: Buffer): Meta | undefined {

@@ -141,9 +141,11 @@ export interface StoreDamage {
   readonly tables: number;
 }
 
+export const undamaged: StoreDamage = { logBytes: 0, currentLost: false, tables: 0 };
+
 /** Looks at a LevelDB folder that nobody has open. A folder that is not there has no damage. */
 export function checkStore(folder: string): StoreDamage {
-  if (!existsSync(folder)) return { logBytes: 0, currentLost: false, tables: 0 };
+  if (!existsSync(folder)) return undamaged;
   const names = readdirSync(folder);
   const logs = names.filter((name) => /^\d+\.log$/.test(name)).map((name) => join(folder, name));
   const tables = names.filter((name) => /^\d+\.(ldb|sst)$/.test(name));
