@@ -12,56 +12,23 @@
 //   X kind         break: o load out of bounds, u unreachable, d division, r recursion, l endless loop,
 //                  a action of no kind, c action cut off
 
-import { Abi, Action, Event, RtcField } from '../../../as/abi/codes';
+import { Action, Event, RtcField } from '../../../as/abi/codes';
+import { actionsCut, actionsUsed, addAction, EVENT, endAction, PAYLOAD, put } from './interface';
 
-const EVENT: usize = memory.data(1024, 8);
-const PAYLOAD: usize = EVENT + Abi.EventHeaderBytes;
-const ACTIONS: usize = memory.data(1024, 8);
+export { abiVersion, actionBuffer, eventBuffer, eventCapacity, memoryEnd } from './interface';
+
 const START: usize = memory.data(192, 8);
 
-let used: u32 = 0;
 let startBytes: u32 = 0;
 let sentTick: u64 = 0;
 let wakeTick: u64 = 0;
 let frameAt: usize = 0;
-
-export function abiVersion(): u32 {
-  return Abi.Version;
-}
-
-export function memoryEnd(): u32 {
-  return <u32>__heap_base;
-}
-
-export function eventBuffer(): u32 {
-  return <u32>EVENT;
-}
-
-export function eventCapacity(): u32 {
-  return 1024;
-}
-
-export function actionBuffer(): u32 {
-  return <u32>ACTIONS;
-}
-
-function addAction(kind: u32, length: u32): usize {
-  const at = ACTIONS + used;
-  store<u16>(at, <u16>kind);
-  store<u16>(at, <u16>length, 2);
-  used += Abi.ActionHeaderBytes + length;
-  return at + Abi.ActionHeaderBytes;
-}
 
 // A frame grows byte by byte at the end of the actions.
 function frameStart(letter: u32): void {
   frameAt = addAction(Action.FrameSend, 0);
   put(0);
   put(letter);
-}
-
-function put(byte: u32): void {
-  store<u8>(ACTIONS + used++, <u8>byte);
 }
 
 function putHex(value: u64, digits: u32): void {
@@ -73,7 +40,7 @@ function putHex(value: u64, digits: u32): void {
 
 function frameEnd(): void {
   put(0);
-  store<u16>(frameAt - 2, <u16>(ACTIONS + used - frameAt));
+  endAction(frameAt);
 }
 
 function digit(at: usize): u32 {
@@ -100,7 +67,7 @@ function breakDown(kind: u32, zero: u32): void {
   else if (kind === 114) store<u32>(PAYLOAD, recurse(0x7fffffff + zero));
   else if (kind === 108) while (<u32>load<u8>(EVENT) < 0x100 + zero) store<u8>(EVENT, <u8>zero);
   else if (kind === 97) addAction(999, 0);
-  else if (kind === 99) used = 3;
+  else if (kind === 99) actionsCut(3);
 }
 
 function command(at: usize, length: u32, first: u64, last: u64): void {
@@ -154,7 +121,7 @@ function answerHex(letter: u32, length: u32): void {
 }
 
 export function handle(event: u32, length: u32): u32 {
-  used = 0;
+  actionsCut(0);
   const tick = load<u64>(EVENT);
   if (event === Event.Start) {
     startBytes = length;
@@ -179,5 +146,5 @@ export function handle(event: u32, length: u32): u32 {
     putHex(tick, 16);
     frameEnd();
   }
-  return used;
+  return actionsUsed();
 }

@@ -3,45 +3,16 @@
 // What always holds: the storage's first byte counts the starts, and the byte of that number says for how many seconds
 // the start lives, 0 for ever; each start sends its number and the tick at which it began, in lower-case hex.
 
-import { Abi, Action, Event, StartField } from '../../../as/abi/codes';
+import { Action, Event, StartField } from '../../../as/abi/codes';
+import { actionsCut, actionsUsed, addAction, EVENT, PAYLOAD } from './interface';
 
-const EVENT: usize = memory.data(1024, 8);
-const PAYLOAD: usize = EVENT + Abi.EventHeaderBytes;
-const ACTIONS: usize = memory.data(256, 8);
+export { abiVersion, actionBuffer, eventBuffer, eventCapacity, memoryEnd } from './interface';
+
 const STARTS_MOST: u32 = 64;
 
-let used: u32 = 0;
 let tickHz: u32 = 0;
 let startTick: u64 = 0;
 let seconds: u32 = 0;
-
-export function abiVersion(): u32 {
-  return Abi.Version;
-}
-
-export function memoryEnd(): u32 {
-  return <u32>__heap_base;
-}
-
-export function eventBuffer(): u32 {
-  return <u32>EVENT;
-}
-
-export function eventCapacity(): u32 {
-  return 1024;
-}
-
-export function actionBuffer(): u32 {
-  return <u32>ACTIONS;
-}
-
-function addAction(kind: u32, length: u32): usize {
-  const at = ACTIONS + used;
-  store<u16>(at, <u16>kind);
-  store<u16>(at, <u16>length, 2);
-  used += Abi.ActionHeaderBytes + length;
-  return at + Abi.ActionHeaderBytes;
-}
 
 function putHex(at: usize, value: u64, digits: u32): void {
   for (let i: u32 = 0; i < digits; i++) {
@@ -68,7 +39,7 @@ function takeCount(): void {
 }
 
 export function handle(event: u32, length: u32): u32 {
-  used = 0;
+  actionsCut(0);
   if (event === Event.Start) {
     startTick = load<u64>(EVENT);
     tickHz = load<u32>(PAYLOAD + StartField.TickHz);
@@ -83,5 +54,5 @@ export function handle(event: u32, length: u32): u32 {
   } else if (event === Event.Wake) {
     unreachable();
   }
-  return used;
+  return actionsUsed();
 }
