@@ -4,7 +4,7 @@
 
 /** Version of everything in this file; Event.Start refuses another one. */
 export enum Abi {
-  Version = 1,
+  Version = 2,
   /** Bytes in front of each event's payload: the local tick (u64) at which it happened. */
   EventHeaderBytes = 8,
   /** Bytes in front of each action's payload: kind (u16), payload length (u16). */
@@ -274,6 +274,10 @@ export enum Message {
   Time = 0x31,
   /** M>G: `EventField`. Sent again after a new session until acknowledged. */
   Event = 0x32,
+  /** M>G: `SourceField`: a time server and what stands between it and the meter. */
+  Source = 0x33,
+  /** M>G: `SourceCountField`: what was counted of a time server since the start. */
+  SourceCounts = 0x34,
   /** G>M: sequence u32: this event is stored for good. */
   EventAck = 0x38,
 }
@@ -374,11 +378,13 @@ export enum InfoField {
   /** 32 bytes each. */
   CoreSha256 = 16,
   ImageSha256 = 48,
+  /** u8: how many servers the core can use at once. */
+  ServersMax = 80,
   /** Three texts: meter id, board, firmware version. */
-  Texts = 80,
+  Texts = 81,
 }
 
-/** `Message.Time`: the meter's time and how sure it is. */
+/** `Message.Time`: the meter's time and how sure it is; what is a server's is that of the one whose sample moved the clock last. */
 export enum TimeField {
   /** u8, `ClockStatus`. */
   Status = 1,
@@ -415,7 +421,7 @@ export enum TimeField {
   LastSyncUtcNs = 64,
   /** i64, UTC at which the keys were made; 0 without keys. */
   KeysSinceUtcNs = 72,
-  /** u32 each. */
+  /** u32 each, sums over all servers. */
   Sent = 80,
   Authenticated = 84,
   Rejected = 88,
@@ -427,12 +433,39 @@ export enum TimeField {
   LastKeError = 105,
   /** u16, events that did not fit and were lost. */
   EventsLost = 106,
-  /** Two texts: host of NTS-KE, host of NTP. */
-  Texts = 108,
+  /** u8 each: servers in use, how many of them agree, how many have to. */
+  Servers = 108,
+  Agreeing = 109,
+  Needed = 110,
+  /** u8, `Missing`: what the meter still waits for before it has a time. */
+  Missing = 111,
+  /** u8, index of the server that the report's server fields are about. */
+  Source = 112,
+  /** One text: its NTS-KE host. */
+  Texts = 113,
+}
+
+/** What a meter without a time waits for next. */
+export enum Missing {
+  None = 0,
+  /** Settings that hold. */
+  Settings = 1,
+  /** A seed for random bytes. */
+  Random = 2,
+  /** The link to the gateway. */
+  Network = 3,
+  /** Keys: no NTS key establishment succeeded. */
+  Keys = 4,
+  /** An authenticated answer. */
+  Answer = 5,
+  /** A certificate that holds at the time obtained. */
+  Certificate = 6,
+  /** As many servers that agree as are needed. */
+  Majority = 7,
 }
 
 export enum TimeFlag {
-  /** One server only: no majority stands behind this time. */
+  /** One server is enough, by number or by the settings: no majority stands behind this time. */
   SingleSource = 1,
   /** The certificate's dates are not checked yet at the obtained time. */
   DatesUnchecked = 2,
@@ -440,6 +473,93 @@ export enum TimeFlag {
   Slewing = 4,
   /** The time comes from the real-time clock, unconfirmed since the start. */
   FromRtc = 8,
+  /** Fewer servers agree than are needed. */
+  NoMajority = 16,
+}
+
+/** `Message.Source`: one of the meter's time servers. */
+export enum SourceField {
+  /** u8, from 0. */
+  Index = 1,
+  /** u8, `SourceFlag` bits. */
+  Flags = 2,
+  /** u8, `SourceState`. */
+  State = 3,
+  /** u8 each: of the last authenticated answer. */
+  Stratum = 4,
+  Leap = 5,
+  /** u8, eight last polls, newest in bit 0. */
+  Reach = 6,
+  /** u8, cookies held. */
+  Cookies = 7,
+  /** u16, length of the next cookie. */
+  CookieBytes = 8,
+  /** u16, AEAD algorithm of the keys in use, 0 without keys. */
+  Aead = 10,
+  /** u16, s. */
+  PollSeconds = 12,
+  /** u16, UDP port. */
+  NtpPort = 14,
+  /** u32, ns, saturated. */
+  RootDelayNs = 16,
+  RootDispersionNs = 20,
+  /** i64, last authenticated sample: server minus meter. */
+  OffsetNs = 24,
+  /** u64, round trip of that sample without serial line and gateway. */
+  DelayNs = 32,
+  /** i64, UTC of that sample; 0 for never. */
+  LastSyncUtcNs = 40,
+  /** i64, UTC at which the keys were made; 0 without keys or time. */
+  KeysSinceUtcNs = 48,
+  /** u32, s until the next key establishment is tried; 0 where none is waited for. */
+  RetrySeconds = 56,
+  /** Two texts: host of NTS-KE, host of NTP. */
+  Texts = 60,
+}
+
+export enum SourceFlag {
+  /** Its last sample agrees with the majority. */
+  Agrees = 1,
+  /** Its last sample contradicts the majority, or the clock where nothing outvotes it. */
+  Disagrees = 2,
+  /** Its sample moved the clock last. */
+  Reference = 4,
+  /** The certificate's dates are not checked yet at an obtained time. */
+  DatesUnchecked = 8,
+  /** The keys came out of the storage, from before the start. */
+  Restored = 16,
+}
+
+export enum SourceState {
+  /** Waits until it may try a key establishment. */
+  Waiting = 0,
+  /** A TLS connection is being opened. */
+  Connecting = 1,
+  /** NTS key establishment runs. */
+  Establishing = 2,
+  /** Has keys and polls. */
+  Serving = 3,
+  /** The server asked, authenticated, not to be polled any more (RFC 5905 7.4: DENY, RSTR). */
+  Stopped = 4,
+}
+
+/** `Message.SourceCounts`: since the start of the meter. */
+export enum SourceCountField {
+  /** u8, as in `SourceField`. */
+  Index = 1,
+  /** u8, `Reject` of the last refused answer; u8, `KeError` of the last failed key establishment. */
+  LastReject = 2,
+  LastKeError = 3,
+  /** Four ASCII bytes: the last kiss code, authenticated or not; zeros for none. */
+  KissCode = 4,
+  /** u32 each. */
+  Sent = 8,
+  Authenticated = 12,
+  Naks = 16,
+  KeAttempts = 20,
+  KeFailures = 24,
+  /** u16 each, from `Reject` 1 on, saturated: refused answers by reason. */
+  Rejected = 28,
 }
 
 /** `Message.Event`. */
@@ -495,6 +615,20 @@ export enum MeterEvent {
   BoundsDisagree = 15,
   /** The clock began to slew. a: correction ns. */
   ClockSlewed = 16,
+  /** The server asked, authenticated, not to be polled any more. a: its kiss code, four ASCII bytes, the first the highest. Text: host. */
+  SourceStopped = 17,
+  /** The server asked, authenticated, for fewer polls. a: new poll interval, s. Text: host. */
+  RateLimited = 18,
+  /** Keys and cookies from before the start are in use. a: AEAD, b: cookies. Text: host. */
+  KeysRestored = 19,
+  /** After a NAK the keys of the other exporter context of AEAD 30 are tried. Text: host. */
+  KeysSwitched = 20,
+  /** A server contradicts the majority, or the clock where nothing outvotes it. a: gap ns. Text: host. */
+  SourceDisagrees = 21,
+  /** Fewer servers agree than are needed. a: how many agree, b: how many have to. */
+  MajorityLost = 22,
+  /** As many servers agree again as are needed. a, b as above. */
+  MajorityRegained = 23,
 }
 
 export enum RtcRefusal {
@@ -590,6 +724,12 @@ export enum Reject {
   BehindFloor = 13,
   /** NTSN: the server does not know our cookie. */
   Nak = 14,
+  /** The server's time is before its own of an earlier answer, beyond what clocks may err. */
+  Backwards = 15,
+  /** Stratum, root delay or root dispersion above the settings' limits. */
+  Limits = 16,
+  /** The server's certificate does not hold at the time obtained. */
+  Certificate = 17,
 }
 
 // ---------------------------------------------------------------- storage
@@ -603,7 +743,7 @@ export enum Reject {
  *   0x240  seed B     64
  *   0x280  state A   128   count u32, sealed with the storage key (AES-SIV)
  *   0x300  state B   128
- *   0x380  reserved
+ *   0x380  reserves 840   for each server in use: keys, cookie, cookie, 280 bytes each, each sealed with the storage key
  */
 export enum StorageMap {
   Settings = 0x000,
@@ -614,6 +754,9 @@ export enum StorageMap {
   StateA = 0x280,
   StateB = 0x300,
   StateBytes = 128,
+  Reserves = 0x380,
+  ReserveBytes = 840,
+  ReservePartBytes = 280,
   /** Smallest storage that a meter can have. */
   Bytes = 0x400,
 }
@@ -649,7 +792,7 @@ export enum SettingsTag {
   MeterId = 1,
   /** 16 bytes. Required. */
   RootKey = 2,
-  /** port u16, then the name of an NTS-KE server (1 to 63 bytes). 1 to 4 of them, tried in this order. */
+  /** port u16, then the name of an NTS-KE server (1 to 63 bytes). 1 to 4 of them; those beyond the core's maximum stand in for others that fail. */
   Server = 3,
   /** u8, `TrustPolicy` bits. Required. */
   TrustPolicy = 4,
@@ -657,6 +800,16 @@ export enum SettingsTag {
   Poll = 5,
   /** Interval of time reports: u16, s. */
   ReportSeconds = 6,
+  /** AEADs offered, u8 each, the preferred one first: 1 to 4 of 15, 16, 17, 30. Default: 30, 15, 16, 17. */
+  Aeads = 7,
+  /** Age at which keys are replaced: u16, hours, 1 or more. Default: 672 (4 weeks). */
+  KeyAgeHours = 8,
+  /** Servers that have to agree: u8, 1 to 4; 0, the default: more than half of those in use. */
+  Agreement = 9,
+  /** After a start that is not the first, a key establishment waits a random time up to this: u16, s. Default: 300. */
+  SpreadSeconds = 10,
+  /** Largest stratum u8 (1 to 15), root delay u16 ms, root dispersion u16 ms that a server may have. Default: 15, 3000, 1500. */
+  Limits = 11,
 }
 
 export enum TrustPolicy {
