@@ -5,8 +5,8 @@
 //   bound  : the distance from utc(t) - t to the farther end of that interval
 //
 // What always holds:
-// - The bound follows from authenticated timestamps, the local counter and the board's guaranteed oscillator error
-//   alone; residence times and learned values only move the estimate inside it.
+// - The bound follows from intervals on which enough servers agree (`agreement.ts`), the local counter and the board's
+//   guaranteed oscillator error alone; residence times and learned values only move the estimate inside it.
 // - Between samples the clock runs in integers; while it slews it is monotonic.
 // - A step is an event.
 //
@@ -24,6 +24,9 @@ const STEP_NS: i64 = 50_000_000;
 /** A slew of this size is worth an event. */
 const SLEW_EVENT_NS: i64 = 10_000_000;
 
+/** So many answers in a row of a single server count more than the clock. */
+const CONTRADICTIONS: u32 = 4;
+
 /** Rate of a slew: 1 ms takes 2 s. */
 const SLEW_PPB: i64 = 500_000;
 
@@ -38,8 +41,9 @@ let slewTotal: i64 = 0;
 let low: i64 = 0;
 let high: i64 = 0;
 let since: i64 = 0;
+/** Times in a row that a single server contradicted the clock. */
+let contradictions: u32 = 0;
 
-let lastSampleLocal: i64 = 0;
 let lastSampleUtc: i64 = 0;
 let lastOffset: i64 = 0;
 let lastDelay: i64 = 0;
@@ -99,9 +103,6 @@ export function clockLastDelayNs(): i64 {
 export function clockLastSampleUtc(): i64 {
   return lastSampleUtc;
 }
-export function clockLastSampleLocal(): i64 {
-  return lastSampleLocal;
-}
 
 /** The time is not to be trusted any more, as after a certificate that does not hold. */
 export function clockForget(): void {
@@ -137,44 +138,52 @@ function setDifference(t: i64, value: i64): void {
 }
 
 /**
- * Takes an authenticated sample.
+ * Takes the interval on which enough servers agree: UTC minus local time at local time `t`.
+ *
+ * @param alone one server is enough: it is believed against the clock only when it insists
+ * @returns 0, or the gap between the interval and the clock's, ns, when it was not taken
+ */
+export function clockAgree(t: i64, agreedLow: i64, agreedHigh: i64, alone: bool): i64 {
+  if (status == ClockStatus.Unsynchronised) {
+    low = agreedLow;
+    high = agreedHigh;
+    since = t;
+    return 0;
+  }
+  const widening = localErrorNs(t - since);
+  const cutLow = max<i64>(low - widening, agreedLow);
+  const cutHigh = min<i64>(high + widening, agreedHigh);
+  if (cutLow <= cutHigh) {
+    low = cutLow;
+    high = cutHigh;
+    contradictions = 0;
+  } else {
+    contradictions += 1;
+    if (alone && !fromRtc && contradictions < CONTRADICTIONS) return cutLow - cutHigh;
+    raiseEvent(MeterEvent.BoundsDisagree, cutLow - cutHigh, 0, true);
+    // One of the two is wrong. A real-time clock is no witness against servers; else the truth is somewhere in both.
+    low = fromRtc ? agreedLow : min<i64>(low - widening, agreedLow);
+    high = fromRtc ? agreedHigh : max<i64>(high + widening, agreedHigh);
+    contradictions = 0;
+  }
+  since = t;
+  return 0;
+}
+
+/** What a server's estimate (UTC minus local time) differs from the clock at local time `t`; 0 while it has no time. */
+export function clockOffset(t: i64, estimate: i64): i64 {
+  return status == ClockStatus.Unsynchronised ? 0 : estimate - clockDifference(t);
+}
+
+/**
+ * Corrects the clock by the estimate of a server that is among those agreeing, after `clockAgree` took their interval.
  *
  * @param now local time
- * @param sent local time before which the server cannot have received the request
- * @param received local time after which the server cannot have sent the answer
- * @param sentCorrected the same two moved to where the gateway's own network begins
- * @param receivedCorrected see there
- * @param serverReceived UTC ns by the server when it received
- * @param serverSent UTC ns by the server when it sent
- * @param rootDistance half the server's root delay plus its root dispersion, ns
- * @returns false when the timestamps contradict themselves (negative round trip)
+ * @param estimate UTC minus local time
+ * @param delay round trip without serial line and gateway, ns
+ * @param rootDistance of the server, ns
  */
-export function clockSample(
-  now: i64,
-  sent: i64,
-  received: i64,
-  sentCorrected: i64,
-  receivedCorrected: i64,
-  serverReceived: i64,
-  serverSent: i64,
-  rootDistance: i64,
-): bool {
-  const during = localErrorNs(received - sent);
-  const sampleHigh = serverReceived - sent + rootDistance + during;
-  const sampleLow = serverSent - received - rootDistance;
-  if (sampleHigh < sampleLow || received < sent) return false;
-
-  const served = serverSent - serverReceived;
-  if (sentCorrected < sent || receivedCorrected > received || receivedCorrected - sentCorrected < served) {
-    // Residence times that cannot be: the estimate does without.
-    sentCorrected = sent;
-    receivedCorrected = received;
-  }
-  // Halves first: the sum of two dates after 2116 would not fit.
-  const estimate = (serverReceived - sentCorrected) / 2 + (serverSent - receivedCorrected) / 2;
-  const delay = max<i64>(receivedCorrected - sentCorrected - served, 0);
-
-  narrow(received, sampleLow, sampleHigh);
+export function clockCorrect(now: i64, estimate: i64, delay: i64, rootDistance: i64): void {
   const target = min<i64>(max<i64>(estimate, low), high);
   const known = status != ClockStatus.Unsynchronised;
   const own = known ? clockDifference(now) : 0;
@@ -188,35 +197,9 @@ export function clockSample(
 
   lastOffset = known ? offset : 0;
   lastDelay = delay;
-  lastSampleLocal = now;
   lastSampleUtc = clockUtc(now);
   fromRtc = false;
   if (regained) raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
-  return true;
-}
-
-// Brings the interval of the truth to local time `t` and cuts it with that of a sample.
-function narrow(t: i64, sampleLow: i64, sampleHigh: i64): void {
-  if (status == ClockStatus.Unsynchronised) {
-    low = sampleLow;
-    high = sampleHigh;
-  } else {
-    const widening = localErrorNs(t - since);
-    low -= widening;
-    high += widening;
-    const cutLow = max<i64>(low, sampleLow);
-    const cutHigh = min<i64>(high, sampleHigh);
-    if (cutLow <= cutHigh) {
-      low = cutLow;
-      high = cutHigh;
-    } else {
-      // One of the two is wrong and nobody knows which: the truth is somewhere in both.
-      raiseEvent(MeterEvent.BoundsDisagree, cutLow - cutHigh, 0, true);
-      low = min<i64>(low, sampleLow);
-      high = max<i64>(high, sampleHigh);
-    }
-  }
-  since = t;
 }
 
 function apply(t: i64, correction: i64, known: bool): void {

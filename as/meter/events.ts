@@ -15,7 +15,7 @@
 import { appendText } from '../abi/bytes';
 import { EventField, Message, MeterEvent } from '../abi/codes';
 import { timeNowLocal, timeNowUtc } from './now';
-import { sessionServerIndex } from './session';
+import { sourceHandledServer } from './source';
 import { settingsServerName, settingsServers } from './settings';
 
 const ENTRIES: u32 = 8;
@@ -25,9 +25,9 @@ const RING: usize = memory.data(320, 8);
 
 const MINUTE_NS: i64 = 60_000_000_000;
 /** Reasons of `Reject` that are counted apart. */
-const REASONS: u32 = 16;
+const REASONS: u32 = 18;
 /** For each reason: when it was last told (i64 local ns), how often it happened since (u32, padded). */
-const REPEATS: usize = memory.data(256, 8);
+const REPEATS: usize = memory.data(288, 8);
 
 let first: u32 = 0;
 let held: u32 = 0;
@@ -57,7 +57,7 @@ export function raiseEvent(code: u32, a: i64, b: i64, aboutServer: bool): void {
   store<u32>(at, sequence);
   store<u16>(at, <u16>code, 4);
   store<u8>(at, aboutServer ? 1 : 0, 6);
-  store<u8>(at, <u8>sessionServerIndex(), 7);
+  store<u8>(at, <u8>sourceHandledServer(), 7);
   store<i64>(at, timeNowUtc(), 8);
   store<i64>(at, timeNowLocal(), 16);
   store<i64>(at, a, 24);
@@ -67,7 +67,13 @@ export function raiseEvent(code: u32, a: i64, b: i64, aboutServer: bool): void {
 
 // Whether whoever sits on the network can bring the event about, as often as it likes.
 function isNetworks(code: u32): bool {
-  return code == MeterEvent.AnswerRefused || code == MeterEvent.KeFailed || code == MeterEvent.Nak;
+  return (
+    code == MeterEvent.AnswerRefused ||
+    code == MeterEvent.KeFailed ||
+    code == MeterEvent.Nak ||
+    code == MeterEvent.MajorityLost ||
+    code == MeterEvent.MajorityRegained
+  );
 }
 
 /** Adds a refused answer: at most one event a minute for each reason. */

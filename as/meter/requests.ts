@@ -7,9 +7,6 @@ import { Message, TlsOpenField, TlsOpenFlag } from '../abi/codes';
 /** Longest message built here. */
 export const REQUEST_MAX_BYTES: u32 = 160;
 
-/** Bytes of an exported key: AEAD_AES_SIV_CMAC_256 takes 32. */
-export const KEY_BYTES: u32 = 32;
-
 // "ntske/1" (RFC 8915 4) and the exporter's label (RFC 8915 5.1), as texts.
 const PROTOCOL: usize = memory.data<u8>([7, 0x6e, 0x74, 0x73, 0x6b, 0x65, 0x2f, 0x31], 4);
 const LABEL: usize = memory.data<u8>(
@@ -63,11 +60,18 @@ export function requestConnection(
   return TlsOpenField.Texts + protocolBytes + put(texts + protocolBytes, host);
 }
 
-/** `Message.TlsExport` of the key of one direction: 0 client to server, 1 server to client (RFC 8915 5.1). */
-export function requestKey(target: usize, id: u32, aead: u32, direction: u32): u32 {
+/**
+ * `Message.TlsExport` with the context of RFC 8915 5.1.
+ *
+ * @param tag tells the answers apart
+ * @param bytes of the key
+ * @param aead that the context names
+ * @param direction 0 client to server, 1 server to client
+ */
+export function requestKey(target: usize, id: u32, tag: u32, bytes: u32, aead: u32, direction: u32): u32 {
   requestById(target, Message.TlsExport, id);
-  store<u8>(target, <u8>direction, 2);
-  store<u8>(target, <u8>KEY_BYTES, 3);
+  store<u8>(target, <u8>tag, 2);
+  store<u8>(target, <u8>bytes, 3);
   const context = 4 + put(target + 4, LABEL);
   // Protocol u16 (NTPv4 is 0), AEAD u16, direction u8.
   store<u8>(target + context, <u8>CONTEXT_BYTES);

@@ -3,12 +3,15 @@
 
 import { clear, copy } from '../abi/bytes';
 import { SettingsError, SettingsField, SettingsFormat, SettingsTag, StorageMap } from '../abi/codes';
+import { aeadKeyBytes } from '../aead/aead';
 import { AES_KEY_BYTES } from '../aead/aes';
 import { crc32 } from '../link/crc32';
+import { AEADS_MAX } from '../nts/key-establishment';
 
 const CRC_BYTES: u32 = 4;
 const METER_ID_MAX: u32 = 32;
-const SERVERS_MAX: u32 = 4;
+/** Servers that the settings can name; the core may use fewer at once. */
+const NAMED_MAX: u32 = 4;
 /** With an NTP server of 64 bytes, the longest that is accepted, both still fit into a time report. */
 const SERVER_NAME_MAX: u32 = 63;
 /** An unknown item with this bit in its tag may be skipped. */
@@ -32,6 +35,19 @@ let trustPolicy: u32 = 0;
 let pollMin: u32 = 16;
 let pollMax: u32 = 64;
 let reportSeconds: u32 = 10;
+let keyAgeHours: u32 = 672;
+let agreement: u32 = 0;
+let spreadSeconds: u32 = 300;
+let stratumMax: u32 = 15;
+let rootDelayMaxMs: u32 = 3000;
+let rootDispersionMaxMs: u32 = 1500;
+
+// AEADs offered, u8 each: AES-128-GCM-SIV, whose packets are shortest, first.
+const AEADS: usize = memory.data<u8>([30, 15, 16, 17], 4);
+let aeads: u32 = 4;
+
+const HOUR_NS: i64 = 3_600_000_000_000;
+const MILLISECOND_NS: i64 = 1_000_000;
 
 /** NTS-KE servers configured. */
 export function settingsServers(): u32 {
@@ -60,6 +76,39 @@ export function settingsPollMax(): u32 {
 /** Interval of time reports, s. */
 export function settingsReportSeconds(): u32 {
   return reportSeconds;
+}
+
+/** AEADs to offer, u8 each, the preferred one first. */
+export function settingsAeads(): usize {
+  return AEADS;
+}
+/** How many of them. */
+export function settingsAeadCount(): u32 {
+  return aeads;
+}
+/** Age at which keys are replaced, ns. */
+export function settingsKeyAgeNs(): i64 {
+  return <i64>keyAgeHours * HOUR_NS;
+}
+/** Servers that have to agree; 0: more than half of those in use. */
+export function settingsAgreement(): u32 {
+  return agreement;
+}
+/** Over how long a fleet's key establishments are spread after a start, s. */
+export function settingsSpreadSeconds(): u32 {
+  return spreadSeconds;
+}
+/** Largest stratum that a server may have. */
+export function settingsStratumMax(): u32 {
+  return stratumMax;
+}
+/** Largest root delay, ns. */
+export function settingsRootDelayMaxNs(): i64 {
+  return <i64>rootDelayMaxMs * MILLISECOND_NS;
+}
+/** Largest root dispersion, ns. */
+export function settingsRootDispersionMaxNs(): i64 {
+  return <i64>rootDispersionMaxMs * MILLISECOND_NS;
 }
 
 /** Reads the block at `at`, `length` bytes of it; returns `SettingsError`. */
@@ -125,6 +174,26 @@ function readItem(tag: u32, value: usize, size: u32): bool {
       if (size != 2) return false;
       reportSeconds = load<u16>(value);
       return reportSeconds >= 1;
+    case SettingsTag.Aeads:
+      return readAeads(value, size);
+    case SettingsTag.KeyAgeHours:
+      if (size != 2) return false;
+      keyAgeHours = load<u16>(value);
+      return keyAgeHours >= 1;
+    case SettingsTag.Agreement:
+      if (size != 1) return false;
+      agreement = load<u8>(value);
+      return agreement <= NAMED_MAX;
+    case SettingsTag.SpreadSeconds:
+      if (size != 2) return false;
+      spreadSeconds = load<u16>(value);
+      return true;
+    case SettingsTag.Limits:
+      if (size != 5) return false;
+      stratumMax = load<u8>(value);
+      rootDelayMaxMs = load<u16>(value, 1);
+      rootDispersionMaxMs = load<u16>(value, 3);
+      return stratumMax >= 1 && stratumMax <= 15;
     default:
       return (tag & TAG_OPTIONAL) != 0;
   }
@@ -143,8 +212,22 @@ function readMeterId(value: usize, size: u32): bool {
   return true;
 }
 
+// One to four that are known, none twice.
+function readAeads(value: usize, size: u32): bool {
+  if (size < 1 || size > AEADS_MAX) return false;
+  for (let i: u32 = 0; i < size; i++) {
+    if (aeadKeyBytes(load<u8>(value + i)) == 0) return false;
+    for (let j: u32 = 0; j < i; j++) {
+      if (load<u8>(value + i) == load<u8>(value + j)) return false;
+    }
+  }
+  copy(AEADS, value, size);
+  aeads = size;
+  return true;
+}
+
 function readServer(value: usize, size: u32): bool {
-  if (servers == SERVERS_MAX || size < 3 || size > 2 + SERVER_NAME_MAX) return false;
+  if (servers == NAMED_MAX || size < 3 || size > 2 + SERVER_NAME_MAX) return false;
   for (let i: u32 = 2; i < size; i++) {
     // Printable ASCII, so that reports with it are text.
     if (load<u8>(value + i) <= 0x20 || load<u8>(value + i) >= 0x7f) return false;

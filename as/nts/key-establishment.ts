@@ -1,6 +1,7 @@
 // NTS Key Establishment (RFC 8915 4): the request, and the answer read piece by piece, records in any order.
-// What always holds: nothing of an answer counts before its End of Message record has come and all of it was in order;
-// a record is read into a buffer of 256 bytes, and a longer one is only skipped, when that is allowed.
+// What always holds: one answer at a time, for one server; nothing of it counts before its End of Message record has come
+// and all of it was in order; a record is read into a buffer of 256 bytes, and a longer one is only skipped, when that is
+// allowed.
 //
 //   record   0  critical bit (high bit) | type 15 bits   u16, network order
 //            2  length of the body                       u16, network order
@@ -8,7 +9,8 @@
 
 import { clear, copy, loadBe16, storeBe16 } from '../abi/bytes';
 import { KeError } from '../abi/codes';
-import { COOKIE_MAX_BYTES, cookieAdd, cookiesClear, cookiesHeld } from './cookies';
+import { AEAD_GCM_SIV_128, AEAD_SIV_CMAC_256 } from '../aead/aead';
+import { COOKIE_MAX_BYTES, cookieAdd, cookiesNew } from './cookies';
 
 const CRITICAL: u32 = 0x8000;
 const TYPE_END: u32 = 0;
@@ -19,14 +21,19 @@ const TYPE_AEAD: u32 = 4;
 const TYPE_COOKIE: u32 = 5;
 const TYPE_SERVER: u32 = 6;
 const TYPE_PORT: u32 = 7;
+/**
+ * Asks for keys of AEAD 30 from an exporter context that names AEAD 30, and says that these are them; empty. Without it,
+ * servers take the context of AEAD 15 (chrony, a record of its own).
+ */
+const TYPE_COMPLIANT_EXPORT: u32 = 1024;
 
 const PROTOCOL_NTPV4: u32 = 0;
 
-/** AEAD_AES_SIV_CMAC_256 in IANA's registry of AEAD algorithms (RFC 5297). */
-export const AEAD_SIV_CMAC_256: u32 = 15;
+/** Bytes of an answer that are read before it is given up (RFC 8915 4). */
+const ANSWER_MAX_BYTES: u32 = 65_536;
 
-/** Bytes of an answer that are read before it is given up. */
-const ANSWER_MAX_BYTES: u32 = 16_384;
+/** AEADs that a request can offer. */
+export const AEADS_MAX: u32 = 4;
 
 /** Longest name in a server record that is accepted. */
 export const SERVER_NAME_BYTES: u32 = 64;
@@ -37,6 +44,14 @@ const BODY: usize = memory.data(256, 4);
 /** The server named for NTP, a text of at most 64 bytes; empty where NTP is served by the NTS-KE host. */
 export const KE_SERVER: usize = memory.data(68, 4);
 
+// The AEADs offered, u8 each.
+const OFFERED: usize = memory.data(4, 4);
+let offered: u32 = 0;
+
+let source: u32 = 0;
+let aead: u32 = 0;
+let compliant: bool = false;
+
 let error: u32 = KeError.None;
 let detail: u32 = 0;
 let total: u32 = 0;
@@ -45,13 +60,23 @@ let headerBytes: u32 = 0;
 let bodyBytes: u32 = 0;
 let ended: bool = false;
 let protocols: u32 = 0;
-let aeads: u32 = 0;
+let aeadRecords: u32 = 0;
 let port: u32 = 0;
 let servers: u32 = 0;
 
-/** Begins a key establishment: forgets the last one and all cookies. */
-export function keBegin(): void {
-  cookiesClear();
+/**
+ * Begins a key establishment: forgets the last one.
+ *
+ * @param forSource server whose jar takes the cookies
+ * @param aeads AEADs to offer, u8 each, the preferred one first
+ * @param count of them, 1 to AEADS_MAX
+ */
+export function keBegin(forSource: u32, aeads: usize, count: u32): void {
+  source = forSource;
+  offered = count;
+  copy(OFFERED, aeads, count);
+  aead = 0;
+  compliant = false;
   clear(KE_SERVER, 68);
   error = KeError.None;
   detail = 0;
@@ -60,22 +85,33 @@ export function keBegin(): void {
   bodyBytes = 0;
   ended = false;
   protocols = 0;
-  aeads = 0;
+  aeadRecords = 0;
   port = 0;
   servers = 0;
 }
 
-/** Writes the request: NTPv4, the AEADs offered, End of Message. Returns its length. */
+/** Writes the request: NTPv4, the AEADs offered, for AEAD 30 its record, End of Message. Returns its length. */
 export function keRequest(target: usize): u32 {
-  storeBe16(target, CRITICAL | TYPE_NEXT_PROTOCOL);
-  storeBe16(target + 2, 2);
-  storeBe16(target + 4, PROTOCOL_NTPV4);
-  storeBe16(target + 6, CRITICAL | TYPE_AEAD);
-  storeBe16(target + 8, 2);
-  storeBe16(target + 10, AEAD_SIV_CMAC_256);
-  storeBe16(target + 12, CRITICAL | TYPE_END);
-  storeBe16(target + 14, 0);
-  return 16;
+  let at = record(target, CRITICAL | TYPE_NEXT_PROTOCOL, 2);
+  storeBe16(at - 2, PROTOCOL_NTPV4);
+  at = record(at, CRITICAL | TYPE_AEAD, 2 * offered);
+  for (let i: u32 = 0; i < offered; i++) storeBe16(at - 2 * (offered - i), load<u8>(OFFERED + i));
+  if (isOffered(AEAD_GCM_SIV_128)) at = record(at, TYPE_COMPLIANT_EXPORT, 0);
+  return <u32>(record(at, CRITICAL | TYPE_END, 0) - target);
+}
+
+// Writes a record's header; returns the place behind its body.
+function record(at: usize, type: u32, length: u32): usize {
+  storeBe16(at, type);
+  storeBe16(at + 2, length);
+  return at + 4 + length;
+}
+
+function isOffered(algorithm: u32): bool {
+  for (let i: u32 = 0; i < offered; i++) {
+    if (load<u8>(OFFERED + i) == algorithm) return true;
+  }
+  return false;
 }
 
 /** The error found so far. */
@@ -100,7 +136,12 @@ export function kePort(): u32 {
 
 /** AEAD chosen; valid once `keFinish` returned `KeError.None`. */
 export function keAead(): u32 {
-  return AEAD_SIV_CMAC_256;
+  return aead;
+}
+
+/** AEAD that the exporter's context names (RFC 8915 5.1): the one chosen, but for AEAD 30 without its record. */
+export function keContextAead(): u32 {
+  return aead == AEAD_GCM_SIV_128 && !compliant ? AEAD_SIV_CMAC_256 : aead;
 }
 
 function fail(code: u32, about: u32): void {
@@ -124,8 +165,8 @@ export function keFinish(): u32 {
   if (error != KeError.None) return error;
   if (!ended) fail(total == 0 ? KeError.Empty : KeError.Truncated, total);
   else if (protocols == 0) fail(KeError.NextProtocol, 0);
-  else if (aeads == 0) fail(KeError.Aead, 0);
-  else if (cookiesHeld() == 0) fail(KeError.NoCookies, 0);
+  else if (aeadRecords == 0) fail(KeError.Aead, 0);
+  else if (cookiesNew(source) == 0) fail(KeError.NoCookies, 0);
   return error;
 }
 
@@ -150,9 +191,9 @@ function readByte(byte: u32): void {
   }
 }
 
-/** Whether a type is one that RFC 8915 defines and this client therefore reads. */
+/** Whether a type is one that RFC 8915 defines, or that was asked for. */
 function isKnown(type: u32): bool {
-  return type <= TYPE_PORT;
+  return type <= TYPE_PORT || (type == TYPE_COMPLIANT_EXPORT && isOffered(AEAD_GCM_SIV_128));
 }
 
 // Refuses by the header alone what need not be waited for.
@@ -194,7 +235,7 @@ function endRecord(): void {
       readAead(length);
       break;
     case TYPE_COOKIE:
-      cookieAdd(BODY, length);
+      cookieAdd(source, BODY, length);
       break;
     case TYPE_SERVER:
       readServer(length);
@@ -202,6 +243,11 @@ function endRecord(): void {
     case TYPE_PORT:
       if (length != 2 || port != 0 || loadBe16(BODY) == 0) fail(KeError.ServerRecord, type);
       else port = loadBe16(BODY);
+      break;
+    case TYPE_COMPLIANT_EXPORT:
+      if (!isKnown(type)) break;
+      if (length != 0) fail(KeError.Malformed, type);
+      else compliant = true;
       break;
   }
 }
@@ -229,10 +275,11 @@ function readError(length: u32): void {
 
 // RFC 8915 4.1.5: once; empty where the server has none of those offered; either critical bit.
 function readAead(length: u32): void {
-  aeads += 1;
-  if (aeads > 1 || (length != 0 && length != 2)) fail(KeError.Aead, length);
+  aeadRecords += 1;
+  if (aeadRecords > 1 || (length != 0 && length != 2)) fail(KeError.Aead, length);
   else if (length == 0) fail(KeError.NoCommonAead, 0);
-  else if (loadBe16(BODY) != AEAD_SIV_CMAC_256) fail(KeError.AeadNotOffered, loadBe16(BODY));
+  else if (!isOffered(loadBe16(BODY))) fail(KeError.AeadNotOffered, loadBe16(BODY));
+  else aead = loadBe16(BODY);
 }
 
 // RFC 8915 4.1.7: an address or a name in ASCII, without white space or control characters.

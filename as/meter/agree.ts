@@ -1,0 +1,191 @@
+// From the servers' samples to the meter's time: certificates, majority, clock.
+// What always holds:
+// - The clock moves only while as many servers agree as are needed, and only into the interval on which they do.
+// - A certificate whose dates were not checked at the meter's own time must hold at the time obtained before its server
+//   counts; where it does not, its keys and its sample go, and the others are asked again whether they agree.
+
+import { ClockStatus, MeterEvent, Missing, Reject } from '../abi/codes';
+import {
+  agreedCount,
+  agreedHigh,
+  agreedLow,
+  agreedMask,
+  agreementDrop,
+  agreementFind,
+  agreementGap,
+  agreementHas,
+  agreementTake,
+  agreementUntil,
+} from '../clock/agreement';
+import { clockAgree, clockCorrect, clockFromRtc, clockHoldover, clockStatus } from '../clock/clock';
+import { FailureKind } from '../nts/backoff';
+import { SECOND_NS } from '../ntp/timestamp';
+import { exchangeAead } from '../nts/exchange';
+import { keysWanted } from './establish';
+import { raiseEvent } from './events';
+import { timeNowLocal, timeNowUtc } from './now';
+import { pollsEnd } from './poll';
+import { settingsAgreement } from './settings';
+import {
+  type Source,
+  serverFailed,
+  sourceAt,
+  sourceChanged,
+  sourceCountReject,
+  sourceHandle,
+  sourceMoves,
+  sourceSetReference,
+  sources,
+} from './source';
+
+/** How many agreed when they were last asked, and whether these were enough. */
+let agreeing: u32 = 0;
+let enough: bool = false;
+
+/** Servers that have to agree: as the settings say, or more than half of those in use. */
+export function agreeNeeded(): u32 {
+  const wanted = settingsAgreement();
+  return wanted == 0 ? sources() / 2 + 1 : min<u32>(wanted, sources());
+}
+
+/** Servers that agreed when they were last asked. */
+export function agreeCount(): u32 {
+  return agreeing;
+}
+
+/** Whether enough servers agree. */
+export function agreeEnough(): bool {
+  return enough;
+}
+
+// However few are needed: of those that are heard, more than half.
+function neededNow(now: i64): u32 {
+  let heard: u32 = 0;
+  for (let i: u32 = 0; i < sources(); i++) {
+    if (agreementHas(i, now)) heard += 1;
+  }
+  return max<u32>(agreeNeeded(), heard / 2 + 1);
+}
+
+/** A server's sample does not count any more. */
+export function agreeDrop(source: Source): void {
+  agreementDrop(source.index);
+  source.agrees = false;
+  source.disagrees = false;
+}
+
+/**
+ * Takes a sample: UTC minus local time.
+ *
+ * @param until local time from which on it is too old
+ * @returns `Reject.None`, or why it counts for nothing
+ */
+export function agreeTake(
+  source: Source,
+  low: i64,
+  high: i64,
+  estimate: i64,
+  delay: i64,
+  rootDistance: i64,
+  until: i64,
+): u32 {
+  const now = timeNowLocal();
+  if (agreementTake(source.index, now, low, high, until) > 0) return Reject.Backwards;
+  while (askAll(now)) {
+    if (certificatesHold(now)) break;
+  }
+  if (!agreementHas(source.index, now)) return Reject.Certificate;
+  if (!enough || !source.agrees) return Reject.None;
+  const gap = clockAgree(now, agreedLow, agreedHigh, neededNow(now) == 1);
+  if (gap > 0) {
+    mark(source, gap);
+    return Reject.None;
+  }
+  sourceSetReference(source);
+  clockCorrect(now, estimate, delay, rootDistance);
+  return Reject.None;
+}
+
+/** Holdover begins when too few samples are young enough. */
+export function agreeStep(now: i64): void {
+  if (clockStatus() != ClockStatus.Synchronised || now < asked || askAll(now)) return;
+  clockHoldover(now);
+}
+
+/** Local time at which `agreeStep` has something to do again. */
+export function agreeDeadline(): i64 {
+  return clockStatus() == ClockStatus.Synchronised ? asked : i64.MAX_VALUE;
+}
+
+/** Local time at which the servers are to be asked again without a new sample. */
+let asked: i64 = 0;
+
+// Asks whether enough servers agree, and marks those that do not.
+function askAll(now: i64): bool {
+  const needed = neededNow(now);
+  const found = agreementFind(now, needed);
+  agreeing = agreedCount;
+  asked = agreementUntil(now);
+  for (let i: u32 = 0; i < sources(); i++) {
+    const source = sourceAt(i);
+    source.agrees = (agreedMask & (1 << i)) != 0;
+    if (source.agrees || !found) source.disagrees = false;
+    else if (agreementHas(i, now)) mark(source, agreementGap(i, now, agreedLow, agreedHigh));
+  }
+  if (found != enough) {
+    enough = found;
+    if (agreeNeeded() > 1) raiseEvent(found ? MeterEvent.MajorityRegained : MeterEvent.MajorityLost, agreeing, needed, false);
+  }
+  return found;
+}
+
+function mark(source: Source, gap: i64): void {
+  source.agrees = false;
+  if (source.disagrees) return;
+  source.disagrees = true;
+  sourceHandle(source);
+  raiseEvent(MeterEvent.SourceDisagrees, gap, 0, true);
+  sourceChanged(source);
+}
+
+// The second check of certificates that were not checked at the meter's own time: at the time obtained. False when one
+// does not hold: then who agrees is to be asked anew.
+function certificatesHold(now: i64): bool {
+  const own = clockStatus() != ClockStatus.Unsynchronised && !clockFromRtc();
+  const utc = own ? timeNowUtc() : now + agreedLow + (agreedHigh - agreedLow) / 2;
+  for (let i: u32 = 0; i < sources(); i++) {
+    const source = sourceAt(i);
+    if (!source.agrees || !source.datesUnproven) continue;
+    if (utc / SECOND_NS < source.notBefore || utc / SECOND_NS > source.notAfter) {
+      refuse(source);
+      return false;
+    }
+    source.datesUnproven = false;
+    source.datesUnchecked = false;
+    sourceChanged(source);
+  }
+  return true;
+}
+
+function refuse(source: Source): void {
+  sourceHandle(source);
+  sourceCountReject(source, Reject.Certificate);
+  raiseEvent(MeterEvent.CertificateRefused, source.notBefore, source.notAfter, true);
+  serverFailed(source.server, FailureKind.Tls);
+  pollsEnd(source);
+  sourceMoves(source);
+  keysWanted(source);
+}
+
+/** What a meter without a time waits for next, where it has settings, random bytes and a network. */
+export function agreeMissing(now: i64): u32 {
+  if (clockStatus() != ClockStatus.Unsynchronised) return Missing.None;
+  let missing: u32 = Missing.Keys;
+  for (let i: u32 = 0; i < sources(); i++) {
+    const source = sourceAt(i);
+    if (agreementHas(i, now)) return Missing.Majority;
+    if (source.lastReject == Reject.Certificate) missing = max<u32>(missing, Missing.Certificate);
+    else if (exchangeAead(i) != 0) missing = max<u32>(missing, Missing.Answer);
+  }
+  return missing;
+}

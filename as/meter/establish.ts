@@ -1,0 +1,302 @@
+// NTS key establishment of each source, over the gateway's TLS (RFC 8915 4).
+//
+//   waiting ──wait over──> opening ──TlsOpened──> queued ──reader free──> establishing ──End of Message──> exporting
+//      ^                      │                                               │                               │
+//      └── failure: longer wait, another server where one is free ────────────┴───────────────────────────────┤
+//                                                                                        idle <──all keys─────┘
+//
+// What always holds:
+// - Connections may be open to all servers, but one answer is read at a time; what belongs to an older connection is
+//   ignored by its number.
+// - The keys in use serve until all of the new ones are there (RFC 8915 5.7).
+// - Without a time, certificate dates are checked at the time floor, or not at all where the trust policy says so; in
+//   both cases no answer counts before the certificate holds at the time obtained.
+
+import { clear, copy } from '../abi/bytes';
+import { ClockStatus, Failure, KeError, Message, MeterEvent, TlsOpenedField, TrustPolicy } from '../abi/codes';
+import { AEAD_KEY_MAX_BYTES, aeadKeyBytes } from '../aead/aead';
+import { clockFromRtc, clockStatus } from '../clock/clock';
+import { SECOND_NS } from '../ntp/timestamp';
+import { FailureKind } from '../nts/backoff';
+import { cookiesHeld, cookiesKeepNew, cookiesKeepOld, cookiesRenew } from '../nts/cookies';
+import { exchangeAead, exchangeSetKeys, KEYS_BYTES } from '../nts/exchange';
+import {
+  KE_SERVER,
+  keAead,
+  keBegin,
+  keContextAead,
+  keEnded,
+  keError,
+  keErrorDetail,
+  keFinish,
+  kePort,
+  keRead,
+  keRequest,
+} from '../nts/key-establishment';
+import { raiseEvent } from './events';
+import { timeNowLocal, timeNowUtc } from './now';
+import { pollsBegin } from './poll';
+import { isProtocol, requestById, requestConnection, requestKey } from './requests';
+import {
+  Ke,
+  serverFailed,
+  serverHold,
+  serverRetryAt,
+  type Source,
+  sourceCertificate,
+  sourceChanged,
+  sourceMoves,
+  sourceNtpHost,
+} from './source';
+import {
+  settingsAeadCount,
+  settingsAeads,
+  settingsAgreement,
+  settingsServerName,
+  settingsServerPort,
+  settingsTrustPolicy,
+} from './settings';
+import { stateFloorUtc } from './state';
+
+// Messages still to be sent, in this order.
+export const WANT_CLOSE: u32 = 1;
+export const WANT_OPEN: u32 = 2;
+export const WANT_REQUEST: u32 = 4;
+/** Client to server, server to client; the same two of the other exporter context. */
+export const WANT_EXPORT: u32 = 8;
+export const WANT_EXPORTS: u32 = 8 | 16 | 32 | 64;
+
+/** From asking for a connection to having it, and from the request to all keys. */
+const OPEN_DEADLINE_NS: i64 = 30 * SECOND_NS;
+const ANSWER_DEADLINE_NS: i64 = 15 * SECOND_NS;
+
+/** A server that refuses even the plainest request is asked again after this (RFC 8915 4.1.3). */
+const REFUSED_NS: i64 = 86_400 * SECOND_NS;
+
+const NTP_PORT: u32 = 123;
+const AEAD_SIV_CMAC_256_ALONE: usize = memory.data<u8>([15], 4);
+
+// Keys between their export and the end of the key establishment, laid out as those in use.
+const KEYS: usize = memory.data(128, 4);
+const BOTH_KEYS: u32 = 3;
+const ALL_KEYS: u32 = 15;
+
+/** Source whose answer is being read. */
+const NOBODY: u32 = 0xff;
+let reading: u32 = NOBODY;
+
+/** New keys are wanted, when the server's wait allows it. */
+export function keysWanted(source: Source): void {
+  if (source.ke == Ke.Idle) source.ke = Ke.Waiting;
+  sourceChanged(source);
+}
+
+/** Does what is due. */
+export function establishStep(source: Source, now: i64): void {
+  switch (source.ke) {
+    case Ke.Idle:
+      break;
+    case Ke.Waiting:
+      if (now >= serverRetryAt(source.server) && (source.wants & WANT_CLOSE) == 0) begin(source, now);
+      break;
+    case Ke.Queued:
+      if (reading == NOBODY) ask(source, now);
+      else if (now >= source.deadline) fail(source, KeError.Timeout, 0);
+      break;
+    default:
+      if (now >= source.deadline) fail(source, KeError.Timeout, 0);
+  }
+}
+
+/** Local time at which `establishStep` has something to do again. */
+export function establishDeadline(source: Source): i64 {
+  if (source.ke == Ke.Idle) return i64.MAX_VALUE;
+  return source.ke == Ke.Waiting ? serverRetryAt(source.server) : source.deadline;
+}
+
+/** The network was lost: a key establishment under way begins anew, as if it had failed. */
+export function establishReset(source: Source): void {
+  source.wants &= ~(WANT_CLOSE | WANT_OPEN | WANT_REQUEST | WANT_EXPORTS);
+  if (source.ke == Ke.Idle || source.ke == Ke.Waiting) return;
+  leave(source);
+  source.ke = Ke.Waiting;
+  serverFailed(source.server, FailureKind.Tcp);
+}
+
+function begin(source: Source, now: i64): void {
+  source.ke = Ke.Opening;
+  // The low bits say whose it is.
+  source.connection = (source.connection + SOURCES_STEP) & 0xff;
+  source.wants |= WANT_OPEN;
+  source.deadline = now + OPEN_DEADLINE_NS;
+  source.keAttempts += 1;
+  sourceChanged(source);
+}
+
+/** Numbers of connections and sockets: the source in the low two bits, a count above. */
+export const SOURCES_STEP: u32 = 4;
+
+// The reader of answers is free.
+function ask(source: Source, now: i64): void {
+  source.ke = Ke.Establishing;
+  source.deadline = now + ANSWER_DEADLINE_NS;
+  source.wants |= WANT_REQUEST;
+  reading = source.index;
+  if (source.plain) keBegin(source.index, AEAD_SIV_CMAC_256_ALONE, 1);
+  else keBegin(source.index, settingsAeads(), settingsAeadCount());
+  cookiesRenew(source.index);
+  source.keysSeen = 0;
+}
+
+// Gives the reader back, and the cookies that it has read.
+function leave(source: Source): void {
+  if (reading != source.index) return;
+  reading = NOBODY;
+  cookiesKeepOld(source.index);
+  clear(KEYS, KEYS_BYTES);
+}
+
+function fail(source: Source, error: u32, detail: u32): void {
+  source.keFailures += 1;
+  source.lastKeError = error;
+  source.expired = error == KeError.Connection && detail == Failure.Expired;
+  raiseEvent(MeterEvent.KeFailed, error, detail, true);
+  leave(source);
+  source.wants = (source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE;
+  source.ke = Ke.Waiting;
+  serverFailed(source.server, failureKind(error, detail));
+  if (error == KeError.PeerUnrecognizedCritical || error == KeError.PeerBadRequest) {
+    // Not again with the same request.
+    if (source.plain) serverHold(source.server, timeNowLocal() + REFUSED_NS);
+    source.plain = true;
+  }
+  if (exchangeAead(source.index) == 0) sourceMoves(source);
+  sourceChanged(source);
+}
+
+function failureKind(error: u32, detail: u32): u32 {
+  if (error == KeError.Alpn) return FailureKind.Tls;
+  if (error != KeError.Connection) return FailureKind.KeyEstablishment;
+  if (detail == Failure.Dns) return FailureKind.Dns;
+  if (detail == Failure.Connect || detail == Failure.Timeout || detail == Failure.Limit) return FailureKind.Tcp;
+  return FailureKind.Tls;
+}
+
+/** A message about the source's connection. */
+export function establishMessage(source: Source, message: usize, length: u32): void {
+  switch (<u32>load<u8>(message)) {
+    case Message.TlsOpened:
+      if (source.ke == Ke.Opening) opened(source, message, length);
+      break;
+    case Message.TlsData:
+      if (source.ke == Ke.Establishing) received(source, message + 2, length - 2);
+      break;
+    case Message.TlsExported:
+      if (source.ke == Ke.Exporting) exported(source, message, length);
+      break;
+    case Message.TlsClosed:
+      if (source.ke != Ke.Idle && source.ke != Ke.Waiting) closed(source, message, length);
+      break;
+  }
+}
+
+function opened(source: Source, message: usize, length: u32): void {
+  if (length < <u32>TlsOpenedField.Texts + 1) return fail(source, KeError.Connection, Failure.Request);
+  const chosen = message + TlsOpenedField.Texts;
+  if (!isProtocol(chosen, length - TlsOpenedField.Texts)) return fail(source, KeError.Alpn, 0);
+  source.opensNotBefore = load<i64>(message, TlsOpenedField.NotBefore);
+  source.opensNotAfter = load<i64>(message, TlsOpenedField.NotAfter);
+  copy(FINGERPRINTS + source.index * 32, message + TlsOpenedField.Fingerprint, 32);
+  source.ke = Ke.Queued;
+  if (reading == NOBODY) ask(source, timeNowLocal());
+}
+
+// SHA-256 of the certificates of connections whose keys do not count yet.
+const FINGERPRINTS: usize = memory.data(<i32>(32 * <u32>SERVERS_MAX), 4);
+
+function received(source: Source, bytes: usize, length: u32): void {
+  keRead(bytes, length);
+  if (keError() == KeError.None && !keEnded()) return;
+  const verdict = keFinish();
+  if (verdict != KeError.None) return fail(source, verdict, keErrorDetail());
+  source.ke = Ke.Exporting;
+  source.wants |= keContextAead() == keAead() ? WANT_EXPORT | (WANT_EXPORT << 1) : WANT_EXPORTS;
+}
+
+function closed(source: Source, message: usize, length: u32): void {
+  const reason: u32 = length > 2 ? load<u8>(message, 2) : Failure.Request;
+  // The peer closed: what it sent until then is all there is.
+  if (source.ke == Ke.Establishing && reason == Failure.None) return fail(source, keFinish(), keErrorDetail());
+  if (source.ke == Ke.Queued && reason == Failure.None) return fail(source, KeError.Empty, 0);
+  // The keys are still to be had after the server has said goodbye.
+  if (source.ke == Ke.Exporting && reason == Failure.None) return;
+  if (reason == Failure.Alpn) return fail(source, KeError.Alpn, reason);
+  fail(source, KeError.Connection, reason);
+}
+
+// Tag: bit 0 direction, bit 1 the other exporter context.
+function exported(source: Source, message: usize, length: u32): void {
+  const tag: u32 = length > 2 ? load<u8>(message, 2) : ALL_KEYS;
+  const bytes = aeadKeyBytes(keAead());
+  const other = keContextAead() != keAead();
+  if (tag > (other ? 3 : 1) || length != 3 + bytes) return fail(source, KeError.Export, length);
+  copy(KEYS + (tag & 1) * AEAD_KEY_MAX_BYTES + (tag >> 1) * (AEAD_KEY_MAX_BYTES / 2), message + 3, bytes);
+  clear(message + 3, bytes);
+  source.keysSeen |= 1 << tag;
+  if (source.keysSeen == (other ? ALL_KEYS : BOTH_KEYS)) establish(source, other);
+}
+
+function establish(source: Source, other: bool): void {
+  exchangeSetKeys(source.index, keAead(), KEYS, other);
+  cookiesKeepNew(source.index);
+  leave(source);
+  source.ke = Ke.Idle;
+  source.wants |= WANT_CLOSE;
+  source.keysSinceLocal = timeNowLocal();
+  source.keysSinceUtc = timeNowUtc();
+  source.restored = false;
+  source.expired = false;
+  source.datesUnchecked = source.opensUnchecked;
+  source.datesUnproven = source.opensUnproven;
+  source.notBefore = source.opensNotBefore;
+  source.notAfter = source.opensNotAfter;
+  copy(sourceCertificate(source), FINGERPRINTS + source.index * 32, 32);
+  // RFC 8915 4.1.7: without a server record, NTP is served by the NTS-KE host.
+  const host = load<u8>(KE_SERVER) != 0 ? KE_SERVER : settingsServerName(source.server);
+  copy(sourceNtpHost(source), host, 1 + load<u8>(host));
+  source.ntpPort = kePort() != 0 ? kePort() : NTP_PORT;
+  source.ntpElsewhere = load<u8>(KE_SERVER) != 0;
+  pollsBegin(source);
+  raiseEvent(MeterEvent.KeysEstablished, keAead(), cookiesHeld(source.index), true);
+}
+
+/** Builds the message for one of the `WANT_` bits above; returns its length. */
+export function establishWanted(source: Source, message: usize, want: u32): u32 {
+  if (want == WANT_CLOSE) return requestById(message, Message.TlsClose, source.connection);
+  if (want == WANT_OPEN) return open(source, message);
+  if (want == WANT_REQUEST) {
+    requestById(message, Message.TlsWrite, source.connection);
+    return 2 + keRequest(message + 2);
+  }
+  const tag: u32 = want == WANT_EXPORT ? 0 : want == WANT_EXPORT << 1 ? 1 : want == WANT_EXPORT << 2 ? 2 : 3;
+  const context = tag < 2 ? keContextAead() : keAead();
+  return requestKey(message, source.connection, tag, aeadKeyBytes(keAead()), context, tag & 1);
+}
+
+// Certificates are to be valid at the meter's own time; without one, at the floor, or at no time at all where the trust
+// policy lets the time obtained decide.
+function open(source: Source, message: usize): u32 {
+  const known = clockStatus() != ClockStatus.Unsynchronised && !doubtsClock(source);
+  source.opensUnproven = !known;
+  source.opensUnchecked = !known && (settingsTrustPolicy() & TrustPolicy.FirstDatesUnchecked) != 0;
+  const utc = known ? timeNowUtc() : stateFloorUtc();
+  const validAt = source.opensUnchecked ? 0 : utc / SECOND_NS;
+  const name = settingsServerName(source.server);
+  const port = settingsServerPort(source.server);
+  return requestConnection(message, source.connection, source.opensUnchecked, validAt, port, name);
+}
+
+// A certificate that had expired by a real-time clock may show that the clock is wrong; but only where a majority can.
+function doubtsClock(source: Source): bool {
+  return clockFromRtc() && settingsAgreement() > 1 && source.expired;
+}

@@ -1,0 +1,425 @@
+// Authenticated polls of each source that has keys (RFC 8915 5, RFC 5905).
+// What always holds:
+// - One request in flight for each source; an answer counts once, and only for the request that is open.
+// - A NAK counts only when no valid answer comes until the next poll is due; then, as after silence, new keys are asked for
+//   while the old ones go on serving as long as there are cookies (RFC 8915 5.7).
+// - Kiss codes count only when authenticated: whoever can see a request could forge the others.
+
+import { Channel, Message, MeterEvent, Reject, UdpReceivedField } from '../abi/codes';
+import { clockOffset } from '../clock/clock';
+import { localFromTicks, localResolutionNs } from '../clock/local';
+import { sampleDelay, sampleEstimate, sampleHigh, sampleLow, sampleMeasure } from '../clock/sample';
+import { NTP_MAX_BYTES } from '../ntp/header';
+import { SECOND_NS } from '../ntp/timestamp';
+import { FailureKind } from '../nts/backoff';
+import { cookiesClear, cookiesHeld } from '../nts/cookies';
+import {
+  answerKiss,
+  answerLeap,
+  answerReceiveNs,
+  answerRootDelayNs,
+  answerRootDispersionNs,
+  answerStratum,
+  answerTransmitNs,
+  exchangeAead,
+  exchangeAnswer,
+  exchangeClear,
+  exchangeClose,
+  exchangeDropOther,
+  exchangeOpen,
+  exchangeRequest,
+  exchangeSwitchKeys,
+  REQUEST_RANDOM_BYTES,
+} from '../nts/exchange';
+import { agreeDrop, agreeTake } from './agree';
+import { keysWanted, SOURCES_STEP } from './establish';
+import { raiseEvent, raiseRefused } from './events';
+import { networkBegin, networkDatagramLeft, networkDatagramTick, networkIsOwn, networkSend } from './network';
+import { timeNowLocal, timeNowUtc } from './now';
+import { requestById, requestSocket } from './requests';
+import { randomBytes } from './seed';
+import {
+  settingsKeyAgeNs,
+  settingsPollMax,
+  settingsPollMin,
+  settingsRootDelayMaxNs,
+  settingsRootDispersionMaxNs,
+  settingsStratumMax,
+} from './settings';
+import {
+  Ke,
+  Socket,
+  serverFailed,
+  serverHold,
+  serverProven,
+  serverRefuses,
+  serverSpread,
+  type Source,
+  sourceChanged,
+  sourceCountReject,
+  sourceMoves,
+  sourceNtpHost,
+} from './source';
+import { stateFloorUtc } from './state';
+
+// Messages still to be sent.
+export const WANT_UDP_CLOSE: u32 = 0x100;
+export const WANT_UDP_OPEN: u32 = 0x200;
+
+const EXCHANGE_DEADLINE_NS: i64 = 3 * SECOND_NS;
+const SOCKET_DEADLINE_NS: i64 = 10 * SECOND_NS;
+
+/** First wait before a key establishment that keys without use bring about. */
+const REKEY_NS: i64 = 10 * SECOND_NS;
+
+/** Polls at the start of a synchronisation, and their distance. */
+const BURST_POLLS: u32 = 4;
+const BURST_NS: i64 = 2 * SECOND_NS;
+/** Answers at one poll interval before it doubles. */
+const POLLS_BEFORE_LONGER: u32 = 4;
+/** Polls without an answer before another address is tried, before the interval counts as lost, and before new keys. */
+const SILENCE_ADDRESS: u32 = 2;
+export const SILENCE_KEYS: u32 = 8;
+/** Answers without a time before another server is asked, where there is one. */
+const USELESS_MAX: u32 = 8;
+
+/** "DENY", "RSTR", "RATE" (RFC 5905 7.4). */
+const KISS_DENY: u32 = 0x44454e59;
+const KISS_RSTR: u32 = 0x52535452;
+const KISS_RATE: u32 = 0x52415445;
+
+const RANDOM: usize = memory.data(56, 4);
+
+/** Source whose datagram was the last given to the link, until it is known when it left. */
+const NOBODY: u32 = 0xff;
+let leaving: u32 = NOBODY;
+
+/** How old an interval of this source may get: the time of eight polls. */
+function lifeNs(source: Source): i64 {
+  return SILENCE_KEYS * (<i64>source.pollSeconds * SECOND_NS + EXCHANGE_DEADLINE_NS);
+}
+
+/** There are keys: polls begin. */
+export function pollsBegin(source: Source): void {
+  closeSocket(source);
+  source.address = 0;
+  source.pollAt = timeNowLocal();
+  source.pollFloor = settingsPollMin();
+  source.pollSeconds = settingsPollMin();
+  source.answersAtPoll = 0;
+  source.burst = BURST_POLLS;
+  source.silence = 0;
+  source.useless = 0;
+  source.proven = false;
+  source.nakSeen = false;
+  sourceChanged(source);
+}
+
+/** The network was lost or came back without memory of our sockets. */
+export function pollsReset(source: Source): void {
+  source.socket = Socket.Closed;
+  source.wants &= ~(WANT_UDP_CLOSE | WANT_UDP_OPEN);
+  exchangeClose(source.index);
+  leaving = NOBODY;
+}
+
+/** Notes when the last datagram left. */
+export function pollsNoteLeft(source: Source): void {
+  if (leaving != source.index || !networkDatagramLeft()) return;
+  source.sentTick = networkDatagramTick();
+  source.sentKnown = true;
+  leaving = NOBODY;
+}
+
+/** Does what is due of a source with keys. */
+export function pollStep(source: Source, now: i64): void {
+  if (exchangeOpen(source.index)) {
+    if (now < source.exchangeDeadline) return;
+    exchangeClose(source.index);
+    miss(source, now);
+  }
+  if (source.nakSeen && now >= source.pollAt) nak(source);
+  if (refreshDue(source, now)) keysWanted(source);
+  // The keys are being replaced, or the number of a socket whose close waits for room must not change.
+  if (source.ke > <u32>Ke.Queued || (source.wants & WANT_UDP_CLOSE) != 0) return;
+  if (source.socket == Socket.Closed) {
+    if (now >= source.pollAt && cookiesHeld(source.index) > 0) openSocket(source, now);
+  } else if (source.socket == Socket.Opening) {
+    if (now >= source.socketDeadline) socketFailed(source);
+  } else if (now >= source.pollAt) {
+    poll(source, now);
+  }
+}
+
+/** Local time at which `pollStep` has something to do again. */
+export function pollDeadline(source: Source, now: i64): i64 {
+  if (exchangeOpen(source.index)) return source.exchangeDeadline;
+  if (source.socket == Socket.Opening) return source.socketDeadline;
+  // Without a cookie nothing happens before there are new keys.
+  const idle = cookiesHeld(source.index) == 0 && source.ke != Ke.Idle && now >= source.pollAt;
+  return idle ? i64.MAX_VALUE : source.pollAt;
+}
+
+/** Without a network, polls are missed as well. */
+export function pollMissed(source: Source, now: i64): void {
+  if (now < source.pollAt) return;
+  exchangeClose(source.index);
+  source.silence += 1;
+  source.reach = (source.reach << 1) & 0xff;
+  sourceChanged(source);
+  source.pollAt = now + <i64>source.pollSeconds * SECOND_NS;
+}
+
+// Keys are replaced when they are old (RFC 8915 4: the server's own keys change, too).
+function refreshDue(source: Source, now: i64): bool {
+  if (source.ke != Ke.Idle || !source.proven) return false;
+  const utc = timeNowUtc();
+  const age = source.keysSinceUtc != 0 && utc != 0 ? utc - source.keysSinceUtc : now - source.keysSinceLocal;
+  return age >= settingsKeyAgeNs();
+}
+
+function openSocket(source: Source, now: i64): void {
+  source.socket = Socket.Opening;
+  // The low bits say whose it is.
+  source.socketId = (((source.socketId & ~3) + SOURCES_STEP) | source.index) & 0xff;
+  source.socketDeadline = now + SOCKET_DEADLINE_NS;
+  source.wants |= WANT_UDP_OPEN;
+}
+
+// The gateway keeps few sockets for a meter, so each is closed, also one that may open yet.
+function closeSocket(source: Source): void {
+  if (source.socket != Socket.Closed) source.wants = (source.wants & ~WANT_UDP_OPEN) | WANT_UDP_CLOSE;
+  source.socket = Socket.Closed;
+}
+
+function socketFailed(source: Source): void {
+  closeSocket(source);
+  exchangeClose(source.index);
+  miss(source, timeNowLocal());
+}
+
+/** A message of the stream channel about the source's socket. */
+export function pollMessage(source: Source, type: u32): void {
+  if (type == Message.UdpOpened) {
+    if (source.socket == Socket.Opening) source.socket = Socket.Open;
+  } else if (source.socket != Socket.Closed) {
+    socketFailed(source);
+  }
+}
+
+/** A datagram could not be sent: `Message.UdpFailed`. */
+export function pollUdpFailed(source: Source, message: usize, length: u32): void {
+  if (length >= 4 && exchangeOpen(source.index) && load<u16>(message, 2) == source.exchange) socketFailed(source);
+}
+
+// A poll without an answer.
+function miss(source: Source, now: i64): void {
+  source.silence += 1;
+  source.reach = (source.reach << 1) & 0xff;
+  sourceChanged(source);
+  if (source.silence % SILENCE_ADDRESS == 0) {
+    closeSocket(source);
+    // Cookies of an address where NTS-KE was are for that address (RFC 8915 4.1.7).
+    if (source.ntpElsewhere) source.address += 1;
+  }
+  const soon = ((<i64>1) << min<i64>(source.silence, 16)) * SECOND_NS;
+  source.pollAt = now + min<i64>(soon, <i64>source.pollSeconds * SECOND_NS);
+  if (source.silence == SILENCE_KEYS || cookiesHeld(source.index) == 0) keysUseless(source);
+}
+
+// No valid answer came after a NAK.
+function nak(source: Source): void {
+  source.nakSeen = false;
+  if (exchangeSwitchKeys(source.index)) return raiseEvent(MeterEvent.KeysSwitched, 0, 0, true);
+  raiseEvent(MeterEvent.Nak, 0, 0, true);
+  keysUseless(source);
+}
+
+// The keys serve nothing any more: new ones, but not before the back-off allows it; of another server where these never
+// led to an authenticated answer.
+function keysUseless(source: Source): void {
+  if (source.ke != Ke.Idle) return;
+  if (source.proven) {
+    serverHold(source.server, source.keysSinceLocal + REKEY_NS);
+  } else if (source.restored) {
+    serverSpread(source.server);
+  } else {
+    serverFailed(source.server, FailureKind.KeyEstablishment);
+    if (sourceMoves(source)) pollsEnd(source);
+  }
+  keysWanted(source);
+}
+
+/** The keys of a source go, and what stands on them. */
+export function pollsEnd(source: Source): void {
+  closeSocket(source);
+  exchangeClear(source.index);
+  cookiesClear(source.index);
+  agreeDrop(source);
+  source.nakSeen = false;
+  sourceChanged(source);
+}
+
+function poll(source: Source, now: i64): void {
+  if (leaving != NOBODY) return;
+  if (cookiesHeld(source.index) == 0) return keysUseless(source);
+  const message = networkBegin(Channel.Time, 4 + NTP_MAX_BYTES);
+  if (message == 0 || !randomBytes(RANDOM, REQUEST_RANDOM_BYTES)) return;
+  source.exchange = (source.exchange + 1) & 0xffff;
+  store<u8>(message, Message.UdpSend);
+  store<u8>(message, <u8>source.socketId, 1);
+  store<u16>(message, <u16>source.exchange, 2);
+  const length = exchangeRequest(source.index, message + 4, RANDOM);
+  networkSend(Channel.Time, 4 + length);
+  if (!networkIsOwn()) leaving = source.index;
+  source.sentKnown = false;
+  source.builtAt = now;
+  source.exchangeDeadline = now + EXCHANGE_DEADLINE_NS;
+  source.sent += 1;
+}
+
+// When to poll next, spread by up to an eighth, so that meters of a fleet keep no step.
+function schedulePoll(source: Source, now: i64): void {
+  if (source.burst > 0) source.burst -= 1;
+  if (source.burst > 0) {
+    source.pollAt = now + min<i64>(BURST_NS, <i64>source.pollSeconds * SECOND_NS);
+    return;
+  }
+  source.answersAtPoll += 1;
+  if (source.answersAtPoll >= POLLS_BEFORE_LONGER && source.pollSeconds < settingsPollMax()) {
+    source.pollSeconds = min<u32>(source.pollSeconds * 2, settingsPollMax());
+    source.answersAtPoll = 0;
+  }
+  const interval = <i64>source.pollSeconds * SECOND_NS;
+  const spread = randomBytes(RANDOM, 2) ? (interval / 8 / 65_536) * <i64>load<u16>(RANDOM) : 0;
+  source.pollAt = now + interval - spread;
+}
+
+/**
+ * A datagram came: `Message.UdpReceived`.
+ *
+ * @param firstTick local tick of its first byte on the link
+ * @param lastTick local tick of its last
+ */
+export function pollDatagram(source: Source, message: usize, length: u32, firstTick: u64, lastTick: u64): void {
+  if (!exchangeOpen(source.index) || load<u16>(message, UdpReceivedField.Exchange) != source.exchange) {
+    return reject(source, Reject.Unexpected);
+  }
+  pollsNoteLeft(source);
+  const verdict = exchangeAnswer(
+    source.index,
+    message + UdpReceivedField.Payload,
+    length - UdpReceivedField.Payload,
+    stateFloorUtc() / SECOND_NS,
+  );
+  if (verdict == Reject.Nak) {
+    source.naks += 1;
+    source.nakSeen = true;
+  }
+  if (verdict == Reject.Nak || verdict == Reject.Kiss) source.kiss = answerKiss;
+  if (verdict != Reject.None && exchangeOpen(source.index)) return reject(source, verdict);
+  answered(source);
+  if (verdict == Reject.Kiss) return kissed(source);
+  if (verdict != Reject.None) return uselessAnswer(source, verdict);
+  measure(source, message, firstTick, lastTick);
+}
+
+// An authenticated answer came, whatever it says.
+function answered(source: Source): void {
+  source.authenticated += 1;
+  source.reach = ((source.reach << 1) | 1) & 0xff;
+  source.silence = 0;
+  source.nakSeen = false;
+  source.proven = true;
+  exchangeDropOther(source.index);
+  serverProven(source.server);
+  // New keys are not needed after all.
+  if (source.ke == Ke.Waiting && cookiesHeld(source.index) > 0) source.ke = Ke.Idle;
+  sourceChanged(source);
+  schedulePoll(source, timeNowLocal());
+}
+
+function measure(source: Source, message: usize, firstTick: u64, lastTick: u64): void {
+  const forward = <i64>load<u32>(message, UdpReceivedField.ForwardResidenceNs);
+  const back = <i64>load<u32>(message, UdpReceivedField.BackResidenceNs);
+  const sent = source.sentKnown ? localFromTicks(source.sentTick) : source.builtAt;
+  const first = localFromTicks(firstTick);
+  const received = localFromTicks(lastTick) + localResolutionNs();
+  const distance = answerRootDelayNs / 2 + answerRootDispersionNs + 1;
+  const measured = sampleMeasure(
+    sent,
+    received,
+    sent + forward,
+    (networkIsOwn() ? received : first) - back,
+    answerReceiveNs,
+    answerTransmitNs,
+    distance,
+  );
+  if (!measured) return uselessAnswer(source, Reject.Delay);
+  source.stratum = answerStratum;
+  source.leap = answerLeap;
+  source.rootDelayNs = answerRootDelayNs;
+  source.rootDispersionNs = answerRootDispersionNs;
+  if (
+    answerStratum > settingsStratumMax() ||
+    answerRootDelayNs > settingsRootDelayMaxNs() ||
+    answerRootDispersionNs > settingsRootDispersionMaxNs()
+  ) {
+    return uselessAnswer(source, Reject.Limits);
+  }
+  const now = timeNowLocal();
+  source.offsetNs = clockOffset(now, sampleEstimate);
+  source.delayNs = sampleDelay;
+  const verdict = agreeTake(source, sampleLow, sampleHigh, sampleEstimate, sampleDelay, distance, now + lifeNs(source));
+  if (verdict != Reject.None) return uselessAnswer(source, verdict);
+  source.useless = 0;
+  source.lastUtc = timeNowUtc();
+  if (source.keysSinceUtc == 0 && source.lastUtc != 0) {
+    source.keysSinceUtc = source.lastUtc - (now - source.keysSinceLocal);
+  }
+}
+
+// An authenticated answer without a time: a server that gives nothing else is left where there is another one.
+function uselessAnswer(source: Source, reason: u32): void {
+  reject(source, reason);
+  source.useless += 1;
+  if (source.useless < USELESS_MAX) return;
+  source.useless = 0;
+  const before = source.server;
+  if (!sourceMoves(source)) return;
+  serverHold(before, timeNowLocal() + settingsKeyAgeNs() / 28);
+  pollsEnd(source);
+  keysWanted(source);
+}
+
+// RFC 5905 7.4.
+function kissed(source: Source): void {
+  reject(source, Reject.Kiss);
+  if (answerKiss == KISS_RATE) {
+    source.burst = 0;
+    source.answersAtPoll = 0;
+    source.pollFloor = min<u32>(source.pollFloor * 2, settingsPollMax());
+    source.pollSeconds = min<u32>(max<u32>(source.pollSeconds * 2, source.pollFloor), settingsPollMax());
+    source.pollAt = max<i64>(source.pollAt, timeNowLocal() + <i64>source.pollSeconds * SECOND_NS);
+    raiseEvent(MeterEvent.RateLimited, source.pollSeconds, 0, true);
+  } else if (answerKiss == KISS_DENY || answerKiss == KISS_RSTR) {
+    raiseEvent(MeterEvent.SourceStopped, answerKiss, 0, true);
+    serverRefuses(source.server);
+    pollsEnd(source);
+    source.stopped = !sourceMoves(source);
+    if (source.stopped) source.ke = Ke.Idle;
+    else keysWanted(source);
+  }
+}
+
+function reject(source: Source, reason: u32): void {
+  sourceCountReject(source, reason);
+  raiseRefused(reason);
+  sourceChanged(source);
+}
+
+/** Builds the message for one of the `WANT_UDP_` bits above; returns its length. */
+export function pollWanted(source: Source, message: usize, want: u32): u32 {
+  if (want == WANT_UDP_CLOSE) return requestById(message, Message.UdpClose, source.socketId);
+  return requestSocket(message, source.socketId, source.address, source.ntpPort, sourceNtpHost(source));
+}

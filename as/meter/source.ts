@@ -1,0 +1,296 @@
+// What the meter knows of each time server in use: a source. `establish.ts` brings it to keys, `poll.ts` to samples.
+// What always holds: a source belongs to one server of the settings, and no two to the same; waits before the next key
+// establishment belong to the server and are forgotten only when keys led to an authenticated answer.
+
+import { clear } from '../abi/bytes';
+import { SourceState } from '../abi/codes';
+import { backoffNext } from '../nts/backoff';
+import { SECOND_NS } from '../ntp/timestamp';
+import { timeNowLocal } from './now';
+import { random32 } from './seed';
+import { settingsServers, settingsSpreadSeconds } from './settings';
+
+/** Sources at most. */
+export const SOURCES: u32 = <u32>SERVERS_MAX;
+
+/** Places of `Source.rejected`: one for each `Reject` from 1 on. */
+export const REJECT_REASONS: u32 = 17;
+
+/** Key establishment of a source. */
+export enum Ke {
+  /** The keys in use serve, or the source is stopped. */
+  Idle = 0,
+  /** New keys are wanted, and tried for when their server's wait is over. */
+  Waiting = 1,
+  /** A connection is being opened. */
+  Opening = 2,
+  /** It is open, and waits until the reader of answers is free. */
+  Queued = 3,
+  /** The request is sent. */
+  Establishing = 4,
+  /** The answer is whole; keys are asked for. */
+  Exporting = 5,
+}
+
+/** The UDP socket of a source. */
+export enum Socket {
+  Closed = 0,
+  Opening = 1,
+  Open = 2,
+}
+
+@unmanaged
+export class Source {
+  /** Its place, from 0, and that of its server in the settings. */
+  index: u32;
+  server: u32;
+  stopped: bool;
+
+  // Key establishment.
+  ke: u32;
+  /** Messages still to be sent: bits of `establish.ts`. */
+  wants: u32;
+  connection: u32;
+  deadline: i64;
+  keysSeen: u32;
+  /** Whether the connection's certificate was accepted without a look at its dates. */
+  opensUnchecked: bool;
+  opensUnproven: bool;
+  opensNotBefore: i64;
+  opensNotAfter: i64;
+  /** The server wants no more than what RFC 8915 requires: AEAD 15 alone. */
+  plain: bool;
+  /** The last one failed because its certificate had expired at the meter's time. */
+  expired: bool;
+
+  // The keys in use; `exchangeAead` says whether there are any.
+  keysSinceLocal: i64;
+  keysSinceUtc: i64;
+  /** Whether they led to an authenticated answer yet. */
+  proven: bool;
+  restored: bool;
+  /** Whether the certificate is still to hold at a time obtained, and whether its dates were looked at before. */
+  datesUnproven: bool;
+  datesUnchecked: bool;
+  notBefore: i64;
+  notAfter: i64;
+  ntpPort: u32;
+  /** NTP is served by a host that the NTS-KE server named: any of its addresses will do (RFC 8915 4.1.7). */
+  ntpElsewhere: bool;
+  /** Local time before which no reserve is stored again. */
+  storeAt: i64;
+
+  // Polls.
+  socket: u32;
+  socketId: u32;
+  socketDeadline: i64;
+  address: u32;
+  exchange: u32;
+  builtAt: i64;
+  exchangeDeadline: i64;
+  sentTick: u64;
+  sentKnown: bool;
+  nakSeen: bool;
+  pollAt: i64;
+  pollSeconds: u32;
+  pollFloor: u32;
+  answersAtPoll: u32;
+  burst: u32;
+  silence: u32;
+  useless: u32;
+
+  /** Whether its last sample meets that of the majority, or contradicts it. */
+  agrees: bool;
+  disagrees: bool;
+
+  // The last authenticated answer.
+  stratum: u32;
+  leap: u32;
+  rootDelayNs: i64;
+  rootDispersionNs: i64;
+  offsetNs: i64;
+  delayNs: i64;
+  lastUtc: i64;
+
+  // Counted since the start.
+  reach: u32;
+  sent: u32;
+  authenticated: u32;
+  naks: u32;
+  keAttempts: u32;
+  keFailures: u32;
+  lastReject: u32;
+  lastKeError: u32;
+  kiss: u32;
+}
+
+const SOURCE_BYTES: usize = (offsetof<Source>() + 7) & ~7;
+const TABLE: usize = memory.data(<i32>(SOURCE_BYTES * <u32>SERVERS_MAX), 8);
+// u16 for each reason and source.
+const REJECTED: usize = memory.data(<i32>(2 * REJECT_REASONS * <u32>SERVERS_MAX), 4);
+
+/** SHA-256 of the certificate behind each source's keys. */
+const CERTIFICATES: usize = memory.data(<i32>(32 * <u32>SERVERS_MAX), 4);
+/** Host of NTP of each source: a text of at most 64 bytes. */
+const NTP_HOSTS: usize = memory.data(<i32>(68 * <u32>SERVERS_MAX), 4);
+
+// Servers of the settings.
+const SERVERS: u32 = 4;
+const KINDS: u32 = 4;
+/** Local time from which on each may be asked for keys. */
+const RETRY_AT: usize = memory.data(32, 8);
+/** ms, for each kind of failure: the last wait. */
+const WAITS: usize = memory.data(64, 4);
+/** Servers that asked not to be polled any more: bits. */
+let refusing: u32 = 0;
+
+/** Source that is being handled, which an event is about. */
+let handled: u32 = 0;
+/** Source whose sample moved the clock last. */
+let reference: u32 = 0;
+
+let changedMask: u32 = 0;
+
+/** Sources in use. */
+export function sources(): u32 {
+  return min<u32>(settingsServers(), SOURCES);
+}
+
+/** A source, from 0. */
+export function sourceAt(index: u32): Source {
+  return changetype<Source>(TABLE + index * SOURCE_BYTES);
+}
+
+export function sourceCertificate(source: Source): usize {
+  return CERTIFICATES + source.index * 32;
+}
+
+export function sourceNtpHost(source: Source): usize {
+  return NTP_HOSTS + source.index * 68;
+}
+
+/** The settings are known: each source gets its server. */
+export function sourcesStart(): void {
+  clear(TABLE, <u32>SOURCE_BYTES * SOURCES);
+  for (let i: u32 = 0; i < sources(); i++) {
+    const source = sourceAt(i);
+    source.index = i;
+    source.server = i;
+    source.ke = Ke.Waiting;
+  }
+}
+
+/** Events are about this source from now on. */
+export function sourceHandle(source: Source): void {
+  handled = source.index;
+}
+
+/** Server, in the settings, that events are about. */
+export function sourceHandledServer(): u32 {
+  return sourceAt(handled).server;
+}
+
+/** The source whose sample moved the clock last. */
+export function sourceReference(): Source {
+  return sourceAt(reference);
+}
+
+export function sourceSetReference(source: Source): void {
+  reference = source.index;
+}
+
+/** Something worth a report happened to this source. */
+export function sourceChanged(source: Source): void {
+  changedMask |= 1 << source.index;
+}
+
+/** Sources to which something worth a report happened since last asked: bits. */
+export function sourcesChanged(): u32 {
+  const mask = changedMask;
+  changedMask = 0;
+  return mask;
+}
+
+/** Counts a refused answer. */
+export function sourceCountReject(source: Source, reason: u32): void {
+  source.lastReject = reason;
+  const at = REJECTED + 2 * (source.index * REJECT_REASONS + reason - 1);
+  if (load<u16>(at) != 0xffff) store<u16>(at, load<u16>(at) + 1);
+}
+
+/** Refused answers of a source for a reason, saturated. */
+export function sourceRejected(source: Source, reason: u32): u32 {
+  return load<u16>(REJECTED + 2 * (source.index * REJECT_REASONS + reason - 1));
+}
+
+// ---------------------------------------------------------------- servers of the settings
+
+/** Local time from which on a server may be asked for keys. */
+export function serverRetryAt(server: u32): i64 {
+  return load<i64>(RETRY_AT + server * 8);
+}
+
+/** A server is not asked for keys before this local time. */
+export function serverHold(server: u32, until: i64): void {
+  store<i64>(RETRY_AT + server * 8, max<i64>(serverRetryAt(server), until));
+}
+
+/** After a start that is not the first: key establishments of a fleet are spread over the time that the settings say. */
+export function serverSpread(server: u32): void {
+  const spread = <i64>settingsSpreadSeconds() * SECOND_NS;
+  serverHold(server, timeNowLocal() + (spread / 65_536) * <i64>(random32() & 0xffff));
+}
+
+/** A key establishment with a server failed: the next one waits, longer than the last time. */
+export function serverFailed(server: u32, kind: u32): void {
+  const at = WAITS + (server * KINDS + kind) * 4;
+  const wait = backoffNext(kind, load<u32>(at), random32() & 0xffff);
+  store<u32>(at, wait);
+  serverHold(server, timeNowLocal() + (<i64>wait * SECOND_NS) / 1000);
+}
+
+/** Keys of a server led to an authenticated answer (RFC 8915 4.2): its waits begin anew. */
+export function serverProven(server: u32): void {
+  clear(WAITS + server * KINDS * 4, KINDS * 4);
+}
+
+/** A server asked not to be polled any more. */
+export function serverRefuses(server: u32): void {
+  refusing |= 1 << server;
+}
+
+/** Whether a server asked not to be polled any more. */
+export function serverIsRefusing(server: u32): bool {
+  return (refusing & (1 << server)) != 0;
+}
+
+/**
+ * Gives a source that has failed another server, where one is free and may be asked sooner; says whether its server has
+ * changed. A source whose server refuses it has none of its own.
+ */
+export function sourceMoves(source: Source): bool {
+  let best = source.server;
+  for (let i: u32 = 0; i < settingsServers(); i++) {
+    if (serverIsRefusing(i) || isTaken(i)) continue;
+    if (serverIsRefusing(best) || serverRetryAt(i) < serverRetryAt(best)) best = i;
+  }
+  const moved = best != source.server;
+  source.server = best;
+  source.plain = source.plain && !moved;
+  return moved;
+}
+
+function isTaken(server: u32): bool {
+  for (let i: u32 = 0; i < sources(); i++) {
+    if (sourceAt(i).server == server) return true;
+  }
+  return false;
+}
+
+/** State of a source, as reports tell it. */
+export function sourceState(source: Source, keyed: bool): u32 {
+  if (source.stopped) return SourceState.Stopped;
+  if (keyed) return SourceState.Serving;
+  if (source.ke == Ke.Waiting) return SourceState.Waiting;
+  return source.ke == Ke.Opening ? SourceState.Connecting : SourceState.Establishing;
+}
