@@ -1,5 +1,5 @@
-// AES-128 encryption (FIPS 197) with one table. Decryption does not exist here: CMAC, CTR and the
-// modes on top of them only ever encrypt.
+// AES encryption (FIPS 197) with keys of 128, 192 and 256 bits and one table. Decryption does not exist here: CMAC, CTR
+// and the modes on top of them only ever encrypt.
 //
 // What always holds:
 // - The table is complete before any other code of the module runs.
@@ -17,18 +17,26 @@
 //
 // The last round has no MixColumns and takes S(x) from byte 1.
 //
+//   schedule     0  u32: where the round before the last has its key, counted from that of round 0
+//                4  round keys        16 for each round, and 16 before the first
+//
 // A byte is taken out of a word by two shifts instead of a shift and a mask: gcc makes one bit-field
 // instruction and a scaled load of it on ARM, a tenth less work for the whole cipher. The round is
 // written out because neither asc at shrink level 2 nor gcc would inline a function for a column.
 
-/** Size of a key. */
+/** Size of a key where nothing else is said: the core's own have 128 bits, as those of key derivation and generator. */
 export const AES_KEY_BYTES: u32 = 16;
 
-/** Number of rounds (FIPS 197, table 3). */
-export const AES_ROUNDS: u32 = 10;
+/** Size of the largest key. */
+export const AES_KEY_MAX_BYTES: u32 = 32;
 
-/** Size of an expanded key: one block before the first round and one for each round. */
-export const AES_SCHEDULE_BYTES: u32 = (AES_ROUNDS + 1) * 16;
+const ROUND_KEYS: u32 = 4;
+
+/** Size of an expanded key of 128 bits: 10 rounds (FIPS 197, table 3). */
+export const AES_128_SCHEDULE_BYTES: u32 = ROUND_KEYS + 11 * 16;
+
+/** Size of an expanded key of any size: 14 rounds at most. */
+export const AES_SCHEDULE_BYTES: u32 = ROUND_KEYS + 15 * 16;
 
 const TABLE: usize = memory.data(1024, 4);
 const ZERO_BLOCK: usize = memory.data(16, 4);
@@ -77,28 +85,33 @@ function substituteColumn(a: u32, b: u32, c: u32, d: u32): u32 {
 /**
  * Expands a key (FIPS 197 5.2).
  *
- * @param schedule AES_SCHEDULE_BYTES, written
- * @param key AES_KEY_BYTES
+ * @param schedule AES_128_SCHEDULE_BYTES for a key of 16 bytes, else AES_SCHEDULE_BYTES, written
+ * @param keyBytes 16, 24 or 32
  */
-export function aesExpandKey(schedule: usize, key: usize): void {
-  let d = load<u32>(key, 12);
-  let c = load<u32>(key, 8);
-  let b = load<u32>(key, 4);
-  let a = load<u32>(key);
+export function aesExpandKey(schedule: usize, key: usize, keyBytes: u32): void {
+  // As many rounds as the key has words, and 6 more.
+  const beforeLast = (keyBytes << 2) + 80;
+  store<u32>(schedule, beforeLast);
+  schedule += ROUND_KEYS;
+  const end = schedule + beforeLast + 32;
+  const expanded = schedule + keyBytes;
+  let word: u32 = 0;
+  for (; schedule < expanded; schedule += 4, key += 4) {
+    word = load<u32>(key);
+    store<u32>(schedule, word);
+  }
   let constant: u32 = 1;
-  const last = schedule + (AES_SCHEDULE_BYTES - 16);
-  while (true) {
-    store<u32>(schedule, d, 12);
-    store<u32>(schedule, c, 8);
-    store<u32>(schedule, b, 4);
-    store<u32>(schedule, a);
-    if (schedule === last) break;
-    a ^= rotr<u32>(substituteColumn(d, d, d, d), 8) ^ constant;
-    b ^= a;
-    c ^= b;
-    d ^= c;
-    constant = double(constant);
-    schedule += 16;
+  let place: u32 = 0;
+  for (; schedule < end; schedule += 4, place += 4) {
+    if (place === keyBytes) place = 0;
+    if (place === 0) {
+      word = rotr<u32>(substituteColumn(word, word, word, word), 8) ^ constant;
+      constant = double(constant);
+    } else if (place === 16 && keyBytes === 32) {
+      word = substituteColumn(word, word, word, word);
+    }
+    word ^= load<u32>(schedule - keyBytes);
+    store<u32>(schedule, word);
   }
 }
 
@@ -112,11 +125,11 @@ export function aesExpandKey(schedule: usize, key: usize): void {
  * @param target a block, may be one of the inputs
  */
 export function aesEncryptSum(schedule: usize, left: usize, right: usize, target: usize): void {
-  let d = load<u32>(left, 12) ^ load<u32>(right, 12) ^ load<u32>(schedule, 12);
-  let c = load<u32>(left, 8) ^ load<u32>(right, 8) ^ load<u32>(schedule, 8);
-  let b = load<u32>(left, 4) ^ load<u32>(right, 4) ^ load<u32>(schedule, 4);
-  let a = load<u32>(left) ^ load<u32>(right) ^ load<u32>(schedule);
-  const last = schedule + (AES_SCHEDULE_BYTES - 32);
+  let d = load<u32>(left, 12) ^ load<u32>(right, 12) ^ load<u32>(schedule, ROUND_KEYS + 12);
+  let c = load<u32>(left, 8) ^ load<u32>(right, 8) ^ load<u32>(schedule, ROUND_KEYS + 8);
+  let b = load<u32>(left, 4) ^ load<u32>(right, 4) ^ load<u32>(schedule, ROUND_KEYS + 4);
+  let a = load<u32>(left) ^ load<u32>(right) ^ load<u32>(schedule, ROUND_KEYS);
+  const last = schedule + load<u32>(schedule);
   do {
     schedule += 16;
     const w =
@@ -124,33 +137,33 @@ export function aesEncryptSum(schedule: usize, left: usize, right: usize, target
       rotl<u32>(load<u32>(TABLE + (((a << 16) >> 24) << 2)), 8) ^
       rotl<u32>(load<u32>(TABLE + (((b << 8) >> 24) << 2)), 16) ^
       rotl<u32>(load<u32>(TABLE + ((c >> 24) << 2)), 24) ^
-      load<u32>(schedule, 12);
+      load<u32>(schedule, ROUND_KEYS + 12);
     const z =
       load<u32>(TABLE + (((c << 24) >> 24) << 2)) ^
       rotl<u32>(load<u32>(TABLE + (((d << 16) >> 24) << 2)), 8) ^
       rotl<u32>(load<u32>(TABLE + (((a << 8) >> 24) << 2)), 16) ^
       rotl<u32>(load<u32>(TABLE + ((b >> 24) << 2)), 24) ^
-      load<u32>(schedule, 8);
+      load<u32>(schedule, ROUND_KEYS + 8);
     const y =
       load<u32>(TABLE + (((b << 24) >> 24) << 2)) ^
       rotl<u32>(load<u32>(TABLE + (((c << 16) >> 24) << 2)), 8) ^
       rotl<u32>(load<u32>(TABLE + (((d << 8) >> 24) << 2)), 16) ^
       rotl<u32>(load<u32>(TABLE + ((a >> 24) << 2)), 24) ^
-      load<u32>(schedule, 4);
+      load<u32>(schedule, ROUND_KEYS + 4);
     a =
       load<u32>(TABLE + (((a << 24) >> 24) << 2)) ^
       rotl<u32>(load<u32>(TABLE + (((b << 16) >> 24) << 2)), 8) ^
       rotl<u32>(load<u32>(TABLE + (((c << 8) >> 24) << 2)), 16) ^
       rotl<u32>(load<u32>(TABLE + ((d >> 24) << 2)), 24) ^
-      load<u32>(schedule);
+      load<u32>(schedule, ROUND_KEYS);
     b = y;
     c = z;
     d = w;
   } while (schedule !== last);
-  store<u32>(target, substituteColumn(d, a, b, c) ^ load<u32>(schedule, 28), 12);
-  store<u32>(target, substituteColumn(c, d, a, b) ^ load<u32>(schedule, 24), 8);
-  store<u32>(target, substituteColumn(b, c, d, a) ^ load<u32>(schedule, 20), 4);
-  store<u32>(target, substituteColumn(a, b, c, d) ^ load<u32>(schedule, 16));
+  store<u32>(target, substituteColumn(d, a, b, c) ^ load<u32>(schedule, ROUND_KEYS + 28), 12);
+  store<u32>(target, substituteColumn(c, d, a, b) ^ load<u32>(schedule, ROUND_KEYS + 24), 8);
+  store<u32>(target, substituteColumn(b, c, d, a) ^ load<u32>(schedule, ROUND_KEYS + 20), 4);
+  store<u32>(target, substituteColumn(a, b, c, d) ^ load<u32>(schedule, ROUND_KEYS + 16));
 }
 
 /** target = AES(source); `target` may be `source`. */

@@ -12,14 +12,17 @@
 // - The last block seen waits in the state until more comes or the message ends, since only the end
 //   tells which mask it gets.
 //
-//   context       0  schedule          AES_SCHEDULE_BYTES
-//               176  K1                16 (K2 is made from it when it is needed)
+//   context       0  K1                16 (K2 is made from it when it is needed)
+//                16  schedule          AES_128_SCHEDULE_BYTES or AES_SCHEDULE_BYTES
 
-import { AES_SCHEDULE_BYTES, aesEncrypt, aesEncryptSum, aesExpandKey } from './aes';
+import { AES_128_SCHEDULE_BYTES, AES_SCHEDULE_BYTES, aesEncrypt, aesEncryptSum, aesExpandKey } from './aes';
 import { BLOCK_BYTES, clearBlock, copyBlock, doubleBlock, xorBlock } from './block';
 
-/** Size of a key's context; it may lie at any address. */
-export const CMAC_CONTEXT_BYTES: u32 = AES_SCHEDULE_BYTES + BLOCK_BYTES;
+const SCHEDULE: u32 = BLOCK_BYTES;
+
+/** Size of the context of a key of 128 bits, and of a key of any size; it may lie at any address. */
+export const CMAC_128_CONTEXT_BYTES: u32 = SCHEDULE + AES_128_SCHEDULE_BYTES;
+export const CMAC_CONTEXT_BYTES: u32 = SCHEDULE + AES_SCHEDULE_BYTES;
 
 /** Size of a tag. */
 export const CMAC_BYTES: u32 = BLOCK_BYTES;
@@ -32,15 +35,14 @@ let waiting: u32 = 0;
 /**
  * Prepares a key.
  *
- * @param context CMAC_CONTEXT_BYTES, written
- * @param key AES_KEY_BYTES
+ * @param context CMAC_128_CONTEXT_BYTES for a key of 16 bytes, else CMAC_CONTEXT_BYTES, written
+ * @param keyBytes 16, 24 or 32
  */
-export function cmacSetKey(context: usize, key: usize): void {
-  const subkey = context + AES_SCHEDULE_BYTES;
-  aesExpandKey(context, key);
-  clearBlock(subkey);
-  aesEncrypt(context, subkey, subkey);
-  doubleBlock(subkey, subkey);
+export function cmacSetKey(context: usize, key: usize, keyBytes: u32): void {
+  aesExpandKey(context + SCHEDULE, key, keyBytes);
+  clearBlock(context);
+  aesEncrypt(context + SCHEDULE, context, context);
+  doubleBlock(context, context);
 }
 
 /** Begins a message. */
@@ -51,13 +53,14 @@ export function cmacStart(): void {
 
 /** Adds `length` bytes to the message. */
 export function cmacUpdate(context: usize, data: usize, length: u32): void {
+  const schedule = context + SCHEDULE;
   const end = data + length;
   if (waiting === 0 || waiting === BLOCK_BYTES) {
     if (length === 0) return;
-    if (waiting !== 0) aesEncrypt(context, STATE, STATE);
+    if (waiting !== 0) aesEncrypt(schedule, STATE, STATE);
     waiting = 0;
     while (end - data > BLOCK_BYTES) {
-      aesEncryptSum(context, STATE, data, STATE);
+      aesEncryptSum(schedule, STATE, data, STATE);
       data += BLOCK_BYTES;
     }
     if (end - data === BLOCK_BYTES) {
@@ -68,7 +71,7 @@ export function cmacUpdate(context: usize, data: usize, length: u32): void {
   }
   for (; data < end; data++) {
     if (waiting === BLOCK_BYTES) {
-      aesEncrypt(context, STATE, STATE);
+      aesEncrypt(schedule, STATE, STATE);
       waiting = 0;
     }
     store<u8>(STATE + waiting, load<u8>(STATE + waiting) ^ load<u8>(data));
@@ -82,10 +85,10 @@ export function cmacUpdate(context: usize, data: usize, length: u32): void {
  * @param tag CMAC_BYTES, written
  */
 export function cmacFinish(context: usize, tag: usize): void {
-  copyBlock(tag, context + AES_SCHEDULE_BYTES);
+  copyBlock(tag, context);
   if (waiting !== BLOCK_BYTES) {
     store<u8>(STATE + waiting, load<u8>(STATE + waiting) ^ 0x80);
     doubleBlock(tag, tag);
   }
-  aesEncryptSum(context, STATE, tag, tag);
+  aesEncryptSum(context + SCHEDULE, STATE, tag, tag);
 }

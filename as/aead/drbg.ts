@@ -66,7 +66,7 @@ export function drbgInstantiate(entropy: usize, personalization: usize, personal
  * @param entropy DRBG_SEED_BYTES
  */
 export function drbgReseed(entropy: usize): void {
-  aesExpandKey(KEY_SCRATCH, DRBG_STATE);
+  aesExpandKey(KEY_SCRATCH, DRBG_STATE, AES_KEY_BYTES);
   replaceState();
   xorBytes(DRBG_STATE, entropy, DRBG_SEED_BYTES);
   store<u32>(COUNTER, 1);
@@ -83,7 +83,7 @@ export function drbgGenerate(output: usize, length: u32): u32 {
   const counter = load<u32>(COUNTER);
   if (counter === 0 || counter > DRBG_RESEED_INTERVAL) return DRBG_SEED_NEEDED;
   if (length > DRBG_REQUEST_BYTES) return DRBG_REQUEST_TOO_LONG;
-  aesExpandKey(KEY_SCRATCH, DRBG_STATE);
+  aesExpandKey(KEY_SCRATCH, DRBG_STATE, AES_KEY_BYTES);
   while (length !== 0) {
     const taken = min<u32>(length, BLOCK_BYTES);
     incrementBlock(VALUE);

@@ -1,10 +1,20 @@
 // What known-answer tests in node reach of the ciphers; the names begin with `test`, firmware links
 // none of them. Each does what the function behind it says; all lengths are bytes.
 
+import { AEAD_CONTEXT } from './aead';
 import { CMAC_CONTEXT_BYTES } from './cmac';
 import { DRBG_STATE } from './drbg';
 import { SIV_CONTEXT_BYTES } from './siv';
 
+export {
+  aeadKeyBytes as testAeadKeyBytes,
+  aeadNonceBytes as testAeadNonceBytes,
+  aeadOpen as testAeadOpen,
+  aeadSeal as testAeadSeal,
+  aeadSetKey as testAeadSetKey,
+  aeadTextOffset as testAeadTextOffset,
+  aeadWipe as testAeadWipe,
+} from './aead';
 export { aesEncrypt as testAesEncrypt, aesExpandKey as testAesExpandKey } from './aes';
 export {
   cmacFinish as testCmacFinish,
@@ -19,12 +29,11 @@ export {
   drbgReseed as testDrbgReseed,
 } from './drbg';
 export { deriveKey as testDeriveKey } from './kdf';
+export { polyvalBlock as testPolyvalBlock } from './polyval';
 export {
   sivAd as testSivAd,
   sivOpen as testSivOpen,
-  sivOpenWithNonce as testSivOpenWithNonce,
   sivSeal as testSivSeal,
-  sivSealWithNonce as testSivSealWithNonce,
   sivSetKey as testSivSetKey,
   sivStart as testSivStart,
 } from './siv';
@@ -32,6 +41,11 @@ export {
 /** First byte of what the core itself never uses, up to the page's end: room for contexts, inputs and outputs. */
 export function testScratch(): usize {
   return __heap_base;
+}
+
+/** Where the context of `aeadSetKey` is; a SIV context. */
+export function testAeadContext(): usize {
+  return AEAD_CONTEXT;
 }
 
 export function testCmacContextBytes(): u32 {

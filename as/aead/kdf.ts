@@ -5,6 +5,7 @@
 // [i] is the counter and [L] the length of the output in bits, both in 32 bits, big-endian. Keys of
 // different label, context or length are independent of each other.
 
+import { AES_KEY_BYTES } from './aes';
 import { copyBytes } from './block';
 import { CMAC_BYTES, cmacFinish, cmacSetKey, cmacStart, cmacUpdate } from './cmac';
 import { KEY_SCRATCH, KEY_SCRATCH_BLOCK, wipeKeyScratch } from './key-scratch';
@@ -37,7 +38,7 @@ export function deriveKey(
   outputLength: u32,
 ): void {
   const bits = outputLength << 3;
-  cmacSetKey(KEY_SCRATCH, root);
+  cmacSetKey(KEY_SCRATCH, root, AES_KEY_BYTES);
   for (let i: u32 = 1; outputLength !== 0; i++) {
     cmacStart();
     updateNumber(i);

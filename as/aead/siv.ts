@@ -1,4 +1,4 @@
-// AEAD_AES_SIV_CMAC_256 (RFC 5297 with two keys of 128 bits), the key schedules kept between messages.
+// AES-SIV (RFC 5297) with two keys of 128, 192 or 256 bits each: AEAD_AES_SIV_CMAC_256, 384 and 512.
 //
 //   S2V (2.4)   D = CMAC(K1, 0)
 //               for each string of associated data: D = dbl(D) xor CMAC(K1, string)
@@ -13,24 +13,24 @@
 // - A plaintext whose tag is wrong never stays in memory.
 // - No branch depends on a key, a plaintext or the place where two tags differ.
 //
-//   context       0  K1: CMAC context            CMAC_CONTEXT_BYTES
-//               192  CMAC(K1, 0)                 16
-//               208  K2: schedule of CTR         AES_SCHEDULE_BYTES
-//               384
+//   context       0  CMAC(K1, 0)                 16
+//                16  K1: CMAC context            CMAC_CONTEXT_BYTES
+//               276  K2: schedule of CTR         AES_SCHEDULE_BYTES
+//               520
 
-import { AES_KEY_BYTES, AES_SCHEDULE_BYTES, aesEncrypt, aesExpandKey } from './aes';
+import { AES_KEY_MAX_BYTES, AES_SCHEDULE_BYTES, aesEncrypt, aesExpandKey } from './aes';
 import { BLOCK_BYTES, clearBlock, copyBlock, doubleBlock, incrementBlock, xorBlock, xorBytes } from './block';
 import { CMAC_CONTEXT_BYTES, cmacFinish, cmacSetKey, cmacStart, cmacUpdate } from './cmac';
 import { equalBytes, wipe } from './constant-time';
 
-/** Size of a key: K1 for S2V, then K2 for CTR. */
-export const SIV_KEY_BYTES: u32 = 2 * AES_KEY_BYTES;
+/** Size of the largest key: K1 for S2V, then K2 for CTR. */
+export const SIV_KEY_MAX_BYTES: u32 = 2 * AES_KEY_MAX_BYTES;
 
 /** Size of a tag, the synthetic initialisation vector V. */
 export const SIV_TAG_BYTES: u32 = BLOCK_BYTES;
 
-const ZERO_MAC: u32 = CMAC_CONTEXT_BYTES;
-const CTR_SCHEDULE: u32 = ZERO_MAC + BLOCK_BYTES;
+const MAC_CONTEXT: u32 = BLOCK_BYTES;
+const CTR_SCHEDULE: u32 = MAC_CONTEXT + CMAC_CONTEXT_BYTES;
 
 /** Size of a key's context; it may lie at any address. */
 export const SIV_CONTEXT_BYTES: u32 = CTR_SCHEDULE + AES_SCHEDULE_BYTES;
@@ -48,46 +48,49 @@ const SCRATCH: usize = memory.data(16, 4);
  * Prepares a key.
  *
  * @param context SIV_CONTEXT_BYTES, written
- * @param key SIV_KEY_BYTES
+ * @param keyBytes 32, 48 or 64 for AES with 128, 192 or 256 bits
  */
-export function sivSetKey(context: usize, key: usize): void {
-  const zeroMac = context + ZERO_MAC;
-  cmacSetKey(context, key);
-  aesExpandKey(context + CTR_SCHEDULE, key + AES_KEY_BYTES);
-  clearBlock(zeroMac);
+export function sivSetKey(context: usize, key: usize, keyBytes: u32): void {
+  const half = keyBytes >> 1;
+  const macContext = context + MAC_CONTEXT;
+  cmacSetKey(macContext, key, half);
+  aesExpandKey(context + CTR_SCHEDULE, key + half, half);
+  clearBlock(context);
   cmacStart();
-  cmacUpdate(context, zeroMac, BLOCK_BYTES);
-  cmacFinish(context, zeroMac);
+  cmacUpdate(macContext, context, BLOCK_BYTES);
+  cmacFinish(macContext, context);
 }
 
 /** Begins a message. */
 export function sivStart(context: usize): void {
-  copyBlock(ACCUMULATOR, context + ZERO_MAC);
+  copyBlock(ACCUMULATOR, context);
 }
 
 /** Adds one string of associated data, at most 126 times (RFC 5297 2.6); a nonce is the last of them (3). It may be empty. */
 export function sivAd(context: usize, data: usize, length: u32): void {
+  const macContext = context + MAC_CONTEXT;
   cmacStart();
-  cmacUpdate(context, data, length);
-  cmacFinish(context, BLOCK);
+  cmacUpdate(macContext, data, length);
+  cmacFinish(macContext, BLOCK);
   doubleBlock(ACCUMULATOR, ACCUMULATOR);
   xorBlock(ACCUMULATOR, BLOCK);
 }
 
 // tag = CMAC(K1, T)
 function finishVector(context: usize, text: usize, length: u32, tag: usize): void {
+  const macContext = context + MAC_CONTEXT;
   cmacStart();
   if (length >= BLOCK_BYTES) {
     const head = length - BLOCK_BYTES;
-    cmacUpdate(context, text, head);
+    cmacUpdate(macContext, text, head);
     xorBlock(ACCUMULATOR, text + head);
   } else {
     doubleBlock(ACCUMULATOR, ACCUMULATOR);
     xorBytes(ACCUMULATOR, text, length);
     store<u8>(ACCUMULATOR + length, load<u8>(ACCUMULATOR + length) ^ 0x80);
   }
-  cmacUpdate(context, ACCUMULATOR, BLOCK_BYTES);
-  cmacFinish(context, tag);
+  cmacUpdate(macContext, ACCUMULATOR, BLOCK_BYTES);
+  cmacFinish(macContext, tag);
 }
 
 // text = text xor key stream of the vector `tag`
@@ -107,6 +110,14 @@ function applyKeyStream(context: usize, text: usize, length: u32, tag: usize): v
     aesEncrypt(schedule, BLOCK, SCRATCH);
     xorBytes(text, SCRATCH, length);
   }
+}
+
+/** Erases what the last message left beside its context. */
+export function sivWipe(): void {
+  clearBlock(ACCUMULATOR);
+  clearBlock(BLOCK);
+  clearBlock(SCRATCH);
+  cmacStart();
 }
 
 /**

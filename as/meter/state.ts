@@ -16,7 +16,8 @@
 import { actionAdd } from '../abi/buffers';
 import { clear } from '../abi/bytes';
 import { Action, StorageMap } from '../abi/codes';
-import { SIV_KEY_BYTES, SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivSetKey, sivStart } from '../aead/siv';
+import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
+import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivSetKey, sivStart } from '../aead/siv';
 import { localShownErrorPpb } from '../clock/local';
 import { SECOND_NS } from '../ntp/timestamp';
 import { KeyPurpose, meterKey } from './keys';
@@ -26,8 +27,8 @@ const RECORD: u32 = SEALED + SIV_TAG_BYTES;
 const RECORD_BYTES: u32 = 40;
 const RECORD_VERSION: u32 = 1;
 
+const KEY_BYTES: u32 = 32;
 const KEY: usize = memory.data(32, 4);
-const CONTEXT: usize = memory.data(384, 4);
 
 /** 2026-01-01: no build is older, also one that does not know its date. */
 const EARLIEST_UNIX: i64 = 1_767_225_600;
@@ -76,12 +77,11 @@ export function stateStart(buildUnixSeconds: i64): void {
 
 /** Takes both slots as they were read, whole; derives the storage key. */
 export function stateRead(slots: usize): void {
-  meterKey(KeyPurpose.Storage, KEY, SIV_KEY_BYTES);
-  sivSetKey(CONTEXT, KEY);
-  clear(KEY, SIV_KEY_BYTES);
+  setStorageKey();
   const b = slots + StorageMap.StateBytes;
   const validA = openSlot(slots);
   const validB = openSlot(b);
+  aeadWipe();
   unknown = (validA ? 0 : 1) | (validB ? 0 : 2);
   if (!validA && !validB) return;
   slot = validB && (!validA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
@@ -93,10 +93,17 @@ export function stateRead(slots: usize): void {
   rtcBoundNs = load<i64>(record, 24);
 }
 
+// The key is derived for each use and wiped after it.
+function setStorageKey(): void {
+  meterKey(KeyPurpose.Storage, KEY, KEY_BYTES);
+  sivSetKey(AEAD_CONTEXT, KEY, KEY_BYTES);
+  clear(KEY, KEY_BYTES);
+}
+
 function openSlot(at: usize): bool {
-  sivStart(CONTEXT);
-  sivAd(CONTEXT, at, 4);
-  return sivOpen(CONTEXT, at + RECORD, RECORD_BYTES, at + SEALED) && load<u32>(at + RECORD) == RECORD_VERSION;
+  sivStart(AEAD_CONTEXT);
+  sivAd(AEAD_CONTEXT, at, 4);
+  return sivOpen(AEAD_CONTEXT, at + RECORD, RECORD_BYTES, at + SEALED) && load<u32>(at + RECORD) == RECORD_VERSION;
 }
 
 /** The real-time clock was set at `utc` while the clock's error was below `boundNs`; also the new floor. */
@@ -152,7 +159,9 @@ export function stateWrite(): void {
   store<i64>(record, floorUtc, 8);
   store<i64>(record, rtcSetUtc, 16);
   store<i64>(record, rtcBoundNs, 24);
-  sivStart(CONTEXT);
-  sivAd(CONTEXT, target, 4);
-  sivSeal(CONTEXT, record, RECORD_BYTES, target + SEALED);
+  setStorageKey();
+  sivStart(AEAD_CONTEXT);
+  sivAd(AEAD_CONTEXT, target, 4);
+  sivSeal(AEAD_CONTEXT, record, RECORD_BYTES, target + SEALED);
+  aeadWipe();
 }

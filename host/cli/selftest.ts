@@ -15,7 +15,7 @@ export function selftestCommand(context: Context): Command {
   const command = new Command('selftest')
     .summary("known-answer tests of the core's ciphers")
     .description(
-      "Runs known-answer tests of the ciphers in core.wasm: those of the standards are built in; --vectors adds Wycheproof's JSON files (AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-CMAC). What the core lacks is skipped, and named.",
+      "Runs known-answer tests of the ciphers in core.wasm: those of the standards are built in; --vectors adds Wycheproof's JSON files (AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-GCM-SIV, AES-CMAC). What the core lacks is skipped, and named.",
     )
     .option('--vectors <files...>', "Wycheproof's JSON files")
     .option('--json', 'print the result as JSON')
@@ -30,7 +30,7 @@ export function selftestCommand(context: Context): Command {
   return withHelp(command, {
     examples: [
       ['selftest', 'the built-in answers'],
-      ['selftest --vectors aes_siv_cmac_test.json aes_cmac_test.json', "and Wycheproof's"],
+      ['selftest --vectors aes_siv_cmac_test.json aes_gcm_siv_test.json', "and Wycheproof's"],
     ],
     exitCodes: [ExitCode.Ok, ExitCode.Usage, ExitCode.Mismatch],
   });

@@ -22,28 +22,21 @@ interface AeadExports {
   testCmacContextBytes(): number;
   testSivContextBytes(): number;
   testDrbgState(): number;
-  testAesExpandKey(schedule: number, key: number): void;
-  testAesEncrypt(schedule: number, source: number, target: number): void;
-  testCmacSetKey(context: number, key: number): void;
-  testCmacStart(): void;
-  testCmacUpdate(context: number, data: number, length: number): void;
-  testCmacFinish(context: number, tag: number): void;
-  testSivSetKey(context: number, key: number): void;
-  testSivStart(context: number): void;
-  testSivAd(context: number, data: number, length: number): void;
-  testSivSeal(context: number, text: number, length: number, tag: number): void;
-  testSivOpen(context: number, text: number, length: number, tag: number): number;
-  testSivSealWithNonce(
-    context: number,
+  testAeadContext(): number;
+  testAeadKeyBytes(algorithm: number): number;
+  testAeadNonceBytes(algorithm: number): number;
+  testAeadTextOffset(algorithm: number): number;
+  testAeadSetKey(algorithm: number, key: number): void;
+  testAeadWipe(): void;
+  testAeadSeal(
     data: number,
     dataLength: number,
     nonce: number,
     nonceLength: number,
     sealed: number,
-    length: number,
+    textLength: number,
   ): void;
-  testSivOpenWithNonce(
-    context: number,
+  testAeadOpen(
     data: number,
     dataLength: number,
     nonce: number,
@@ -51,6 +44,18 @@ interface AeadExports {
     sealed: number,
     sealedLength: number,
   ): number;
+  testPolyvalBlock(sum: number, key: number, block: number): void;
+  testAesExpandKey(schedule: number, key: number, keyBytes: number): void;
+  testAesEncrypt(schedule: number, source: number, target: number): void;
+  testCmacSetKey(context: number, key: number, keyBytes: number): void;
+  testCmacStart(): void;
+  testCmacUpdate(context: number, data: number, length: number): void;
+  testCmacFinish(context: number, tag: number): void;
+  testSivSetKey(context: number, key: number, keyBytes: number): void;
+  testSivStart(context: number): void;
+  testSivAd(context: number, data: number, length: number): void;
+  testSivSeal(context: number, text: number, length: number, tag: number): void;
+  testSivOpen(context: number, text: number, length: number, tag: number): number;
   testDeriveKey(
     root: number,
     label: number,
@@ -72,6 +77,15 @@ const functionNames: readonly (keyof AeadExports)[] = [
   'testCmacContextBytes',
   'testSivContextBytes',
   'testDrbgState',
+  'testAeadContext',
+  'testAeadKeyBytes',
+  'testAeadNonceBytes',
+  'testAeadTextOffset',
+  'testAeadSetKey',
+  'testAeadWipe',
+  'testAeadSeal',
+  'testAeadOpen',
+  'testPolyvalBlock',
   'testAesExpandKey',
   'testAesEncrypt',
   'testCmacSetKey',
@@ -83,8 +97,6 @@ const functionNames: readonly (keyof AeadExports)[] = [
   'testSivAd',
   'testSivSeal',
   'testSivOpen',
-  'testSivSealWithNonce',
-  'testSivOpenWithNonce',
   'testDeriveKey',
   'testDrbgInstantiate',
   'testDrbgReseed',
@@ -93,11 +105,17 @@ const functionNames: readonly (keyof AeadExports)[] = [
   'testWipe',
 ];
 
-/** Sizes in bytes: of a key of AES and CMAC, of a key of SIV, of an expanded AES key, of a tag. */
-export const aesKeyBytes = 16;
-export const sivKeyBytes = 32;
-export const aesScheduleBytes = 176;
+/** The authenticated ciphers with their numbers in IANA's registry. */
+export const algorithms = { sivCmac256: 15, sivCmac384: 16, sivCmac512: 17, gcmSiv128: 30 } as const;
+
+/** Sizes in bytes of the keys that AES and CMAC, and SIV, take, and of every tag. */
+export const aesKeyBytes: readonly number[] = [16, 24, 32];
+export const sivKeyBytes: readonly number[] = [32, 48, 64];
 export const tagBytes = 16;
+
+/** Bytes of an expanded key before its round keys, and in all; a key has as many rounds as words, and 6 more. */
+const roundKeysAt = 4;
+const scheduleBytes = (key: Uint8Array) => roundKeysAt + (key.length / 4 + 7) * 16;
 
 /** Size in bytes of the generator's state: Key, V, u32 reseed counter. */
 const drbgStateBytes = 36;
@@ -106,12 +124,15 @@ type Part = Uint8Array | number;
 
 const sizeOf = (part: Part) => (typeof part === 'number' ? part : part.length);
 
-/** A key of AEAD_AES_SIV_CMAC_256 that stays in the core, at a place of its own. */
+/** A key of AES-SIV that stays in the core, at a place of its own. */
 export interface SivKey {
   readonly context: number;
 }
 
-/** What became of a sealed message: `plaintext` when its tag is right; `left`, the bytes in the ciphertext's place. */
+/**
+ * What became of a sealed message: `plaintext` when its tag is right; `left`, the bytes in the ciphertext's place, none
+ * when the core refused the message without touching it.
+ */
 export interface Opened {
   readonly plaintext: Uint8Array | undefined;
   readonly left: Uint8Array;
@@ -148,25 +169,25 @@ export class AeadCore {
     return this.#bytes.length - this.#free;
   }
 
-  /** AES-128 of one block (FIPS 197). */
+  /** AES of one block (FIPS 197). */
   aes(key: Uint8Array, block: Uint8Array): Uint8Array {
-    const [k, source, schedule, target] = this.#place(key, block, aesScheduleBytes, block.length);
-    this.exports.testAesExpandKey(schedule, k);
+    const [k, source, schedule, target] = this.#place(key, block, scheduleBytes(key), block.length);
+    this.exports.testAesExpandKey(schedule, k, key.length);
     this.exports.testAesEncrypt(schedule, source, target);
     return this.#read(target, block.length);
   }
 
   /** The expanded key (FIPS 197 5.2). */
   aesSchedule(key: Uint8Array): Uint8Array {
-    const [k, schedule] = this.#place(key, aesScheduleBytes);
-    this.exports.testAesExpandKey(schedule, k);
-    return this.#read(schedule, aesScheduleBytes);
+    const [k, schedule] = this.#place(key, scheduleBytes(key));
+    this.exports.testAesExpandKey(schedule, k, key.length);
+    return this.#read(schedule + roundKeysAt, scheduleBytes(key) - roundKeysAt);
   }
 
   /** AES-CMAC (RFC 4493) of a message in pieces. */
   cmac(key: Uint8Array, ...pieces: Uint8Array[]): Uint8Array {
     const [k, tag, ...places] = this.#place(key, tagBytes, ...pieces);
-    this.exports.testCmacSetKey(this.#cmacContext, k);
+    this.exports.testCmacSetKey(this.#cmacContext, k, key.length);
     this.exports.testCmacStart();
     for (const [i, piece] of pieces.entries()) {
       this.exports.testCmacUpdate(this.#cmacContext, places[i]!, piece.length);
@@ -175,7 +196,14 @@ export class AeadCore {
     return this.#read(tag, tagBytes);
   }
 
-  /** Takes a key of 32 bytes for `seal` and `open`; its room is not given back. */
+  /** POLYVAL (RFC 8452 3) of whole blocks. */
+  polyval(key: Uint8Array, blocks: Uint8Array): Uint8Array {
+    const [sum, k, b] = this.#place(tagBytes, key, blocks);
+    for (let at = 0; at < blocks.length; at += tagBytes) this.exports.testPolyvalBlock(sum, k, b + at);
+    return this.#read(sum, tagBytes);
+  }
+
+  /** Takes a key of 32, 48 or 64 bytes for `seal` and `open`; its room is not given back. */
   sivKey(key: Uint8Array): SivKey {
     const context = this.#reserve(this.exports.testSivContextBytes());
     this.#setSivKey(context, key);
@@ -183,8 +211,8 @@ export class AeadCore {
   }
 
   /**
-   * AEAD_AES_SIV_CMAC_256 (RFC 5297).
-   * @param key of 32 bytes, or one from `sivKey`
+   * AES-SIV (RFC 5297) with any number of strings.
+   * @param key of 32, 48 or 64 bytes, or one from `sivKey`
    * @param strings of associated data, a nonce last
    * @returns tag (16 bytes), then ciphertext
    */
@@ -209,20 +237,29 @@ export class AeadCore {
     return this.#opened(right, tag + tagBytes, length);
   }
 
-  /** As `seal` with associated data and nonce, through the function that NTP packets use. */
-  sealWithNonce(key: Uint8Array | SivKey, data: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    const context = this.#contextOf(key);
-    const [d, n, sealed] = this.#place(data, nonce, tagBytes, plaintext);
-    this.exports.testSivSealWithNonce(context, d, data.length, n, nonce.length, sealed, plaintext.length);
+  /**
+   * Seals as NTP packets are, through the one interface of all algorithms.
+   * @returns tag and ciphertext in the algorithm's order
+   */
+  aeadSeal(algorithm: number, key: Uint8Array, data: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Uint8Array {
+    const offset = this.exports.testAeadTextOffset(algorithm);
+    const [k, d, n, sealed] = this.#place(key, data, nonce, offset, plaintext, tagBytes - offset);
+    this.exports.testAeadSetKey(algorithm, k);
+    this.exports.testAeadSeal(d, data.length, n, nonce.length, sealed, plaintext.length);
+    this.exports.testAeadWipe();
     return this.#read(sealed, tagBytes + plaintext.length);
   }
 
-  /** Opens what `sealWithNonce` returned, as `open` does; what is shorter than a tag is wrong. */
-  openWithNonce(key: Uint8Array | SivKey, data: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Opened {
-    const context = this.#contextOf(key);
-    const [d, n, s] = this.#place(data, nonce, sealed);
-    const right = this.exports.testSivOpenWithNonce(context, d, data.length, n, nonce.length, s, sealed.length);
-    return this.#opened(right, s + tagBytes, Math.max(0, sealed.length - tagBytes));
+  /** Opens what `aeadSeal` returned, as `open` does; a nonce or a message of a wrong length is wrong too. */
+  aeadOpen(algorithm: number, key: Uint8Array, data: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Opened {
+    const [k, d, n, s] = this.#place(key, data, nonce, sealed);
+    this.exports.testAeadSetKey(algorithm, k);
+    const right = this.exports.testAeadOpen(d, data.length, n, nonce.length, s, sealed.length);
+    this.exports.testAeadWipe();
+    if (right === 0 && Buffer.compare(this.#read(s, sealed.length), sealed) === 0) {
+      return { plaintext: undefined, left: new Uint8Array(0) };
+    }
+    return this.#opened(right, s + this.exports.testAeadTextOffset(algorithm), sealed.length - tagBytes);
   }
 
   /** Key derivation in counter mode with AES-CMAC (NIST SP 800-108r1 4.1). */
@@ -285,7 +322,7 @@ export class AeadCore {
 
   #setSivKey(context: number, key: Uint8Array): void {
     const [at] = this.#place(key);
-    this.exports.testSivSetKey(context, at);
+    this.exports.testSivSetKey(context, at, key.length);
   }
 
   #reserve(length: number): number {

@@ -2,9 +2,9 @@
 // For comparison in tests; not constant-time.
 import { createCipheriv } from 'node:crypto';
 
-/** AES-128 of whole blocks, each on its own. */
+/** AES of whole blocks, each on its own. */
 export function aesBlocks(key: Uint8Array, blocks: Uint8Array): Buffer {
-  const cipher = createCipheriv('aes-128-ecb', key, null).setAutoPadding(false);
+  const cipher = createCipheriv(`aes-${key.length * 8}-ecb`, key, null).setAutoPadding(false);
   return Buffer.concat([cipher.update(blocks), cipher.final()]);
 }
 
@@ -32,13 +32,13 @@ export function cmac(key: Uint8Array, message: Uint8Array): Buffer {
   const head = message.subarray(0, message.length - (full ? 16 : message.length % 16));
   const rest = message.subarray(head.length);
   const last = full ? xor(rest, k1) : xor(pad(rest), double(k1));
-  const cipher = createCipheriv('aes-128-cbc', key, Buffer.alloc(16)).setAutoPadding(false);
+  const cipher = createCipheriv(`aes-${key.length * 8}-cbc`, key, Buffer.alloc(16)).setAutoPadding(false);
   return Buffer.concat([cipher.update(head), cipher.update(last), cipher.final()]).subarray(-16);
 }
 
 /** RFC 5297 2.6: tag, then ciphertext. */
 export function sivSeal(key: Uint8Array, strings: readonly Uint8Array[], plaintext: Uint8Array): Buffer {
-  const macKey = key.subarray(0, 16);
+  const macKey = key.subarray(0, key.length / 2);
   let d = cmac(macKey, Buffer.alloc(16));
   for (const string of strings) d = xor(double(d), cmac(macKey, string));
   const t =
@@ -49,8 +49,53 @@ export function sivSeal(key: Uint8Array, strings: readonly Uint8Array[], plainte
   const counter = Buffer.from(v);
   counter[8]! &= 0x7f;
   counter[12]! &= 0x7f;
-  const cipher = createCipheriv('aes-128-ctr', key.subarray(16), counter);
+  const cipher = createCipheriv(`aes-${key.length * 4}-ctr`, key.subarray(key.length / 2), counter);
   return Buffer.concat([v, cipher.update(plaintext), cipher.final()]);
+}
+
+/** RFC 8452 3, bit by bit: (sum of block_i · key^(n - i) · x^(-128 · (n - i))); bit i of a number stands for x^i. */
+export function polyval(key: Uint8Array, blocks: Uint8Array): Buffer {
+  // x^128 + x^127 + x^126 + x^121 + 1
+  const modulus = (1n << 128n) | (1n << 127n) | (1n << 126n) | (1n << 121n) | 1n;
+  const h = littleEndian(key);
+  let sum = 0n;
+  for (let at = 0; at < blocks.length; at += 16) {
+    const x = sum ^ littleEndian(blocks.subarray(at, at + 16));
+    let product = 0n;
+    for (let bit = 0n; bit < 128n; bit++) {
+      if ((h >> bit) & 1n) product ^= x << bit;
+    }
+    for (let bit = 0; bit < 128; bit++) product = (product & 1n ? product ^ modulus : product) >> 1n;
+    sum = product;
+  }
+  return Buffer.from(sum.toString(16).padStart(32, '0'), 'hex').reverse();
+}
+
+function littleEndian(bytes: Uint8Array): bigint {
+  return BigInt(`0x${Buffer.from(bytes).reverse().toString('hex')}`);
+}
+
+/** RFC 8452 4 with a key of 128 bits: ciphertext, then tag. */
+export function gcmSivSeal(key: Uint8Array, data: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array): Buffer {
+  const halves = [0, 1, 2, 3].map((i) =>
+    aesBlocks(key, Buffer.concat([Buffer.from([i, 0, 0, 0]), nonce])).subarray(0, 8),
+  );
+  const cipherKey = Buffer.concat(halves.slice(2));
+  const padded = (bytes: Uint8Array) => Buffer.concat([bytes, Buffer.alloc(-bytes.length & 15)]);
+  const lengths = Buffer.alloc(16);
+  lengths.writeBigUInt64LE(BigInt(data.length) * 8n);
+  lengths.writeBigUInt64LE(BigInt(plaintext.length) * 8n, 8);
+  const hash = polyval(Buffer.concat(halves.slice(0, 2)), Buffer.concat([padded(data), padded(plaintext), lengths]));
+  const sum = xor(hash, Buffer.concat([nonce, Buffer.alloc(4)]));
+  sum[15]! &= 0x7f;
+  const tag = aesBlocks(cipherKey, sum);
+  const counters = Array.from({ length: Math.ceil(plaintext.length / 16) }, (_, i) => {
+    const counter = Buffer.from(tag);
+    counter[15]! |= 0x80;
+    counter.writeUInt32LE((counter.readUInt32LE() + i) % 2 ** 32);
+    return counter;
+  });
+  return Buffer.concat([xor(plaintext, aesBlocks(cipherKey, Buffer.concat(counters))), tag]);
 }
 
 /** SP 800-108r1 4.1: counter mode. */
