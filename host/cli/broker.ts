@@ -14,6 +14,8 @@ import {
   infoSchema,
   type MeterStatePayload,
   meterStateSchema,
+  type ServerPayload,
+  serverSchema,
   type TimePayload,
   timeSchema,
 } from '../mqtt/payloads.ts';
@@ -41,11 +43,13 @@ export type Report =
   | { readonly kind: 'state'; readonly gateway: string; readonly meter: string; readonly payload: MeterStatePayload }
   | { readonly kind: 'info'; readonly gateway: string; readonly meter: string; readonly payload: InfoPayload }
   | { readonly kind: 'time'; readonly gateway: string; readonly meter: string; readonly payload: TimePayload }
+  | { readonly kind: 'server'; readonly gateway: string; readonly meter: string; readonly payload: ServerPayload }
   | { readonly kind: 'event'; readonly gateway: string; readonly meter: string; readonly payload: EventPayload }
   /** Not what this version of metertime publishes. */
   | { readonly kind: 'foreign'; readonly topic: string; readonly reason: string };
 
 const schemas = { state: meterStateSchema, info: infoSchema, time: timeSchema, event: eventSchema } as const;
+const allSchemas = { ...schemas, server: serverSchema } as const;
 
 /** Reads one message below `prefix`; undefined for topics that are none of the gateway's. */
 export function readReport(prefix: string, topic: string, payload: Uint8Array): Report | undefined {
@@ -65,14 +69,16 @@ export function readReport(prefix: string, topic: string, payload: Uint8Array): 
     return { reason: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not understood'}` };
   };
   if (levels.length === 2 && levels[1] === 'state') {
-    // An empty retained message takes back what was there.
     if (payload.length === 0) return undefined;
     const parsed = parse(gatewayStateSchema);
     return 'payload' in parsed ? { kind: 'gateway', gateway, ...parsed } : { kind: 'foreign', topic, ...parsed };
   }
-  if (levels.length !== 3 || !Object.hasOwn(schemas, leaf) || payload.length === 0) return undefined;
-  const kind = leaf as keyof typeof schemas;
-  const parsed = parse(schemas[kind] as z.ZodType<unknown>);
+  const isServer = levels.length === 4 && leaf === 'server' && /^[1-9]\d{0,2}$/.test(levels[3]!);
+  if (!isServer && (levels.length !== 3 || !Object.hasOwn(schemas, leaf))) return undefined;
+  // An empty message takes back what was there.
+  if (payload.length === 0) return undefined;
+  const kind = leaf as keyof typeof allSchemas;
+  const parsed = parse(allSchemas[kind] as z.ZodType<unknown>);
   return 'payload' in parsed
     ? ({ kind, gateway, meter, payload: parsed.payload } as Report)
     : { kind: 'foreign', topic, ...parsed };
@@ -157,7 +163,7 @@ export async function readReports(client: MqttClient, prefix: string, take: (rep
     if (report !== undefined) take(report);
   });
   // With QoS 0 the broker queues what it kept before it answers a second subscription.
-  await client.subscribeAsync([`${prefix}/+/state`, `${prefix}/+/+/+`], { qos: 0 });
+  await client.subscribeAsync([`${prefix}/+/state`, `${prefix}/+/+/+`, `${prefix}/+/+/server/+`], { qos: 0 });
   await client.subscribeAsync(`${prefix}/+/state/none`, { qos: 0 });
   // A broker made of several may be later with it: until nothing more comes.
   while (performance.now() - lastMs < quietMs) {

@@ -93,6 +93,7 @@ export class GatewayService {
     });
     meter.on('info', (info) => publisher?.info(info));
     meter.on('time', (time) => publisher?.time(time));
+    meter.on('server', (report) => publisher?.server(report));
     meter.on('event', (event) => events.take(event));
   }
 }

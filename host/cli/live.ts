@@ -1,12 +1,14 @@
 // Reports of meters as they come, one line each: for monitor, run and sync. With JSON, one object a line.
 import type { ClockDifference } from '../gateway/meter-session.ts';
-import type { EventPayload, InfoPayload, TimePayload } from '../mqtt/payloads.ts';
+import type { EventPayload, InfoPayload, ServerPayload, TimePayload } from '../mqtt/payloads.ts';
+import { waitingText } from '../text/names.ts';
+import { serverMark, serverState, shortAead } from './server-table.ts';
 import { clockText } from './status.ts';
 import { printable, type Style, type Terminal } from './terminal.ts';
 import { plainNs, reachText, signedNs } from './units.ts';
 
 /** Events that are good news, and those that are bad; all others are neither. */
-const good = new Set(['synchronised', 'keys-established', 'rtc-accepted']);
+const good = new Set(['synchronised', 'keys-established', 'keys-restored', 'rtc-accepted', 'majority-regained']);
 const bad = new Set([
   'settings-invalid',
   'seed-invalid',
@@ -16,12 +18,17 @@ const bad = new Set([
   'nak',
   'certificate-refused',
   'bounds-disagree',
+  'source-stopped',
+  'source-disagrees',
+  'majority-lost',
 ]);
 
 export class LiveView {
   readonly #terminal: Terminal;
   readonly #json: boolean;
   #widest = 8;
+  /** What was last shown of each server: as long as it stays so, it is not told again. */
+  readonly #servers = new Map<string, string>();
 
   constructor(terminal: Terminal, options: { json?: boolean } = {}) {
     this.#terminal = terminal;
@@ -48,9 +55,11 @@ export class LiveView {
       this.#object('time', { ...payload, ...difference }, gateway);
       return;
     }
-    const { server, nts } = payload;
+    const { server, servers, nts } = payload;
+    const waiting = waitingText({ missing: payload.missing, ...servers });
     const parts = [
       clockText(this.#terminal, payload.status),
+      ...(waiting === undefined ? [] : [printable(waiting)]),
       ...(payload.utc === null ? [] : [payload.utc.replace(/\d{6}Z$/, 'Z')]),
       ...(payload.uncertaintyNs === null ? [] : [`± ${plainNs(payload.uncertaintyNs)}`]),
       ...(payload.boundNs === null ? [] : [`bound ${plainNs(payload.boundNs)}`]),
@@ -58,7 +67,31 @@ export class LiveView {
       ...(payload.delayNs === null ? [] : [`delay ${plainNs(payload.delayNs)}`]),
       ...(server.stratum === null ? [] : [`stratum ${server.stratum}`]),
       ...(nts.aead === null ? [] : [`cookies ${nts.cookies}`, `reach ${reachText(payload.reach)}`]),
+      ...(servers.inUse > 1 ? [`servers ${servers.agreeing}/${servers.inUse}`] : []),
       ...(seen === undefined ? [] : [`host sees ${signedNs(seen.ns)} ± ${plainNs(seen.halfWidthNs)}`]),
+      ...payload.flags.map((flag) => printable(flag)),
+    ];
+    this.#line(meter, ' ', parts.join('  '));
+  }
+
+  /** One of the meter's servers: a line when its mark, state or keys change; in JSON, each report. */
+  server(meter: string, payload: ServerPayload, gateway?: string): void {
+    if (this.#json) {
+      this.#object('server', payload, gateway);
+      return;
+    }
+    const { number, nts } = payload;
+    const key = `${gateway ?? ''}/${meter}/${number}`;
+    const now = JSON.stringify([serverMark(payload), payload.ke, payload.ntp, payload.state, payload.flags, nts.aead]);
+    if (this.#servers.get(key) === now) return;
+    this.#servers.set(key, now);
+    const ntp = payload.ntp !== null && payload.ntp.host !== payload.ke ? ` (NTP at ${payload.ntp.host})` : '';
+    const parts = [
+      `server ${number}${serverMark(payload)} ${printable(`${payload.ke ?? '-'}${ntp}`)}`,
+      serverState(payload),
+      ...(nts.aeadName === null ? [] : [shortAead(nts.aeadName), `cookies ${nts.cookies}`]),
+      ...(payload.offsetNs === null ? [] : [`offset ${signedNs(payload.offsetNs)}`]),
+      ...(payload.delayNs === null ? [] : [`delay ${plainNs(payload.delayNs)}`]),
       ...payload.flags.map((flag) => printable(flag)),
     ];
     this.#line(meter, ' ', parts.join('  '));

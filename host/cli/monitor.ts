@@ -92,5 +92,6 @@ function show(view: LiveView, report: Report, options: Options, note: (line: str
   if (report.kind === 'state') view.presence(meter, report.payload.state === 'online', report.payload.reason, gateway);
   else if (report.kind === 'info') view.info(meter, report.payload, gateway);
   else if (report.kind === 'time') view.time(meter, report.payload, { gateway });
+  else if (report.kind === 'server') view.server(meter, report.payload, gateway);
   else view.event(meter, report.payload, gateway);
 }

@@ -1,18 +1,26 @@
-// metertime status: what the broker keeps about gateways and meters, as a table or, for one meter, in full.
+// metertime status: what the broker keeps about gateways, meters and their time servers, as a table or in full.
 import { Command } from 'commander';
-import type { GatewayStatePayload, InfoPayload, MeterStatePayload, TimePayload } from '../mqtt/payloads.ts';
-import { aeadName } from '../text/names.ts';
+import type {
+  GatewayStatePayload,
+  InfoPayload,
+  MeterStatePayload,
+  ServerPayload,
+  TimePayload,
+} from '../mqtt/payloads.ts';
+import { waitingText } from '../text/names.ts';
 import { type BrokerOptions, connectBroker, type Report, readReports, withBrokerOptions } from './broker.ts';
 import { type Context, withHelp } from './context.ts';
 import { CliError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { serverLegend, serverLines } from './server-table.ts';
 import { formatPairs, formatTable } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
-import { ageText, plainNs, ppmText, reachText, signedNs } from './units.ts';
+import { ageText, plainNs, ppmText, reachText, secondsSince, signedNs } from './units.ts';
 
 interface Options extends BrokerOptions {
   mqtt: string;
   gateway?: string;
+  servers?: boolean;
   verbose?: boolean;
   json?: boolean;
 }
@@ -26,59 +34,76 @@ export interface MeterStatus {
   readonly state: MeterStatePayload | null;
   readonly info: InfoPayload | null;
   readonly time: TimePayload | null;
+  /** Its time servers, in the order of its settings. */
+  readonly servers: readonly ServerPayload[];
+}
+
+interface Known {
+  readonly state?: MeterStatePayload;
+  readonly info?: InfoPayload;
+  readonly time?: TimePayload;
+  readonly servers?: ReadonlyMap<number, ServerPayload>;
 }
 
 /** Gathers reports by gateway and meter. */
 export class StatusBoard {
   readonly gateways = new Map<string, GatewayStatePayload>();
   readonly foreign = new Map<string, string>();
-  readonly #meters = new Map<string, { state?: MeterStatePayload; info?: InfoPayload; time?: TimePayload }>();
+  readonly #meters = new Map<string, Known>();
 
   take(report: Report): void {
     if (report.kind === 'foreign') this.foreign.set(report.topic, report.reason);
     else if (report.kind === 'gateway') this.gateways.set(report.gateway, report.payload);
     else if (report.kind !== 'event') {
       const key = `${report.gateway}/${report.meter}`;
-      this.#meters.set(key, { ...this.#meters.get(key), [report.kind]: report.payload });
+      const known = this.#meters.get(key);
+      if (report.kind === 'server') {
+        const servers = new Map(known?.servers).set(report.payload.number, report.payload);
+        this.#meters.set(key, { ...known, servers });
+      } else this.#meters.set(key, { ...known, [report.kind]: report.payload });
     }
   }
 
   meters(): MeterStatus[] {
     return [...this.#meters]
       .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
-      .map(([key, { state, info, time }]) => {
+      .map(([key, { state, info, time, servers }]) => {
         const [gateway = '', meter = ''] = key.split('/');
         const online = state?.state === 'online' && this.gateways.get(gateway)?.state === 'online';
-        return { gateway, meter, online, state: state ?? null, info: info ?? null, time: time ?? null };
+        return {
+          ...{ gateway, meter, online, state: state ?? null, info: info ?? null, time: time ?? null },
+          servers: [...(servers?.values() ?? [])].sort((a, b) => a.number - b.number),
+        };
       });
   }
 }
 
 const legend = `
-  Meter    meter's id                           St     stratum of the server
-  State    online if meter and gateway say so   AEAD   algorithm of the keys (15: AES-SIV-CMAC-256)
-  Clock    status of the meter's clock          Ck     cookies held
-  Server   NTP server in use                    Reach  eight last polls, octal: 377 is all answered
-  Offset   server minus meter, of the last      Bound  hard bound on the error
-           authenticated sample                 Last   since that sample
-  U (k=2)  expanded uncertainty of the time
+  Meter    meter's id                           Offset   server minus meter, of the last
+  State    online if meter and gateway say so            authenticated sample
+  Clock    status of the meter's clock          U (k=2)  expanded uncertainty of the time
+  Srv      servers that agree, of those in use  Bound    hard bound on the error
+  Reach    eight last polls, octal: 377 is all  Last     since that sample
+           answered
 `.split('\n');
 
 export function statusCommand(context: Context): Command {
   const command = new Command('status')
     .summary('what the broker knows of gateways and meters')
     .description(
-      "Shows what gateways keep at the broker about themselves and their meters: who is online, each meter's clock, offset, uncertainty and hard bound. With a meter's id, everything about that one.",
+      "Shows what gateways keep at the broker about themselves and their meters: who is online, each meter's clock, offset, uncertainty and hard bound, and what a meter without a time waits for. With a meter's id, everything about that one and its time servers.",
     )
     .argument('[meter]', 'id of one meter')
     .option('-m, --mqtt <url>', 'the broker', 'mqtt://localhost:1883')
     .option('-g, --gateway <name>', 'of this gateway only')
+    .option('-s, --servers', "each meter's time servers, as chronyc sources and authdata show them")
     .option('-v, --verbose', 'explain the columns')
     .option('--json', 'print the state as JSON')
     .action((meter: string | undefined, options: Options) => status(context, meter, options));
   return withHelp(withBrokerOptions(command), {
     examples: [
       ['status', 'all meters known to the broker on this machine'],
+      ['status --servers', 'with the time servers of each'],
       ['status meter-1 --mqtt mqtts://broker.example', 'everything about one meter'],
     ],
     exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.NoTime, ExitCode.Interrupted],
@@ -118,10 +143,11 @@ async function status(context: Context, meter: string | undefined, options: Opti
   if (options.json) {
     terminal.printJson({ gateways: Object.fromEntries(gateways), meters: wanted });
   } else if (meter === undefined) {
-    printAll(terminal, gateways, wanted, options.verbose === true);
+    printAll(terminal, gateways, wanted, options);
   } else {
     for (const [index, each] of wanted.entries())
       terminal.print(...(index > 0 ? [''] : []), ...meterLines(terminal, each));
+    if (options.verbose) terminal.print(...serverLegend);
   }
 }
 
@@ -133,7 +159,7 @@ function printAll(
   terminal: Terminal,
   gateways: readonly (readonly [string, GatewayStatePayload])[],
   meters: readonly MeterStatus[],
-  verbose: boolean,
+  { verbose, servers }: Pick<Options, 'verbose' | 'servers'>,
 ): void {
   if (gateways.length === 0 && meters.length === 0) {
     terminal.print('The broker keeps nothing of any gateway.');
@@ -152,17 +178,35 @@ function printAll(
       meterColumns,
       meters.map((each) => meterRow(terminal, each)),
     ),
+    ...waitingLines(meters),
   );
+  if (!servers) return;
+  for (const each of meters) {
+    terminal.print('', `Time servers of ${printable(each.meter)} at gateway ${printable(each.gateway)}`);
+    terminal.print(...(each.servers.length === 0 ? ['none known'] : serverLines(terminal, each.servers)));
+  }
+  if (verbose) terminal.print(...serverLegend);
+}
+
+/** What the meters that are online wait for. */
+function waitingLines(meters: readonly MeterStatus[]): string[] {
+  const lines = meters.flatMap(({ meter, online, time }) => {
+    const waiting = online && time !== null ? waitingOf(time) : undefined;
+    return waiting === undefined ? [] : [`${printable(meter)}: ${waiting}`];
+  });
+  return lines.length === 0 ? [] : ['', ...lines];
+}
+
+function waitingOf({ missing, servers }: TimePayload): string | undefined {
+  const text = waitingText({ missing, ...servers });
+  return text === undefined ? undefined : printable(text);
 }
 
 const meterColumns = [
   { heading: 'Meter' },
   { heading: 'State' },
   { heading: 'Clock' },
-  { heading: 'Server' },
-  { heading: 'St', align: 'right' },
-  { heading: 'AEAD', align: 'right' },
-  { heading: 'Ck', align: 'right' },
+  { heading: 'Srv', align: 'right' },
   { heading: 'Reach', align: 'right' },
   { heading: 'Offset', align: 'right' },
   { heading: 'U (k=2)', align: 'right' },
@@ -172,24 +216,16 @@ const meterColumns = [
 
 function meterRow(terminal: Terminal, { meter, online, time }: MeterStatus): string[] {
   const begin = [printable(meter), stateText(terminal, online), time === null ? '-' : clockText(terminal, time.status)];
-  if (time === null) return [...begin, ...Array.from({ length: 9 }, () => '-')];
+  if (time === null) return [...begin, ...Array.from({ length: 6 }, () => '-')];
   return [
     ...begin,
-    printable(time.server.ntp ?? time.server.ke ?? '-'),
-    String(time.server.stratum ?? '-'),
-    String(time.nts.aead ?? '-'),
-    String(time.nts.cookies),
+    `${time.servers.agreeing}/${time.servers.inUse}`,
     reachText(time.reach),
     signedNs(time.offsetNs),
     plainNs(time.uncertaintyNs),
     plainNs(time.boundNs),
-    ageText(ageSeconds(time.lastSynchronisationUtcNs)),
+    ageText(secondsSince(time.lastSynchronisationUtcNs)),
   ];
-}
-
-/** Since a time of the meter's, by this machine's clock. */
-function ageSeconds(utcNs: string | null): number | null {
-  return utcNs === null ? null : Date.now() / 1000 - Number(BigInt(utcNs) / 1_000_000n) / 1000;
 }
 
 function stateText(terminal: Terminal, online: boolean): string {
@@ -202,10 +238,10 @@ export function clockText(terminal: Terminal, status: string): string {
   return terminal.paint(style, printable(status));
 }
 
-/** Everything about one meter, as chronyc tracking and authdata show it. */
-export function meterLines(terminal: Terminal, { gateway, meter, online, state, info, time }: MeterStatus): string[] {
-  const flags = time?.flags.map(printable).join(', ');
-  return formatPairs([
+/** Everything about one meter: its time as chronyc tracking shows it, then its servers. */
+export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
+  const { gateway, meter, online, state, info, time, servers } = status;
+  const pairs = formatPairs([
     ['Meter', `${printable(meter)} at gateway ${printable(gateway)}`],
     ['State', `${stateText(terminal, online)}${state === null ? '' : ` since ${state.sinceUtc}`}`],
     [
@@ -215,30 +251,33 @@ export function meterLines(terminal: Terminal, { gateway, meter, online, state, 
     ['Core SHA-256', info?.software.coreSha256],
     ['Image SHA-256', info?.software.imageSha256 ?? undefined],
     ['Started by', info === null ? undefined : printable(info.resetCause)],
-    ...(time === null ? [] : timePairs(terminal, time, flags ?? '')),
+    ...(time === null ? [] : timePairs(terminal, time)),
   ]);
+  return [...pairs, ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers)])];
 }
 
 /** What a time report says, as pairs of name and value. */
-export function timePairs(terminal: Terminal, time: TimePayload, flags: string): [string, string | undefined][] {
-  const { nts, server, counters } = time;
+export function timePairs(terminal: Terminal, time: TimePayload): [string, string | undefined][] {
+  const { server, servers, counters } = time;
+  const flags = time.flags.map(printable).join(', ');
+  const number = server.number === null ? '' : ` (number ${server.number})`;
   return [
     ['Clock', `${clockText(terminal, time.status)}${flags === '' ? '' : ` (${flags})`}`],
+    ['Missing', waitingOf(time)],
     ['Time', time.utc ?? 'not known'],
     ['Uncertainty', `${plainNs(time.uncertaintyNs)} (k = 2)`],
     ['Bound', `${plainNs(time.boundNs)} (hard)`],
-    ['NTS-KE server', server.ke === null ? undefined : printable(server.ke)],
-    ['NTP server', server.ntp === null ? undefined : `${printable(server.ntp)}, stratum ${server.stratum ?? '-'}`],
+    ['Servers', `${servers.inUse} in use, ${servers.agreeing} agree, ${servers.needed} needed`],
+    [
+      'Reference',
+      server.ke === null ? undefined : `${printable(server.ke)}${number}, stratum ${server.stratum ?? '-'}`,
+    ],
     ['Root delay', plainNs(server.rootDelayNs)],
     ['Root dispersion', plainNs(server.rootDispersionNs)],
     ['Last offset', `${signedNs(time.offsetNs)} (server minus meter)`],
     ['Last delay', plainNs(time.delayNs)],
     ['Last synchronised', time.lastSynchronisationUtc ?? 'never'],
     ['Frequency', ppmText(time.frequencyPpb)],
-    ['Poll interval', `${time.pollSeconds} s, reach ${reachText(time.reach)}`],
-    ['AEAD', nts.aead === null ? 'no keys' : `${aeadName(nts.aead)} (${nts.aead})`],
-    ['Cookies', `${nts.cookies}, ${nts.cookieBytes} bytes each`],
-    ['Keys since', nts.keysSinceUtc ?? undefined],
     [
       'Key establishments',
       `${counters.keAttempts}, ${counters.keFailures} failed (last: ${printable(time.lastKeError)})`,

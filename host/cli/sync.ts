@@ -4,6 +4,7 @@ import { ClockStatus, MeterEvent, TimeFlag } from '../../as/abi/codes.ts';
 import { TraceRecorder } from '../core/trace.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { HostClock } from '../gateway/host-clock.ts';
+import type { ServerReport } from '../gateway/server-reports.ts';
 import type { MeterEventMessage, Time } from '../link/messages.ts';
 import { loggerTo } from '../log.ts';
 import { utcText } from '../mqtt/payloads.ts';
@@ -43,6 +44,8 @@ export interface SyncResult {
   readonly status: ClockStatus;
   /** The meter's last report. */
   readonly report: Time | undefined;
+  /** What the meter reported of its servers. */
+  readonly servers: readonly ServerReport[];
   /** From power-on to the first authenticated time, and to the end. */
   readonly firstMs: number | undefined;
   readonly totalMs: number;
@@ -197,6 +200,7 @@ export async function syncServer(server: HostPort, options: SyncOptions): Promis
       utcNs: ok ? now.utcNs : undefined,
       status: now.status,
       report,
+      servers: linked.session.servers,
       firstMs,
       totalMs: performance.now() - beginMs,
       reason: ok ? undefined : reason,
@@ -276,7 +280,7 @@ function resultJson(result: SyncResult): object {
     stratum: ok ? (report?.stratum ?? null) : null,
     rootDelayNs: ok ? (report?.rootDelayNs ?? null) : null,
     rootDispersionNs: ok ? (report?.rootDispersionNs ?? null) : null,
-    ntpHost: report === undefined || report.ntpHost === '' ? null : report.ntpHost,
+    ntpHost: result.servers[0]?.source.ntpHost || null,
     aead: report === undefined || report.aead === 0 ? null : report.aead,
     aeadName: report === undefined ? null : (aeadName(report.aead) ?? null),
     cookies: report?.cookies ?? 0,

@@ -12,7 +12,7 @@ export function plainNs(ns: bigint | number | null | undefined): string {
   return ns === null || ns === undefined ? '-' : durationText(ns);
 }
 
-/** How long ago, as chronyc and ntpq print it: `12`, `34m`, `5h`, `6d`, `7y`; a dash for never. */
+/** How long, or how long ago, as chronyc and ntpq print it: `12`, `34m`, `5h`, `6d`, `7y`; a dash for never. */
 export function ageText(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return '-';
   const steps = [
@@ -25,6 +25,11 @@ export function ageText(seconds: number | null | undefined): string {
   const value = Math.max(0, seconds);
   const [size, unit] = steps.find(([unitSize, , most]) => value / unitSize < most) ?? steps[4];
   return `${Math.round(value / size)}${unit}`;
+}
+
+/** Seconds since a UTC time in ns, by this machine's clock; null for never. */
+export function secondsSince(utcNs: string | null): number | null {
+  return utcNs === null ? null : Date.now() / 1000 - Number(BigInt(utcNs) / 1_000_000n) / 1000;
 }
 
 /** The eight last polls in octal, as chronyc and ntpq print them. */

@@ -3,7 +3,7 @@ import { ClockStatus } from '../../as/abi/codes.ts';
 import type { Gateway, Meter } from '../gateway/gateway.ts';
 import { meterMinusHost } from '../gateway/meter-session.ts';
 import { formatLine, type Logger, type LogLevel, loggerTo } from '../log.ts';
-import { eventPayload, infoPayload, timePayload } from '../mqtt/payloads.ts';
+import { eventPayload, infoPayload, serverPayload, timePayload } from '../mqtt/payloads.ts';
 import type { LiveView } from './live.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -30,6 +30,7 @@ function watchMeter(meter: Meter, view: LiveView, { acknowledge }: WatchOptions)
   meter.on('up', () => view.presence(name, true, undefined));
   meter.on('down', (reason) => view.presence(name, false, reason));
   meter.on('info', (info) => view.info(name, infoPayload(info)));
+  meter.on('server', (report) => view.server(name, serverPayload(name, report)));
   meter.on('event', ({ event, ack }) => {
     view.event(name, eventPayload(name, event));
     if (acknowledge) ack();

@@ -19,6 +19,7 @@ import type { TrustAnchors } from '../net/trust-anchors.ts';
 import { HostClock } from './host-clock.ts';
 import type { MeterLimits } from './limits.ts';
 import { type MeterReportedEvent, MeterSession, MeterSessionError, type ProbedTime } from './meter-session.ts';
+import type { ServerReport } from './server-reports.ts';
 
 /** More meters than this are not taken in. */
 const meterCount = 4_096;
@@ -31,6 +32,8 @@ export interface MeterEvents {
   down: [reason: string];
   info: [Info];
   time: [Time];
+  /** One of its time servers, whenever something new is known of it. */
+  server: [ServerReport];
   event: [MeterReportedEvent];
 }
 
@@ -47,6 +50,11 @@ export class Meter extends EventEmitter<MeterEvents> {
 
   get isUp(): boolean {
     return this.session !== undefined;
+  }
+
+  /** What it reported of its time servers, while it is online. */
+  get servers(): readonly ServerReport[] {
+    return this.session?.servers ?? [];
   }
 
   /** @throws MeterSessionError */
@@ -192,6 +200,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
       meter.time = time;
       meter.emit('time', time);
     });
+    session.on('server', (report) => this.#sessions.get(session)?.emit('server', report));
     session.on('event', (event) => this.#sessions.get(session)?.emit('event', event));
     session.on('closed', () => {
       this.#detach(session, 'the link ended');

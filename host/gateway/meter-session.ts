@@ -17,6 +17,7 @@ import { TokenBucket } from '../net/token-bucket.ts';
 import type { TrustAnchors } from '../net/trust-anchors.ts';
 import { HostClock } from './host-clock.ts';
 import { type MeterLimits, meterLimits } from './limits.ts';
+import { type ServerReport, ServerReports } from './server-reports.ts';
 import { type OpenedConnection, TlsSockets } from './tls-sockets.ts';
 import { UdpSockets } from './udp-sockets.ts';
 
@@ -69,6 +70,8 @@ export interface MeterSessionEvents {
   down: [reason: string];
   info: [Info];
   time: [Time];
+  /** One of the meter's time servers, whenever something new is known of it. */
+  server: [ServerReport];
   event: [MeterReportedEvent];
   /** A TLS connection stands for the meter. */
   tls: [OpenedConnection];
@@ -111,6 +114,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   readonly #udp: UdpSockets;
   readonly #messages: TokenBucket;
   readonly #probes = new Map<number, { settle: (reply: TimeReply | undefined, firstTick: bigint) => void }>();
+  readonly #servers = new ServerReports();
   #generation = 0;
   #muted: NodeJS.Timeout | undefined;
 
@@ -150,6 +154,11 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   /** Sockets in use. */
   get sockets(): { readonly tls: number; readonly udp: number; readonly exchanges: number } {
     return { tls: this.#tls.count, udp: this.#udp.count, exchanges: this.#udp.inFlight };
+  }
+
+  /** What the meter reported of its time servers in this session. */
+  get servers(): readonly ServerReport[] {
+    return this.#servers.all;
   }
 
   start(): void {
@@ -227,6 +236,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
 
   #forget(): void {
     this.#generation++;
+    this.#servers.keep(0);
     this.#tls.closeAll();
     this.#udp.closeAll();
     for (const probe of [...this.#probes.values()]) probe.settle(undefined, 0n);
@@ -280,8 +290,15 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
         this.emit('info', message);
         break;
       case Message.Time:
+        this.#servers.keep(message.servers);
         this.emit('time', message);
         break;
+      case Message.Source:
+      case Message.SourceCounts: {
+        const report = this.#servers.take(message);
+        if (report !== undefined) this.emit('server', report);
+        break;
+      }
       case Message.Event: {
         const generation = this.#generation;
         const ack = () => {

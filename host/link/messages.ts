@@ -12,8 +12,12 @@ import {
   LinkLimit,
   Message,
   type MeterEvent,
-  type Reject,
+  type Missing,
+  Reject,
   type ResetCause,
+  SourceCountField,
+  SourceField,
+  type SourceState,
   TimeField,
   TimeReplyField,
   TlsOpenedField,
@@ -97,6 +101,8 @@ export interface Info {
   readonly buildUnixSeconds: bigint;
   readonly coreSha256: Uint8Array;
   readonly imageSha256: Uint8Array;
+  /** How many servers the core can use at once. */
+  readonly serversMax: number;
   /** Empty while the meter is not provisioned. */
   readonly meterId: string;
   readonly board: string;
@@ -133,8 +139,61 @@ export interface Time {
   readonly lastReject: Reject;
   readonly lastKeError: KeError;
   readonly eventsLost: number;
+  /** Servers in use, how many of them agree, how many have to. */
+  readonly servers: number;
+  readonly agreeing: number;
+  readonly needed: number;
+  /** What a meter without a time waits for next. */
+  readonly missing: Missing;
+  /** Index of the server that stratum, cookies, keys and offset are about, and its NTS-KE host; empty without one. */
+  readonly source: number;
+  readonly keHost: string;
+}
+
+/** One of the meter's time servers. */
+export interface Source {
+  readonly type: Message.Source;
+  /** From 0, below `sourcesMax`. */
+  readonly index: number;
+  /** `SourceFlag` bits. */
+  readonly flags: number;
+  readonly state: SourceState;
+  /** Stratum and leap of the last authenticated answer. */
+  readonly stratum: number;
+  readonly leap: number;
+  readonly reach: number;
+  readonly cookies: number;
+  readonly cookieBytes: number;
+  readonly aead: number;
+  readonly pollSeconds: number;
+  readonly ntpPort: number;
+  readonly rootDelayNs: number;
+  readonly rootDispersionNs: number;
+  readonly offsetNs: bigint;
+  readonly delayNs: bigint;
+  readonly lastSyncUtcNs: bigint;
+  readonly keysSinceUtcNs: bigint;
+  /** Until the next key establishment is tried; 0 where none is waited for. */
+  readonly retrySeconds: number;
   readonly keHost: string;
   readonly ntpHost: string;
+}
+
+/** What was counted of a time server since the start of the meter. */
+export interface SourceCounts {
+  readonly type: Message.SourceCounts;
+  readonly index: number;
+  readonly lastReject: Reject;
+  readonly lastKeError: KeError;
+  /** The last kiss code, authenticated or not; empty for none. */
+  readonly kissCode: string;
+  readonly sent: number;
+  readonly authenticated: number;
+  readonly naks: number;
+  readonly keAttempts: number;
+  readonly keFailures: number;
+  /** Refused answers by reason: the first for `Reject` 1, one for each; 65,535 stands for as many or more. */
+  readonly rejected: readonly number[];
 }
 
 export interface MeterEventMessage {
@@ -161,6 +220,8 @@ export type MeterMessage =
   | UdpClose
   | Info
   | Time
+  | Source
+  | SourceCounts
   | MeterEventMessage;
 
 // ---------------------------------------------------------------- gateway to meter
@@ -251,6 +312,12 @@ export type GatewayMessage =
 
 export type LinkMessage = MeterMessage | GatewayMessage;
 
+/** Most time servers that a meter can have: as many as its settings can name. */
+export const sourcesMax = 4;
+
+/** How many reasons for a refusal a SourceCounts counts: all of `Reject` but `None`. */
+export const rejectReasons = Object.values(Reject).filter((value) => typeof value === 'number').length - 1;
+
 /** Most bytes of data that one TlsWrite or TlsData carries. */
 export const tlsDataBytes = LinkLimit.MessageBytes - 2;
 
@@ -265,6 +332,8 @@ const fromMeter = new Set<Message>([
   Message.UdpClose,
   Message.Info,
   Message.Time,
+  Message.Source,
+  Message.SourceCounts,
   Message.Event,
 ]);
 
@@ -377,6 +446,7 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
       buildUnixSeconds: r.u64(InfoField.BuildUnixSeconds),
       coreSha256: r.bytes(InfoField.CoreSha256, 32),
       imageSha256: r.bytes(InfoField.ImageSha256, 32),
+      serversMax: r.u8(InfoField.ServersMax),
     };
     const [meterId, board, firmwareVersion] = r.texts(InfoField.Texts, 3) as [string, string, string];
     if (meterId !== '' && !isMeterId(meterId)) {
@@ -416,9 +486,57 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
       lastReject: r.u8(TimeField.LastReject),
       lastKeError: r.u8(TimeField.LastKeError),
       eventsLost: r.u16(TimeField.EventsLost),
+      servers: r.u8(TimeField.Servers),
+      agreeing: r.u8(TimeField.Agreeing),
+      needed: r.u8(TimeField.Needed),
+      missing: r.u8(TimeField.Missing),
+      source: r.u8(TimeField.Source),
     };
-    const [keHost, ntpHost] = r.texts(TimeField.Texts, 2) as [string, string];
-    return { type: Message.Time, ...fixed, keHost, ntpHost };
+    if (fixed.servers > sourcesMax) {
+      throw new MessageError('value', `Time: expected at most ${sourcesMax} servers, came ${fixed.servers}`);
+    }
+    const [keHost] = r.texts(TimeField.Texts, 1) as [string];
+    return { type: Message.Time, ...fixed, keHost };
+  },
+  [Message.Source]: (r) => {
+    const fixed = {
+      index: sourceIndex(r, SourceField.Index),
+      flags: r.u8(SourceField.Flags),
+      state: r.u8(SourceField.State),
+      stratum: r.u8(SourceField.Stratum),
+      leap: r.u8(SourceField.Leap),
+      reach: r.u8(SourceField.Reach),
+      cookies: r.u8(SourceField.Cookies),
+      cookieBytes: r.u16(SourceField.CookieBytes),
+      aead: r.u16(SourceField.Aead),
+      pollSeconds: r.u16(SourceField.PollSeconds),
+      ntpPort: r.u16(SourceField.NtpPort),
+      rootDelayNs: r.u32(SourceField.RootDelayNs),
+      rootDispersionNs: r.u32(SourceField.RootDispersionNs),
+      offsetNs: r.i64(SourceField.OffsetNs),
+      delayNs: r.u64(SourceField.DelayNs),
+      lastSyncUtcNs: r.i64(SourceField.LastSyncUtcNs),
+      keysSinceUtcNs: r.i64(SourceField.KeysSinceUtcNs),
+      retrySeconds: r.u32(SourceField.RetrySeconds),
+    };
+    const [keHost, ntpHost] = r.texts(SourceField.Texts, 2) as [string, string];
+    return { type: Message.Source, ...fixed, keHost, ntpHost };
+  },
+  [Message.SourceCounts]: (r) => {
+    r.exactly(SourceCountField.Rejected + 2 * rejectReasons);
+    return {
+      type: Message.SourceCounts,
+      index: sourceIndex(r, SourceCountField.Index),
+      lastReject: r.u8(SourceCountField.LastReject),
+      lastKeError: r.u8(SourceCountField.LastKeError),
+      kissCode: kissCode(r, SourceCountField.KissCode),
+      sent: r.u32(SourceCountField.Sent),
+      authenticated: r.u32(SourceCountField.Authenticated),
+      naks: r.u32(SourceCountField.Naks),
+      keAttempts: r.u32(SourceCountField.KeAttempts),
+      keFailures: r.u32(SourceCountField.KeFailures),
+      rejected: Array.from({ length: rejectReasons }, (_, reason) => r.u16(SourceCountField.Rejected + 2 * reason)),
+    };
   },
   [Message.Event]: (r) => {
     const fixed = {
@@ -509,6 +627,7 @@ const encoders: Encoders = {
       .u64(m.buildUnixSeconds)
       .raw(m.coreSha256, 32)
       .raw(m.imageSha256, 32)
+      .u8(m.serversMax)
       .text(m.meterId)
       .text(m.board)
       .text(m.firmwareVersion),
@@ -541,8 +660,52 @@ const encoders: Encoders = {
       .u8(m.lastReject)
       .u8(m.lastKeError)
       .u16(m.eventsLost)
+      .u8(m.servers)
+      .u8(m.agreeing)
+      .u8(m.needed)
+      .u8(m.missing)
+      .u8(m.source)
+      .text(m.keHost),
+  [Message.Source]: (m, w) =>
+    w
+      .u8(m.index)
+      .u8(m.flags)
+      .u8(m.state)
+      .u8(m.stratum)
+      .u8(m.leap)
+      .u8(m.reach)
+      .u8(m.cookies)
+      .u16(m.cookieBytes)
+      .u16(m.aead)
+      .u16(m.pollSeconds)
+      .u16(m.ntpPort)
+      .u32(m.rootDelayNs)
+      .u32(m.rootDispersionNs)
+      .i64(m.offsetNs)
+      .u64(m.delayNs)
+      .i64(m.lastSyncUtcNs)
+      .i64(m.keysSinceUtcNs)
+      .u32(m.retrySeconds)
       .text(m.keHost)
       .text(m.ntpHost),
+  [Message.SourceCounts]: (m, w) => {
+    w.u8(m.index)
+      .u8(m.lastReject)
+      .u8(m.lastKeError)
+      .raw(kissCodeBytes(m.kissCode))
+      .u32(m.sent)
+      .u32(m.authenticated)
+      .u32(m.naks)
+      .u32(m.keAttempts)
+      .u32(m.keFailures);
+    if (m.rejected.length !== rejectReasons) {
+      throw new MessageError(
+        'length',
+        `SourceCounts: expected counts for ${rejectReasons} reasons, came ${m.rejected.length}`,
+      );
+    }
+    for (const count of m.rejected) w.u16(count);
+  },
   [Message.Event]: (m, w) =>
     w
       .pad(EventField.Sequence)
@@ -579,4 +742,33 @@ function clockStatus(reader: ByteReader, at: number): ClockStatus {
     throw new MessageError('value', `${reader.name}: expected a clock status of 0 to 2, came ${status}`);
   }
   return status;
+}
+
+function sourceIndex(reader: ByteReader, at: number): number {
+  const index = reader.u8(at);
+  if (index >= sourcesMax) {
+    throw new MessageError('value', `${reader.name}: expected a server's index below ${sourcesMax}, came ${index}`);
+  }
+  return index;
+}
+
+/** Four printable ASCII bytes, or four zeros for none (RFC 5905 7.4). */
+const kissCodePattern = /^[\x21-\x7e]{4}$/;
+
+function kissCode(reader: ByteReader, at: number): string {
+  const bytes = reader.bytes(at, 4);
+  if (bytes.every((byte) => byte === 0)) return '';
+  // What a server sent may be anything: what is no such code is told as its digits.
+  const text = Buffer.from(bytes).toString('latin1');
+  return kissCodePattern.test(text) ? text : `0x${Buffer.from(bytes).toString('hex')}`;
+}
+
+function kissCodeBytes(code: string): Uint8Array {
+  if (code === '') return new Uint8Array(4);
+  const digits = /^0x([0-9a-f]{8})$/.exec(code)?.[1];
+  if (digits !== undefined) return Buffer.from(digits, 'hex');
+  if (!kissCodePattern.test(code)) {
+    throw new MessageError('value', 'SourceCounts: expected a kiss code of four printable ASCII characters');
+  }
+  return Buffer.from(code, 'latin1');
 }

@@ -4,18 +4,24 @@
 // 2^53 ns (104 days); a time is ISO 8601 with nanoseconds, and beside it the count of nanoseconds since 1970 as text.
 import { z } from 'zod';
 import { ClockStatus } from '../../as/abi/codes.ts';
+import type { ServerReport } from '../gateway/server-reports.ts';
 import type { Info, MeterEventMessage, Time } from '../link/messages.ts';
 import {
+  aeadKeyBits,
   aeadName,
   capabilityNames,
   clockStatusNames,
   describeEvent,
   keErrorNames,
+  leapNames,
   meterEventNames,
+  missingNames,
   nameOf,
   namesOfBits,
   rejectNames,
   resetCauseNames,
+  sourceFlagNames,
+  sourceStateNames,
   timeFlagNames,
 } from '../text/names.ts';
 
@@ -53,6 +59,8 @@ export const infoSchema = z.strictObject({
   resetCause: z.string(),
   capabilities: z.array(z.string()),
   maxFrequencyErrorPpb: count,
+  /** How many time servers the software can use at once. */
+  serversMax: count,
   /** When the software was built: no time before it is ever believed. */
   buildUtc: z.iso.datetime().nullable(),
   software: z.strictObject({
@@ -79,9 +87,18 @@ export const timeSchema = z.strictObject({
   /** Hard bound on the error. */
   boundNs: durationNs,
   frequencyPpb: z.int(),
+  /** What the meter waits for next to have an authenticated time; `none` when it has one. */
+  missing: z.string(),
+  servers: z.strictObject({
+    inUse: count,
+    agreeing: count,
+    needed: count,
+  }),
+  /** The server whose sample moved the clock last; `nts`, `reach` and `pollSeconds` are about it too. */
   server: z.strictObject({
+    /** As in the topic of its own report; null without one. */
+    number: count.nullable(),
     ke: z.string().nullable(),
-    ntp: z.string().nullable(),
     stratum: count.nullable(),
     rootDelayNs: count,
     rootDispersionNs: count,
@@ -113,6 +130,57 @@ export const timeSchema = z.strictObject({
   lastKeError: z.string(),
 });
 
+/** `PREFIX/GATEWAY/METER/server/NUMBER`, retained with message expiry: one of the meter's time servers. */
+export const serverSchema = z.strictObject({
+  meter: z.string(),
+  /** From 1, in the order of the meter's settings. */
+  number: z.int().min(1),
+  ke: z.string().nullable(),
+  /** Where its time is asked for; null before the first key establishment. */
+  ntp: z.strictObject({ host: z.string(), port: count }).nullable(),
+  state: z.string(),
+  flags: z.array(z.string()),
+  /** Until the next key establishment is tried; null where none is waited for. */
+  retrySeconds: count.nullable(),
+  /** Of the last authenticated answer; null before it. */
+  stratum: count.nullable(),
+  leap: z.string().nullable(),
+  rootDelayNs: count,
+  rootDispersionNs: count,
+  /** Of the last authenticated sample: server minus meter, before the correction that followed. */
+  offsetNs: durationNs,
+  delayNs: durationNs,
+  lastSampleUtc: utc.nullable(),
+  lastSampleUtcNs: utcNs.nullable(),
+  /** Eight last polls, newest in the last bit, as text of 0 and 1. */
+  reach: z.string().regex(/^[01]{8}$/),
+  pollSeconds: count,
+  nts: z.strictObject({
+    /** IANA number and name of the AEAD; null without keys. */
+    aead: count.nullable(),
+    aeadName: z.string().nullable(),
+    keyBits: count.nullable(),
+    keysSinceUtc: utc.nullable(),
+    keysSinceUtcNs: utcNs.nullable(),
+    cookies: count,
+    cookieBytes: count,
+  }),
+  counters: z.strictObject({
+    sent: count,
+    authenticated: count,
+    rejected: count,
+    naks: count,
+    keAttempts: count,
+    keFailures: count,
+  }),
+  /** Refused answers by reason; those that never happened are left out. */
+  rejected: z.record(z.string(), count),
+  lastReject: z.string(),
+  lastKeError: z.string(),
+  /** The last kiss code, authenticated or not; null for none. */
+  lastKiss: z.string().nullable(),
+});
+
 /** `PREFIX/GATEWAY/METER/event`, at least once each: `boot` and `sequence` together tell duplicates. */
 export const eventSchema = z.strictObject({
   meter: z.string(),
@@ -139,6 +207,7 @@ export type GatewayStatePayload = z.infer<typeof gatewayStateSchema>;
 export type MeterStatePayload = z.infer<typeof meterStateSchema>;
 export type InfoPayload = z.infer<typeof infoSchema>;
 export type TimePayload = z.infer<typeof timeSchema>;
+export type ServerPayload = z.infer<typeof serverSchema>;
 export type EventPayload = z.infer<typeof eventSchema>;
 
 const nsPerSecond = 1_000_000_000n;
@@ -181,6 +250,7 @@ export function infoPayload(info: Omit<Info, 'type'>): InfoPayload {
     resetCause: nameOf(resetCauseNames, info.resetCause).name,
     capabilities: namesOfBits(capabilityNames, info.capabilities),
     maxFrequencyErrorPpb: info.maxFrequencyErrorPpb,
+    serversMax: info.serversMax,
     buildUtc: build === null ? null : build.replace(/\.\d+Z$/, 'Z'),
     software: {
       coreSha256: hex(info.coreSha256),
@@ -205,9 +275,11 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
     uncertaintyNs: known ? duration(time.uncertaintyNs) : null,
     boundNs: known ? duration(time.boundNs) : null,
     frequencyPpb: time.frequencyPpb,
+    missing: nameOf(missingNames, time.missing).name,
+    servers: { inUse: time.servers, agreeing: time.agreeing, needed: time.needed },
     server: {
+      number: time.keHost === '' ? null : serverNumber(time.source),
       ke: orNull(time.keHost),
-      ntp: orNull(time.ntpHost),
       stratum: time.stratum === 0 ? null : time.stratum,
       rootDelayNs: time.rootDelayNs,
       rootDispersionNs: time.rootDispersionNs,
@@ -235,6 +307,63 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
     lastReject: nameOf(rejectNames, time.lastReject).name,
     lastKeError: nameOf(keErrorNames, time.lastKeError).name,
   };
+}
+
+/** A server's number for people and topics: from 1, where the meter's interface counts from 0. */
+export function serverNumber(index: number): number {
+  return index + 1;
+}
+
+export function serverPayload(meter: string, { source, counts }: ServerReport): ServerPayload {
+  const last = when(source.lastSyncUtcNs);
+  const keys = when(source.keysSinceUtcNs);
+  const answered = source.stratum !== 0;
+  const sampled = last.ns !== null;
+  return {
+    meter,
+    number: serverNumber(source.index),
+    ke: orNull(source.keHost),
+    ntp: source.ntpHost === '' ? null : { host: source.ntpHost, port: source.ntpPort },
+    state: nameOf(sourceStateNames, source.state).name,
+    flags: namesOfBits(sourceFlagNames, source.flags),
+    retrySeconds: source.retrySeconds === 0 ? null : source.retrySeconds,
+    stratum: answered ? source.stratum : null,
+    leap: answered ? nameOf(leapNames, source.leap).name : null,
+    rootDelayNs: source.rootDelayNs,
+    rootDispersionNs: source.rootDispersionNs,
+    offsetNs: sampled ? duration(source.offsetNs) : null,
+    delayNs: sampled ? duration(source.delayNs) : null,
+    lastSampleUtc: last.text,
+    lastSampleUtcNs: last.ns,
+    reach: source.reach.toString(2).padStart(8, '0'),
+    pollSeconds: source.pollSeconds,
+    nts: {
+      aead: source.aead === 0 ? null : source.aead,
+      aeadName: aeadName(source.aead) ?? null,
+      keyBits: aeadKeyBits(source.aead) ?? null,
+      keysSinceUtc: keys.text,
+      keysSinceUtcNs: keys.ns,
+      cookies: source.cookies,
+      cookieBytes: source.cookieBytes,
+    },
+    counters: {
+      sent: counts.sent,
+      authenticated: counts.authenticated,
+      rejected: counts.rejected.reduce((sum, each) => sum + each, 0),
+      naks: counts.naks,
+      keAttempts: counts.keAttempts,
+      keFailures: counts.keFailures,
+    },
+    rejected: rejectedByName(counts.rejected),
+    lastReject: nameOf(rejectNames, counts.lastReject).name,
+    lastKeError: nameOf(keErrorNames, counts.lastKeError).name,
+    lastKiss: orNull(counts.kissCode),
+  };
+}
+
+function rejectedByName(rejected: readonly number[]): Record<string, number> {
+  const counted = rejected.map((times, index) => [nameOf(rejectNames, index + 1).name, times] as const);
+  return Object.fromEntries(counted.filter(([, times]) => times > 0));
 }
 
 export function eventPayload(meter: string, event: Omit<MeterEventMessage, 'type'>): EventPayload {

@@ -1,11 +1,13 @@
-// Publishes what the gateway knows: its own state, and each meter's info, state, time and events (docs/mqtt.md).
+// Publishes what the gateway knows: its own state, and each meter's info, state, time, servers and events (docs/mqtt.md).
 //
 // Always holds:
 // - `event()` resolves only when the event is on disk for good: then, and not before, may the meter be told.
 // - Trouble with the broker is reported and never thrown: the rest of the gateway goes on.
+// - The broker keeps no report of a server that a meter has no more, also not one of an earlier run of the gateway.
 // - A meter whose link died with an earlier run of the gateway is said to be offline before the gateway is online again.
 import type { MqttSettings } from '../config/settings.ts';
-import type { Info, MeterEventMessage, Time } from '../link/messages.ts';
+import type { ServerReport } from '../gateway/server-reports.ts';
+import { type Info, type MeterEventMessage, sourcesMax, type Time } from '../link/messages.ts';
 import type { MessageProperties, Outbox, OutboxReport } from '../outbox/outbox.ts';
 import { OutboxSender, type SenderReport } from '../outbox/sender.ts';
 import { BrokerConnection, type ConnectionReport } from './connection.ts';
@@ -14,6 +16,8 @@ import {
   type GatewayStatePayload,
   infoPayload,
   type MeterStatePayload,
+  serverNumber,
+  serverPayload,
   timePayload,
 } from './payloads.ts';
 import { reasonText } from './reason-codes.ts';
@@ -42,16 +46,18 @@ export interface MeterPublisher {
   info(info: Omit<Info, 'type'>): void;
   /** The meter's time; retained until it expires. */
   time(time: Omit<Time, 'type'>): void;
+  /** One of the meter's time servers; retained until it expires. */
+  server(report: ServerReport): void;
   /** Whether the meter's link stands; retained. */
   state(online: boolean): void;
   /** Resolves when the event is on disk for good. Rejects with `OutboxError`: the meter keeps it and sends it again. */
   event(event: Omit<MeterEventMessage, 'type'>): Promise<void>;
-  /** The meter is gone for good: the broker forgets its info, state and time. */
+  /** The meter is gone for good: the broker forgets its info, state, time and servers. */
   remove(): void;
 }
 
 /** Order in which retained messages are published after a connection: meters' states before the gateway's. */
-const rank = { meterState: 0, gatewayState: 1, info: 2, time: 3 } as const;
+const rank = { meterState: 0, gatewayState: 1, info: 2, time: 3, server: 4 } as const;
 
 const json: MessageProperties = { contentType: 'application/json', payloadFormatIndicator: true };
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value), 'utf8');
@@ -188,6 +194,8 @@ interface MeterContext {
 
 class MeterTopics implements MeterPublisher {
   #online: boolean | undefined;
+  /** How many servers the meter is known to have; what stands behind them at the broker has been taken back. */
+  #servers: number = sourcesMax;
   /** Events being written: a meter that sends one again meanwhile waits for the same write. */
   readonly #writing = new Map<string, Promise<void>>();
 
@@ -211,6 +219,38 @@ class MeterTopics implements MeterPublisher {
       rank: rank.time,
       expirySeconds: this.context.timeExpirySeconds,
     });
+    this.#keepServers(time.servers);
+  }
+
+  server(report: ServerReport): void {
+    const { index } = report.source;
+    // It came before the time that counts it.
+    this.#servers = Math.max(this.#servers, index + 1);
+    this.context.retained.set(this.#serverTopic(index), {
+      payload: encode(serverPayload(this.id, report)),
+      properties: json,
+      rank: rank.server,
+      expirySeconds: this.context.timeExpirySeconds,
+    });
+  }
+
+  #serverTopic(index: number): string {
+    return `${this.context.base}/server/${serverNumber(index)}`;
+  }
+
+  /** The broker is to forget the servers from `count` on. */
+  #keepServers(count: number): void {
+    for (let index = count; index < this.#servers; index++) this.#forget(this.#serverTopic(index), rank.server);
+    this.#servers = count;
+  }
+
+  #forget(topic: string, order: number, onPublished?: () => void): void {
+    this.context.retained.set(topic, {
+      payload: nothing,
+      properties: {},
+      rank: order,
+      ...(onPublished === undefined ? {} : { onPublished }),
+    });
   }
 
   state(online: boolean): void {
@@ -230,18 +270,11 @@ class MeterTopics implements MeterPublisher {
   }
 
   remove(): void {
-    for (const [topic, order] of [
-      ['state', rank.meterState],
-      ['info', rank.info],
-      ['time', rank.time],
-    ] as const) {
-      this.context.retained.set(`${this.context.base}/${topic}`, {
-        payload: nothing,
-        properties: {},
-        rank: order,
-        ...(topic === 'state' ? { onPublished: () => this.#note(false) } : {}),
-      });
-    }
+    const { base } = this.context;
+    this.#forget(`${base}/state`, rank.meterState, () => this.#note(false));
+    this.#forget(`${base}/info`, rank.info);
+    this.#forget(`${base}/time`, rank.time);
+    this.#keepServers(0);
     this.#online = undefined;
     this.context.forget();
   }

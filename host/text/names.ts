@@ -7,11 +7,14 @@ import {
   Failure,
   KeError,
   MeterEvent,
+  Missing,
   Reject,
   ResetCause,
   RtcRefusal,
   RtcStatus,
   SettingsError,
+  SourceFlag,
+  SourceState,
   TimeFlag,
 } from '../../as/abi/codes.ts';
 
@@ -33,7 +36,10 @@ export const clockStatusNames: Names<ClockStatus> = {
 };
 
 export const timeFlagNames: Names<TimeFlag> = {
-  [TimeFlag.SingleSource]: { name: 'single-source', text: 'One server only: no majority stands behind this time.' },
+  [TimeFlag.SingleSource]: {
+    name: 'single-source',
+    text: 'One server is enough: no majority stands behind this time.',
+  },
   [TimeFlag.DatesUnchecked]: {
     name: 'dates-unchecked',
     text: "The server certificate's dates are not checked yet at the obtained time.",
@@ -43,6 +49,49 @@ export const timeFlagNames: Names<TimeFlag> = {
     name: 'from-rtc',
     text: 'The time comes from the real-time clock and is unconfirmed since the start.',
   },
+  [TimeFlag.NoMajority]: { name: 'no-majority', text: 'Fewer servers agree than are needed.' },
+};
+
+/** What a meter without a time waits for: read behind "waiting for". */
+export const missingNames: Names<Missing> = {
+  [Missing.None]: { name: 'none', text: 'nothing' },
+  [Missing.Settings]: { name: 'settings', text: 'settings that hold; provision it anew' },
+  [Missing.Random]: { name: 'random', text: 'a seed for random bytes' },
+  [Missing.Network]: { name: 'network', text: 'the link to its gateway' },
+  [Missing.Keys]: { name: 'keys', text: 'keys: no NTS key establishment has succeeded' },
+  [Missing.Answer]: { name: 'answer', text: 'an authenticated answer' },
+  [Missing.Certificate]: { name: 'certificate', text: 'a certificate that holds at the time obtained' },
+  [Missing.Majority]: { name: 'majority', text: 'a majority' },
+};
+
+export const sourceFlagNames: Names<SourceFlag> = {
+  [SourceFlag.Agrees]: { name: 'agrees', text: 'Its last sample agrees with the majority.' },
+  [SourceFlag.Disagrees]: {
+    name: 'disagrees',
+    text: 'Its last sample contradicts the majority, or the clock where nothing outvotes it.',
+  },
+  [SourceFlag.Reference]: { name: 'reference', text: 'Its sample moved the clock last.' },
+  [SourceFlag.DatesUnchecked]: {
+    name: 'dates-unchecked',
+    text: "Its certificate's dates are not checked yet at an obtained time.",
+  },
+  [SourceFlag.Restored]: { name: 'restored', text: 'Its keys came out of the storage, from before the start.' },
+};
+
+export const sourceStateNames: Names<SourceState> = {
+  [SourceState.Waiting]: { name: 'waiting', text: 'It waits until it may try a key establishment.' },
+  [SourceState.Connecting]: { name: 'connecting', text: 'A TLS connection is being opened.' },
+  [SourceState.Establishing]: { name: 'establishing', text: 'NTS key establishment runs.' },
+  [SourceState.Serving]: { name: 'serving', text: 'The meter has its keys and polls it.' },
+  [SourceState.Stopped]: { name: 'stopped', text: 'It asked, authenticated, not to be polled any more.' },
+};
+
+/** Leap indicator of a server's answer (RFC 5905 7.3). */
+export const leapNames: Readonly<Record<number, Name>> = {
+  0: { name: 'none', text: 'No leap second is announced.' },
+  1: { name: 'insert-second', text: 'The last minute of the day has 61 seconds.' },
+  2: { name: 'delete-second', text: 'The last minute of the day has 59 seconds.' },
+  3: { name: 'unsynchronised', text: 'The server says that it is not synchronised.' },
 };
 
 export const capabilityNames: Names<Capability> = {
@@ -154,6 +203,12 @@ export const rejectNames: Names<Reject> = {
     text: 'it says a time before this software was built, before the last authenticated time, or decades later',
   },
   [Reject.Nak]: { name: 'nak', text: 'the server does not know our cookie (NTSN)' },
+  [Reject.Backwards]: { name: 'backwards', text: "the server's time is before that of an earlier answer of its own" },
+  [Reject.Limits]: { name: 'limits', text: 'its stratum, root delay or root dispersion is above the limits set' },
+  [Reject.Certificate]: {
+    name: 'certificate',
+    text: "the server's certificate does not hold at the time obtained",
+  },
 };
 
 export const meterEventNames: Names<MeterEvent> = {
@@ -185,9 +240,25 @@ export const meterEventNames: Names<MeterEvent> = {
     text: "Two authenticated samples contradict each other's bounds.",
   },
   [MeterEvent.ClockSlewed]: { name: 'clock-slewed', text: 'The clock began to slew.' },
+  [MeterEvent.SourceStopped]: { name: 'source-stopped', text: 'A server asked not to be polled any more.' },
+  [MeterEvent.RateLimited]: { name: 'rate-limited', text: 'A server asked for fewer polls.' },
+  [MeterEvent.KeysRestored]: { name: 'keys-restored', text: 'Keys and cookies from before the start are in use.' },
+  [MeterEvent.KeysSwitched]: {
+    name: 'keys-switched',
+    text: 'The server knows no cookie; the keys of the other exporter context are tried.',
+  },
+  [MeterEvent.SourceDisagrees]: {
+    name: 'source-disagrees',
+    text: 'A server contradicts the majority, or the clock where nothing outvotes it.',
+  },
+  [MeterEvent.MajorityLost]: { name: 'majority-lost', text: 'Fewer servers agree than are needed.' },
+  [MeterEvent.MajorityRegained]: {
+    name: 'majority-regained',
+    text: 'As many servers agree again as are needed.',
+  },
 };
 
-/** AEAD algorithms by their IANA number; 0 stands for no keys. */
+/** AEAD algorithms by their number in IANA's registry; 0 stands for no keys. */
 export const aeadNames: Readonly<Record<number, string>> = {
   15: 'AEAD_AES_SIV_CMAC_256',
   16: 'AEAD_AES_SIV_CMAC_384',
@@ -195,6 +266,11 @@ export const aeadNames: Readonly<Record<number, string>> = {
   30: 'AEAD_AES_128_GCM_SIV',
   31: 'AEAD_AES_256_GCM_SIV',
 };
+
+/** Bits of an AEAD's key (RFC 5297, RFC 8452); undefined for one not known here. */
+export function aeadKeyBits(aead: number): number | undefined {
+  return { 15: 256, 16: 384, 17: 512, 30: 128, 31: 256 }[aead];
+}
 
 /** The entry of a code, and `unknown-NUMBER` for one that this program does not know. */
 export function nameOf(table: Readonly<Record<number, Name>>, code: number): Name {
@@ -229,6 +305,30 @@ export function durationText(ns: bigint | number): string {
 function dateText(unixSeconds: bigint): string {
   const date = new Date(Number(unixSeconds) * 1000);
   return Number.isNaN(date.getTime()) ? `Unix second ${unixSeconds}` : date.toISOString().replace('.000Z', 'Z');
+}
+
+/** `1 cookie`, `2 cookies`. */
+function countText(count: bigint, unit: string): string {
+  return `${count} ${unit}${count === 1n ? '' : 's'}`;
+}
+
+/** A kiss code as an event carries it: four ASCII bytes, the first the highest. */
+function kissText(code: bigint): string {
+  const digits = BigInt.asUintN(32, code).toString(16).padStart(8, '0');
+  const text = Buffer.from(digits, 'hex').toString('latin1');
+  return /^[\x21-\x7e]{4}$/.test(text) ? text : `0x${digits}`;
+}
+
+/** What a meter without a time waits for, as one sentence without its full stop; undefined where it waits for nothing. */
+export function waitingText(time: {
+  readonly missing: string;
+  readonly agreeing: number;
+  readonly needed: number;
+}): string | undefined {
+  const { missing, agreeing, needed } = time;
+  if (missing === 'none') return undefined;
+  const text = Object.values(missingNames).find(({ name }) => name === missing)?.text ?? missing;
+  return `waiting for ${text}${missing === 'majority' ? `: ${agreeing} of ${needed} needed servers agree` : ''}`;
 }
 
 /** An event of a meter as one sentence for people. `a`, `b`, `text`: as `MeterEvent` says. */
@@ -282,6 +382,20 @@ export function describeEvent(event: {
       return `Two authenticated samples contradict each other's bounds by ${durationText(a)}${from}.`;
     case MeterEvent.ClockSlewed:
       return `The clock began to slew by ${a < 0n ? '' : '+'}${durationText(a)}${from}.`;
+    case MeterEvent.SourceStopped:
+      return `The server${from} asked not to be polled any more (${kissText(a)}); it is not, until the meter starts anew.`;
+    case MeterEvent.RateLimited:
+      return `The server${from} asked for fewer polls: one every ${a} s from now on.`;
+    case MeterEvent.KeysRestored:
+      return `Keys from before the start are in use: ${aeadName(Number(a)) ?? 'no AEAD'}, ${countText(b, 'cookie')}${from}.`;
+    case MeterEvent.KeysSwitched:
+      return `The server${from} knows no cookie; the keys of the other exporter context of AEAD_AES_128_GCM_SIV are tried.`;
+    case MeterEvent.SourceDisagrees:
+      return `A server contradicts the others, or the clock where nothing outvotes it, by ${durationText(a)}${from}.`;
+    case MeterEvent.MajorityLost:
+      return `Too few servers agree: ${a} of the ${b} that are needed.`;
+    case MeterEvent.MajorityRegained:
+      return `Enough servers agree again: ${a}, where ${b} are needed.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }

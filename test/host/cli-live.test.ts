@@ -317,7 +317,7 @@ describe('metertime gateway', () => {
     );
     expect(shown.stdout).toMatch(/^Meter +: meter-9 at gateway gw-1\n/);
     expect(shown.stdout).toMatch(/^Clock +: synchronised /m);
-    expect(shown.stdout).toMatch(/^NTP server +: 127\.0\.0\.1, stratum 3$/m);
+    expect(shown.stdout).toMatch(/^Reference +: 127\.0\.0\.1 \(number 1\), stratum 3$/m);
     end.abort();
     const ran = await run;
     expect(ran.exitCode).toBe(ExitCode.Ok);

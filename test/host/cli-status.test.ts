@@ -4,12 +4,25 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Abi, ClockStatus, MeterEvent } from '../../as/abi/codes.ts';
+import {
+  Abi,
+  ClockStatus,
+  KeError,
+  Message,
+  MeterEvent,
+  Missing,
+  Reject,
+  SourceFlag,
+  SourceState,
+} from '../../as/abi/codes.ts';
 import { readReport } from '../../host/cli/broker.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
+import { LiveView } from '../../host/cli/live.ts';
+import { serverLegend, serverMark } from '../../host/cli/server-table.ts';
+import { Terminal } from '../../host/cli/terminal.ts';
 import { ageText, ppmText, reachText, signedNs } from '../../host/cli/units.ts';
-import type { Time } from '../../host/link/messages.ts';
-import { eventPayload, infoPayload, timePayload } from '../../host/mqtt/payloads.ts';
+import { rejectReasons, type Source, type SourceCounts, type Time } from '../../host/link/messages.ts';
+import { eventPayload, infoPayload, serverPayload, timePayload } from '../../host/mqtt/payloads.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
 import { type Mosquitto, startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
@@ -39,9 +52,51 @@ function time(change: Partial<Time> = {}): Omit<Time, 'type'> {
     ...{ utcNs, offsetNs: 12_300n, delayNs: 456_000n, uncertaintyNs: 230_000n, boundNs: 1_200_000n },
     ...{ lastSyncUtcNs: utcNs - 8_000_000_000n, keysSinceUtcNs: utcNs - 60_000_000_000n, sent: 9, authenticated: 8 },
     ...{ rejected: 1, naks: 0, keAttempts: 1, keFailures: 0, lastReject: 7, lastKeError: 0, eventsLost: 0 },
-    ...{ keHost: 'ke.example', ntpHost: 'ntp.example' },
+    ...{ servers: 1, agreeing: 1, needed: 1, missing: Missing.None, source: 0, keHost: 'ke.example' },
     ...change,
   };
+}
+
+function server(index: number, change: Partial<Source> = {}, counted: Partial<SourceCounts> = {}) {
+  const utcNs = BigInt(Date.now()) * 1_000_000n;
+  const source: Source = {
+    ...{ type: Message.Source, index, flags: SourceFlag.Agrees, state: SourceState.Serving, stratum: 2, leap: 0 },
+    ...{ reach: 0b1111, cookies: 8, cookieBytes: 100, aead: 30, pollSeconds: 64, ntpPort: 123, rootDelayNs: 1 },
+    ...{ rootDispersionNs: 2, offsetNs: -45_600n, delayNs: 12_300_000n, lastSyncUtcNs: utcNs - 30_000_000_000n },
+    ...{ keysSinceUtcNs: utcNs - 7_200_000_000_000n, retrySeconds: 0, keHost: `s${index}.example` },
+    ntpHost: change.keHost ?? `s${index}.example`,
+    ...change,
+  };
+  const counts: SourceCounts = {
+    ...{ type: Message.SourceCounts, index, lastReject: 0, lastKeError: 0, kissCode: '', sent: 20 },
+    ...{ authenticated: 18, naks: 0, keAttempts: 1, keFailures: 0, rejected: new Array(rejectReasons).fill(0) },
+    ...counted,
+  };
+  return serverPayload('meter-1', { source, counts });
+}
+
+/** The kinds of servers that a meter may have. */
+function servers() {
+  const rejected = (...reasons: Reject[]) =>
+    Array.from({ length: rejectReasons }, (_, index) => (reasons.includes(index + 1) ? index + 1 : 0));
+  const unsampled = { stratum: 0, lastSyncUtcNs: 0n, keysSinceUtcNs: 0n, aead: 0, cookies: 0, cookieBytes: 0 };
+  return [
+    server(0, { flags: SourceFlag.Agrees | SourceFlag.Reference, ntpHost: 'ntp.s0.example', ntpPort: 11_123 }),
+    server(
+      1,
+      { flags: SourceFlag.Disagrees | SourceFlag.Restored, keHost: `${'very-long-name.'.repeat(3)}example`, aead: 17 },
+      {
+        ...{ kissCode: 'RATE', lastReject: Reject.Kiss, naks: 2 },
+        rejected: rejected(Reject.Authentication, Reject.Kiss, Reject.Backwards, Reject.UniqueIdentifier, Reject.Nak),
+      },
+    ),
+    server(
+      2,
+      { ...unsampled, flags: 0, state: SourceState.Waiting, retrySeconds: 345, reach: 0, ntpHost: '' },
+      { keAttempts: 4, keFailures: 4, lastKeError: KeError.NoCommonAead, sent: 0, authenticated: 0 },
+    ),
+    server(3, { flags: SourceFlag.Agrees, state: SourceState.Stopped }, { kissCode: 'DENY' }),
+  ];
 }
 
 async function publish(topic: string, payload: unknown): Promise<void> {
@@ -52,7 +107,13 @@ async function publishMeter(gateway: string, meter: string, report: Omit<Time, '
   const info = {
     ...{ abiVersion: Abi.Version as number, resetCause: 0, capabilities: 6, maxFrequencyErrorPpb: 100_000 },
     ...{ buildUnixSeconds: 1_767_225_600n, coreSha256: new Uint8Array(32).fill(0xc0) },
-    ...{ imageSha256: new Uint8Array(32), meterId: meter, board: 'mps2-an385', firmwareVersion: '0.1.0' },
+    ...{
+      imageSha256: new Uint8Array(32),
+      serversMax: 4,
+      meterId: meter,
+      board: 'mps2-an385',
+      firmwareVersion: '0.1.0',
+    },
   };
   await publish(`${gateway}/state`, { state: 'online', sinceUtc: new Date().toISOString(), version: '0.1.0' });
   await publish(`${gateway}/${meter}/state`, { state: 'online', sinceUtc: new Date().toISOString() });
@@ -67,21 +128,26 @@ function status(...args: string[]) {
 describe('metertime status', () => {
   it('shows gateways, and meters as a table', async () => {
     await publishMeter('gw-1', 'meter-10', time());
-    await publishMeter('gw-1', 'meter-9', time({ status: ClockStatus.Unsynchronised, stratum: 0, aead: 0, reach: 1 }));
+    const unsynchronised = { status: ClockStatus.Unsynchronised, stratum: 0, aead: 0, reach: 1 };
+    await publishMeter(
+      'gw-1',
+      'meter-9',
+      time({ ...unsynchronised, servers: 3, agreeing: 1, needed: 2, missing: Missing.Majority }),
+    );
     const { exitCode, stdout, stderr } = await status();
     expect(stderr).toBe('');
     expect(exitCode).toBe(ExitCode.Ok);
     const lines = stdout.split('\n');
     expect(lines[0]).toMatch(/^Gateway gw-1: online since \d{4}-.*, metertime 0\.1\.0$/);
-    expect(lines[2]).toMatch(/^Meter +State +Clock +Server +St +AEAD +Ck +Reach +Offset +U \(k=2\) +Bound +Last$/);
-    expect(lines[4]).toMatch(/^meter-9 +online +unsynchronised +ntp\.example +- +- +8 +001 /);
-    expect(lines[5]).toMatch(
-      /^meter-10 +online +synchronised +ntp\.example +1 +15 +8 +377 +\+12\.3 us +230 us +1\.20 ms +([89]|1\d)s$/,
-    );
+    expect(lines[2]).toMatch(/^Meter +State +Clock +Srv +Reach +Offset +U \(k=2\) +Bound +Last$/);
+    expect(lines[4]).toMatch(/^meter-9 +online +unsynchronised +1\/3 +001 /);
+    expect(lines[5]).toMatch(/^meter-10 +online +synchronised +1\/1 +377 +\+12\.3 us +230 us +1\.20 ms +([89]|1\d)s$/);
+    expect(lines[7]).toBe('meter-9: waiting for a majority: 1 of 2 needed servers agree');
+    expect(Math.max(...lines.slice(1).map((line) => line.length))).toBeLessThanOrEqual(80);
     const verbose = await status('-v');
     expect(verbose.stdout).toContain('hard bound on the error');
-    const terms = [...verbose.stdout.matchAll(/^( {2}.*? {2,})(St|AEAD|Ck|Reach|Bound|Last) {2,}\S/gm)];
-    expect(terms.map(([, , term]) => term)).toEqual(['St', 'AEAD', 'Ck', 'Reach', 'Bound', 'Last']);
+    const terms = [...verbose.stdout.matchAll(/^( {2}.*? {2,})(Offset|U \(k=2\)|Bound|Last) {2,}\S/gm)];
+    expect(terms.map(([, , term]) => term)).toEqual(['Offset', 'U (k=2)', 'Bound', 'Last']);
     expect(new Set(terms.map(([, before]) => before!.length)).size, verbose.stdout).toBe(1);
   });
 
@@ -95,7 +161,8 @@ describe('metertime status', () => {
       /^Clock +: synchronised \(single-source\)$/m,
       /^Uncertainty +: 230 us \(k = 2\)$/m,
       /^Bound +: 1\.20 ms \(hard\)$/m,
-      /^AEAD +: AEAD_AES_SIV_CMAC_256 \(15\)$/m,
+      /^Servers +: 1 in use, 1 agree, 1 needed$/m,
+      /^Reference +: ke\.example \(number 1\), stratum 1$/m,
       /^Frequency +: -1\.234 ppm$/m,
       /^Refused +: 1 \(last: authentication\), 0 NAKs$/m,
     ]) {
@@ -108,6 +175,68 @@ describe('metertime status', () => {
     expect(unknown.stderr).toBe(
       'metertime: the broker knows no meter meter-3\nmetertime status lists those that it knows.\n',
     );
+  });
+
+  it('shows the time servers of a meter as tables of 80 columns', async () => {
+    await publishMeter('gw-1', 'meter-1', time({ servers: 4, agreeing: 2, needed: 3, missing: Missing.Majority }));
+    for (const each of servers()) await publish(`gw-1/meter-1/server/${each.number}`, each);
+    const { stdout } = await status('meter-1');
+    expect(stdout).toMatch(/^Missing +: waiting for a majority: 2 of 3 needed servers agree$/m);
+    const tables = stdout.slice(stdout.indexOf('\n\n') + 2).split('\n');
+    expect(tables.slice(0, 6).map((line) => line.replace(/\d+s$/, 'Ns'))).toEqual([
+      '#   Server               State         St  Poll  Reach    Offset    Delay  Last',
+      '='.repeat(79),
+      '1*  s0.example           serving        2   64s    017  -45.6 us  12.3 ms   Ns',
+      '2x  very-long-name.ver…  serving        2   64s    017  -45.6 us  12.3 ms   Ns',
+      '3?  s2.example           waiting 345s   -     -    000         -        -     -',
+      '4-  s3.example           stopped        2   64s    017  -45.6 us  12.3 ms   Ns',
+    ]);
+    expect(tables.slice(7, 13)).toEqual([
+      '#   Server               AEAD              Bits   Age  KE  Fail  NAK  Cook  CLen',
+      '='.repeat(80),
+      '1*  s0.example           AES-128-GCM-SIV    128  120m   1     0    0     8   100',
+      '2x  very-long-name.ver…  AES-SIV-CMAC-512   512  120m   1     0    2     8   100',
+      '3?  s2.example           no keys              -     -   4     4    0     0     0',
+      '4-  s3.example           AES-128-GCM-SIV    128  120m   1     0    0     8   100',
+    ]);
+    expect(tables.slice(14, 20)).toEqual([
+      '#   Server               Sent  Auth  Refused',
+      '='.repeat(44),
+      '1*  s0.example             20    18        0',
+      '2x  very-long-name.ver…    20    18       50',
+      '3?  s2.example              0     0        0',
+      '4-  s3.example             20    18        0',
+    ]);
+    expect(tables.slice(21)).toEqual([
+      '1  s0.example: NTP at ntp.s0.example, port 11123',
+      `2  ${'very-long-name.'.repeat(3)}example:`,
+      '   keys from before the start; 5 refused: unique-identifier;',
+      '   7 refused: authentication; 9 refused: kiss; 14 refused: nak;',
+      '   15 refused: backwards; last kiss code RATE',
+      '3  s2.example: last failed key establishment: no-common-aead',
+      '4  s3.example: last kiss code DENY',
+      '',
+    ]);
+    expect(Math.max(...tables.map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+
+  it('shows the servers of all meters if asked, explains them, and gives all of it as JSON', async () => {
+    await publishMeter('gw-1', 'meter-1', time({ servers: 4 }));
+    await publishMeter('gw-1', 'meter-2', time());
+    for (const each of servers()) await publish(`gw-1/meter-1/server/${each.number}`, each);
+    expect((await status()).stdout).not.toContain('s0.example');
+    const { stdout } = await status('--servers', '--verbose');
+    expect(stdout).toMatch(/^Time servers of meter-1 at gateway gw-1\n# .*\n=+\n1\* {2}s0\.example /m);
+    expect(stdout).toMatch(/^Time servers of meter-2 at gateway gw-1\nnone known$/m);
+    expect(stdout).toContain('asked not to be polled any more');
+    const { meters } = JSON.parse((await status('--json')).stdout);
+    expect(meters[0].servers).toMatchObject([
+      { number: 1, counters: { sent: 20 } },
+      { number: 2, rejected: { authentication: 7, nak: 14 }, lastKiss: 'RATE', counters: { naks: 2 } },
+      { number: 3, state: 'waiting', retrySeconds: 345, lastKeError: 'no-common-aead', nts: { aead: null } },
+      { number: 4, state: 'stopped', nts: { aeadName: 'AEAD_AES_128_GCM_SIV', keyBits: 128, cookieBytes: 100 } },
+    ]);
+    expect(meters[1].servers).toEqual([]);
   });
 
   it('holds a meter for offline when its gateway is', async () => {
@@ -204,9 +333,26 @@ describe('metertime monitor', () => {
     );
   });
 
+  it('tells of a server when its mark, state or keys change, and no sooner', () => {
+    let output = '';
+    const sink = { write: (text: string) => (output += text) };
+    const view = new LiveView(new Terminal({ stdout: sink, stderr: sink, env: {} }));
+    const shown = (...payloads: ReturnType<typeof server>[]): string[] => {
+      output = '';
+      for (const payload of payloads) view.server('meter-1', payload);
+      return output.trimEnd().split('\n').filter(Boolean);
+    };
+    expect(shown(server(0))[0]).toMatch(
+      / meter-1 +server 1\+ s0\.example {2}serving {2}AES-128-GCM-SIV {2}cookies 8 {2}offset -45\.6 us {2}delay 12\.3 ms {2}agrees$/,
+    );
+    expect(shown(server(0, { offsetNs: 1n, cookies: 7 }), server(0))).toEqual([]);
+    expect(shown(server(0, { flags: SourceFlag.Disagrees }), server(0, { aead: 15 }), server(1))).toHaveLength(3);
+  });
+
   it('prints an object a line with --json, of one meter if asked', async () => {
     await publishMeter('gw-1', 'meter-1', time());
     await publishMeter('gw-1', 'meter-2', time());
+    await publish('gw-1/meter-2/server/1', { ...server(0), meter: 'meter-2' });
     const end = new AbortController();
     let seen = '';
     const run = runMetertime(['monitor', broker.url, '--prefix', prefix, '--meter', 'meter-2', '--json'], {
@@ -215,10 +361,10 @@ describe('metertime monitor', () => {
         seen += text;
       },
     });
-    await until('the reports', () => seen.trim().split('\n').length >= 4);
+    await until('the reports', () => seen.trim().split('\n').length >= 5);
     // A gateway may be named like one of its meters.
     await publishMeter('meter-2', 'meter-2', time());
-    await until('the reports of another gateway', () => seen.trim().split('\n').length >= 8);
+    await until('the reports of another gateway', () => seen.trim().split('\n').length >= 9);
     end.abort();
     const { stdout, stderr } = await run;
     const objects = stdout
@@ -227,11 +373,10 @@ describe('metertime monitor', () => {
       .map((line) => JSON.parse(line));
     const reports = (gateway: string, meter?: string) =>
       objects.filter((each) => each.gateway === gateway && each.meter === meter).map(({ kind }) => kind);
-    for (const gateway of ['gw-1', 'meter-2']) {
-      expect(reports(gateway), 'its own').toEqual(['state']);
-      expect(reports(gateway, 'meter-2').sort()).toEqual(['info', 'state', 'time']);
-    }
-    expect(objects.filter(({ state }) => state !== undefined).map(({ state }) => state)).toEqual(
+    for (const gateway of ['gw-1', 'meter-2']) expect(reports(gateway), 'its own').toEqual(['state']);
+    expect(reports('gw-1', 'meter-2').sort()).toEqual(['info', 'server', 'state', 'time']);
+    expect(reports('meter-2', 'meter-2').sort()).toEqual(['info', 'state', 'time']);
+    expect(objects.filter(({ kind }) => kind === 'state').map(({ state }) => state)).toEqual(
       Array.from({ length: 4 }, () => 'online'),
     );
     expect(stdout).not.toContain('meter-1');
@@ -262,11 +407,29 @@ describe('metertime monitor', () => {
 
 describe('reports', () => {
   it('of other topics are none', () => {
-    for (const topic of ['other/gw/state', 'm/gw', 'm/gw/meter/other', 'm/gw/meter/time/x', 'm/state']) {
+    const others = ['m/gw/meter/server', 'm/gw/meter/server/0', 'm/gw/meter/server/x', 'm/gw/meter/time/1'];
+    for (const topic of ['other/gw/state', 'm/gw', 'm/gw/meter/other', 'm/gw/meter/time/x', 'm/state', ...others]) {
       expect(readReport('m', topic, Buffer.from('{}'))).toBeUndefined();
     }
     expect(readReport('m', 'm/gw/state', Buffer.from('no JSON'))).toMatchObject({ kind: 'foreign' });
-    expect(readReport('m', 'm/gw/meter/time', Buffer.alloc(0))).toBeUndefined();
+    expect(readReport('m', 'm/gw/meter/server/1', Buffer.from('{}'))).toMatchObject({ kind: 'foreign' });
+    for (const leaf of ['time', 'server/1']) {
+      expect(readReport('m', `m/gw/meter/${leaf}`, Buffer.alloc(0))).toBeUndefined();
+    }
+  });
+});
+
+describe("a server's mark", () => {
+  it.each([
+    ['serving', ['agrees', 'reference'], '*'],
+    ['serving', ['agrees'], '+'],
+    ['waiting', ['agrees', 'disagrees'], 'x'],
+    ['serving', ['disagrees', 'reference'], 'x'],
+    ['connecting', ['dates-unchecked'], '?'],
+    ['stopped', ['agrees', 'reference'], '-'],
+  ])('%s, %j is %s', (state, flags, mark) => {
+    expect(serverMark({ state, flags })).toBe(mark);
+    expect(serverLegend.join('\n')).toContain(`${mark} `);
   });
 });
 

@@ -1,8 +1,15 @@
 // The examples of docs/mqtt.md are what the schemas describe.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { eventSchema, gatewayStateSchema, infoSchema, meterStateSchema, timeSchema } from '../../host/mqtt/payloads.ts';
-import { describeEvent } from '../../host/text/names.ts';
+import {
+  eventSchema,
+  gatewayStateSchema,
+  infoSchema,
+  meterStateSchema,
+  serverSchema,
+  timeSchema,
+} from '../../host/mqtt/payloads.ts';
+import { describeEvent, leapNames, missingNames, sourceFlagNames, sourceStateNames } from '../../host/text/names.ts';
 
 const text = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
 const examples = new Map([...text.matchAll(/^```json (\S+)\n(.*?)^```/gms)].map(([, name, json]) => [name, json!]));
@@ -11,6 +18,7 @@ const schemas = {
   'meter-state': meterStateSchema,
   info: infoSchema,
   time: timeSchema,
+  server: serverSchema,
   event: eventSchema,
 };
 
@@ -20,6 +28,15 @@ test('there is one for each payload', () => {
 
 test.each(Object.entries(schemas))('%s', (name, schema) => {
   schema.parse(JSON.parse(examples.get(name)!));
+});
+
+test.each([
+  ['state', sourceStateNames],
+  ['flags', sourceFlagNames],
+  ['missing', missingNames],
+  ['leap', leapNames],
+])('each name of a %s is in it', (_, names) => {
+  for (const { name } of Object.values(names)) expect(text).toContain(`\`${name}\``);
 });
 
 test("the event's text is that of its numbers", () => {

@@ -1,17 +1,31 @@
 // What is published for each report of a meter: exact numbers, units in names, nothing that its schema does not describe.
 import { describe, expect, test } from 'vitest';
-import { Capability, ClockStatus, KeError, MeterEvent, Reject, type ResetCause, TimeFlag } from '../../as/abi/codes.ts';
+import {
+  Abi,
+  Capability,
+  ClockStatus,
+  KeError,
+  MeterEvent,
+  Missing,
+  Reject,
+  type ResetCause,
+  SourceState,
+  TimeFlag,
+} from '../../as/abi/codes.ts';
+import { rejectReasons } from '../../host/link/messages.ts';
 import { publishPacketBytes } from '../../host/mqtt/connection.ts';
 import {
   eventPayload,
   eventSchema,
   infoPayload,
   infoSchema,
+  serverPayload,
+  serverSchema,
   timePayload,
   timeSchema,
   utcText,
 } from '../../host/mqtt/payloads.ts';
-import { event, info, time } from './mqtt-samples.ts';
+import { counts, event, info, source, time } from './mqtt-samples.ts';
 
 describe('info', () => {
   test('names the software by its hashes', () => {
@@ -20,10 +34,11 @@ describe('info', () => {
       meter: 'm1',
       board: 'mps2-an385',
       firmwareVersion: '0.1.0',
-      abiVersion: 1,
+      abiVersion: Abi.Version,
       resetCause: 'watchdog',
       capabilities: ['rtc', 'storage'],
       maxFrequencyErrorPpb: 50_000,
+      serversMax: 4,
       buildUtc: '2026-11-22T02:00:00Z',
       software: { coreSha256: '11'.repeat(32), imageSha256: '22'.repeat(32) },
     });
@@ -55,7 +70,9 @@ describe('time', () => {
       uncertaintyNs: 400_000,
       boundNs: 1_500_000,
       frequencyPpb: -4200,
-      server: { ke: 'ke.example', ntp: 'ntp.example', stratum: 2, rootDelayNs: 15_259, rootDispersionNs: 30_518 },
+      missing: 'none',
+      servers: { inUse: 3, agreeing: 2, needed: 2 },
+      server: { number: 2, ke: 'ke.example', stratum: 2, rootDelayNs: 15_259, rootDispersionNs: 30_518 },
       lastSynchronisationUtc: '2036-02-07T06:28:10.000000001Z',
       lastSynchronisationUtcNs: '2085978490000000001',
       nts: {
@@ -87,7 +104,8 @@ describe('time', () => {
         aead: 0,
         stratum: 0,
         keHost: '',
-        ntpHost: '',
+        agreeing: 1,
+        missing: Missing.Majority,
         lastReject: Reject.None,
         lastKeError: KeError.None,
       }),
@@ -103,7 +121,9 @@ describe('time', () => {
       boundNs: null,
       lastSynchronisationUtc: null,
       nts: { aead: null, aeadName: null, keysSinceUtc: null },
-      server: { ke: null, ntp: null, stratum: null },
+      missing: 'majority',
+      servers: { inUse: 3, agreeing: 1, needed: 2 },
+      server: { number: null, ke: null, stratum: null },
       lastReject: 'none',
       lastKeError: 'none',
     });
@@ -123,6 +143,79 @@ describe('time', () => {
       for (let flags = 0; flags < 256; flags++) timeSchema.parse(timePayload('m1', { ...time, status, flags }));
     }
     expect(timePayload('m1', { ...time, flags: TimeFlag.FromRtc }).flags).toEqual(['from-rtc']);
+  });
+});
+
+describe('server', () => {
+  test('says all that the meter said of it', () => {
+    expect(serverSchema.parse(serverPayload('m1', { source, counts }))).toEqual({
+      meter: 'm1',
+      number: 2,
+      ke: 'ke.example',
+      ntp: { host: 'ntp.example', port: 1123 },
+      state: 'serving',
+      flags: ['agrees', 'reference'],
+      retrySeconds: null,
+      stratum: 2,
+      leap: 'insert-second',
+      rootDelayNs: 15_259,
+      rootDispersionNs: 30_518,
+      offsetNs: -1_234_567,
+      delayNs: 2_000_000,
+      lastSampleUtc: '2036-02-07T06:28:10.000000001Z',
+      lastSampleUtcNs: '2085978490000000001',
+      reach: '00000111',
+      pollSeconds: 64,
+      nts: {
+        aead: 30,
+        aeadName: 'AEAD_AES_128_GCM_SIV',
+        keyBits: 128,
+        keysSinceUtc: '2036-02-07T00:00:00.000000000Z',
+        keysSinceUtcNs: '2085955200000000000',
+        cookies: 8,
+        cookieBytes: 68,
+      },
+      counters: { sent: 9, authenticated: 5, rejected: 3, naks: 1, keAttempts: 4, keFailures: 3 },
+      rejected: { authentication: 2, kiss: 1 },
+      lastReject: 'kiss',
+      lastKeError: 'connection',
+      lastKiss: 'RATE',
+    });
+  });
+
+  test('claims nothing before the first answer, and says when keys are tried for again', () => {
+    const fresh = {
+      ...{ state: SourceState.Waiting, flags: 0, stratum: 0, leap: 0, reach: 0, cookies: 0, cookieBytes: 0, aead: 0 },
+      ...{
+        offsetNs: 0n,
+        delayNs: 0n,
+        lastSyncUtcNs: 0n,
+        keysSinceUtcNs: 0n,
+        retrySeconds: 77,
+        ntpHost: '',
+        ntpPort: 0,
+      },
+    };
+    const none = { ...counts, rejected: counts.rejected.map(() => 0), lastReject: 0, lastKeError: 0, kissCode: '' };
+    const payload = serverPayload('m1', { source: { ...source, ...fresh }, counts: none });
+    expect(serverSchema.parse(payload)).toMatchObject({
+      ...{ ntp: null, state: 'waiting', flags: [], retrySeconds: 77, stratum: null, leap: null },
+      ...{ offsetNs: null, delayNs: null, lastSampleUtc: null, lastSampleUtcNs: null, rejected: {}, lastKiss: null },
+      nts: { aead: null, aeadName: null, keyBits: null, keysSinceUtc: null, cookies: 0 },
+    });
+  });
+
+  test('every state, flag, leap and reason is one that its schema takes', () => {
+    const { data, success } = serverSchema.safeParse(
+      serverPayload('m1', {
+        source: { ...source, state: 9 as SourceState, flags: 255, leap: 7, aead: 99 },
+        counts: { ...counts, rejected: counts.rejected.map((_, index) => index + 1), lastReject: 99 as Reject },
+      }),
+    );
+    expect(success).toBe(true);
+    expect(data).toMatchObject({ state: 'unknown-9', leap: 'unknown-7', lastReject: 'unknown-99' });
+    expect(data?.flags.at(-1)).toBe('unknown-128');
+    expect(Object.keys(data!.rejected)).toHaveLength(rejectReasons);
   });
 });
 

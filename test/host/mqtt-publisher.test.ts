@@ -7,7 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type MqttSettings, Secret } from '../../host/config/settings.ts';
-import { eventSchema, gatewayStateSchema, infoSchema, meterStateSchema, timeSchema } from '../../host/mqtt/payloads.ts';
+import {
+  eventSchema,
+  gatewayStateSchema,
+  infoSchema,
+  meterStateSchema,
+  serverSchema,
+  timeSchema,
+} from '../../host/mqtt/payloads.ts';
 import { MqttPublisher, type PublisherOptions, type PublisherReport } from '../../host/mqtt/publisher.ts';
 import { Outbox } from '../../host/outbox/outbox.ts';
 import { LabCa, writeCertificate } from '../../host/setup/lab-ca.ts';
@@ -15,7 +22,7 @@ import { freePorts } from '../../host/setup/lab-server.ts';
 import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { bundleChild } from './bundle-child.ts';
-import { event, info, time } from './mqtt-samples.ts';
+import { event, info, serverReport, time } from './mqtt-samples.ts';
 import { Watcher } from './mqtt-watcher.ts';
 
 let directory = '';
@@ -89,31 +96,74 @@ describe('with a broker', () => {
     const meter = publisher.meter('m1');
     meter.state(true);
     meter.info(info);
-    meter.time(time);
+    meter.time({ ...time, servers: 2 });
+    meter.server(serverReport(0));
+    meter.server(serverReport(1));
     await meter.event(event);
     await watcher.expect('metertime/g1/m1/event', { sequence: event.sequence });
     await until('an empty outbox', () => outbox.state.entries === 0);
     await watcher.expect('metertime/g1/m1/time', {});
+    await watcher.expect('metertime/g1/m1/server/2', { number: 2, ke: 'ke.example' });
 
     gatewayStateSchema.parse(await watcher.expect('metertime/g1/state', { state: 'online', version: '1.2.3' }));
     meterStateSchema.parse(await watcher.expect('metertime/g1/m1/state', { state: 'online' }));
     infoSchema.parse(watcher.last('metertime/g1/m1/info'));
     timeSchema.parse(watcher.last('metertime/g1/m1/time'));
+    serverSchema.parse(watcher.last('metertime/g1/m1/server/1'));
     eventSchema.parse(watcher.last('metertime/g1/m1/event'));
-    for (const { properties } of watcher.seen) {
+    for (const { properties } of watcher.seen.filter(({ text }) => text !== '')) {
       expect(properties).toMatchObject({ contentType: 'application/json', payloadFormatIndicator: true });
     }
     // Who comes later gets what is retained, and no event.
     const late = await watch(broker);
-    await until('four retained messages', () => late.seen.length >= 4);
+    await until('six retained messages', () => late.seen.length >= 6);
     expect(late.seen.every(({ retain }) => retain)).toBe(true);
     expect(late.seen.map(({ topic }) => topic).sort()).toEqual([
       'metertime/g1/m1/info',
+      'metertime/g1/m1/server/1',
+      'metertime/g1/m1/server/2',
       'metertime/g1/m1/state',
       'metertime/g1/m1/time',
       'metertime/g1/state',
     ]);
     expect(codes()).toEqual(['broker-connected']);
+  });
+
+  test('lets the report of a server expire as a time does', async () => {
+    const broker = await startBroker();
+    const { publisher } = await publish(broker.url, { timeExpirySeconds: 10 });
+    publisher.meter('m1').server(serverReport(0));
+    const watcher = await watch(broker);
+    const seen = await until('a server', () => watcher.seen.find(({ topic }) => topic.endsWith('/server/1')));
+    expect(seen.properties.messageExpiryInterval).toBeGreaterThan(0);
+    expect(seen.properties.messageExpiryInterval).toBeLessThanOrEqual(10);
+  });
+
+  test('keeps no server at the broker that a meter has no more, also not one of an earlier run', async () => {
+    const broker = await startBroker();
+    const first = await publish(broker.url);
+    const meter = first.publisher.meter('m1');
+    // What comes before the time that counts it stays too.
+    for (const index of [0, 1, 2, 3]) meter.server(serverReport(index));
+    meter.time({ ...time, servers: 3 });
+    const kept = async () => {
+      const late = await watch(broker);
+      await until('the state of the gateway', () => late.last('metertime/g1/state'));
+      const servers = late.seen.filter(({ topic }) => topic.includes('/server/')).map(({ topic }) => topic.at(-1));
+      await late.stop();
+      return servers.sort().join('');
+    };
+    await until('three of four servers', async () => (await kept()) === '123');
+    await first.publisher.stop();
+    expect(await kept()).toBe('123');
+
+    const { publisher } = await publish(broker.url);
+    const again = publisher.meter('m1');
+    again.time({ ...time, servers: 1 });
+    again.server(serverReport(0, { keHost: 'other.example' }));
+    await until('one server', async () => (await kept()) === '1');
+    again.remove();
+    await until('no server', async () => (await kept()) === '');
   });
 
   test('lets a time expire, also one published anew', async () => {
@@ -163,10 +213,13 @@ describe('with a broker', () => {
     const meter = publisher.meter('m1');
     meter.state(true);
     meter.info(info);
-    meter.time(time);
-    await watcher.expect('metertime/g1/m1/time', {});
+    meter.time({ ...time, servers: 1 });
+    meter.server(serverReport(0));
+    await watcher.expect('metertime/g1/m1/server/1', {});
     meter.remove();
-    await until('empty messages', () => watcher.seen.filter(({ text }) => text === '').length === 3);
+    await until('empty messages', () =>
+      ['state', 'info', 'time', 'server/1'].every((leaf) => watcher.on(`metertime/g1/m1/${leaf}`).at(-1) === ''),
+    );
     const late = await watch(broker);
     await until('the gateway alone', () => late.seen.length > 0);
     expect(late.seen.map(({ topic }) => topic)).toEqual(['metertime/g1/state']);

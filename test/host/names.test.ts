@@ -6,11 +6,14 @@ import {
   Failure,
   KeError,
   MeterEvent,
+  Missing,
   Reject,
   ResetCause,
   RtcRefusal,
   RtcStatus,
   SettingsError,
+  SourceFlag,
+  SourceState,
   TimeFlag,
 } from '../../as/abi/codes.ts';
 import {
@@ -22,6 +25,7 @@ import {
   failureNames,
   keErrorNames,
   meterEventNames,
+  missingNames,
   type Name,
   nameOf,
   namesOfBits,
@@ -30,7 +34,10 @@ import {
   rtcRefusalNames,
   rtcStatusNames,
   settingsErrorNames,
+  sourceFlagNames,
+  sourceStateNames,
   timeFlagNames,
+  waitingText,
 } from '../../host/text/names.ts';
 
 const tables: [string, Record<string, string | number>, Readonly<Record<number, Name>>][] = [
@@ -39,11 +46,14 @@ const tables: [string, Record<string, string | number>, Readonly<Record<number, 
   ['Failure', Failure, failureNames],
   ['KeError', KeError, keErrorNames],
   ['MeterEvent', MeterEvent, meterEventNames],
+  ['Missing', Missing, missingNames],
   ['Reject', Reject, rejectNames],
   ['ResetCause', ResetCause, resetCauseNames],
   ['RtcRefusal', RtcRefusal, rtcRefusalNames],
   ['RtcStatus', RtcStatus, rtcStatusNames],
   ['SettingsError', SettingsError, settingsErrorNames],
+  ['SourceFlag', SourceFlag, sourceFlagNames],
+  ['SourceState', SourceState, sourceStateNames],
   ['TimeFlag', TimeFlag, timeFlagNames],
 ];
 
@@ -134,6 +144,36 @@ test.each([
     'ke.example',
     "The server's certificate (ke.example) is valid from 1970-01-01T00:00:00Z to Unix second 4611686018427387904 only, not at the time obtained: the time was undone.",
   ],
+  [
+    MeterEvent.SourceStopped,
+    BigInt(Buffer.from('DENY').readUInt32BE()),
+    0n,
+    'ntp.example',
+    'The server (ntp.example) asked not to be polled any more (DENY); it is not, until the meter starts anew.',
+  ],
+  [
+    MeterEvent.RateLimited,
+    128n,
+    0n,
+    'ntp.example',
+    'The server (ntp.example) asked for fewer polls: one every 128 s from now on.',
+  ],
+  [
+    MeterEvent.KeysRestored,
+    30n,
+    1n,
+    'ke.example',
+    'Keys from before the start are in use: AEAD_AES_128_GCM_SIV, 1 cookie (ke.example).',
+  ],
+  [
+    MeterEvent.SourceDisagrees,
+    2_000_000n,
+    0n,
+    'ke.example',
+    'A server contradicts the others, or the clock where nothing outvotes it, by 2.00 ms (ke.example).',
+  ],
+  [MeterEvent.MajorityLost, 1n, 2n, '', 'Too few servers agree: 1 of the 2 that are needed.'],
+  [MeterEvent.MajorityRegained, 3n, 2n, '', 'Enough servers agree again: 3, where 2 are needed.'],
   [4242, 0n, 0n, '', 'code 4242, not known to this version of metertime.'],
 ])('event %d is told as a sentence', (code, a, b, text, sentence) => {
   expect(describeEvent({ code, a, b, text })).toBe(sentence);
@@ -145,4 +185,12 @@ test('every event is told as one sentence that ends with a full stop, whatever i
       expect(describeEvent({ code, a, b: a, text: 'host' })).toMatch(/^[^.].*\.$/);
     }
   }
+});
+
+test('what a meter waits for reads as a sentence', () => {
+  const of = (missing: Missing) => waitingText({ missing: missingNames[missing].name, agreeing: 1, needed: 2 });
+  expect(of(Missing.None)).toBeUndefined();
+  expect(of(Missing.Majority)).toBe('waiting for a majority: 1 of 2 needed servers agree');
+  expect(of(Missing.Keys)).toBe('waiting for keys: no NTS key establishment has succeeded');
+  expect(waitingText({ missing: 'unknown-99', agreeing: 0, needed: 1 })).toBe('waiting for unknown-99');
 });

@@ -7,9 +7,11 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { Abi, ClockStatus, Failure, Message, MeterEvent } from '../../../as/abi/codes.ts';
 import { meterLimits } from '../../../host/gateway/limits.ts';
 import { MeterSession, type MeterSessionOptions } from '../../../host/gateway/meter-session.ts';
+import type { ServerReport } from '../../../host/gateway/server-reports.ts';
 import type { Info, MeterEventMessage, TlsOpen, UdpSend } from '../../../host/link/messages.ts';
 import { type Address, Resolver } from '../../../host/net/dns.ts';
 import { TrustAnchors } from '../../../host/net/trust-anchors.ts';
+import { serverReport, time } from '../mqtt-samples.ts';
 import { type Issued, makeLeaf, makeRoot } from '../net/certificates.ts';
 import { ScriptedLink } from './scripted-link.ts';
 
@@ -105,10 +107,50 @@ const info: Info = {
   buildUnixSeconds: 1n,
   coreSha256: new Uint8Array(32),
   imageSha256: new Uint8Array(32),
+  serversMax: 4,
   meterId: 'm1',
   board: 'test',
   firmwareVersion: '1',
 };
+
+describe('time servers', () => {
+  const seen: ServerReport[] = [];
+  const source = (index: number) => ({ ...serverReport(index).source, keHost: `s${index}.example` });
+  const counts = (index: number, sent: number) => ({ ...serverReport(index).counts, sent });
+  beforeEach(() => {
+    seen.length = 0;
+    session.on('server', (report) => seen.push(report));
+  });
+
+  test('are told once both state and counters have come, and again with each of them', () => {
+    link.say(source(1));
+    expect(seen).toEqual([]);
+    link.say(counts(0, 5));
+    expect(seen).toEqual([]);
+    link.say(counts(1, 7));
+    expect(seen).toEqual([{ source: source(1), counts: counts(1, 7) }]);
+    link.say(counts(1, 8));
+    expect(seen.at(-1)).toEqual({ source: source(1), counts: counts(1, 8) });
+    expect(session.servers).toEqual([{ source: source(1), counts: counts(1, 8) }]);
+    link.say(source(0));
+    expect(session.servers.map(({ source: { keHost } }) => keHost)).toEqual(['s0.example', 's1.example']);
+  });
+
+  test('are forgotten when the meter has fewer, and with the session', () => {
+    for (const index of [0, 1, 2]) {
+      link.say(source(index));
+      link.say(counts(index, 1));
+    }
+    link.say({ ...time, servers: 2 });
+    expect(session.servers).toHaveLength(2);
+    // Half of what it said in this session does not go with the other half of the last.
+    link.open();
+    expect(session.servers).toEqual([]);
+    seen.length = 0;
+    link.say(counts(0, 1));
+    expect(seen).toEqual([]);
+  });
+});
 
 describe('TLS', () => {
   test('open, export, write, data in pieces, closed after the last of them', async () => {

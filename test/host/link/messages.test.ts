@@ -1,6 +1,18 @@
 // Messages: every type comes back as it went, and nothing that is a byte short, a byte long or elsewhere passes.
 import { expect, test } from 'vitest';
-import { Abi, Channel, ClockStatus, Failure, Message } from '../../../as/abi/codes.ts';
+import {
+  Abi,
+  Channel,
+  ClockStatus,
+  Failure,
+  Message,
+  Missing,
+  Reject,
+  SourceCountField,
+  SourceField,
+  SourceState,
+  TimeField,
+} from '../../../as/abi/codes.ts';
 import { truncateText } from '../../../host/link/message-bytes.ts';
 import {
   channelOf,
@@ -10,6 +22,7 @@ import {
   type LinkMessage,
   MessageError,
   messageLimit,
+  sourcesMax,
 } from '../../../host/link/messages.ts';
 
 const hash = (first: number) => Uint8Array.from({ length: 32 }, (_, index) => (first + index) & 0xff);
@@ -41,6 +54,7 @@ const messages: LinkMessage[] = [
     buildUnixSeconds: 1_790_000_000n,
     coreSha256: hash(1),
     imageSha256: hash(2),
+    serversMax: 4,
     meterId: 'meter-1',
     board: 'mps2-an385',
     firmwareVersion: '0.1.0',
@@ -74,8 +88,48 @@ const messages: LinkMessage[] = [
     lastReject: 7,
     lastKeError: 8,
     eventsLost: 9,
+    servers: 4,
+    agreeing: 3,
+    needed: 2,
+    missing: Missing.Majority,
+    source: 1,
     keHost: 'ke.example',
-    ntpHost: '192.0.2.1',
+  },
+  {
+    type: Message.Source,
+    index: 3,
+    flags: 0b10101,
+    state: SourceState.Serving,
+    stratum: 1,
+    leap: 2,
+    reach: 0b1011,
+    cookies: 7,
+    cookieBytes: 256,
+    aead: 30,
+    pollSeconds: 64,
+    ntpPort: 65_535,
+    rootDelayNs: 1_000,
+    rootDispersionNs: 0xffffffff,
+    offsetNs: -5_000n,
+    delayNs: 3_000_000n,
+    lastSyncUtcNs: 1_789_999_999_000_000_000n,
+    keysSinceUtcNs: 1n,
+    retrySeconds: 432_000,
+    keHost: `${'k'.repeat(55)}.example`,
+    ntpHost: `${'n'.repeat(56)}.example`,
+  },
+  {
+    type: Message.SourceCounts,
+    index: 0,
+    lastReject: Reject.Kiss,
+    lastKeError: 8,
+    kissCode: 'RATE',
+    sent: 1,
+    authenticated: 2,
+    naks: 3,
+    keAttempts: 4,
+    keFailures: 0xffffffff,
+    rejected: Array.from({ length: Reject.Certificate }, (_, index) => (index === 6 ? 65_535 : index)),
   },
   {
     type: Message.Event,
@@ -164,9 +218,45 @@ test('layout: a TlsOpen is what as/abi/codes.ts draws', () => {
   expect([...bytes]).toEqual([0x10, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 4, 3, 1, 0x61, 2, 0x62, 0x63]);
 });
 
+test('layout: a Source and its counts are what as/abi/codes.ts draws', () => {
+  const of = (type: Message) => Buffer.from(encodeMessage(messages.find((message) => message.type === type)!));
+  const source = of(Message.Source);
+  expect([...source.subarray(0, 8)]).toEqual([0x33, 3, 0b10101, 3, 1, 2, 0b1011, 7]);
+  expect(source.readUInt16LE(SourceField.NtpPort)).toBe(65_535);
+  expect(source.readBigInt64LE(SourceField.OffsetNs)).toBe(-5_000n);
+  expect(source.readUInt32LE(SourceField.RetrySeconds)).toBe(432_000);
+  expect(source[SourceField.Texts]).toBe(63);
+  const counts = of(Message.SourceCounts);
+  expect([...counts.subarray(0, 8)]).toEqual([0x34, 0, 9, 8, 0x52, 0x41, 0x54, 0x45]);
+  expect(counts.readUInt32LE(SourceCountField.KeFailures)).toBe(0xffffffff);
+  expect(counts.readUInt16LE(SourceCountField.Rejected + 2 * (Reject.Authentication - 1))).toBe(65_535);
+  const time = of(Message.Time);
+  expect([...time.subarray(TimeField.Servers, TimeField.Texts + 1)]).toEqual([4, 3, 2, 7, 1, 10]);
+});
+
+test('a kiss code that is none is told as its digits', () => {
+  const counts = messages.find((message) => message.type === Message.SourceCounts)!;
+  for (const kissCode of ['', 'DENY', '0x52410001', '0x00000001']) {
+    const again = decodeMessage(Channel.Report, encodeMessage({ ...counts, kissCode }));
+    expect(again).toMatchObject({ kissCode });
+  }
+  expect(() => encodeMessage({ ...counts, kissCode: 'DENIED' })).toThrow(/kiss code/);
+});
+
+test('a server beyond those that settings can name is refused', () => {
+  for (const type of [Message.Source, Message.SourceCounts]) {
+    const bytes = encodeMessage(messages.find((message) => message.type === type)!);
+    bytes[SourceField.Index] = sourcesMax;
+    expect(() => decodeMessage(Channel.Report, bytes)).toThrow(/index below 4, came 4/);
+  }
+  const time = encodeMessage(messages.find((message) => message.type === Message.Time)!);
+  time[TimeField.Servers] = sourcesMax + 1;
+  expect(() => decodeMessage(Channel.Report, time)).toThrow(/at most 4 servers, came 5/);
+});
+
 test('directions are told apart', () => {
   expect(messages.filter(isMeterMessage).map((message) => Message[message.type])).toEqual(
-    'UdpSend TimeReply TlsOpen TlsOpen TlsWrite TlsExport TlsExport TlsClose UdpOpen UdpClose Info Time Event'.split(
+    'UdpSend TimeReply TlsOpen TlsOpen TlsWrite TlsExport TlsExport TlsClose UdpOpen UdpClose Info Time Source SourceCounts Event'.split(
       ' ',
     ),
   );
@@ -180,6 +270,8 @@ test('what does not fit its field is not encoded', () => {
   refuse({ type: Message.TlsData, id: 1, data: new Uint8Array(236) });
   refuse({ type: Message.UdpSend, socket: 0, exchange: 0, payload: new Uint8Array(1253) });
   refuse({ type: Message.TlsClosed, id: 1, reason: 0, detail: 'x'.repeat(234) });
+  const counts = messages.find((message) => message.type === Message.SourceCounts)!;
+  refuse({ ...counts, rejected: counts.rejected.slice(1) });
   refuse({ type: Message.TlsOpen, id: 1, validAt: 1n << 63n, port: 1, alpn: '', host: '' });
 });
 
