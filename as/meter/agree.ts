@@ -18,8 +18,8 @@ import {
   agreementUntil,
 } from '../clock/agreement';
 import { clockAgree, clockCorrect, clockFromRtc, clockHoldover, clockStatus } from '../clock/clock';
-import { FailureKind } from '../nts/backoff';
 import { SECOND_NS } from '../ntp/timestamp';
+import { FailureKind } from '../nts/backoff';
 import { exchangeAead } from '../nts/exchange';
 import { keysWanted } from './establish';
 import { raiseEvent } from './events';
@@ -134,7 +134,8 @@ function askAll(now: i64): bool {
   }
   if (found != enough) {
     enough = found;
-    if (agreeNeeded() > 1) raiseEvent(found ? MeterEvent.MajorityRegained : MeterEvent.MajorityLost, agreeing, needed, false);
+    if (agreeNeeded() > 1)
+      raiseEvent(found ? MeterEvent.MajorityRegained : MeterEvent.MajorityLost, agreeing, needed, false);
   }
   return found;
 }

@@ -38,17 +38,6 @@ import { timeNowLocal, timeNowUtc } from './now';
 import { pollsBegin } from './poll';
 import { isProtocol, requestById, requestConnection, requestKey } from './requests';
 import {
-  Ke,
-  serverFailed,
-  serverHold,
-  serverRetryAt,
-  type Source,
-  sourceCertificate,
-  sourceChanged,
-  sourceMoves,
-  sourceNtpHost,
-} from './source';
-import {
   settingsAeadCount,
   settingsAeads,
   settingsAgreement,
@@ -56,6 +45,17 @@ import {
   settingsServerPort,
   settingsTrustPolicy,
 } from './settings';
+import {
+  Ke,
+  type Source,
+  serverFailed,
+  serverHold,
+  serverRetryAt,
+  sourceCertificate,
+  sourceChanged,
+  sourceMoves,
+  sourceNtpHost,
+} from './source';
 import { stateFloorUtc } from './state';
 
 // Messages still to be sent, in this order.
@@ -126,7 +126,7 @@ export function establishReset(source: Source): void {
 function begin(source: Source, now: i64): void {
   source.ke = Ke.Opening;
   // The low bits say whose it is.
-  source.connection = (source.connection + SOURCES_STEP) & 0xff;
+  source.connection = (((source.connection & ~3) + NUMBER_STEP) | source.index) & 0xff;
   source.wants |= WANT_OPEN;
   source.deadline = now + OPEN_DEADLINE_NS;
   source.keAttempts += 1;
@@ -134,7 +134,7 @@ function begin(source: Source, now: i64): void {
 }
 
 /** Numbers of connections and sockets: the source in the low two bits, a count above. */
-export const SOURCES_STEP: u32 = 4;
+export const NUMBER_STEP: u32 = 4;
 
 // The reader of answers is free.
 function ask(source: Source, now: i64): void {

@@ -15,8 +15,8 @@
 import { appendText } from '../abi/bytes';
 import { EventField, Message, MeterEvent } from '../abi/codes';
 import { timeNowLocal, timeNowUtc } from './now';
-import { sourceHandledServer } from './source';
 import { settingsServerName, settingsServers } from './settings';
+import { sourceHandledServer } from './source';
 
 const ENTRIES: u32 = 8;
 const NETWORK_ENTRIES: u32 = 4;

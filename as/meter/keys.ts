@@ -2,7 +2,10 @@
 // What always holds: each purpose has a label of its own, so no key says anything about another, and the same root key
 // in two meters gives different keys.
 
+import { AEAD_CONTEXT } from '../aead/aead';
+import { wipe } from '../aead/constant-time';
 import { deriveKey } from '../aead/kdf';
+import { sivSetKey } from '../aead/siv';
 import { METER_ID, ROOT_KEY } from './settings';
 
 /** What a key is for. */
@@ -33,6 +36,16 @@ function derive(purpose: u32, root: usize, id: usize, idLength: u32, target: usi
 /** Derives the key of a purpose, `length` bytes, from the root key and id of the settings. */
 export function meterKey(purpose: u32, target: usize, length: u32): void {
   derive(purpose, ROOT_KEY, METER_ID + 1, load<u8>(METER_ID), target, length);
+}
+
+const STORAGE_KEY_BYTES: u32 = 32;
+const STORAGE_KEY: usize = memory.data(32, 4);
+
+/** Prepares the context of the ciphers for what the storage keeps; to be wiped after use. */
+export function meterUseStorageKey(): void {
+  meterKey(KeyPurpose.Storage, STORAGE_KEY, STORAGE_KEY_BYTES);
+  sivSetKey(AEAD_CONTEXT, STORAGE_KEY, STORAGE_KEY_BYTES);
+  wipe(STORAGE_KEY, STORAGE_KEY_BYTES);
 }
 
 /** The same from a root key (16 bytes) and an id of the caller's: for known-answer tests. */

@@ -1,10 +1,10 @@
 // A meter: what happens to each event, from the start on.
 //
-//   settings ──> seeds ──> new seed written ──> used seed erased ──> state ──> real-time clock ──> running
+//   settings ──> seeds ──> new seed written ──> used seed erased ──> state ──> real-time clock ──> reserves ──> running
 //      ├── settings or seed missing: the link runs and tells so, nothing else does
 //      └── storage fails: the same stage again, later and later, for ever; the link runs meanwhile and tells so
 //
-// What always holds: one storage operation at a time; no random byte is used before its seed was replaced; no time is
+// What always holds: one storage operation at a time, which is told by its offset; no random byte is used before its seed was replaced; no time is
 // believed and no state written before the stored one was read; the state's proof for the real-time clock is written after
 // the clock was set, and one already there always covers the clock.
 
@@ -46,6 +46,15 @@ import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
 import { reportDeadline, reportProbe, reportRestart, reportStart, reportStep } from './report';
 import {
+  reserveErased,
+  reserveLoad,
+  reserveOwns,
+  reserveRead,
+  reserveStart,
+  reserveStep,
+  reserveWritten,
+} from './reserve';
+import {
   random32,
   randomReady,
   seedEntropy,
@@ -60,16 +69,19 @@ import {
   sessionDeadline,
   sessionMessage,
   sessionNetworkReset,
+  sessionStart,
   sessionStep,
   sessionUdpFailed,
 } from './session';
 import { settingsRead } from './settings';
+import { sourcesStart } from './source';
 import {
   stateCovers,
   stateRaiseFloor,
   stateRead,
   stateRtcWasSet,
   stateStart,
+  stateStored,
   stateWiden,
   stateWrite,
   stateWritten,
@@ -81,7 +93,8 @@ const STAGE_SEED_WRITTEN: u32 = 2;
 const STAGE_SEED_ERASED: u32 = 3;
 const STAGE_STATE: u32 = 4;
 const STAGE_RTC: u32 = 5;
-const STAGE_RUNNING: u32 = 6;
+const STAGE_RESERVES: u32 = 6;
+const STAGE_RUNNING: u32 = 7;
 
 /** How often the real-time clock is set and the state written: for the storage's life. */
 const RTC_SET_NS: i64 = 86_400 * SECOND_NS;
@@ -104,7 +117,8 @@ let stage: u32 = STAGE_SETTINGS;
 let capabilities: u32 = 0;
 let tickHz: u32 = 0;
 let rtcSetAt: i64 = 0;
-let stateBusy: bool = false;
+/** Whether a write of the state or of a reserve is under way. */
+let storageBusy: bool = false;
 let lastWake: u64 = 0;
 /** Whether the link or the own network was started. */
 let online: bool = false;
@@ -133,7 +147,9 @@ export function meterStart(start: usize, length: u32): bool {
   reportStart(start, names, namesBytes);
   const cause: u32 = load<u8>(start, StartField.ResetCause);
   raiseEvent(MeterEvent.Started, cause, cause == ResetCause.Trap ? load<u32>(start, StartField.TrapCode) : 0, false);
-  const enough = load<u32>(start, StartField.StorageBytes) >= <u32>StorageMap.Bytes;
+  const storageBytes = load<u32>(start, StartField.StorageBytes);
+  const enough = storageBytes >= <u32>StorageMap.Bytes;
+  reserveStart(storageBytes);
   if ((capabilities & Capability.Storage) == 0 || !enough) {
     raiseEvent(MeterEvent.SettingsInvalid, SettingsError.Absent, 0, false);
     run();
@@ -191,6 +207,7 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
       raiseEvent(MeterEvent.SettingsInvalid, error, 0, false);
       return run();
     }
+    sourcesStart();
     begin(STAGE_SEEDS);
   } else if (stage == STAGE_SEEDS && offset == StorageMap.SeedA) {
     if (length != 2 * StorageMap.SeedBytes) return retryLater(offset);
@@ -202,8 +219,11 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
   } else if (stage == STAGE_STATE && offset == StorageMap.StateA) {
     if (length != 2 * StorageMap.StateBytes) return retryLater(offset);
     stateRead(data);
-    if ((capabilities & Capability.Rtc) == 0) return run();
+    if ((capabilities & Capability.Rtc) == 0) return loadReserves();
     begin(STAGE_RTC);
+  } else if (stage == STAGE_RESERVES && reserveOwns(offset)) {
+    reserveRead(data, length);
+    loadReserves();
   }
 }
 
@@ -211,6 +231,12 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
 function beginState(): void {
   eventsSetBoot(random32());
   begin(STAGE_STATE);
+}
+
+// Without random bytes there are no requests, and no cookie is taken out of the storage.
+function loadReserves(): void {
+  stage = STAGE_RESERVES;
+  if (!randomReady() || !reserveLoad()) run();
 }
 
 /** `Event.StorageDone`. */
@@ -227,14 +253,20 @@ export function meterStorageDone(offset: u32, failed: bool): void {
       seedReady();
       beginState();
     }
-  } else if (stateBusy) {
+  } else if (stage == STAGE_RESERVES) {
+    reserveErased(failed);
+    loadReserves();
+  } else if (storageBusy && reserveOwns(offset)) {
+    storageBusy = reserveWritten(failed);
+    if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+  } else if (storageBusy) {
     stateDone(offset, failed);
   }
 }
 
 // The state is written again as often as its storage lasts, and its proof before the real-time clock is set again.
 function stateDone(offset: u32, failed: bool): void {
-  stateBusy = false;
+  storageBusy = false;
   stateWritten(failed);
   if (failed) {
     raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
@@ -249,12 +281,13 @@ function stateDone(offset: u32, failed: bool): void {
 export function meterRtcTime(at: usize): void {
   if (stage != STAGE_RTC) return;
   rtcRead(timeNowLocal(), at);
-  run();
+  loadReserves();
 }
 
 function run(): void {
   stage = STAGE_RUNNING;
   failures = 0;
+  sessionStart(!stateStored());
   goOnline();
 }
 
@@ -281,7 +314,7 @@ export function meterRtcDone(failed: bool): void {
 }
 
 function writeState(): void {
-  stateBusy = true;
+  storageBusy = true;
   stateWrite();
 }
 
@@ -346,6 +379,7 @@ export function meterStep(): void {
     if (stage == STAGE_RUNNING) {
       sessionStep();
       rtcDue = stepRtc();
+      if (!storageBusy) storageBusy = reserveStep(timeNowLocal());
     }
     reportStep();
     if (!networkIsOwn()) {
@@ -370,7 +404,7 @@ export function meterWoken(): void {
 
 // Sets the real-time clock at a full second once synchronised, then daily; returns when it is due.
 function stepRtc(): i64 {
-  if (clockStatus() != ClockStatus.Synchronised || clockFromRtc() || stateBusy) return i64.MAX_VALUE;
+  if (clockStatus() != ClockStatus.Synchronised || clockFromRtc() || storageBusy) return i64.MAX_VALUE;
   const now = timeNowLocal();
   if (now < rtcSetAt) return rtcSetAt;
   const utc = clockUtc(now);

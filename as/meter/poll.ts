@@ -21,7 +21,6 @@ import {
   answerRootDispersionNs,
   answerStratum,
   answerTransmitNs,
-  exchangeAead,
   exchangeAnswer,
   exchangeClear,
   exchangeClose,
@@ -32,7 +31,7 @@ import {
   REQUEST_RANDOM_BYTES,
 } from '../nts/exchange';
 import { agreeDrop, agreeTake } from './agree';
-import { keysWanted, SOURCES_STEP } from './establish';
+import { keysWanted, NUMBER_STEP } from './establish';
 import { raiseEvent, raiseRefused } from './events';
 import { networkBegin, networkDatagramLeft, networkDatagramTick, networkIsOwn, networkSend } from './network';
 import { timeNowLocal, timeNowUtc } from './now';
@@ -49,12 +48,12 @@ import {
 import {
   Ke,
   Socket,
+  type Source,
   serverFailed,
   serverHold,
   serverProven,
   serverRefuses,
   serverSpread,
-  type Source,
   sourceChanged,
   sourceCountReject,
   sourceMoves,
@@ -181,7 +180,7 @@ function refreshDue(source: Source, now: i64): bool {
 function openSocket(source: Source, now: i64): void {
   source.socket = Socket.Opening;
   // The low bits say whose it is.
-  source.socketId = (((source.socketId & ~3) + SOURCES_STEP) | source.index) & 0xff;
+  source.socketId = (((source.socketId & ~3) + NUMBER_STEP) | source.index) & 0xff;
   source.socketDeadline = now + SOCKET_DEADLINE_NS;
   source.wants |= WANT_UDP_OPEN;
 }

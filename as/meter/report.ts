@@ -9,6 +9,9 @@ import {
   ClockStatus,
   InfoField,
   Message,
+  SourceCountField,
+  SourceField,
+  SourceFlag,
   StartField,
   TimeField,
   TimeFlag,
@@ -28,34 +31,32 @@ import {
 import { localFromTicks } from '../clock/local';
 import { SECOND_NS } from '../ntp/timestamp';
 import { cookieBytes, cookiesHeld } from '../nts/cookies';
+import { exchangeAead } from '../nts/exchange';
+import { agreeCount, agreeEnough, agreeNeeded } from './agree';
 import { eventMessage, eventSent, eventsLost, eventsPending } from './events';
 import { networkBegin, networkSend, networkUp } from './network';
 import { timeNowLocal, timeNowUtc } from './now';
-import {
-  sessionAead,
-  sessionAuthenticated,
-  sessionChanged,
-  sessionDatesUnchecked,
-  sessionKeAttempts,
-  sessionKeFailures,
-  sessionKeysSinceUtc,
-  sessionLastKeError,
-  sessionLastReject,
-  sessionNaks,
-  sessionNtpHost,
-  sessionPollSeconds,
-  sessionReach,
-  sessionRejected,
-  sessionRootDelayNs,
-  sessionRootDispersionNs,
-  sessionSent,
-  sessionServerIndex,
-  sessionStratum,
-} from './session';
+import { sessionMissing } from './session';
 import { METER_ID, settingsReportSeconds, settingsServerName, settingsServers } from './settings';
+import {
+  Ke,
+  REJECT_REASONS,
+  SOURCES,
+  type Source,
+  serverRetryAt,
+  sourceAt,
+  sourceNtpHost,
+  sourceReference,
+  sourceRejected,
+  sourceState,
+  sources,
+  sourcesChanged,
+} from './source';
 
 const INFO_BYTES: u32 = InfoField.Texts + 33 + 32 + 32;
-const TIME_BYTES: u32 = TimeField.Texts + 64 + 65;
+const TIME_BYTES: u32 = TimeField.Texts + 64;
+const SOURCE_BYTES: u32 = SourceField.Texts + 64 + 65;
+const COUNTS_BYTES: u32 = SourceCountField.Rejected + 2 * REJECT_REASONS;
 const EVENT_BYTES: u32 = 44 + 65;
 
 // The facts of `Event.Start` that Info passes on: AbiVersion to Entropy, then the two names.
@@ -69,6 +70,10 @@ const CHANGE_NS: i64 = 50_000_000;
 
 let infoDue: bool = false;
 let timeDue: bool = false;
+/** Sources to be told of: their state in the low bits, what was counted in the next. */
+let sourcesDue: u32 = 0;
+/** Those that changed since they were last told of: bits. */
+let sourcesNew: u32 = 0;
 let timeAt: i64 = 0;
 let timeSent: i64 = -CHANGE_NS;
 
@@ -83,6 +88,25 @@ export function reportStart(start: usize, names: usize, namesBytes: u32): void {
 export function reportRestart(): void {
   infoDue = true;
   timeDue = true;
+  tellAll();
+}
+
+/** When all sources are told of again, also those that did not change: a retained report must not get too old. */
+let allAt: i64 = 0;
+
+function tellAll(): void {
+  sourcesDue = (1 << (2 * SOURCES)) - 1;
+  allAt = timeNowLocal() + <i64>settingsReportSeconds() * SECOND_NS;
+}
+
+function sendSources(): void {
+  for (let i: u32 = 0; i < SOURCES; i++) {
+    const state: u32 = 1 << i;
+    const counts: u32 = state << SOURCES;
+    if (i >= sources()) sourcesDue &= ~(state | counts);
+    if ((sourcesDue & state) != 0 && sendSource(sourceAt(i))) sourcesDue &= ~state;
+    if ((sourcesDue & counts) != 0 && sendCounts(sourceAt(i))) sourcesDue &= ~counts;
+  }
 }
 
 /** Local time at which the next report is due. */
@@ -93,15 +117,23 @@ export function reportDeadline(): i64 {
 /** Sends what is due and has room. */
 export function reportStep(): void {
   if (!networkUp()) return;
-  if (sessionChanged()) timeAt = min<i64>(timeAt, timeSent + CHANGE_NS);
-  if (timeNowLocal() >= timeAt) timeDue = true;
+  const changed = sourcesChanged();
+  sourcesNew |= changed;
+  if (changed != 0) timeAt = min<i64>(timeAt, timeSent + CHANGE_NS);
+  if (timeNowLocal() >= timeAt) {
+    timeDue = true;
+    sourcesDue |= sourcesNew * (1 | (1 << SOURCES));
+    sourcesNew = 0;
+  }
   if (infoDue && sendInfo()) infoDue = false;
   if (infoDue) return;
   if (timeDue && sendTime()) {
     timeDue = false;
     timeSent = timeNowLocal();
     timeAt = timeSent + <i64>settingsReportSeconds() * SECOND_NS;
+    if (timeSent >= allAt) tellAll();
   }
+  sendSources();
   while (eventsPending()) {
     const message = networkBegin(Channel.Report, EVENT_BYTES);
     if (message == 0) return;
@@ -119,6 +151,7 @@ function sendInfo(): bool {
   store<u8>(message, load<u8>(FACTS, StartField.Capabilities), InfoField.Capabilities);
   store<u32>(message, load<u32>(FACTS, StartField.MaxFrequencyErrorPpb), InfoField.MaxFrequencyErrorPpb);
   store<u64>(message, load<u64>(FACTS, StartField.BuildUnixSeconds), InfoField.BuildUnixSeconds);
+  store<u8>(message, <u8>SOURCES, InfoField.ServersMax);
   copy(message + InfoField.CoreSha256, FACTS + StartField.CoreSha256, 32);
   copy(message + InfoField.ImageSha256, FACTS + StartField.ImageSha256, 32);
   let at = appendText(message + InfoField.Texts, METER_ID);
@@ -143,14 +176,15 @@ function sendTime(): bool {
   store<u8>(message, Message.Time);
   store<u8>(message, <u8>status, TimeField.Status);
   store<u8>(message, <u8>flags(now), TimeField.Flags);
-  store<u8>(message, <u8>sessionStratum, TimeField.Stratum);
-  store<u8>(message, <u8>sessionReach, TimeField.Reach);
-  store<u8>(message, <u8>cookiesHeld(), TimeField.Cookies);
-  store<u16>(message, <u16>cookieBytes(), TimeField.CookieBytes);
-  store<u16>(message, <u16>sessionAead(), TimeField.Aead);
-  store<u16>(message, <u16>sessionPollSeconds(), TimeField.PollSeconds);
-  store<u32>(message, saturate(sessionRootDelayNs), TimeField.RootDelayNs);
-  store<u32>(message, saturate(sessionRootDispersionNs), TimeField.RootDispersionNs);
+  const source = sourceReference();
+  store<u8>(message, <u8>source.stratum, TimeField.Stratum);
+  store<u8>(message, <u8>source.reach, TimeField.Reach);
+  store<u8>(message, <u8>cookiesHeld(source.index), TimeField.Cookies);
+  store<u16>(message, <u16>cookieBytes(source.index), TimeField.CookieBytes);
+  store<u16>(message, <u16>exchangeAead(source.index), TimeField.Aead);
+  store<u16>(message, <u16>source.pollSeconds, TimeField.PollSeconds);
+  store<u32>(message, saturate(source.rootDelayNs), TimeField.RootDelayNs);
+  store<u32>(message, saturate(source.rootDispersionNs), TimeField.RootDispersionNs);
   store<i64>(message, timeNowUtc(), TimeField.UtcNs);
   store<i64>(message, clockLastOffsetNs(), TimeField.OffsetNs);
   store<i64>(message, clockLastDelayNs(), TimeField.DelayNs);
@@ -159,29 +193,121 @@ function sendTime(): bool {
     store<i64>(message, clockBoundNs(now), TimeField.BoundNs);
   }
   store<i64>(message, clockLastSampleUtc(), TimeField.LastSyncUtcNs);
-  store<i64>(message, sessionKeysSinceUtc(), TimeField.KeysSinceUtcNs);
-  store<u32>(message, sessionSent, TimeField.Sent);
-  store<u32>(message, sessionAuthenticated, TimeField.Authenticated);
-  store<u32>(message, sessionRejected, TimeField.Rejected);
-  store<u32>(message, sessionNaks, TimeField.Naks);
-  store<u32>(message, sessionKeAttempts, TimeField.KeAttempts);
-  store<u32>(message, sessionKeFailures, TimeField.KeFailures);
-  store<u8>(message, <u8>sessionLastReject, TimeField.LastReject);
-  store<u8>(message, <u8>sessionLastKeError, TimeField.LastKeError);
+  store<i64>(message, keysSinceUtc(source), TimeField.KeysSinceUtcNs);
+  for (let i: u32 = 0; i < sources(); i++) addCounts(message, sourceAt(i));
+  store<u8>(message, <u8>source.lastReject, TimeField.LastReject);
+  store<u8>(message, <u8>source.lastKeError, TimeField.LastKeError);
   store<u16>(message, <u16>min<u32>(eventsLost(), 0xffff), TimeField.EventsLost);
-  const host = settingsServers() == 0 ? EMPTY : settingsServerName(sessionServerIndex());
-  const at = appendText(appendText(message + TimeField.Texts, host), sessionNtpHost());
+  store<u8>(message, <u8>sources(), TimeField.Servers);
+  store<u8>(message, <u8>agreeCount(), TimeField.Agreeing);
+  store<u8>(message, <u8>agreeNeeded(), TimeField.Needed);
+  store<u8>(message, <u8>sessionMissing(), TimeField.Missing);
+  store<u8>(message, <u8>source.index, TimeField.Source);
+  const at = appendText(message + TimeField.Texts, hostOf(source));
   networkSend(Channel.Report, <u32>(at - message));
+  return true;
+}
+
+function hostOf(source: Source): usize {
+  return settingsServers() == 0 ? EMPTY : settingsServerName(source.server);
+}
+
+function keysSinceUtc(source: Source): i64 {
+  return exchangeAead(source.index) == 0 ? 0 : source.keysSinceUtc;
+}
+
+function rejectedOf(source: Source): u32 {
+  let sum: u32 = 0;
+  for (let reason: u32 = 1; reason <= REJECT_REASONS; reason++) sum += sourceRejected(source, reason);
+  return sum;
+}
+
+function add(message: usize, field: usize, value: u32): void {
+  store<u32>(message + field, load<u32>(message + field) + value);
+}
+
+function addCounts(message: usize, source: Source): void {
+  add(message, TimeField.Sent, source.sent);
+  add(message, TimeField.Authenticated, source.authenticated);
+  add(message, TimeField.Rejected, rejectedOf(source));
+  add(message, TimeField.Naks, source.naks);
+  add(message, TimeField.KeAttempts, source.keAttempts);
+  add(message, TimeField.KeFailures, source.keFailures);
+}
+
+function sendSource(source: Source): bool {
+  const message = networkBegin(Channel.Report, SOURCE_BYTES);
+  if (message == 0) return false;
+  const index = source.index;
+  clear(message, SourceField.Texts);
+  store<u8>(message, Message.Source);
+  store<u8>(message, <u8>index, SourceField.Index);
+  store<u8>(message, <u8>sourceFlags(source), SourceField.Flags);
+  store<u8>(message, <u8>sourceState(source, exchangeAead(index) != 0), SourceField.State);
+  store<u8>(message, <u8>source.stratum, SourceField.Stratum);
+  store<u8>(message, <u8>source.leap, SourceField.Leap);
+  store<u8>(message, <u8>source.reach, SourceField.Reach);
+  store<u8>(message, <u8>cookiesHeld(index), SourceField.Cookies);
+  store<u16>(message, <u16>cookieBytes(index), SourceField.CookieBytes);
+  store<u16>(message, <u16>exchangeAead(index), SourceField.Aead);
+  store<u16>(message, <u16>source.pollSeconds, SourceField.PollSeconds);
+  store<u16>(message, <u16>source.ntpPort, SourceField.NtpPort);
+  store<u32>(message, saturate(source.rootDelayNs), SourceField.RootDelayNs);
+  store<u32>(message, saturate(source.rootDispersionNs), SourceField.RootDispersionNs);
+  store<i64>(message, source.offsetNs, SourceField.OffsetNs);
+  store<i64>(message, source.delayNs, SourceField.DelayNs);
+  store<i64>(message, source.lastUtc, SourceField.LastSyncUtcNs);
+  store<i64>(message, keysSinceUtc(source), SourceField.KeysSinceUtcNs);
+  store<u32>(message, retrySeconds(source), SourceField.RetrySeconds);
+  const at = appendText(appendText(message + SourceField.Texts, hostOf(source)), sourceNtpHost(source));
+  networkSend(Channel.Report, <u32>(at - message));
+  return true;
+}
+
+function sourceFlags(source: Source): u32 {
+  let bits: u32 = 0;
+  if (source.agrees) bits |= SourceFlag.Agrees;
+  if (source.disagrees) bits |= SourceFlag.Disagrees;
+  if (source == sourceReference() && clockLastSampleUtc() != 0) bits |= SourceFlag.Reference;
+  if (source.datesUnchecked) bits |= SourceFlag.DatesUnchecked;
+  if (source.restored) bits |= SourceFlag.Restored;
+  return bits;
+}
+
+function retrySeconds(source: Source): u32 {
+  const left = serverRetryAt(source.server) - timeNowLocal();
+  return source.ke == Ke.Waiting && left > 0 ? <u32>((left + SECOND_NS - 1) / SECOND_NS) : 0;
+}
+
+function sendCounts(source: Source): bool {
+  const message = networkBegin(Channel.Report, COUNTS_BYTES);
+  if (message == 0) return false;
+  store<u8>(message, Message.SourceCounts);
+  store<u8>(message, <u8>source.index, SourceCountField.Index);
+  store<u8>(message, <u8>source.lastReject, SourceCountField.LastReject);
+  store<u8>(message, <u8>source.lastKeError, SourceCountField.LastKeError);
+  store<u32>(message, bswap<u32>(source.kiss), SourceCountField.KissCode);
+  store<u32>(message, source.sent, SourceCountField.Sent);
+  store<u32>(message, source.authenticated, SourceCountField.Authenticated);
+  store<u32>(message, source.naks, SourceCountField.Naks);
+  store<u32>(message, source.keAttempts, SourceCountField.KeAttempts);
+  store<u32>(message, source.keFailures, SourceCountField.KeFailures);
+  for (let reason: u32 = 1; reason <= REJECT_REASONS; reason++) {
+    store<u16>(message + 2 * (reason - 1), <u16>sourceRejected(source, reason), SourceCountField.Rejected);
+  }
+  networkSend(Channel.Report, COUNTS_BYTES);
   return true;
 }
 
 function flags(now: i64): u32 {
   let bits: u32 = 0;
-  if (clockStatus() == ClockStatus.Unsynchronised) return sessionDatesUnchecked() ? TimeFlag.DatesUnchecked : 0;
-  // One server at a time: nobody outvotes it.
+  for (let i: u32 = 0; i < sources(); i++) {
+    if (sourceAt(i).datesUnchecked) bits |= TimeFlag.DatesUnchecked;
+  }
+  if (agreeNeeded() > 1 && !agreeEnough()) bits |= TimeFlag.NoMajority;
+  if (clockStatus() == ClockStatus.Unsynchronised) return bits;
   if (clockFromRtc()) bits |= TimeFlag.FromRtc;
-  else bits |= TimeFlag.SingleSource;
-  if (sessionDatesUnchecked()) bits |= TimeFlag.DatesUnchecked;
+  else if (agreeNeeded() <= 1) bits |= TimeFlag.SingleSource;
   if (clockSlewing(now)) bits |= TimeFlag.Slewing;
   return bits;
 }

@@ -53,6 +53,10 @@ const MILLISECOND_NS: i64 = 1_000_000;
 export function settingsServers(): u32 {
   return servers;
 }
+/** A server: its port (u16), then its name (text). */
+export function settingsServer(index: u32): usize {
+  return SERVERS + index * SERVER_BYTES;
+}
 /** Port of a server. */
 export function settingsServerPort(index: u32): u32 {
   return load<u16>(SERVERS + index * SERVER_BYTES);

@@ -4,8 +4,8 @@
 
 import { clear } from '../abi/bytes';
 import { SourceState } from '../abi/codes';
-import { backoffNext } from '../nts/backoff';
 import { SECOND_NS } from '../ntp/timestamp';
+import { backoffNext } from '../nts/backoff';
 import { timeNowLocal } from './now';
 import { random32 } from './seed';
 import { settingsServers, settingsSpreadSeconds } from './settings';
@@ -158,7 +158,7 @@ export function sources(): u32 {
 
 /** A source, from 0. */
 export function sourceAt(index: u32): Source {
-  return changetype<Source>(TABLE + index * SOURCE_BYTES);
+  return changetype<Source>(TABLE + <usize>index * SOURCE_BYTES);
 }
 
 export function sourceCertificate(source: Source): usize {
@@ -176,6 +176,8 @@ export function sourcesStart(): void {
     const source = sourceAt(i);
     source.index = i;
     source.server = i;
+    source.connection = i;
+    source.socketId = i;
     source.ke = Ke.Waiting;
   }
 }

@@ -17,18 +17,15 @@ import { actionAdd } from '../abi/buffers';
 import { clear } from '../abi/bytes';
 import { Action, StorageMap } from '../abi/codes';
 import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
-import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivSetKey, sivStart } from '../aead/siv';
+import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivStart } from '../aead/siv';
 import { localShownErrorPpb } from '../clock/local';
 import { SECOND_NS } from '../ntp/timestamp';
-import { KeyPurpose, meterKey } from './keys';
+import { meterUseStorageKey } from './keys';
 
 const SEALED: u32 = 4;
 const RECORD: u32 = SEALED + SIV_TAG_BYTES;
 const RECORD_BYTES: u32 = 40;
 const RECORD_VERSION: u32 = 1;
-
-const KEY_BYTES: u32 = 32;
-const KEY: usize = memory.data(32, 4);
 
 /** 2026-01-01: no build is older, also one that does not know its date. */
 const EARLIEST_UNIX: i64 = 1_767_225_600;
@@ -75,9 +72,14 @@ export function stateStart(buildUnixSeconds: i64): void {
   floorUtc = max<i64>(buildUnixSeconds, EARLIEST_UNIX) * SECOND_NS;
 }
 
+/** Whether this meter stored a state before: it is not its first start. */
+export function stateStored(): bool {
+  return count != 0;
+}
+
 /** Takes both slots as they were read, whole; derives the storage key. */
 export function stateRead(slots: usize): void {
-  setStorageKey();
+  meterUseStorageKey();
   const b = slots + StorageMap.StateBytes;
   const validA = openSlot(slots);
   const validB = openSlot(b);
@@ -91,13 +93,6 @@ export function stateRead(slots: usize): void {
   floorUtc = max<i64>(floorUtc, load<i64>(record, 8));
   rtcSetUtc = load<i64>(record, 16);
   rtcBoundNs = load<i64>(record, 24);
-}
-
-// The key is derived for each use and wiped after it.
-function setStorageKey(): void {
-  meterKey(KeyPurpose.Storage, KEY, KEY_BYTES);
-  sivSetKey(AEAD_CONTEXT, KEY, KEY_BYTES);
-  clear(KEY, KEY_BYTES);
 }
 
 function openSlot(at: usize): bool {
@@ -159,7 +154,7 @@ export function stateWrite(): void {
   store<i64>(record, floorUtc, 8);
   store<i64>(record, rtcSetUtc, 16);
   store<i64>(record, rtcBoundNs, 24);
-  setStorageKey();
+  meterUseStorageKey();
   sivStart(AEAD_CONTEXT);
   sivAd(AEAD_CONTEXT, target, 4);
   sivSeal(AEAD_CONTEXT, record, RECORD_BYTES, target + SEALED);

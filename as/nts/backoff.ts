@@ -35,8 +35,8 @@ export function backoffNext(kind: u32, previousMs: u32, random: u32): u32 {
   const longest = kind == FailureKind.Dns ? LONGEST_DNS_MS : LONGEST_MS;
   if (previousMs == 0) return FIRST_MS + <u32>(((<u64>FIRST_MS / 2) * (random & 0xffff)) >> 16);
   // In halves of the one before: 3 to 4, or 4 to 6.
-  const least: u64 = kind >= FailureKind.Tls ? 4 : 3;
-  const spread: u64 = kind >= FailureKind.Tls ? 2 : 1;
+  const least: u64 = kind >= <u32>FailureKind.Tls ? 4 : 3;
+  const spread: u64 = kind >= <u32>FailureKind.Tls ? 2 : 1;
   const half = (<u64>previousMs + 1) / 2;
   return <u32>min<u64>(half * least + ((half * spread * (random & 0xffff)) >> 16), longest);
 }

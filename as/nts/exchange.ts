@@ -16,7 +16,6 @@
 
 import { clear, copy, isZero, loadBe16, loadBe32, storeBe16 } from '../abi/bytes';
 import { Reject } from '../abi/codes';
-import { equalBytes } from '../aead/constant-time';
 import {
   AEAD_KEY_MAX_BYTES,
   AEAD_TAG_BYTES,
@@ -27,6 +26,7 @@ import {
   aeadTextOffset,
   aeadWipe,
 } from '../aead/aead';
+import { equalBytes } from '../aead/constant-time';
 import {
   EXTENSION_HEADER_BYTES,
   EXTENSION_MIN_BYTES,
