@@ -27,7 +27,7 @@ import { timeNowLocal, timeNowUtc } from './now';
 import { pollsEnd } from './poll';
 import { settingsAgreement } from './settings';
 import {
-  type Source,
+  Source,
   serverFailed,
   sourceAt,
   sourceChanged,

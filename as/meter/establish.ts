@@ -47,7 +47,7 @@ import {
 } from './settings';
 import {
   Ke,
-  type Source,
+  Source,
   serverFailed,
   serverHold,
   serverRetryAt,

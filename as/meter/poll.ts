@@ -48,7 +48,7 @@ import {
 import {
   Ke,
   Socket,
-  type Source,
+  Source,
   serverFailed,
   serverHold,
   serverProven,

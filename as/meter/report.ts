@@ -42,7 +42,7 @@ import {
   Ke,
   REJECT_REASONS,
   SOURCES,
-  type Source,
+  Source,
   serverRetryAt,
   sourceAt,
   sourceNtpHost,

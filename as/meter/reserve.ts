@@ -37,7 +37,7 @@ import { timeNowLocal } from './now';
 import { pollsBegin } from './poll';
 import { random32 } from './seed';
 import { settingsServer } from './settings';
-import { Ke, type Source, sourceAt, sourceCertificate, sourceHandle, sourceNtpHost, sources } from './source';
+import { Ke, Source, sourceAt, sourceCertificate, sourceHandle, sourceNtpHost, sources } from './source';
 
 const PARTS: u32 = 3;
 const PART_KEYS: u32 = 0;

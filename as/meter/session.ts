@@ -24,7 +24,7 @@ import {
 import { REQUEST_MAX_BYTES } from './requests';
 import { randomReady } from './seed';
 import { settingsServers } from './settings';
-import { type Source, serverSpread, sourceAt, sourceChanged, sourceCountReject, sourceHandle, sources } from './source';
+import { Source, serverSpread, sourceAt, sourceChanged, sourceCountReject, sourceHandle, sources } from './source';
 
 function ready(): bool {
   return settingsServers() != 0 && randomReady();
