@@ -78,7 +78,7 @@ function describeBody(type: number, body: Buffer): string {
     case 7:
       return body.length === 2 ? `NTP port ${numbers[0]}` : `${body.length} bytes, expected 2`;
     case 1024:
-      return 'keys of AEAD 30 are exported as RFC 8915 says';
+      return 'keys of AEAD 30 from a context that names it (RFC 8915 5.1)';
     default:
       return `${body.length} bytes`;
   }

@@ -13,6 +13,8 @@ import { makeSoftwareMeter, provisionMemory } from './software-meter.ts';
 
 /** A key that the core had exported; the key itself is not kept. */
 export interface KeExport {
+  /** Kept for the case that the server knows no cookie made with the others (as/meter/establish.ts: tags 2 and 3). */
+  readonly spare: boolean;
   readonly label: string;
   readonly context: Uint8Array;
   readonly bytes: number;
@@ -43,6 +45,8 @@ export interface KeSessionOptions {
   readonly anchors: TrustAnchors;
   /** Unix seconds at which certificates must be valid; undefined: dates are not checked. */
   readonly validAt: bigint | undefined;
+  /** AEADs to offer, the preferred one first; undefined: the core's own choice. */
+  readonly aeads?: readonly number[] | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
@@ -74,7 +78,12 @@ class KeWatch {
   constructor(options: KeSessionOptions) {
     this.#options = options;
     this.#meter = makeSoftwareMeter({
-      storage: provisionMemory({ id: 'ke', servers: [options.server], firstDatesUnchecked: true }),
+      storage: provisionMemory({
+        id: 'ke',
+        servers: [options.server],
+        firstDatesUnchecked: true,
+        ...(options.aeads === undefined ? {} : { aeads: options.aeads }),
+      }),
       onMessage: (channel, bytes) => this.#message(channel, bytes),
     });
   }
@@ -125,7 +134,7 @@ class KeWatch {
         break;
       case Message.TlsExport: {
         const { id, tag, length, label, context } = message;
-        this.#exports.push({ label, context, bytes: length });
+        this.#exports.push({ spare: tag >= 2, label, context, bytes: length });
         let key: Uint8Array = new Uint8Array(0);
         try {
           key = this.#connection?.exportKey(length, label, context) ?? key;

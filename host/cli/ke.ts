@@ -4,20 +4,22 @@ import { Failure, KeError } from '../../as/abi/codes.ts';
 import type { CertificateSummary } from '../net/certificate.ts';
 import { isoTime } from '../net/certificate-path.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
+import { knownAeads } from '../provision/aeads.ts';
 import { type HostPort, ntsKePort, parseHostPort } from '../provision/host-port.ts';
-import { aeadName, failureNames, keErrorNames, nameOf } from '../text/names.ts';
+import { aeadKeyBits, aeadName, failureNames, keErrorNames, nameOf } from '../text/names.ts';
 import { type Context, collect, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { type KeRecord, readKeRecords } from './ke-records.ts';
 import { type KeSession, type KeVerdict, runKeSession } from './ke-session.ts';
-import { seconds } from './options.ts';
+import { aeadOption, seconds } from './options.ts';
 import { formatPairs, formatTable } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 interface Options {
   ca: string[];
   ignoreDates?: boolean;
+  aead?: number[];
   timeout: number;
   json?: boolean;
 }
@@ -26,17 +28,19 @@ export function keCommand(context: Context): Command {
   const command = new Command('ke')
     .summary('one NTS key establishment, every record explained')
     .description(
-      'Does one NTS key establishment (RFC 8915 4) with a server and explains it: address, TLS version and cipher, certificate path, every record of request and answer, times. Whether it succeeded is what the core of a meter says.',
+      'Does one NTS key establishment (RFC 8915 4) with a server and explains it: address, TLS version and cipher, certificate path, every record of request and answer, what was negotiated, times. Whether it succeeded is what the core of a meter says.',
     )
     .argument('<host[:port]>', `NTS-KE server; port ${ntsKePort} unless given`)
     .option('--ca <file>', 'further certificate authorities (PEM)', collect, [])
     .option('--ignore-dates', "do not check certificate dates (otherwise: at this computer's time)")
+    .addOption(aeadOption())
     .option('--timeout <seconds>', 'give up after this long', seconds, 20)
     .option('--json', 'print the result as JSON')
     .action((server: string, options: Options) => ke(context, server, options));
   return withHelp(command, {
     examples: [
       ['ke time.example', 'port 4460'],
+      ['ke time.example --aead AES-SIV-CMAC-512,15', 'with other algorithms than a meter offers by itself'],
       ['ke 127.0.0.1:4460 --ca lab-ca.pem', 'a server of a certificate authority of your own'],
     ],
     exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
@@ -62,6 +66,7 @@ async function ke(context: Context, text: string, options: Options): Promise<voi
       runKeSession({
         server,
         anchors,
+        aeads: options.aead,
         validAt: options.ignoreDates ? undefined : BigInt(Math.floor(Date.now() / 1000)),
         timeoutMs: options.timeout * 1000,
         signal,
@@ -72,7 +77,7 @@ async function ke(context: Context, text: string, options: Options): Promise<voi
     return;
   }
   if (!session.verdict.ok) context.exitCode = ExitCode.Failed;
-  if (options.json) terminal.printJson(sessionJson(server, session));
+  if (options.json) terminal.printJson(sessionJson(server, options.aead ?? knownAeads, session));
   else terminal.print(...sessionLines(terminal, server, session));
 }
 
@@ -123,6 +128,7 @@ function sessionLines(terminal: Terminal, server: HostPort, session: KeSession):
     ...recordLines(terminal, 'Request', session.request),
     ...recordLines(terminal, 'Answer', session.answer),
     ...exportLines(terminal, session),
+    ...negotiatedLines(terminal, session),
     verdictLine(terminal, session, verdict),
   );
   return lines;
@@ -202,11 +208,48 @@ function exportLines(terminal: Terminal, { exports }: KeSession): string[] {
   if (exports.length === 0) return [];
   return [
     terminal.paint('bold', 'Keys exported from TLS (not shown)'),
-    ...exports.map(({ label, context, bytes }) => {
+    ...exports.map(({ spare, label, context, bytes }) => {
       const direction =
         context[4] === 0 ? 'client to server' : context[4] === 1 ? 'server to client' : 'unknown direction';
-      return `  ${bytes} bytes, ${direction}: label ${printable(label)}, context ${Buffer.from(context).toString('hex')}`;
+      return `  ${bytes} bytes, ${direction}: label ${printable(label)}, context ${Buffer.from(context).toString('hex')}${spare ? ' (spare)' : ''}`;
     }),
+    '',
+  ];
+}
+
+/** What both sides agreed on; undefined where they did not. */
+interface Negotiated {
+  readonly aead: number;
+  /** Of AEAD 30: whether the server answered record 1024. */
+  readonly compliantExporter: boolean | undefined;
+  /** The AEAD that the exporter's context names (RFC 8915 5.1). */
+  readonly contextAead: number | undefined;
+}
+
+const gcmSiv = 30;
+
+/** From what the core asked for: it names in the context what it made of the server's answer. */
+function negotiated({ verdict, exports }: KeSession): Negotiated | undefined {
+  if (!verdict.ok) return undefined;
+  const { aead } = verdict;
+  const context = exports.find(({ spare }) => !spare)?.context;
+  const contextAead = context === undefined ? undefined : Buffer.from(context).readUInt16BE(2);
+  return { aead, contextAead, compliantExporter: aead === gcmSiv ? contextAead === gcmSiv : undefined };
+}
+
+function negotiatedLines(terminal: Terminal, session: KeSession): string[] {
+  const result = negotiated(session);
+  if (result === undefined) return [];
+  const { aead, compliantExporter, contextAead } = result;
+  const named = contextAead === undefined ? '-' : `names ${aeadName(contextAead)} (${contextAead})`;
+  const compliant = contextAead === aead ? 'as RFC 8915 5.1 says' : 'as servers without record 1024 do';
+  return [
+    terminal.paint('bold', 'Negotiated'),
+    ...formatPairs([
+      ['  AEAD', `${aeadName(aead)} (${aead}), keys of ${aeadKeyBits(aead)} bits`],
+      ['  Record 1024', compliantExporter === undefined ? undefined : compliantExporter ? 'echoed' : 'not echoed'],
+      ['  Exporter context', `${named}, ${compliant}`],
+    ]),
     '',
   ];
 }
@@ -225,7 +268,7 @@ function verdictLine(terminal: Terminal, session: KeSession, verdict: KeVerdict)
   return `${terminal.paint('green', '✓ keys established')}: ${aeadName(verdict.aead)}, ${verdict.cookies} cookies`;
 }
 
-function sessionJson(server: HostPort, session: KeSession): object {
+function sessionJson(server: HostPort, offered: readonly number[], session: KeSession): object {
   const { details, verdict, request, answer, exports } = session;
   const failure = connectionFailure(session);
   const records = (bytes: Uint8Array): object => {
@@ -235,8 +278,14 @@ function sessionJson(server: HostPort, session: KeSession): object {
   return {
     server,
     ok: verdict.ok,
+    offered,
     ...(verdict.ok
-      ? { aead: verdict.aead, aeadName: aeadName(verdict.aead), cookies: verdict.cookies }
+      ? {
+          aead: verdict.aead,
+          aeadName: aeadName(verdict.aead),
+          cookies: verdict.cookies,
+          negotiated: negotiated(session),
+        }
       : {
           error: nameOf(keErrorNames, verdict.error).name,
           ...(failure === undefined ? { code: verdict.code } : { failure: nameOf(failureNames, failure).name }),
@@ -260,6 +309,6 @@ function sessionJson(server: HostPort, session: KeSession): object {
         }),
     request: records(request),
     answer: records(answer),
-    exports: exports.map(({ label, context, bytes }) => ({ label, context, bytes })),
+    exports: exports.map(({ spare, label, context, bytes }) => ({ spare, label, context, bytes })),
   };
 }

@@ -1,8 +1,9 @@
 // Reports of meters as they come, one line each: for monitor, run and sync. With JSON, one object a line.
 import type { ClockDifference } from '../gateway/meter-session.ts';
 import type { EventPayload, InfoPayload, ServerPayload, TimePayload } from '../mqtt/payloads.ts';
+import { shortAead } from '../provision/aeads.ts';
 import { waitingText } from '../text/names.ts';
-import { serverMark, serverState, shortAead } from './server-table.ts';
+import { serverMark, serverState } from './server-table.ts';
 import { clockText } from './status.ts';
 import { printable, type Style, type Terminal } from './terminal.ts';
 import { plainNs, reachText, signedNs } from './units.ts';
@@ -89,7 +90,7 @@ export class LiveView {
     const parts = [
       `server ${number}${serverMark(payload)} ${printable(`${payload.ke ?? '-'}${ntp}`)}`,
       serverState(payload),
-      ...(nts.aeadName === null ? [] : [shortAead(nts.aeadName), `cookies ${nts.cookies}`]),
+      ...(nts.aeadName === null ? [] : [printable(shortAead(nts.aeadName)), `cookies ${nts.cookies}`]),
       ...(payload.offsetNs === null ? [] : [`offset ${signedNs(payload.offsetNs)}`]),
       ...(payload.delayNs === null ? [] : [`delay ${plainNs(payload.delayNs)}`]),
       ...payload.flags.map((flag) => printable(flag)),

@@ -1,5 +1,6 @@
 // Values of options, checked while the command line is read.
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import { aeadChoice, aeadText, knownAeads, parseAead, parseAeads } from '../provision/aeads.ts';
 
 /** Seconds, with a fraction if need be; more than zero. */
 export function seconds(text: string): number {
@@ -14,4 +15,22 @@ export function seconds(text: string): number {
 export function wholeNumber(text: string): number {
   if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError('Expected a whole number.');
   return Number(text);
+}
+
+/** AEADs separated by commas, behind those of the same option before. */
+function aeadList(text: string, before: number[] | undefined): number[] {
+  try {
+    return parseAeads([...(before ?? []), ...text.split(',').map(parseAead)]);
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
+}
+
+/** `--aead`: the AEADs to offer. Its value is undefined where it is not given: the core's own choice then. */
+export function aeadOption(): Option {
+  const fallback = knownAeads.map(aeadText).join(', ');
+  return new Option(
+    '--aead <names>',
+    `AEADs to offer, the preferred one first, separated by commas or repeated: ${aeadChoice} (default: ${fallback})`,
+  ).argParser(aeadList);
 }

@@ -1,6 +1,7 @@
 // metertime provision FILE: writes a meter's settings, root key and first seed into its storage.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { StorageMap } from '../../as/abi/codes.ts';
+import { aeadText } from '../provision/aeads.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../provision/host-port.ts';
 import { checkSettings, type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
@@ -34,9 +35,9 @@ export function provisionCommand(context: Context): Command {
       'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds and state.',
     )
     .argument('<file>', 'storage file; made when it does not exist')
-    .option('-s, --settings <file>', 'YAML with id, servers, firstDatesUnchecked, poll, reportSeconds')
+    .option('-s, --settings <file>', 'YAML or JSON file (docs/meter-settings.md); options count more than it')
     .option('-i, --id <id>', 'id of the meter: letters, digits, dots, dashes, underscores')
-    .option('-S, --server <host[:port]>', 'NTS-KE server; repeat for up to four, tried in this order', addServer)
+    .option('-S, --server <host[:port]>', 'NTS-KE server; repeat for up to four', addServer)
     .option(
       '--always-check-dates',
       'without a trusted time, no certificate is taken: such a meter needs a clock that keeps the time (default: the first key establishment may ignore dates, which are checked at the time it leads to)',
@@ -106,6 +107,12 @@ function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
       maxSeconds: longest ?? Math.max(maxSeconds, shortest ?? maxSeconds),
     },
     reportSeconds: options.report ?? file.reportSeconds ?? settingsDefaults.reportSeconds,
+    // What is not given is not written: the core's own choice may be another one in time.
+    ...(file.aeads === undefined ? {} : { aeads: file.aeads }),
+    ...(file.keyAgeHours === undefined ? {} : { keyAgeHours: file.keyAgeHours }),
+    ...(file.agreement === undefined ? {} : { agreement: file.agreement }),
+    ...(file.spreadSeconds === undefined ? {} : { spreadSeconds: file.spreadSeconds }),
+    ...(file.limits === undefined ? {} : { limits: file.limits }),
   };
 }
 
@@ -139,8 +146,26 @@ async function provision({ terminal }: Context, file: string, options: Options):
       ],
       ['Poll', `${settings.poll.minSeconds} to ${settings.poll.maxSeconds} s`],
       ['Time reports', `every ${settings.reportSeconds} s`],
+      ...choicePairs(settings),
       ['Root key', origin[result.rootKey]],
       ['Seed', origin[result.seed]],
     ]),
   );
+}
+
+/** What the settings say beyond what all of them do. */
+function choicePairs(settings: MeterSettings): [string, string | undefined][] {
+  const { aeads, keyAgeHours, agreement, spreadSeconds, limits } = settings;
+  const needed = agreement === 'majority' ? 'of more than half of the servers in use' : `of ${agreement} servers`;
+  return [
+    ['AEADs', aeads?.map((aead) => `${aeadText(aead)} (${aead})`).join(', ')],
+    ['Keys replaced', keyAgeHours === undefined ? undefined : `after ${keyAgeHours} hours`],
+    ['Agreement', agreement === undefined ? undefined : needed],
+    ['Spread', spreadSeconds === undefined ? undefined : `key establishments over ${spreadSeconds} s after a start`],
+    [
+      'Limits',
+      limits &&
+        `stratum ${limits.stratum}, root delay ${limits.rootDelayMs} ms, root dispersion ${limits.rootDispersionMs} ms`,
+    ],
+  ];
 }

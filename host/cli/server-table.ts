@@ -2,6 +2,7 @@
 // authdata` show it. Always holds: the tables are no wider than 80 columns or the terminal; names are cut for that, and
 // stand whole where there is more to say of a server.
 import type { ServerPayload } from '../mqtt/payloads.ts';
+import { shortAead } from '../provision/aeads.ts';
 import { type Column, formatTable } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, reachText, secondsSince, signedNs } from './units.ts';
@@ -41,13 +42,6 @@ const styles = { '*': 'green', '+': 'green', x: 'red', '?': 'yellow', '-': 'red'
 /** State, and how long a server that waits does so still. */
 export function serverState({ state, retrySeconds }: Pick<ServerPayload, 'state' | 'retrySeconds'>): string {
   return retrySeconds === null ? printable(state) : `${printable(state)} ${ageText(retrySeconds)}`;
-}
-
-/** An AEAD's name without what all of them share: `AES-SIV-CMAC-256`. */
-export function shortAead(name: string): string {
-  return printable(name)
-    .replace(/^AEAD_/, '')
-    .replaceAll('_', '-');
 }
 
 /** The servers' tables, and a note for each that there is more to say of. */
@@ -112,7 +106,7 @@ const keyColumns: readonly Column[] = [
 
 function keyCells({ nts, counters }: ServerPayload): string[] {
   return [
-    nts.aeadName === null ? 'no keys' : shortAead(nts.aeadName),
+    nts.aeadName === null ? 'no keys' : printable(shortAead(nts.aeadName)),
     String(nts.keyBits ?? '-'),
     ageText(secondsSince(nts.keysSinceUtcNs)),
     String(counters.keAttempts),

@@ -1,7 +1,9 @@
-// What the settings schema looks like to people: the file that `metertime init` writes and docs/settings.md.
-// Both are made from the schema alone, so they cannot say anything else than what is checked.
+// What the settings schemas look like to people: the file that `metertime init` writes, docs/settings.md and, for a
+// meter's settings, docs/meter-settings.md. All are made from the schemas alone, so they cannot say anything else than what is
+// checked.
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { meterSettingsSchema } from '../provision/settings-file.ts';
 import { metaOf, unwrap } from './problems.ts';
 import { settingsSchema } from './schema.ts';
 
@@ -47,20 +49,24 @@ function settingsOf(schema: z.ZodType): Setting[] {
 }
 
 interface JsonSchema {
-  readonly type?: string;
+  readonly type?: string | readonly string[];
   readonly enum?: readonly string[];
   readonly minimum?: number;
   readonly maximum?: number;
   readonly default?: unknown;
+  readonly const?: unknown;
+  readonly anyOf?: readonly JsonSchema[];
   readonly items?: JsonSchema;
 }
 
 function kindOf(json: JsonSchema): string {
+  if (json.anyOf) return json.anyOf.map(kindOf).join(' or ');
+  if (json.const !== undefined) return String(json.const);
   if (json.enum) return json.enum.join(', ');
   if (json.type === 'integer') return `${json.minimum} to ${json.maximum}`;
   if (json.type === 'boolean') return 'true, false';
-  if (json.type === 'array') return 'list of texts';
-  return json.type === 'string' ? 'text' : (json.type ?? '');
+  if (json.type === 'array') return Array.isArray(json.items?.type) ? 'list of texts or numbers' : 'list of texts';
+  return json.type === 'string' ? 'text' : String(json.type ?? '');
 }
 
 /** A settings file with every setting in it, explained; it validates as it stands. */
@@ -121,14 +127,25 @@ function comment(text: string, indent: string): string[] {
 
 /** docs/settings.md. */
 export function settingsReference(): string {
-  const top = settingsOf(settingsSchema);
-  const lines = [
-    '# Settings of the gateway',
-    '',
+  return reference(
+    'Settings of the gateway',
     'A YAML file, given with `metertime gateway -c FILE`. `metertime init` writes one with every setting explained, and `metertime gateway -c FILE --check` says what is wrong with one, line by line. Unknown settings are errors. Relative paths count from the file that holds them. A setting without a default is required, or off when it says optional.',
-    '',
-    ...table(top),
-  ];
+    settingsSchema,
+  );
+}
+
+/** docs/meter-settings.md. */
+export function meterSettingsReference(): string {
+  return reference(
+    'Settings of a meter',
+    'A YAML (or JSON) file, given with `metertime provision FILE --settings FILE`, which writes it into the storage of a meter. Unknown settings are errors, and an error names line and column. Options of the command count more than the file. It never holds the root key.',
+    meterSettingsSchema,
+  );
+}
+
+function reference(title: string, text: string, schema: z.ZodType): string {
+  const top = settingsOf(schema);
+  const lines = [`# ${title}`, '', text, '', ...table(top)];
   for (const setting of top) {
     if (setting.inner === undefined) continue;
     lines.push('', `## ${setting.key}`, '', setting.description, '', ...table(setting.inner));

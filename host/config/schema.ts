@@ -16,7 +16,9 @@ export interface SettingMeta {
   readonly defaultText?: string;
 }
 
-const meta = (entry: SettingMeta) => entry as SettingMeta & Record<string, unknown>;
+/** An entry in the form that zod takes. */
+export const settingMeta = (entry: SettingMeta) => entry as SettingMeta & Record<string, unknown>;
+const meta = settingMeta;
 
 const topicLevel = /^[A-Za-z0-9._-]+$/;
 

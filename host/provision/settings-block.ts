@@ -3,6 +3,7 @@
 // The root key is among the bytes of a block and in no text made from it.
 import { crc32 } from 'node:zlib';
 import { SeedField, SettingsField, SettingsFormat, SettingsTag, StorageMap, TrustPolicy } from '../../as/abi/codes.ts';
+import { aeadChoice, aeadText, knownAeads } from './aeads.ts';
 import type { HostPort } from './host-port.ts';
 import { hostProblem, quoted } from './host-port.ts';
 
@@ -21,7 +22,7 @@ export class SettingsBlockError extends Error {
 export interface MeterSettings {
   /** 1 to 32 letters, digits, dots, dashes, underscores. */
   readonly id: string;
-  /** NTS-KE servers, tried in this order: 1 to 4. */
+  /** NTS-KE servers: 1 to 4, of which the meter uses as many at once as it can, the others when one of these fails. */
   readonly servers: readonly HostPort[];
   /** Without any trusted time, one key establishment may ignore certificate dates; they are checked afterwards. */
   readonly firstDatesUnchecked: boolean;
@@ -29,6 +30,24 @@ export interface MeterSettings {
   readonly poll: { readonly minSeconds: number; readonly maxSeconds: number };
   /** Interval of time reports. */
   readonly reportSeconds: number;
+  /** AEADs offered, the preferred one first; the core's own choice where missing, as all that follows. */
+  readonly aeads?: readonly number[] | undefined;
+  /** Age at which keys are replaced. */
+  readonly keyAgeHours?: number | undefined;
+  /** How many servers have to agree; `majority`: more than half of those in use. */
+  readonly agreement?: Agreement | undefined;
+  /** After a start that is not the first, key establishments wait a random time up to this. */
+  readonly spreadSeconds?: number | undefined;
+  /** What a server may have at most. */
+  readonly limits?: ServerLimits | undefined;
+}
+
+export type Agreement = 'majority' | number;
+
+export interface ServerLimits {
+  readonly stratum: number;
+  readonly rootDelayMs: number;
+  readonly rootDispersionMs: number;
 }
 
 export const settingsLimits = {
@@ -37,6 +56,10 @@ export const settingsLimits = {
   hostBytes: 63,
   pollSeconds: { least: 1, most: 36_000 },
   reportSeconds: { least: 1, most: 65_535 },
+  keyAgeHours: { least: 1, most: 65_535 },
+  spreadSeconds: { least: 0, most: 65_535 },
+  stratum: { least: 1, most: 15 },
+  rootMs: { least: 0, most: 65_535 },
   rootKeyBytes: 16,
   seedBytes: 32,
 } as const;
@@ -48,16 +71,34 @@ export const settingsDefaults = {
   reportSeconds: 10,
 } as const;
 
+/** The same for what a block usually does not say. */
+export const coreDefaults = {
+  aeads: knownAeads,
+  keyAgeHours: 672,
+  agreement: 'majority',
+  spreadSeconds: 300,
+  limits: { stratum: 15, rootDelayMs: 3000, rootDispersionMs: 1500 },
+} as const;
+
 const crcBytes = 4;
 
 function refuse(message: string): never {
   throw new SettingsBlockError('settings-value', message);
 }
 
-function checkSeconds(name: string, value: number, { least, most }: { least: number; most: number }): void {
+interface Range {
+  readonly least: number;
+  readonly most: number;
+}
+
+function checkNumber(name: string, value: number, { least, most }: Range, unit = ''): void {
   if (!Number.isInteger(value) || value < least || value > most) {
-    refuse(`${name}: expected a whole number of seconds from ${least} to ${most}, came ${value}`);
+    refuse(`${name}: expected a whole number${unit} from ${least} to ${most}, came ${value}`);
   }
+}
+
+function checkSeconds(name: string, value: number, range: Range): void {
+  checkNumber(name, value, range, ' of seconds');
 }
 
 /** @throws {SettingsBlockError} settings-value for the first thing that the core would refuse */
@@ -85,6 +126,33 @@ export function checkSettings(settings: MeterSettings): void {
     refuse(`poll: expected minSeconds no larger than maxSeconds, came ${poll.minSeconds} and ${poll.maxSeconds}`);
   }
   checkSeconds('reportSeconds', reportSeconds, settingsLimits.reportSeconds);
+  checkChoices(settings);
+}
+
+/** What a block says only where it is given. */
+function checkChoices({ servers, aeads, keyAgeHours, agreement, spreadSeconds, limits }: MeterSettings): void {
+  if (aeads !== undefined) checkAeads(aeads);
+  if (keyAgeHours !== undefined) checkNumber('keyAgeHours', keyAgeHours, settingsLimits.keyAgeHours, ' of hours');
+  if (typeof agreement === 'number') {
+    checkNumber('agreement', agreement, { least: 1, most: settingsLimits.servers });
+    if (agreement > servers.length) {
+      refuse(`agreement: expected at most ${servers.length}, as many as there are servers, came ${agreement}`);
+    }
+  }
+  if (spreadSeconds !== undefined) checkSeconds('spreadSeconds', spreadSeconds, settingsLimits.spreadSeconds);
+  if (limits !== undefined) {
+    checkNumber('limits.stratum', limits.stratum, settingsLimits.stratum);
+    checkNumber('limits.rootDelayMs', limits.rootDelayMs, settingsLimits.rootMs, ' of milliseconds');
+    checkNumber('limits.rootDispersionMs', limits.rootDispersionMs, settingsLimits.rootMs, ' of milliseconds');
+  }
+}
+
+function checkAeads(aeads: readonly number[]): void {
+  if (aeads.length === 0) refuse(`aeads: expected at least ${aeadChoice}`);
+  for (const [index, aead] of aeads.entries()) {
+    if (!knownAeads.some((known) => known === aead)) refuse(`aeads: expected ${aeadChoice}, came ${aead}`);
+    if (aeads.indexOf(aead) !== index) refuse(`aeads: expected each once, ${aeadText(aead)} came twice`);
+  }
 }
 
 function item(tag: SettingsTag, value: Uint8Array): Uint8Array {
@@ -93,6 +161,17 @@ function item(tag: SettingsTag, value: Uint8Array): Uint8Array {
 
 function u16(value: number): number[] {
   return [value & 0xff, value >> 8];
+}
+
+function choices({ aeads, keyAgeHours, agreement, spreadSeconds, limits }: MeterSettings): Uint8Array[] {
+  const items: [SettingsTag, readonly number[] | undefined][] = [
+    [SettingsTag.Aeads, aeads],
+    [SettingsTag.KeyAgeHours, keyAgeHours === undefined ? undefined : u16(keyAgeHours)],
+    [SettingsTag.Agreement, agreement === undefined ? undefined : [agreement === 'majority' ? 0 : agreement]],
+    [SettingsTag.SpreadSeconds, spreadSeconds === undefined ? undefined : u16(spreadSeconds)],
+    [SettingsTag.Limits, limits && [limits.stratum, ...u16(limits.rootDelayMs), ...u16(limits.rootDispersionMs)]],
+  ];
+  return items.flatMap(([tag, bytes]) => (bytes === undefined ? [] : [item(tag, Uint8Array.from(bytes))]));
 }
 
 /**
@@ -112,6 +191,7 @@ export function encodeSettings(settings: MeterSettings, rootKey: Uint8Array): Ui
     item(SettingsTag.TrustPolicy, Uint8Array.of(settings.firstDatesUnchecked ? TrustPolicy.FirstDatesUnchecked : 0)),
     item(SettingsTag.Poll, Uint8Array.of(...u16(settings.poll.minSeconds), ...u16(settings.poll.maxSeconds))),
     item(SettingsTag.ReportSeconds, Uint8Array.of(...u16(settings.reportSeconds))),
+    ...choices(settings),
   ]);
   const block = Buffer.alloc(StorageMap.SettingsBytes);
   const end = SettingsField.Items + items.length;
@@ -159,6 +239,7 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
   let firstDatesUnchecked = false;
   let poll: MeterSettings['poll'] = settingsDefaults.poll;
   let reportSeconds: number = settingsDefaults.reportSeconds;
+  let chosen: Pick<MeterSettings, 'aeads' | 'keyAgeHours' | 'agreement' | 'spreadSeconds' | 'limits'> = {};
   const servers: HostPort[] = [];
   for (let at: number = SettingsField.Items; at < end; ) {
     const tag = bytes[at]! as SettingsTag;
@@ -174,11 +255,29 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
     } else if (tag === SettingsTag.Poll && value.length === 4) {
       poll = { minSeconds: value.readUInt16LE(0), maxSeconds: value.readUInt16LE(2) };
     } else if (tag === SettingsTag.ReportSeconds && value.length === 2) reportSeconds = value.readUInt16LE(0);
-    else if ((tag & 0x80) === 0) damaged(`item ${tag} is unknown or has the wrong length`);
+    else {
+      const choice = readChoice(tag, value);
+      if (choice === undefined && (tag & 0x80) === 0) damaged(`item ${tag} is unknown or has the wrong length`);
+      chosen = { ...chosen, ...choice };
+    }
   }
-  const settings = { id, servers, firstDatesUnchecked, poll, reportSeconds };
+  const settings = { id, servers, firstDatesUnchecked, poll, reportSeconds, ...chosen };
   checkSettings(settings);
   return { settings, rootKey };
+}
+
+/** An item that a block may have; undefined for any other. */
+function readChoice(tag: SettingsTag, value: Buffer): Partial<MeterSettings> | undefined {
+  if (tag === SettingsTag.Aeads) return { aeads: [...value] };
+  if (tag === SettingsTag.KeyAgeHours && value.length === 2) return { keyAgeHours: value.readUInt16LE(0) };
+  if (tag === SettingsTag.Agreement && value.length === 1)
+    return { agreement: value[0] === 0 ? 'majority' : value[0]! };
+  if (tag === SettingsTag.SpreadSeconds && value.length === 2) return { spreadSeconds: value.readUInt16LE(0) };
+  if (tag === SettingsTag.Limits && value.length === 5) {
+    const [stratum, rootDelayMs, rootDispersionMs] = [value[0]!, value.readUInt16LE(1), value.readUInt16LE(3)];
+    return { limits: { stratum, rootDelayMs, rootDispersionMs } };
+  }
+  return undefined;
 }
 
 /**

@@ -2,20 +2,158 @@
 // as HOST or HOST:PORT. It never holds the root key. Errors name line, value and what was expected.
 import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { settingMeta } from '../config/schema.ts';
 import { suggest } from '../config/suggest.ts';
 import { readTextWithin } from '../files.ts';
+import { aeadChoice, aeadText, parseAeads } from './aeads.ts';
 import { parseHostPort } from './host-port.ts';
-import { type MeterSettings, SettingsBlockError } from './settings-block.ts';
+import {
+  coreDefaults,
+  type MeterSettings,
+  type ServerLimits,
+  SettingsBlockError,
+  settingsDefaults,
+  settingsLimits,
+} from './settings-block.ts';
 
 const limitBytes = 1 << 20;
 
-const seconds = z.int();
-const schema = z.strictObject({
-  id: z.string().optional(),
-  servers: z.array(z.string()).optional(),
-  firstDatesUnchecked: z.boolean().optional(),
-  poll: z.strictObject({ minSeconds: seconds.optional(), maxSeconds: seconds.optional() }).optional(),
-  reportSeconds: seconds.optional(),
+/** A whole number, refused with one sentence whatever is wrong with it. */
+function whole({ least, most }: { readonly least: number; readonly most: number }, unit: string) {
+  const error = `expected a whole number${unit} from ${least} to ${most}`;
+  return z.int({ error }).min(least, { error }).max(most, { error });
+}
+
+const limits = settingsLimits;
+const ofSeconds = ' of seconds';
+const ofMilliseconds = ' of milliseconds';
+
+/** Also what docs/meter-settings.md is made from. */
+export const meterSettingsSchema = z.strictObject({
+  id: z
+    .string()
+    .optional()
+    .meta(
+      settingMeta({
+        description: 'Id of the meter: 1 to 32 letters, digits, dots, dashes, underscores.',
+        example: 'meter-1',
+        defaultText: 'as given with `--id`',
+      }),
+    ),
+  servers: z
+    .array(z.string())
+    .optional()
+    .meta(
+      settingMeta({
+        description:
+          'Time servers (NTS-KE), HOST or HOST:PORT, one to four. The meter asks as many of them at once as its software can; the others stand in for those that fail.',
+        example: ['time.example', '[2001:db8::1]:4461'],
+        defaultText: 'as given with `--server`',
+      }),
+    ),
+  agreement: z
+    .union([z.literal('majority'), whole({ least: 1, most: limits.servers }, '')], {
+      error: `expected majority, or a whole number from 1 to ${limits.servers}`,
+    })
+    .optional()
+    .meta(
+      settingMeta({
+        description:
+          'How many servers have to agree before the clock is set. majority is more than half of those in use; 1 trusts each server by itself.',
+        example: 2,
+        defaultText: '`majority`',
+      }),
+    ),
+  firstDatesUnchecked: z
+    .boolean()
+    .optional()
+    .meta(
+      settingMeta({
+        description:
+          'Without any trusted time, one key establishment may ignore certificate dates; they are checked at the time that it leads to. Without this, such a meter needs a clock that keeps the time.',
+        defaultText: `\`${settingsDefaults.firstDatesUnchecked}\``,
+      }),
+    ),
+  aeads: z
+    .array(z.union([z.string(), z.number()], { error: `expected ${aeadChoice}` }))
+    .optional()
+    .meta(
+      settingMeta({
+        description: `AEAD algorithms offered, by name or number, the preferred one first. Each is ${aeadChoice}.`,
+        example: ['AES-SIV-CMAC-256'],
+        defaultText: `\`${coreDefaults.aeads.map(aeadText).join('`, `')}\``,
+      }),
+    ),
+  keyAgeHours: whole(limits.keyAgeHours, ' of hours')
+    .optional()
+    .meta(
+      settingMeta({
+        description: 'Age at which keys are replaced by a new key establishment, hours.',
+        defaultText: `\`${coreDefaults.keyAgeHours}\` (4 weeks)`,
+      }),
+    ),
+  spreadSeconds: whole(limits.spreadSeconds, ofSeconds)
+    .optional()
+    .meta(
+      settingMeta({
+        description:
+          'After a start that is not the first, a key establishment waits a random time up to this, so that a fleet that comes back together does not come all at once.',
+        defaultText: `\`${coreDefaults.spreadSeconds}\``,
+      }),
+    ),
+  poll: z
+    .strictObject({
+      minSeconds: whole(limits.pollSeconds, ofSeconds)
+        .optional()
+        .meta(
+          settingMeta({
+            description: 'Shortest interval.',
+            defaultText: `\`${settingsDefaults.poll.minSeconds}\`, or maxSeconds where that is less`,
+          }),
+        ),
+      maxSeconds: whole(limits.pollSeconds, ofSeconds)
+        .optional()
+        .meta(
+          settingMeta({
+            description: 'Longest interval.',
+            defaultText: `\`${settingsDefaults.poll.maxSeconds}\`, or minSeconds where that is more`,
+          }),
+        ),
+    })
+    .optional()
+    .meta(settingMeta({ description: 'How often each server is asked.' })),
+  reportSeconds: whole(limits.reportSeconds, ofSeconds)
+    .optional()
+    .meta(
+      settingMeta({
+        description: 'Interval at which the meter reports its time to the gateway.',
+        defaultText: `\`${settingsDefaults.reportSeconds}\``,
+      }),
+    ),
+  limits: z
+    .strictObject({
+      stratum: whole(limits.stratum, '')
+        .optional()
+        .meta(settingMeta({ description: 'Stratum.', defaultText: `\`${coreDefaults.limits.stratum}\`` })),
+      rootDelayMs: whole(limits.rootMs, ofMilliseconds)
+        .optional()
+        .meta(
+          settingMeta({
+            description: 'Root delay, milliseconds.',
+            defaultText: `\`${coreDefaults.limits.rootDelayMs}\``,
+          }),
+        ),
+      rootDispersionMs: whole(limits.rootMs, ofMilliseconds)
+        .optional()
+        .meta(
+          settingMeta({
+            description: 'Root dispersion, milliseconds.',
+            defaultText: `\`${coreDefaults.limits.rootDispersionMs}\``,
+          }),
+        ),
+    })
+    .optional()
+    .meta(settingMeta({ description: 'What a server may have at most; answers with more are refused.' })),
 });
 
 /** What a file or the command line says; what neither says has a default. */
@@ -25,6 +163,12 @@ export interface GivenSettings {
   readonly firstDatesUnchecked?: boolean | undefined;
   readonly poll?: { readonly minSeconds?: number | undefined; readonly maxSeconds?: number | undefined } | undefined;
   readonly reportSeconds?: number | undefined;
+  readonly aeads?: MeterSettings['aeads'];
+  readonly keyAgeHours?: number | undefined;
+  readonly agreement?: MeterSettings['agreement'];
+  readonly spreadSeconds?: number | undefined;
+  /** Whole: what the file leaves out of it has its default. */
+  readonly limits?: MeterSettings['limits'];
 }
 
 /** @throws {FileError} @throws {SettingsBlockError} settings-value with `FILE:LINE:COLUMN: …` for the first thing wrong */
@@ -44,7 +188,7 @@ export function parseSettings(text: string, file: string): GivenSettings {
   if (problem !== undefined) refuse(problem.pos[0], problem.message);
 
   const value: unknown = document.contents === null ? {} : document.toJS();
-  const parsed = schema.safeParse(value);
+  const parsed = meterSettingsSchema.safeParse(value);
   const offsetOf = (at: readonly PropertyKey[]): number => {
     for (let length = at.length; length > 0; length--) {
       const node = document.getIn(at.slice(0, length), true) as { range?: [number, number, number] } | undefined;
@@ -56,7 +200,7 @@ export function parseSettings(text: string, file: string): GivenSettings {
     const [issue] = parsed.error.issues;
     if (issue?.code === 'unrecognized_keys') {
       const key = issue.keys[0]!;
-      const known = Object.keys(issue.path[0] === 'poll' ? schema.shape.poll.unwrap().shape : schema.shape);
+      const known = keysAt(issue.path);
       const meant = suggest(key, known);
       const hint = meant === undefined ? `expected one of ${known.join(', ')}` : `did you mean "${meant}"?`;
       return refuse(offsetOf([...issue.path, key]), `unknown setting "${key}"; ${hint}`);
@@ -68,12 +212,51 @@ export function parseSettings(text: string, file: string): GivenSettings {
       .slice(1);
     return refuse(offsetOf(at), `${name === '' ? 'settings' : name}: ${issue?.message ?? 'not understood'}`);
   }
-  const servers = parsed.data.servers?.map((server, index) => {
+  const { data } = parsed;
+  const servers = data.servers?.map((server, index) => {
     try {
       return parseHostPort(server);
     } catch (error) {
       return refuse(offsetOf(['servers', index]), `servers: ${(error as Error).message}`);
     }
   });
-  return { ...parsed.data, servers };
+  return {
+    ...{ id: data.id, servers, firstDatesUnchecked: data.firstDatesUnchecked, poll: data.poll },
+    ...{ reportSeconds: data.reportSeconds, keyAgeHours: data.keyAgeHours, agreement: data.agreement },
+    spreadSeconds: data.spreadSeconds,
+    aeads: readAeads(data.aeads, (index, message) => refuse(offsetOf(['aeads', index]), `aeads: ${message}`)),
+    limits: data.limits === undefined ? undefined : wholeLimits(data.limits),
+  };
+}
+
+/** The settings that there are where an unknown one stands. */
+function keysAt(path: readonly PropertyKey[]): string[] {
+  const { poll, limits: server } = meterSettingsSchema.shape;
+  const [group] = path;
+  const { shape } = group === 'poll' ? poll.unwrap() : group === 'limits' ? server.unwrap() : meterSettingsSchema;
+  return Object.keys(shape);
+}
+
+function readAeads(
+  given: readonly (string | number)[] | undefined,
+  refuse: (index: number, message: string) => never,
+): number[] | undefined {
+  if (given === undefined) return undefined;
+  for (const count of [0, ...given.keys()]) {
+    try {
+      parseAeads(given.slice(0, count + 1));
+    } catch (error) {
+      refuse(count, (error as Error).message);
+    }
+  }
+  return parseAeads(given);
+}
+
+function wholeLimits(given: Partial<Record<keyof ServerLimits, number | undefined>>): ServerLimits {
+  const { stratum, rootDelayMs, rootDispersionMs } = coreDefaults.limits;
+  return {
+    stratum: given.stratum ?? stratum,
+    rootDelayMs: given.rootDelayMs ?? rootDelayMs,
+    rootDispersionMs: given.rootDispersionMs ?? rootDispersionMs,
+  };
 }

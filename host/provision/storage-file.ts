@@ -1,6 +1,7 @@
 // Writes a meter's settings into a storage file, such as the image of its EEPROM.
 // The file is replaced as a whole, by a rename, and readable by its owner only. Another meter's storage, or a file that
-// is no storage, is not touched unless forced. A meter provisioned anew keeps its root key, seeds and state.
+// is no storage, is not touched unless forced. A meter provisioned anew keeps its root key, seeds, state and reserves of
+// keys and cookies; a reserve is sealed for its server, so another one has no use of it.
 import { randomBytes } from 'node:crypto';
 import { closeSync, fchmodSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -107,7 +108,7 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
     contents.fill(0, StorageMap.SeedA, StorageMap.SeedB + StorageMap.SeedBytes);
     contents.set(encodeSeedSlot(options.seed ?? randomBytes(settingsLimits.seedBytes), 1), StorageMap.SeedA);
   }
-  if (!sameKey) contents.fill(0, StorageMap.StateA, StorageMap.StateB + StorageMap.StateBytes);
+  if (!sameKey) contents.fill(0, StorageMap.StateA, sealedEnd(size));
   replaceFile(path, contents);
   return {
     path,
@@ -116,6 +117,11 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
     rootKey: options.rootKey !== undefined ? 'given' : found === undefined ? 'new' : 'kept',
     seed: options.seed !== undefined ? 'given' : keepSeed ? 'kept' : 'new',
   };
+}
+
+/** End of what is sealed with a key made from the root key. */
+function sealedEnd(size: number): number {
+  return Math.min(size, StorageMap.Reserves + settingsLimits.servers * StorageMap.ReserveBytes);
 }
 
 /** What the file knows of this meter; nothing when it is blank or `force` gives up what it holds. */

@@ -33,7 +33,7 @@ it('names each record and says what is in it', () => {
     'NTPv4 Server Negotiation: NTP server ntp.\ufffdexample',
     'NTPv4 Port Negotiation: NTP port 4321',
     'NTPv4 Port Negotiation: 1 bytes, expected 2',
-    'Compliant AES-128-GCM-SIV Exporter Context: keys of AEAD 30 are exported as RFC 8915 says',
+    'Compliant AES-128-GCM-SIV Exporter Context: keys of AEAD 30 from a context that names it (RFC 8915 5.1)',
     'unknown record 6844!: 3 bytes',
     'AEAD Algorithm Negotiation!: none',
     'End of Message!: ',

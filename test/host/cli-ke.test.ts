@@ -54,6 +54,8 @@ function ke(server: string, ...args: string[]) {
 
 const end = [0x80, 0, 0, 0];
 const nextProtocol = [0x80, 1, 0, 2, 0, 0];
+const aead = (id: number) => [0x80, 4, 0, 2, id >> 8, id & 0xff];
+const cookie = [0, 5, 0, 4, 1, 2, 3, 4];
 
 describe('metertime ke', () => {
   it('explains a key establishment with chronyd', async () => {
@@ -70,7 +72,10 @@ describe('metertime ke', () => {
       // Thirty only within the second in which the authority made it.
       /^ {5}ec prime256v1, valid from .* \((?:29|30) days left\)$/m,
       /^Request, \d+ bytes$/m,
+      /^ +4 +! +AEAD Algorithm Negotiation +AEAD_AES_128_GCM_SIV \(30\), AEAD_AES_SIV_CMAC_256 \(15\), .*_384 \(16\), .*_512 \(17\)$/m,
       /^ +4 +! +AEAD Algorithm Negotiation +AEAD_AES_SIV_CMAC_256 \(15\)$/m,
+      /^ +AEAD +: AEAD_AES_SIV_CMAC_256 \(15\), keys of 256 bits$/m,
+      /^ +Exporter context : names AEAD_AES_SIV_CMAC_256 \(15\), as RFC 8915 5\.1 says$/m,
       new RegExp(`^ +7 +! +NTPv4 Port Negotiation +NTP port ${chronyd.ntpPort}$`, 'm'),
       /^8 × +5 +New Cookie for NTPv4 +\d+ bytes, for one request$/m,
       /^ {2}32 bytes, server to client: label EXPORTER-network-time-security, context 0000000f01$/m,
@@ -87,7 +92,9 @@ describe('metertime ke', () => {
       ...{ ok: true, aead: 15, cookies: 8, address: '127.0.0.1' },
       tls: { version: 'TLSv1.3', alpn: 'ntske/1' },
       certificates: { verified: true },
-      request: { bytes: 16, incompleteBytes: 0 },
+      request: { bytes: 26, incompleteBytes: 0 },
+      offered: [30, 15, 16, 17],
+      negotiated: { aead: 15, contextAead: 15 },
     });
     expect(result.answer.records).toContainEqual(
       expect.objectContaining({ type: 7, text: `NTP port ${chronyd.ntpPort}` }),
@@ -117,9 +124,9 @@ describe('metertime ke', () => {
     ],
     [
       'chooses what was not offered',
-      (socket) => socket.end(Uint8Array.from([...nextProtocol, 0x80, 4, 0, 2, 0, 17, ...end])),
+      (socket) => socket.end(Uint8Array.from([...nextProtocol, 0x80, 4, 0, 2, 0, 31, ...end])),
       'aead-not-offered',
-      /an AEAD that was not offered \(17\)/,
+      /an AEAD that was not offered \(31\)/,
     ],
   ])('tells what is wrong with a server that %s', async (_name, answer, error, message) => {
     const server = await serve((socket) => socket.once('data', () => answer(socket)));
@@ -128,6 +135,56 @@ describe('metertime ke', () => {
     expect(stdout).toMatch(new RegExp(`✗ failed: .*${message.source}`));
     expect(JSON.parse((await ke(server, '--json')).stdout)).toMatchObject({ ok: false, error });
   });
+
+  it('offers the AEADs that it is told to, and refuses what it did not offer', async () => {
+    const requests: Buffer[] = [];
+    const seventeen = await serve((socket) =>
+      socket.once('data', (request: Buffer) => {
+        requests.push(request);
+        socket.end(Uint8Array.from([...nextProtocol, ...aead(17), ...cookie, ...end]));
+      }),
+    );
+    const offered = await ke(seventeen, '--aead', 'AES-SIV-CMAC-512', '--aead', '15,16');
+    expect(offered.stdout).toMatch(/^✓ keys established: AEAD_AES_SIV_CMAC_512, /m);
+    expect(offered.stdout).toMatch(/^ {2}64 bytes, client to server: label .*, context 0000001100$/m);
+    // Next protocol, the three in this order, no record 1024 as AEAD 30 is not among them, end.
+    expect([...requests[0]!]).toEqual([...nextProtocol, 0x80, 4, 0, 6, 0, 17, 0, 15, 0, 16, ...end]);
+    const refused = await ke(seventeen, '--aead', 'AEAD_AES_128_GCM_SIV,15', '--json');
+    expect(refused.exitCode).toBe(ExitCode.Failed);
+    expect(JSON.parse(refused.stdout)).toMatchObject({
+      ...{ ok: false, error: 'aead-not-offered', code: 17, offered: [30, 15] },
+    });
+    const none = await ke(`127.0.0.1:${chronyd.kePort}`, '--aead', '17');
+    expect(none.stdout).toMatch(/✗ failed: the server has none of the AEAD algorithms offered/);
+  });
+
+  it.each([
+    ['echoed', [0, 0], 'names AEAD_AES_128_GCM_SIV \\(30\\), as RFC 8915 5.1 says', 30, ['1e00', '1e01']],
+    [
+      'not echoed',
+      undefined,
+      'names AEAD_AES_SIV_CMAC_256 \\(15\\), as servers without record 1024 do',
+      15,
+      ['0f00', '0f01', '1e00', '1e01'],
+    ],
+  ])(
+    'says which exporter context counts for AEAD 30 with record 1024 %s',
+    async (text, length, named, contextAead, contexts) => {
+      const echo = length === undefined ? [] : [4, 0, ...length];
+      const answer = [...nextProtocol, ...aead(30), ...echo, ...cookie, ...end];
+      const server = await serve((socket) => socket.once('data', () => socket.end(Uint8Array.from(answer))));
+      const { stdout } = await ke(server);
+      expect(stdout).toMatch(/^ +AEAD +: AEAD_AES_128_GCM_SIV \(30\), keys of 128 bits$/m);
+      expect(stdout).toMatch(new RegExp(`^ +Record 1024 +: ${text}$`, 'm'));
+      expect(stdout).toMatch(new RegExp(`^ +Exporter context : ${named}$`, 'm'));
+      const result = JSON.parse((await ke(server, '--json')).stdout);
+      expect(result.negotiated).toEqual({ aead: 30, contextAead, compliantExporter: contextAead === 30 });
+      expect(
+        result.exports.map(({ context }: { context: string }) => Buffer.from(context, 'hex').toString('hex', 3)),
+      ).toEqual(contexts);
+      expect(result.exports.filter(({ spare }: { spare: boolean }) => spare)).toHaveLength(contexts.length - 2);
+    },
+  );
 
   it('tells TLS 1.2, no ALPN, unknown authority, wrong name and expired certificates apart', async () => {
     const day = 86_400_000;
@@ -176,6 +233,8 @@ describe('metertime ke', () => {
     for (const [args, message] of [
       [['https://x'], /without "https:\/\/"/],
       [['x', '--timeout', '0'], /more than 0/],
+      [['x', '--aead', 'AES-GCM'], /"AES-GCM": expected one of AES-128-GCM-SIV \(30\), AES-SIV-CMAC-256 \(15\)/],
+      [['x', '--aead', '15', '--aead', '30,15'], /AES-SIV-CMAC-256 came twice/],
       [['x', '--ca', join(folder, 'absent.pem')], /absent\.pem/],
     ] as const) {
       const { exitCode, stderr } = await runMetertime(['ke', ...args]);

@@ -159,6 +159,66 @@ describe('provision', () => {
     }
   });
 
+  it('takes AEADs, key age, agreement, spread and limits from YAML, and writes no others', async () => {
+    const yaml = join(folder, 'choices.yaml');
+    const file = join(folder, 'meter-6.bin');
+    writeFileSync(
+      yaml,
+      `id: meter-6
+servers: [a.example, b.example, c.example]
+agreement: 2
+aeads: [AES-SIV-CMAC-512, 30]
+keyAgeHours: 24
+spreadSeconds: 0
+limits: { stratum: 3 }
+`,
+    );
+    const { stdout, exitCode } = await runMetertime(['provision', file, '-s', yaml]);
+    expect(exitCode).toBe(ExitCode.Ok);
+    expect(readStorageSettings(file)).toMatchObject({
+      ...{ agreement: 2, aeads: [17, 30], keyAgeHours: 24, spreadSeconds: 0 },
+      limits: { stratum: 3, rootDelayMs: 3000, rootDispersionMs: 1500 },
+    });
+    for (const line of [
+      /^AEADs +: AES-SIV-CMAC-512 \(17\), AES-128-GCM-SIV \(30\)$/m,
+      /^Keys replaced +: after 24 hours$/m,
+      /^Agreement +: of 2 servers$/m,
+      /^Spread +: key establishments over 0 s after a start$/m,
+      /^Limits +: stratum 3, root delay 3000 ms, root dispersion 1500 ms$/m,
+    ]) {
+      expect(stdout).toMatch(line);
+    }
+    writeFileSync(yaml, JSON.stringify({ id: 'meter-6', servers: ['a.example'], agreement: 'majority' }));
+    const again = await runMetertime(['provision', file, '-s', yaml]);
+    expect(again.stdout).toMatch(/^Agreement +: of more than half of the servers in use$/m);
+    expect(again.stdout).not.toMatch(/^(AEADs|Limits|Spread)/m);
+    expect(Object.keys(readStorageSettings(file)).sort()).toEqual([
+      'agreement',
+      'firstDatesUnchecked',
+      'id',
+      'poll',
+      'reportSeconds',
+      'servers',
+    ]);
+    for (const [text, message] of [
+      ['aeads:\n  - 30\n  - AES-GCM\n', `${yaml}:5:5: aeads: "AES-GCM": expected one of AES-128-GCM-SIV (30)`],
+      ['aeads: [15, 15]\n', `${yaml}:3:13: aeads: expected each algorithm once`],
+      ['aeads: []\n', `${yaml}:3:8: aeads: expected at least one of`],
+      ['aeads: [{}]\n', `${yaml}:3:9: aeads[1]: expected one of`],
+      ['keyAgeHours: 0\n', `${yaml}:3:14: keyAgeHours: expected a whole number of hours from 1 to 65535`],
+      ['agreement: most\n', `${yaml}:3:12: agreement: expected majority, or a whole number from 1 to 4`],
+      ['agreement: 3\n', 'agreement: expected at most 1, as many as there are servers, came 3'],
+      ['limits: { stratum: 16 }\n', `${yaml}:3:20: limits.stratum: expected a whole number from 1 to 15`],
+      ['limits: { delay: 16 }\n', 'unknown setting "delay"; '],
+      ['spreadSeconds: -1\n', `${yaml}:3:16: spreadSeconds: expected a whole number of seconds from 0 to 65535`],
+    ]) {
+      writeFileSync(yaml, `id: meter-6\nservers: [a.example]\n${text}`);
+      const wrong = await runMetertime(['provision', file, '-s', yaml]);
+      expect(wrong.stderr).toContain(message);
+      expect(wrong.exitCode).toBe(ExitCode.Usage);
+    }
+  });
+
   it("takes its size from a board and leaves another meter's storage alone", async () => {
     const file = join(folder, 'meter-3.bin');
     const args = ['provision', file, '-S', 'a', '--board', 'mps2-an385', '--id'];

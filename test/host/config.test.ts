@@ -4,7 +4,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { annotatedSettings, settingsReference } from '../../host/config/reference.ts';
+import { annotatedSettings, meterSettingsReference, settingsReference } from '../../host/config/reference.ts';
 import {
   checkSettings,
   defaultDataDirectory,
@@ -373,8 +373,9 @@ describe('the file that init writes', () => {
   });
 });
 
-test('docs/settings.md is what the schema says (vitest -u writes it anew)', async () => {
+test('docs/settings.md and docs/meter-settings.md are what the schemas say (vitest -u writes them anew)', async () => {
   await expect(settingsReference()).toMatchFileSnapshot('../../docs/settings.md');
+  await expect(meterSettingsReference()).toMatchFileSnapshot('../../docs/meter-settings.md');
 });
 
 test.each([

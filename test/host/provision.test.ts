@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { boardSchema } from '../../host/build/board.ts';
+import { aeadText, knownAeads, parseAead, parseAeads } from '../../host/provision/aeads.ts';
 import { formatHostPort, parseHostPort } from '../../host/provision/host-port.ts';
 import {
   decodeSettings,
@@ -72,9 +73,34 @@ describe('the settings block', () => {
       firstDatesUnchecked: false,
       poll: { minSeconds: 1, maxSeconds: 36_000 },
       reportSeconds: 65_535,
+      aeads: [17, 30, 15, 16],
+      keyAgeHours: 65_535,
+      agreement: 4,
+      spreadSeconds: 65_535,
+      limits: { stratum: 15, rootDelayMs: 65_535, rootDispersionMs: 65_535 },
     };
     for (const each of [settings, largest]) {
       expect(decodeSettings(encodeSettings(each, rootKey))).toEqual({ settings: each, rootKey });
+    }
+  });
+
+  it('says of AEADs, key age, agreement, spread and limits what is given, and nothing else', () => {
+    const items = (given: Partial<MeterSettings>) => {
+      const block = Buffer.from(encodeSettings({ ...settings, ...given }, rootKey));
+      const end = 8 + block.readUInt16LE(6);
+      const plain = 8 + Buffer.from(encodeSettings(settings, rootKey)).readUInt16LE(6);
+      return block.toString('hex', plain, end);
+    };
+    expect(items({})).toBe('');
+    expect(items({ aeads: [30, 15] })).toBe('07021e0f');
+    expect(items({ keyAgeHours: 0x1234 })).toBe('08023412');
+    expect(items({ agreement: 1 })).toBe('090101');
+    expect(items({ agreement: 'majority' })).toBe('090100');
+    expect(items({ spreadSeconds: 0 })).toBe('0a020000');
+    expect(items({ limits: { stratum: 3, rootDelayMs: 0x102, rootDispersionMs: 0x304 } })).toBe('0b050302010403');
+    for (const given of [{ agreement: 'majority' as const }, { spreadSeconds: 0 }, { aeads: [16] }]) {
+      const changed = { ...settings, ...given };
+      expect(decodeSettings(encodeSettings(changed, rootKey)).settings).toEqual(changed);
     }
   });
 
@@ -91,6 +117,23 @@ describe('the settings block', () => {
     ['a poll of 0 s', { poll: { minSeconds: 0, maxSeconds: 5 } }, /poll.minSeconds: .* from 1 to 36000, came 0/],
     ['a poll over ten hours', { poll: { minSeconds: 1, maxSeconds: 36_001 } }, /poll.maxSeconds/],
     ['polls the wrong way round', { poll: { minSeconds: 9, maxSeconds: 8 } }, /came 9 and 8/],
+    ['no AEAD', { aeads: [] }, /aeads: expected at least one of AES-128-GCM-SIV \(30\), AES-SIV-CMAC-256 \(15\)/],
+    ['an AEAD that it does not know', { aeads: [15, 31] }, /aeads: expected one of .*, came 31/],
+    ['an AEAD twice', { aeads: [15, 30, 15] }, /aeads: expected each once, AES-SIV-CMAC-256 came twice/],
+    ['keys of no age', { keyAgeHours: 0 }, /keyAgeHours: expected a whole number of hours from 1 to 65535, came 0/],
+    ['more agreement than servers', { agreement: 2 }, /agreement: expected at most 1, .*, came 2/],
+    ['no agreement', { agreement: 0 }, /agreement: expected a whole number from 1 to 4, came 0/],
+    ['too long a spread', { spreadSeconds: 65_536 }, /spreadSeconds: .* from 0 to 65535/],
+    [
+      'a stratum that no server has',
+      { limits: { stratum: 16, rootDelayMs: 1, rootDispersionMs: 1 } },
+      /limits.stratum: expected a whole number from 1 to 15, came 16/,
+    ],
+    [
+      'half a millisecond',
+      { limits: { stratum: 1, rootDelayMs: 0.5, rootDispersionMs: 1 } },
+      /limits.rootDelayMs: expected a whole number of milliseconds/,
+    ],
     ['a fraction of a second', { reportSeconds: 0.5 }, /reportSeconds: expected a whole number/],
   ])('refuses %s', (_name, change, message) => {
     expect(() => encodeSettings({ ...settings, ...change }, rootKey)).toThrow(message);
@@ -176,17 +219,19 @@ describe('a storage file', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  it('loses its state with another root key', () => {
-    provisionStorage(path, settings);
+  it('loses its state and its reserves with another root key', () => {
+    provisionStorage(path, settings, { bytes: 8192 });
     const bytes = readFileSync(path);
-    bytes.fill(0xaa, StorageMap.StateA, StorageMap.StateB + StorageMap.StateBytes);
+    bytes.fill(0xaa, StorageMap.StateA);
     writeFileSync(path, bytes);
     expect(provisionStorage(path, settings, { rootKey, seed })).toMatchObject({ rootKey: 'given', seed: 'given' });
     const after = readFileSync(path);
-    expect(
-      after.subarray(StorageMap.StateA, StorageMap.StateB + StorageMap.StateBytes).every((byte) => byte === 0),
-    ).toBe(true);
+    const end = StorageMap.Reserves + 4 * StorageMap.ReserveBytes;
+    expect(after.subarray(StorageMap.StateA, end).every((byte) => byte === 0)).toBe(true);
+    expect(after.subarray(end).equals(bytes.subarray(end))).toBe(true);
     expect(slot(after, StorageMap.SeedA).equals(encodeSeedSlot(seed, 1))).toBe(true);
+    provisionStorage(`${path}.small`, settings);
+    expect(provisionStorage(`${path}.small`, settings, { rootKey })).toMatchObject({ bytes: 1024, rootKey: 'given' });
   });
 
   it('of another meter, or that is none, is not touched unless forced', () => {
@@ -283,5 +328,22 @@ describe('HOST:PORT', () => {
     ['-', /DNS name/],
   ])('%s is refused', (text, message) => {
     expect(() => parseHostPort(text)).toThrow(message);
+  });
+});
+
+describe('AEADs', () => {
+  it('are read by short name, full name and number, in any case', () => {
+    const texts = ['AES-128-GCM-SIV', 'aead_aes_siv_cmac_256', '16', 17];
+    expect(parseAeads(texts)).toEqual([30, 15, 16, 17]);
+    for (const aead of knownAeads) expect(parseAead(aeadText(aead))).toBe(aead);
+  });
+
+  it.each([
+    [['AES-GCM'], /"AES-GCM": expected one of AES-128-GCM-SIV \(30\), .*, AES-SIV-CMAC-512 \(17\)/],
+    [[31], /"31": expected one of/],
+    [[15, 'AES-SIV-CMAC-256'], /AES-SIV-CMAC-256 came twice/],
+    [[], /at least one of/],
+  ])('%j are refused', (texts, message) => {
+    expect(() => parseAeads(texts)).toThrow(message);
   });
 });
