@@ -118,7 +118,7 @@ export function establishDeadline(source: Source): i64 {
 export function establishReset(source: Source): void {
   source.wants &= ~(WANT_CLOSE | WANT_OPEN | WANT_REQUEST | WANT_EXPORTS);
   if (source.ke == Ke.Idle || source.ke == Ke.Waiting) return;
-  leave(source);
+  leave(source, false);
   source.ke = Ke.Waiting;
   serverFailed(source.server, FailureKind.Tcp);
 }
@@ -148,11 +148,12 @@ function ask(source: Source, now: i64): void {
   source.keysSeen = 0;
 }
 
-// Gives the reader back, and the cookies that it has read.
-function leave(source: Source): void {
+// Gives the reader back; what it has read counts or goes.
+function leave(source: Source, counts: bool): void {
   if (reading != source.index) return;
   reading = NOBODY;
-  cookiesKeepOld(source.index);
+  if (counts) cookiesKeepNew(source.index);
+  else cookiesKeepOld(source.index);
   clear(KEYS, KEYS_BYTES);
 }
 
@@ -161,7 +162,7 @@ function fail(source: Source, error: u32, detail: u32): void {
   source.lastKeError = error;
   source.expired = error == KeError.Connection && detail == Failure.Expired;
   raiseEvent(MeterEvent.KeFailed, error, detail, true);
-  leave(source);
+  leave(source, false);
   source.wants = (source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE;
   source.ke = Ke.Waiting;
   serverFailed(source.server, failureKind(error, detail));
@@ -248,8 +249,7 @@ function exported(source: Source, message: usize, length: u32): void {
 
 function establish(source: Source, other: bool): void {
   exchangeSetKeys(source.index, keAead(), KEYS, other);
-  cookiesKeepNew(source.index);
-  leave(source);
+  leave(source, true);
   source.ke = Ke.Idle;
   source.wants |= WANT_CLOSE;
   source.keysSinceLocal = timeNowLocal();
