@@ -82,6 +82,30 @@ function substituteColumn(a: u32, b: u32, c: u32, d: u32): u32 {
   );
 }
 
+// A key of 128 bits: each round key stays in registers until it has become the next, which halves the work.
+function expandShortKey(schedule: usize, key: usize): void {
+  let d = load<u32>(key, 12);
+  let c = load<u32>(key, 8);
+  let b = load<u32>(key, 4);
+  let a = load<u32>(key);
+  let constant: u32 = 1;
+  const last = schedule + 160;
+  store<u32>(schedule, 144);
+  while (true) {
+    store<u32>(schedule, d, ROUND_KEYS + 12);
+    store<u32>(schedule, c, ROUND_KEYS + 8);
+    store<u32>(schedule, b, ROUND_KEYS + 4);
+    store<u32>(schedule, a, ROUND_KEYS);
+    if (schedule === last) break;
+    a ^= rotr<u32>(substituteColumn(d, d, d, d), 8) ^ constant;
+    b ^= a;
+    c ^= b;
+    d ^= c;
+    constant = double(constant);
+    schedule += 16;
+  }
+}
+
 /**
  * Expands a key (FIPS 197 5.2).
  *
@@ -89,16 +113,19 @@ function substituteColumn(a: u32, b: u32, c: u32, d: u32): u32 {
  * @param keyBytes 16, 24 or 32
  */
 export function aesExpandKey(schedule: usize, key: usize, keyBytes: u32): void {
+  if (keyBytes === AES_KEY_BYTES) {
+    expandShortKey(schedule, key);
+    return;
+  }
   // As many rounds as the key has words, and 6 more.
   const beforeLast = (keyBytes << 2) + 80;
   store<u32>(schedule, beforeLast);
-  schedule += ROUND_KEYS;
   const end = schedule + beforeLast + 32;
   const expanded = schedule + keyBytes;
   let word: u32 = 0;
   for (; schedule < expanded; schedule += 4, key += 4) {
     word = load<u32>(key);
-    store<u32>(schedule, word);
+    store<u32>(schedule, word, ROUND_KEYS);
   }
   let constant: u32 = 1;
   let place: u32 = 0;
@@ -110,8 +137,8 @@ export function aesExpandKey(schedule: usize, key: usize, keyBytes: u32): void {
     } else if (place === 16 && keyBytes === 32) {
       word = substituteColumn(word, word, word, word);
     }
-    word ^= load<u32>(schedule - keyBytes);
-    store<u32>(schedule, word);
+    word ^= load<u32>(schedule - keyBytes, ROUND_KEYS);
+    store<u32>(schedule, word, ROUND_KEYS);
   }
 }
 
