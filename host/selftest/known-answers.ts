@@ -1,9 +1,10 @@
 // The known answers that every core carries with it: one check for each printed example of a standard.
-import type { AeadCore } from './aead-core.ts';
+import { type AeadCore, algorithms, type Opened } from './aead-core.ts';
 import { toHex } from './hex.ts';
 import { encryptions } from './vectors/fips197.ts';
-import * as rfc4493 from './vectors/rfc4493.ts';
+import { macs } from './vectors/rfc4493.ts';
 import { messages } from './vectors/rfc5297.ts';
+import * as rfc8452 from './vectors/rfc8452.ts';
 import { outputs } from './vectors/sp800-90a.ts';
 import { derivations } from './vectors/sp800-108.ts';
 
@@ -22,30 +23,29 @@ export function difference(what: string, expected: Uint8Array, actual: Uint8Arra
 
 export const knownAnswers: readonly KnownAnswer[] = [
   ...encryptions.map(({ name, key, plaintext, ciphertext }) => ({
-    name: `FIPS 197 AES-128, ${name}`,
+    name: `AES-${key.length * 8}, ${name}`,
     run: (core: AeadCore) => difference('ciphertext', ciphertext, core.aes(key, plaintext)),
   })),
-  ...rfc4493.macs.map(({ name, message, tag }) => ({
-    name: `RFC 4493 AES-CMAC, ${name}`,
-    run: (core: AeadCore) => difference('tag', tag, core.cmac(rfc4493.key, message)),
+  ...macs.map(({ name, key, message, tag }) => ({
+    name: `AES-CMAC, ${name}`,
+    run: (core: AeadCore) => difference('tag', tag, core.cmac(key, message)),
   })),
-  ...messages.flatMap(({ name, key, strings, plaintext, sealed }) => [
-    {
-      name: `RFC 5297 AES-SIV seal, ${name}`,
-      run: (core: AeadCore) => difference('tag and ciphertext', sealed, core.seal(key, strings, plaintext)),
-    },
-    {
-      name: `RFC 5297 AES-SIV open, ${name}`,
-      run: (core: AeadCore) => {
-        const opened = core.open(key, strings, sealed).plaintext;
-        return opened ? difference('plaintext', plaintext, opened) : 'the right tag was refused';
-      },
-    },
-    {
-      name: `RFC 5297 AES-SIV open, ${name} with one bit of the tag changed`,
-      run: (core: AeadCore) => refusal(core.open(key, strings, withBitChanged(sealed))),
-    },
-  ]),
+  ...messages.flatMap(({ name, key, strings, plaintext, sealed }) =>
+    sealedAnswers('RFC 5297 AES-SIV', name, plaintext, sealed, {
+      seal: (core) => core.seal(key, strings, plaintext),
+      open: (core, forged) => core.open(key, strings, forged),
+    }),
+  ),
+  {
+    name: 'RFC 8452 POLYVAL, appendix A',
+    run: (core) => difference('sum', rfc8452.polyval.sum, core.polyval(rfc8452.polyval.key, rfc8452.polyval.blocks)),
+  },
+  ...rfc8452.messages.flatMap(({ name, key, nonce, data, plaintext, sealed }) =>
+    sealedAnswers('RFC 8452 AES-GCM-SIV', name, plaintext, sealed, {
+      seal: (core) => core.aeadSeal(algorithms.gcmSiv128, key, data, nonce, plaintext),
+      open: (core, forged) => core.aeadOpen(algorithms.gcmSiv128, key, data, nonce, forged),
+    }),
+  ),
   ...derivations.map(({ name, root, label, context, output }) => ({
     name: `SP 800-108 CMAC counter mode, ${name}`,
     run: (core: AeadCore) => difference('key', output, core.deriveKey(root, label, context, output.length)),
@@ -60,8 +60,38 @@ export const knownAnswers: readonly KnownAnswer[] = [
   })),
 ];
 
+// What a sealed message is good for: it comes out of its plaintext, opens to it, and does not with a bit changed.
+function sealedAnswers(
+  standard: string,
+  name: string,
+  plaintext: Uint8Array,
+  sealed: Uint8Array,
+  cipher: {
+    seal: (core: AeadCore) => Uint8Array;
+    open: (core: AeadCore, sealed: Uint8Array) => Opened;
+  },
+): KnownAnswer[] {
+  return [
+    {
+      name: `${standard} seal, ${name}`,
+      run: (core) => difference('tag and ciphertext', sealed, cipher.seal(core)),
+    },
+    {
+      name: `${standard} open, ${name}`,
+      run: (core) => {
+        const opened = cipher.open(core, sealed).plaintext;
+        return opened ? difference('plaintext', plaintext, opened) : 'the right tag was refused';
+      },
+    },
+    {
+      name: `${standard} open, ${name} with one bit changed`,
+      run: (core) => refusal(cipher.open(core, withBitChanged(sealed))),
+    },
+  ];
+}
+
 /** What is wrong when a forgery was not refused, or left plaintext behind. */
-export function refusal(opened: { plaintext: Uint8Array | undefined; left: Uint8Array }): string | undefined {
+export function refusal(opened: Opened): string | undefined {
   if (opened.plaintext) return 'a forgery was accepted';
   return opened.left.some((byte) => byte !== 0)
     ? 'a forgery was refused, but its plaintext was left behind'

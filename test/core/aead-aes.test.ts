@@ -1,20 +1,22 @@
-// AES-128 of the core: FIPS 197, and any key and block as OpenSSL has it.
-import { createCipheriv } from 'node:crypto';
+// AES of the core with keys of 128, 192 and 256 bits: FIPS 197, and any key and block as OpenSSL has it.
 import { describe, expect, test } from 'vitest';
 import { AeadCore } from '../../host/selftest/aead-core.ts';
 import { toHex } from '../../host/selftest/hex.ts';
-import { encryptions, keyExpansion } from '../../host/selftest/vectors/fips197.ts';
+import { encryptions, keyExpansions } from '../../host/selftest/vectors/fips197.ts';
 import { loadCore } from './load-core.ts';
 import { aesBlocks } from './openssl-reference.ts';
 import { seededRandom } from './random.ts';
 
 const core = new AeadCore(await loadCore());
 
-describe('FIPS 197', () => {
-  test('appendix A.1: key expansion', () => {
-    const schedule = core.aesSchedule(keyExpansion.key);
-    expect(toHex(schedule.subarray(0, 32))).toBe(toHex(keyExpansion.firstWords));
-    expect(toHex(schedule.subarray(160))).toBe(toHex(keyExpansion.lastWords));
+const keySizes = [16, 24, 32];
+
+describe('standards', () => {
+  test.each(keyExpansions)('key expansion, $name', ({ key, firstWords, lastWords }) => {
+    const schedule = core.aesSchedule(key);
+    expect(schedule).toHaveLength((key.length / 4 + 7) * 16);
+    expect(toHex(schedule.subarray(0, firstWords.length))).toBe(toHex(firstWords));
+    expect(toHex(schedule.subarray(-16))).toBe(toHex(lastWords));
   });
 
   test.each(encryptions)('$name', ({ key, plaintext, ciphertext }) => {
@@ -22,8 +24,8 @@ describe('FIPS 197', () => {
   });
 });
 
-test('the S-box holds for every byte in every place of a block', () => {
-  const key = new Uint8Array(16);
+test.each(keySizes)('the S-box holds for every byte in every place of a block: key of %i bytes', (keyBytes) => {
+  const key = new Uint8Array(keyBytes);
   for (let byte = 0; byte < 256; byte++) {
     for (let place = 0; place < 16; place++) {
       const block = new Uint8Array(16);
@@ -33,24 +35,48 @@ test('the S-box holds for every byte in every place of a block', () => {
   }
 });
 
-test('random keys and blocks agree with OpenSSL', () => {
-  const random = seededRandom('AES-128');
+test.each(keySizes)('every byte in every place of a key of %i bytes agrees with OpenSSL', (keyBytes) => {
+  const block = new Uint8Array(16);
+  for (let byte = 0; byte < 256; byte += 5) {
+    for (let place = 0; place < keyBytes; place++) {
+      const key = new Uint8Array(keyBytes);
+      key[place] = byte;
+      expect(toHex(core.aes(key, block))).toBe(toHex(aesBlocks(key, block)));
+    }
+  }
+});
+
+test.each(keySizes)('random keys of %i bytes and blocks agree with OpenSSL', (keyBytes) => {
+  const random = seededRandom(`AES, key of ${keyBytes} bytes`);
   for (let i = 0; i < 500; i++) {
-    const key = random.bytes(16);
+    const key = random.bytes(keyBytes);
     const block = random.bytes(16);
     expect(toHex(core.aes(key, block))).toBe(toHex(aesBlocks(key, block)));
   }
 });
 
-test('a thousand rounds of feeding the ciphertext back as key and block agree with OpenSSL', () => {
-  let key: Uint8Array = new Uint8Array(16);
-  let block: Uint8Array = new Uint8Array(16);
-  let openSslKey = Buffer.alloc(16);
-  let openSslBlock = Buffer.alloc(16);
-  for (let i = 0; i < 1000; i++) {
-    [key, block] = [block, core.aes(key, block)];
-    const cipher = createCipheriv('aes-128-ecb', openSslKey, null).setAutoPadding(false);
-    [openSslKey, openSslBlock] = [openSslBlock, Buffer.concat([cipher.update(openSslBlock), cipher.final()])];
+test.each(keySizes)('a thousand ciphertexts fed back as key of %i bytes and block agree with OpenSSL', (keyBytes) => {
+  const feed = (encrypt: (key: Uint8Array, block: Uint8Array) => Uint8Array) => {
+    let key = new Uint8Array(keyBytes);
+    let block = new Uint8Array(16);
+    for (let i = 0; i < 1000; i++) {
+      const next = new Uint8Array(encrypt(key, block));
+      key = new Uint8Array([...block, ...key]).subarray(0, keyBytes);
+      block = next;
+    }
+    return toHex(block);
+  };
+  expect(feed((key, block) => core.aes(key, block))).toBe(feed(aesBlocks));
+});
+
+test('a key is expanded within the room that it needs', () => {
+  const memory = new Uint8Array(core.exports.memory.buffer);
+  const at = core.exports.testScratch() + 10_001;
+  for (const keyBytes of keySizes) {
+    const bytes = 4 + (keyBytes / 4 + 7) * 16;
+    memory.fill(0xa5, at, at + 600);
+    core.exports.testAesExpandKey(at + 100, at + 400, keyBytes);
+    expect(memory.subarray(at, at + 100).every((byte) => byte === 0xa5)).toBe(true);
+    expect(memory.subarray(at + 100 + bytes, at + 600).every((byte) => byte === 0xa5)).toBe(true);
   }
-  expect(toHex(block)).toBe(toHex(openSslBlock));
 });

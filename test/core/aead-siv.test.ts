@@ -1,4 +1,4 @@
-// AEAD_AES_SIV_CMAC_256 of the core: RFC 5297, independent implementations, forgeries, keys kept between messages.
+// AES-SIV of the core, AEAD_AES_SIV_CMAC_256, 384 and 512: RFC 5297, independent implementations, forgeries, keys kept between messages.
 import { aessiv } from '@noble/ciphers/aes.js';
 import { describe, expect, test } from 'vitest';
 import { AeadCore } from '../../host/selftest/aead-core.ts';
@@ -17,6 +17,9 @@ function withBitChanged(bytes: Uint8Array, bit: number): Uint8Array {
   return changed;
 }
 
+const keySizes = [32, 48, 64];
+const algorithmOf = (keyBytes: number) => 13 + keyBytes / 16;
+
 const zeros = (length: number) => toHex(new Uint8Array(length));
 
 describe('RFC 5297', () => {
@@ -29,11 +32,11 @@ describe('RFC 5297', () => {
   });
 });
 
-describe('other implementations', () => {
+describe.each(keySizes)('other implementations, key of %i bytes', (keyBytes) => {
   test('random keys, lengths and numbers of strings agree with OpenSSL and with @noble/ciphers', () => {
-    const random = seededRandom('AES-SIV');
+    const random = seededRandom(`AES-SIV, key of ${keyBytes} bytes`);
     for (let i = 0; i < 300; i++) {
-      const key = random.bytes(32);
+      const key = random.bytes(keyBytes);
       const strings = Array.from({ length: random.below(5) }, () => random.bytes(random.below(70)));
       const plaintext = random.bytes(random.below(120));
       const sealed = core.seal(key, strings, plaintext);
@@ -44,9 +47,9 @@ describe('other implementations', () => {
   });
 
   test('every plaintext length from 0 to 80 agrees with OpenSSL', () => {
-    const random = seededRandom('AES-SIV lengths');
+    const random = seededRandom(`AES-SIV lengths, key of ${keyBytes} bytes`);
     for (let length = 0; length <= 80; length++) {
-      const key = random.bytes(32);
+      const key = random.bytes(keyBytes);
       const strings = [random.bytes(length), random.bytes(16)];
       const plaintext = random.bytes(length);
       expect(toHex(core.seal(key, strings, plaintext))).toBe(toHex(openSslSeal(key, strings, plaintext)));
@@ -54,29 +57,29 @@ describe('other implementations', () => {
   });
 
   test('with associated data and nonce as an NTP packet has them, of any length', () => {
-    const random = seededRandom('AES-SIV with a nonce');
+    const random = seededRandom(`AES-SIV with a nonce, key of ${keyBytes} bytes`);
     for (let i = 0; i < 200; i++) {
-      const key = random.bytes(32);
+      const key = random.bytes(keyBytes);
       const data = random.bytes(48 + random.below(400));
       const nonce = random.bytes(1 + random.below(40));
       const plaintext = random.bytes(random.below(300));
-      const sealed = core.aeadSeal(15, key, data, nonce, plaintext);
+      const sealed = core.aeadSeal(algorithmOf(keyBytes), key, data, nonce, plaintext);
       expect(toHex(sealed)).toBe(toHex(aessiv(key, data, nonce).encrypt(plaintext)));
-      expect(toHex(core.aeadOpen(15, key, data, nonce, sealed).plaintext!)).toBe(toHex(plaintext));
+      expect(toHex(core.aeadOpen(algorithmOf(keyBytes), key, data, nonce, sealed).plaintext!)).toBe(toHex(plaintext));
     }
   });
 
   test('a message of 40,000 bytes agrees with OpenSSL', () => {
-    const random = seededRandom('AES-SIV long');
-    const key = random.bytes(32);
+    const random = seededRandom(`AES-SIV long, key of ${keyBytes} bytes`);
+    const key = random.bytes(keyBytes);
     const plaintext = random.bytes(40_000);
     expect(toHex(core.seal(key, [], plaintext))).toBe(toHex(openSslSeal(key, [], plaintext)));
   });
 });
 
-describe('forgeries', () => {
-  const random = seededRandom('AES-SIV forgeries');
-  const key = random.bytes(32);
+describe.each(keySizes)('forgeries, key of %i bytes', (keyBytes) => {
+  const random = seededRandom(`AES-SIV forgeries, key of ${keyBytes} bytes`);
+  const key = random.bytes(keyBytes);
   const data = random.bytes(61);
   const nonce = random.bytes(16);
 
@@ -101,7 +104,7 @@ describe('forgeries', () => {
     }
     for (let bit = 0; bit < key.length * 8; bit++) {
       // K2 acts on the plaintext alone: another one can give the same few bytes of key stream.
-      if (length < 15 && bit >= 128) break;
+      if (length < 15 && bit >= keyBytes * 4) break;
       expect(core.open(withBitChanged(key, bit), strings, sealed).plaintext, `bit ${bit} of the key`).toBeUndefined();
     }
   });
@@ -118,18 +121,22 @@ describe('forgeries', () => {
   });
 
   test('cut and lengthened messages are refused', () => {
-    const sealed = core.aeadSeal(15, key, data, nonce, random.bytes(33));
+    const sealed = core.aeadSeal(algorithmOf(keyBytes), key, data, nonce, random.bytes(33));
     for (let length = 0; length < sealed.length; length++) {
-      expect(core.aeadOpen(15, key, data, nonce, sealed.subarray(0, length)).plaintext).toBeUndefined();
+      expect(
+        core.aeadOpen(algorithmOf(keyBytes), key, data, nonce, sealed.subarray(0, length)).plaintext,
+      ).toBeUndefined();
     }
-    expect(core.aeadOpen(15, key, data, nonce, Buffer.concat([sealed, Buffer.alloc(1)])).plaintext).toBeUndefined();
+    expect(
+      core.aeadOpen(algorithmOf(keyBytes), key, data, nonce, Buffer.concat([sealed, Buffer.alloc(1)])).plaintext,
+    ).toBeUndefined();
   });
 });
 
 describe('keys', () => {
   test('two keys serve many messages in turn, as client and server have one each', () => {
     const random = seededRandom('AES-SIV keys');
-    const raw = [random.bytes(32), random.bytes(32)] as const;
+    const raw = [random.bytes(32), random.bytes(64)] as const;
     const kept = raw.map((key) => core.sivKey(key));
     for (let i = 0; i < 100; i++) {
       const which = random.below(2);

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { SelftestError } from '../../host/selftest/aead-core.ts';
 import { hex, toHex } from '../../host/selftest/hex.ts';
 import { describeReport, runSelftest } from '../../host/selftest/selftest.ts';
-import * as rfc4493 from '../../host/selftest/vectors/rfc4493.ts';
+import { macs } from '../../host/selftest/vectors/rfc4493.ts';
 import { messages } from '../../host/selftest/vectors/rfc5297.ts';
 import { loadCore } from '../core/load-core.ts';
 
@@ -24,8 +24,8 @@ function daead(result: Result, sealed = deterministic.sealed) {
   return { key: toHex(key), aad: toHex(strings[0]!), msg: toHex(plaintext), ct: toHex(sealed), result };
 }
 
-function mac(result: Result, tag = rfc4493.macs[2]!.tag, key = rfc4493.key) {
-  return { key: toHex(key), msg: toHex(rfc4493.macs[2]!.message), tag: toHex(tag), result };
+function mac(result: Result, tag = macs[2]!.tag, key = macs[2]!.key) {
+  return { key: toHex(key), msg: toHex(macs[2]!.message), tag: toHex(tag), result };
 }
 
 const withNonce = (
@@ -49,7 +49,7 @@ describe('built-in answers', () => {
     const report = runSelftest(await loadCore());
     expect(report.files.map(({ name }) => name)).toEqual(['built-in']);
     expect(report).toMatchObject({ ok: true, failed: 0, skipped: 0 });
-    expect(report.passed).toBeGreaterThanOrEqual(18);
+    expect(report.passed).toBeGreaterThanOrEqual(110);
   });
 
   test('fail when one bit of the cipher’s table is wrong', async () => {
@@ -171,7 +171,7 @@ describe('algorithms with a nonce', () => {
 
 describe('AES-CMAC', () => {
   test('full and shortened tags', async () => {
-    const tag = rfc4493.macs[2]!.tag;
+    const tag = macs[2]!.tag;
     const { file: result } = await run(
       file(
         'AES-CMAC',
@@ -185,9 +185,7 @@ describe('AES-CMAC', () => {
   });
 
   test('a wrong tag that is said to be valid, and a right one that is not, fail', async () => {
-    const { file: result } = await run(
-      file('AES-CMAC', mac('valid', changed(rfc4493.macs[2]!.tag, 0)), mac('invalid')),
-    );
+    const { file: result } = await run(file('AES-CMAC', mac('valid', changed(macs[2]!.tag, 0)), mac('invalid')));
     expect(result.failures).toEqual([
       { id: 'tcId 1', message: expect.stringMatching(/^tag: expected 9fa6.*, got dfa6/) },
       { id: 'tcId 2', message: 'a wrong tag was found right' },

@@ -1,5 +1,11 @@
-// RFC 5297 (SIV), appendix A: A.1 deterministic, A.2 with a nonce as the last associated data.
+// RFC 5297 (SIV), appendix A: A.1 deterministic, A.2 with a nonce as the last associated data. The standard prints no
+// vectors for keys of 384 and 512 bits; these come from OpenSSL's AES-192-SIV and AES-256-SIV.
 import { hex } from '../hex.ts';
+
+const input = {
+  strings: [hex('10111213 14151617 18191a1b 1c1d1e1f 20212223 24252627'), hex('a0a1a2a3 a4a5a6a7 a8a9aaab acadaeaf')],
+  plaintext: hex('30313233 34353637 38393a3b 3c3d3e3f 40414243 44'),
+};
 
 export const messages = [
   {
@@ -23,5 +29,25 @@ export const messages = [
     sealed: hex(`
       7bdb6e3b 432667eb 06f4d14b ff2fbd0f cb900f2f ddbe4043 26601965 c889bf17
       dba77ceb 094fa663 b7a3f748 ba8af829 ea64ad54 4a272e9c 485b62a3 fd5c0d`),
+  },
+  {
+    name: '384 bits, by OpenSSL',
+    key: hex(`
+      00010203 04050607 08090a0b 0c0d0e0f 10111213 14151617 18191a1b 1c1d1e1f
+      20212223 24252627 28292a2b 2c2d2e2f`),
+    ...input,
+    sealed: hex(`
+      d5031b51 fb61dc8d 73e0e883 5208ef19 fd949e91 999a8167 b4f39cca f1a6f171
+      c3fe310b 30`),
+  },
+  {
+    name: '512 bits, by OpenSSL',
+    key: hex(`
+      00010203 04050607 08090a0b 0c0d0e0f 10111213 14151617 18191a1b 1c1d1e1f
+      20212223 24252627 28292a2b 2c2d2e2f 30313233 34353637 38393a3b 3c3d3e3f`),
+    ...input,
+    sealed: hex(`
+      3aedd0f3 7031335a 1f2a48c2 dfd4f2f6 571ff2ed 43add863 5ff2b99e b8d12410
+      3cdd8bfc e2`),
   },
 ];
