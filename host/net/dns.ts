@@ -1,4 +1,4 @@
-// Names to addresses of both families, in the order in which they are to be tried.
+// Names to addresses of both families, in the order in which they are to be tried; of a name with many, the first 16.
 // The system's resolver answers (getaddrinfo: hosts file, search order, RFC 6724 sorting). It runs on four threads that
 // all of node shares, so lookups are bounded in number and the same name is asked for once.
 import { lookup } from 'node:dns';
@@ -11,7 +11,14 @@ export interface Address {
   readonly family: 4 | 6;
 }
 
-const limits = { running: 3, timeoutMs: 5_000, keepMs: 30_000, entries: 256 } as const;
+const limits = {
+  running: 3,
+  timeoutMs: 5_000,
+  keepMs: 30_000,
+  entries: 256,
+  /** Addresses of a name that are used: a DNS answer may hold thousands, and each would be tried. */
+  addresses: 16,
+} as const;
 
 /** Asks the system; replaced in tests. */
 export type Lookup = (host: string) => Promise<Address[]>;
@@ -36,7 +43,7 @@ export class Resolver {
   }
 
   /**
-   * All addresses of a host, at least one; an IP address is its own answer.
+   * The addresses of a host, 1 to 16; an IP address is its own answer.
    * @throws SocketError dns, or request for a host that is neither a name nor an address
    */
   async resolve(host: string): Promise<Address[]> {
@@ -68,7 +75,7 @@ export class Resolver {
     try {
       const found = await Promise.race([asked, late]);
       if (found.length === 0) throw new SocketError(Failure.Dns, `${name} has no address`);
-      return interleave(found);
+      return interleave(found).slice(0, limits.addresses);
     } catch (error) {
       if (error instanceof SocketError) throw error;
       throw new SocketError(Failure.Dns, explain(name, error), { cause: error });

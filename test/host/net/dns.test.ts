@@ -25,6 +25,13 @@ test('families in turn, beginning with the first', () => {
   expect(interleave([])).toEqual([]);
 });
 
+test('of a name with thousands of addresses the first sixteen count, of both families', async () => {
+  const fours = Array.from({ length: 4_000 }, (_, at) => four(`10.0.${at >> 8}.${at & 255}`));
+  const sixes = Array.from({ length: 4_000 }, (_, at) => six(`2001:db8::${(at + 1).toString(16)}`));
+  const found = await new Resolver(async () => [...fours, ...sixes]).resolve('many.example');
+  expect(found).toEqual(interleave([...fours.slice(0, 8), ...sixes.slice(0, 8)]));
+});
+
 test('many askers, one question; failures are not kept', async () => {
   let asked = 0;
   let fail = true;
