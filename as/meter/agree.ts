@@ -31,7 +31,6 @@ import {
   serverFailed,
   sourceAt,
   sourceChanged,
-  sourceCountReject,
   sourceHandle,
   sourceMoves,
   sourceSetReference,
@@ -106,26 +105,25 @@ export function agreeTake(
   return Reject.None;
 }
 
-/** Holdover begins when too few samples are young enough. */
+/** Samples get too old: holdover begins when too few are left. */
 export function agreeStep(now: i64): void {
-  if (clockStatus() != ClockStatus.Synchronised || now < asked || askAll(now)) return;
-  clockHoldover(now);
+  if (now >= askAt && !askAll(now)) clockHoldover(now);
 }
 
 /** Local time at which `agreeStep` has something to do again. */
 export function agreeDeadline(): i64 {
-  return clockStatus() == ClockStatus.Synchronised ? asked : i64.MAX_VALUE;
+  return askAt;
 }
 
 /** Local time at which the servers are to be asked again without a new sample. */
-let asked: i64 = 0;
+let askAt: i64 = i64.MAX_VALUE;
 
 // Asks whether enough servers agree, and marks those that do not.
 function askAll(now: i64): bool {
   const needed = neededNow(now);
   const found = agreementFind(now, needed);
   agreeing = agreedCount;
-  asked = agreementUntil(now);
+  askAt = agreementUntil(now);
   for (let i: u32 = 0; i < sources(); i++) {
     const source = sourceAt(i);
     source.agrees = (agreedMask & (1 << i)) != 0;
@@ -170,7 +168,7 @@ function certificatesHold(now: i64): bool {
 
 function refuse(source: Source): void {
   sourceHandle(source);
-  sourceCountReject(source, Reject.Certificate);
+  source.lastReject = Reject.Certificate;
   raiseEvent(MeterEvent.CertificateRefused, source.notBefore, source.notAfter, true);
   serverFailed(source.server, FailureKind.Tls);
   pollsEnd(source);

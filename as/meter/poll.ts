@@ -81,6 +81,8 @@ const SILENCE_ADDRESS: u32 = 2;
 export const SILENCE_KEYS: u32 = 8;
 /** Answers without a time before another server is asked, where there is one. */
 const USELESS_MAX: u32 = 8;
+/** Such a server is not asked again before this, unless all others fail, too. */
+const USELESS_NS: i64 = 86_400 * SECOND_NS;
 
 /** "DENY", "RSTR", "RATE" (RFC 5905 7.4). */
 const KISS_DENY: u32 = 0x44454e59;
@@ -154,6 +156,7 @@ export function pollStep(source: Source, now: i64): void {
 export function pollDeadline(source: Source, now: i64): i64 {
   if (exchangeOpen(source.index)) return source.exchangeDeadline;
   if (source.socket == Socket.Opening) return source.socketDeadline;
+  if (source.ke > <u32>Ke.Queued) return i64.MAX_VALUE;
   // Without a cookie nothing happens before there are new keys.
   const idle = cookiesHeld(source.index) == 0 && source.ke != Ke.Idle && now >= source.pollAt;
   return idle ? i64.MAX_VALUE : source.pollAt;
@@ -329,9 +332,12 @@ function answered(source: Source): void {
   source.reach = ((source.reach << 1) | 1) & 0xff;
   source.silence = 0;
   source.nakSeen = false;
-  source.proven = true;
-  exchangeDropOther(source.index);
-  serverProven(source.server);
+  if (!source.proven) {
+    // RFC 8915 4.2: only the keys' first success, lest failing refreshes follow each other at once.
+    source.proven = true;
+    exchangeDropOther(source.index);
+    serverProven(source.server);
+  }
   // New keys are not needed after all.
   if (source.ke == Ke.Waiting && cookiesHeld(source.index) > 0) source.ke = Ke.Idle;
   sourceChanged(source);
@@ -386,7 +392,7 @@ function uselessAnswer(source: Source, reason: u32): void {
   source.useless = 0;
   const before = source.server;
   if (!sourceMoves(source)) return;
-  serverHold(before, timeNowLocal() + settingsKeyAgeNs() / 28);
+  serverHold(before, timeNowLocal() + USELESS_NS);
   pollsEnd(source);
   keysWanted(source);
 }
