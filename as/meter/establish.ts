@@ -261,13 +261,37 @@ function establish(source: Source, other: bool): void {
   source.notBefore = source.opensNotBefore;
   source.notAfter = source.opensNotAfter;
   copy(sourceCertificate(source), FINGERPRINTS + source.index * 32, 32);
-  // RFC 8915 4.1.7: without a server record, NTP is served by the NTS-KE host.
-  const host = load<u8>(KE_SERVER) != 0 ? KE_SERVER : settingsServerName(source.server);
-  copy(sourceNtpHost(source), host, 1 + load<u8>(host));
+  putNtpHost(source);
   source.ntpPort = kePort() != 0 ? kePort() : NTP_PORT;
-  source.ntpElsewhere = load<u8>(KE_SERVER) != 0;
   pollsBegin(source);
   raiseEvent(MeterEvent.KeysEstablished, keAead(), cookiesHeld(source.index), true);
+}
+
+// RFC 8915 4.1.7: without a server record, NTP is served by the NTS-KE host; with one, a name in it is fully qualified, so
+// it gets the dot that says so.
+function putNtpHost(source: Source): void {
+  source.ntpElsewhere = load<u8>(KE_SERVER) != 0;
+  const from = source.ntpElsewhere ? KE_SERVER : settingsServerName(source.server);
+  const host = sourceNtpHost(source);
+  const length: u32 = load<u8>(from);
+  copy(host, from, 1 + length);
+  if (!source.ntpElsewhere || isAddress(from) || load<u8>(from + length) == DOT) return;
+  store<u8>(host, <u8>(length + 1));
+  store<u8>(host + length, DOT, 1);
+}
+
+const DOT: u8 = 0x2e;
+const COLON: u8 = 0x3a;
+
+// Digits and dots, or with a colon.
+function isAddress(host: usize): bool {
+  let digits = true;
+  for (let i: u32 = 1; i <= load<u8>(host); i++) {
+    const character = load<u8>(host + i);
+    if (character == COLON) return true;
+    digits = digits && (character == DOT || (character >= 0x30 && character <= 0x39));
+  }
+  return digits;
 }
 
 /** Builds the message for one of the `WANT_` bits above; returns its length. */

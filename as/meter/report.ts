@@ -55,7 +55,7 @@ import {
 
 const INFO_BYTES: u32 = InfoField.Texts + 33 + 32 + 32;
 const TIME_BYTES: u32 = TimeField.Texts + 64;
-const SOURCE_BYTES: u32 = SourceField.Texts + 64 + 65;
+const SOURCE_BYTES: u32 = SourceField.Texts + 64 + 66;
 const COUNTS_BYTES: u32 = SourceCountField.Rejected + 2 * REJECT_REASONS;
 const EVENT_BYTES: u32 = 44 + 65;
 

@@ -17,7 +17,7 @@
 //           24  notAfter    i64
 //           32  fingerprint 32    SHA-256
 //           64  keys        128
-//          192  NTP host    text  at most 64 bytes
+//          192  NTP host    text  at most 65 bytes
 //   cookie   0  length      u16
 //            2  cookie      256
 
@@ -169,7 +169,7 @@ function takeKeys(source: Source, record: usize): void {
   const aead: u32 = load<u16>(record);
   const host: u32 = load<u8>(record, NTP_HOST);
   // Of an earlier software: it had other AEADs or names.
-  if (aeadKeyBytes(aead) == 0 || host > SERVER_NAME_BYTES) return;
+  if (aeadKeyBytes(aead) == 0 || host > SERVER_NAME_BYTES + 1) return;
   exchangeSetKeys(source.index, aead, record + KEYS, false);
   source.ntpPort = load<u16>(record, 2);
   source.ntpElsewhere = load<u8>(record, 4) != 0;

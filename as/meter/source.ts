@@ -131,7 +131,7 @@ const REJECTED: usize = memory.data(<i32>(2 * REJECT_REASONS * <u32>SERVERS_MAX)
 
 /** SHA-256 of the certificate behind each source's keys. */
 const CERTIFICATES: usize = memory.data(<i32>(32 * <u32>SERVERS_MAX), 4);
-/** Host of NTP of each source: a text of at most 64 bytes. */
+/** Host of NTP of each source: a text of at most 65 bytes. */
 const NTP_HOSTS: usize = memory.data(<i32>(68 * <u32>SERVERS_MAX), 4);
 
 // Servers of the settings.

@@ -25,7 +25,8 @@ export type Lookup = (host: string) => Promise<Address[]>;
 
 const systemLookup: Lookup = (host) =>
   new Promise((resolve, reject) => {
-    lookup(host, { all: true, verbatim: true }, (error, found) => {
+    // The hosts file, where this name is, knows it without the dot of a fully qualified name (RFC 6761 6.3).
+    lookup(host === 'localhost.' ? 'localhost' : host, { all: true, verbatim: true }, (error, found) => {
       if (error) reject(error);
       else resolve(found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 })));
     });
