@@ -1,6 +1,7 @@
 // Values of options, checked while the command line is read.
 import { InvalidArgumentError, Option } from 'commander';
 import { aeadChoice, aeadText, knownAeads, parseAead, parseAeads } from '../provision/aeads.ts';
+import { type Agreement, settingsLimits } from '../provision/settings-block.ts';
 
 /** Seconds, with a fraction if need be; more than zero. */
 export function seconds(text: string): number {
@@ -33,4 +34,11 @@ export function aeadOption(): Option {
     '--aead <names>',
     `AEADs to offer, the preferred one first, separated by commas or repeated: ${aeadChoice} (default: ${fallback})`,
   ).argParser(aeadList);
+}
+
+/** How many servers have to agree: a number, or `majority`. */
+export function agreement(text: string): Agreement {
+  const value = text === 'majority' ? text : Number(text);
+  if (value === 'majority' || (/^\d$/.test(text) && value >= 1 && value <= settingsLimits.servers)) return value;
+  throw new InvalidArgumentError(`Expected majority, or a whole number from 1 to ${settingsLimits.servers}.`);
 }

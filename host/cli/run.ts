@@ -142,6 +142,8 @@ async function provision(options: Options, servers: readonly HostPort[], file: s
       maxSeconds: options.pollMax ?? Math.max(maxSeconds, options.pollMin ?? maxSeconds),
     },
     reportSeconds: options.report ?? settingsDefaults.reportSeconds,
+    // One meter is no fleet whose key establishments were to be spread after a power cut.
+    spreadSeconds: 0,
   };
   provisionStorage(file, settings, { bytes: await boardStorageBytes(options.board) });
 }

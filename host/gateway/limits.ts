@@ -17,12 +17,12 @@ export interface MeterLimits {
 }
 
 export const meterLimits: MeterLimits = {
-  tlsConnections: 2,
+  tlsConnections: 4,
   tlsBytes: 64 * 1024,
   tlsOpens: { burst: 16, perSecond: 0.5 },
-  udpSockets: 4,
-  udpExchangesInFlight: 4,
-  udpExchanges: { burst: 32, perSecond: 4 },
+  udpSockets: 8,
+  udpExchangesInFlight: 16,
+  udpExchanges: { burst: 64, perSecond: 8 },
   messages: { burst: 400, perSecond: 100 },
   muteMs: 5_000,
 };

@@ -1,4 +1,5 @@
-// What a meter reports of its time servers: state and counters of one come in two messages and are told together.
+// What a meter reports of its time servers: state and counters of one come in two messages, one behind the other, and are
+// told together.
 // Always holds: what is told is of one session of the link, and of servers that the meter still has.
 import { Message } from '../../as/abi/codes.ts';
 import type { Source, SourceCounts } from '../link/messages.ts';
@@ -13,10 +14,13 @@ export class ServerReports {
   readonly #sources: (Source | undefined)[] = [];
   readonly #counts: (SourceCounts | undefined)[] = [];
 
-  /** Takes one message. @returns all that is known of its server, once both messages have come */
+  /** Takes one message. @returns all that is known of its server, with the second of the two */
   take(message: Source | SourceCounts): ServerReport | undefined {
-    if (message.type === Message.Source) this.#sources[message.index] = message;
-    else this.#counts[message.index] = message;
+    if (message.type === Message.Source) {
+      this.#sources[message.index] = message;
+      return undefined;
+    }
+    this.#counts[message.index] = message;
     return this.#report(message.index);
   }
 

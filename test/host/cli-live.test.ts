@@ -11,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { StartField } from '../../as/abi/codes.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { makeSoftwareMeter, provisionMemory } from '../../host/cli/software-meter.ts';
+import { HostClock } from '../../host/gateway/host-clock.ts';
 import { connectSocket } from '../../host/link/socket-transport.ts';
 import { lineOf } from '../../host/meter/software-meter.ts';
 import { provisionStorage } from '../../host/provision/storage-file.ts';
@@ -21,6 +22,7 @@ import { type Mosquitto, startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { debianTool } from '../../scripts/debian.mjs';
+import { HostileServer } from '../hostile/server.ts';
 import { startNtpsec } from '../peers/ntpsec.ts';
 import { type Ran, runMetertime } from './cli-run.ts';
 
@@ -29,18 +31,32 @@ const caFile = join(folder, 'ca.pem');
 let chronyd: Chronyd;
 let broker: Mosquitto;
 let server = '';
+let ca: LabCa;
+const others: HostileServer[] = [];
 
 beforeAll(async () => {
   await buildCore();
-  const ca = await LabCa.create();
+  ca = await LabCa.create();
   writeFileSync(caFile, ca.certificatePem);
   [chronyd, broker] = await Promise.all([startChronyd({ ca, stratum: 3 }), startMosquitto()]);
   server = `127.0.0.1:${chronyd.kePort}`;
 });
 afterAll(async () => {
-  await Promise.all([chronyd?.stop(), broker?.stop()]);
+  await Promise.all([chronyd?.stop(), broker?.stop(), ...others.map((other) => other.stop())]);
   rmSync(folder, { recursive: true });
 });
+
+/** A time server with other AEADs, or whose clock is ahead of this machine's. */
+async function otherServer({ aeads, aheadNs = 0n }: { readonly aeads?: readonly number[]; readonly aheadNs?: bigint }) {
+  const clock = new HostClock();
+  const other = await HostileServer.start({
+    certificate: await ca.issue({ names: ['127.0.0.1'] }),
+    utcNs: () => clock.wallNs(process.hrtime.bigint()) + aheadNs,
+    ...(aeads === undefined ? {} : { aeads }),
+  });
+  others.push(other);
+  return `127.0.0.1:${other.kePort}`;
+}
 
 /** Runs a command that goes on until it is ended: until its output satisfies `done`. */
 async function runUntil(args: readonly string[], what: string, done: (output: string) => boolean): Promise<Ran> {
@@ -63,10 +79,13 @@ async function runUntil(args: readonly string[], what: string, done: (output: st
 describe('metertime sync', () => {
   it('comes to the time of chronyd, which is that of this machine', async () => {
     const { exitCode, stdout } = await runMetertime(['sync', server, '--ca', caFile, '--json']);
-    const [result] = JSON.parse(stdout);
-    expect(result).toMatchObject({
-      ...{ ok: true, status: 'synchronised', stratum: 3, aead: 15, aeadName: 'AEAD_AES_SIV_CMAC_256', cookies: 8 },
-      ...{ ntpHost: '127.0.0.1', rejected: 0, reason: null },
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({ ok: true, status: 'synchronised', missing: 'none', agreeing: 1, needed: 1 });
+    expect(result.servers).toMatchObject([{ ok: true, mark: '*', reason: null, server: { host: '127.0.0.1' } }]);
+    expect(result.servers[0].report).toMatchObject({
+      ...{ ke: '127.0.0.1', ntp: { host: '127.0.0.1', port: chronyd.ntpPort }, state: 'serving', stratum: 3 },
+      nts: { aead: 15, aeadName: 'AEAD_AES_SIV_CMAC_256', cookies: 8 },
+      counters: { rejected: 0 },
     });
     expect(result.flags).not.toContain('dates-unchecked');
     // chronyd serves this machine's clock, so the true offset is zero.
@@ -76,15 +95,69 @@ describe('metertime sync', () => {
     expect(exitCode).toBe(ExitCode.Ok);
   });
 
-  it('asks several at once and fails when one of them has no time', async () => {
-    const { exitCode, stdout } = await runMetertime(['sync', '-v', '--ca', caFile, server, '127.0.0.1:1', '-n', '2']);
+  it('asks several at once, says who agrees, and takes the time of the majority', async () => {
+    const right = await otherServer({ aeads: [30] });
+    const wrong = await otherServer({ aeads: [17], aheadNs: 60_000_000_000n });
+    const args = ['sync', '-n', '2', '--ca', caFile, server, right, wrong];
+    const { exitCode, stdout } = await runMetertime([...args, '-v']);
+    expect(stdout).toMatch(/what the error is certainly not beyond/);
+    const row = (mark: string, at: string, rest: string) =>
+      new RegExp(`^${mark} +${at.replaceAll('.', '\\.')} +${rest}$`, 'm');
+    const value = '[+-]?[\\d.]+ [mnu]?s';
+    expect(stdout).toMatch(row('[*+]', server, `${value} +${value} +3 +AES-SIV-CMAC-256 +8 × \\d+ B +${value}`));
+    expect(stdout).toMatch(row('[*+]', right, `${value} +${value} +\\d+ +AES-128-GCM-SIV +8 × \\d+ B +${value}`));
+    expect(stdout).toMatch(row('x', wrong, `\\+60\\.0 s +${value} +\\d+ +AES-SIV-CMAC-512 +8 × \\d+ B +${value}`));
+    expect(stdout).toMatch(/^Clock +: synchronised/m);
+    expect(stdout).toMatch(/^Servers : 2 of 3 agree, 2 needed$/m);
+    expect(stdout).not.toContain('✗');
+    expect(exitCode).toBe(ExitCode.Ok);
+    const result = JSON.parse((await runMetertime([...args, '--json'])).stdout);
+    expect(result).toMatchObject({ ok: true, agreeing: 2, needed: 2 });
+    expect(Math.abs(result.offsetNs)).toBeLessThanOrEqual(result.boundNs + 100_000);
+    expect(result.servers.map(({ mark }: { mark: string }) => mark.replace('*', '+'))).toEqual(['+', '+', 'x']);
+  });
+
+  it('has no time where too few agree, unless fewer are asked for', async () => {
+    const args = ['sync', '--ca', caFile, server, '127.0.0.1:1', '-n', '2'];
+    const { exitCode, stdout } = await runMetertime(args);
     expect(exitCode).toBe(ExitCode.NoTime);
-    expect(stdout).toMatch(/hard bound on the error/);
-    expect(stdout).toMatch(
-      /^127\.0\.0\.1:\d+ +[+-][\d.]+ [num]s +± [\d.]+ [num]s +[\d.]+ [num]s +[\d.]+ [num]s +3 +15 +8 × \d+ B +[\d.]+ m?s +synchronised$/m,
-    );
-    expect(stdout).toMatch(/^127\.0\.0\.1:1 +- +- .* unsynchronised$/m);
+    expect(stdout).toMatch(/^\? +127\.0\.0\.1:1 +- +- +- +- +- +-$/m);
+    expect(stdout).toMatch(/^Clock +: unsynchronised/m);
+    expect(stdout).toMatch(/^Missing : waiting for a majority: 1 of 2 needed servers agree$/m);
+    expect(stdout).not.toMatch(/^(Offset|Bound) /m);
     expect(stdout).toMatch(/^✗ 127\.0\.0\.1:1: NTS key establishment failed.*connection refused/m);
+    const one = await runMetertime([...args, '--agreement', '1', '--json']);
+    expect(one.exitCode).toBe(ExitCode.Ok);
+    const result = JSON.parse(one.stdout);
+    expect(result).toMatchObject({
+      ok: true,
+      agreeing: 1,
+      needed: 1,
+      flags: expect.arrayContaining(['single-source']),
+    });
+    expect(result.servers).toMatchObject([
+      { ok: true, mark: '*' },
+      { ok: false, mark: '?', report: { lastKeError: 'connection' } },
+    ]);
+    const wrong = await otherServer({ aheadNs: 60_000_000_000n });
+    const apart = await runMetertime(['sync', '--ca', caFile, server, wrong]);
+    expect(apart.exitCode).toBe(ExitCode.NoTime);
+    expect(apart.stdout).toMatch(/^Missing : waiting for a majority: [01] of 2 needed servers agree$/m);
+  }, 60_000);
+
+  it('offers the AEADs that it is told to', async () => {
+    const other = await otherServer({});
+    for (const [aead, name] of [
+      ['30', 'AES-128-GCM-SIV'],
+      ['AES-SIV-CMAC-384', 'AES-SIV-CMAC-384'],
+    ] as const) {
+      const { exitCode, stdout } = await runMetertime(['sync', other, '--ca', caFile, '--aead', aead]);
+      expect(stdout).toMatch(new RegExp(`^\\* .* ${name} `, 'm'));
+      expect(exitCode).toBe(ExitCode.Ok);
+    }
+    const none = await runMetertime(['sync', server, '--ca', caFile, '--aead', '17']);
+    expect(none.stdout).toMatch(/^✗ .*: NTS key establishment failed: the server has none of the AEAD/m);
+    expect(none.exitCode).toBe(ExitCode.NoTime);
   });
 
   it('records a trace that replays', async () => {
@@ -131,8 +204,17 @@ describe('metertime sync', () => {
     expect(late.stdout).toMatch(/no answer came in time/);
     expect(late.exitCode).toBe(ExitCode.NoTime);
     silent.close();
-    const two = await runMetertime(['sync', server, 'a', '--record', join(folder, 'x')]);
-    expect(two.exitCode).toBe(ExitCode.Usage);
+    for (const [args, message] of [
+      [['a', 'b', 'c', 'd', 'e'], /expected at most 4 servers, came 5/],
+      [['a', 'a'], /a port 4460 came twice/],
+      [['a', '--agreement', '5'], /Expected majority, or a whole number from 1 to 4/],
+      [['a', '--agreement', '2'], /agreement: expected at most 1/],
+      [['a', '--aead', '99'], /"99": expected one of/],
+    ] as const) {
+      const wrong = await runMetertime(['sync', ...args]);
+      expect(wrong.stderr).toMatch(message);
+      expect(wrong.exitCode).toBe(ExitCode.Usage);
+    }
   });
 });
 
@@ -146,8 +228,12 @@ describe('NTPsec', () => {
         const [program = '', ...rest] = ntpsec.namespace.wrap([process.execPath, bin, ...args]);
         return JSON.parse((await promisify(execFile)(program, rest)).stdout);
       };
-      const [time] = await metertime('sync', '127.0.0.1', '--ca', ntpsec.caFile, '--json', '--samples', '2');
-      expect(time).toMatchObject({ ok: true, aead: 15, cookieBytes: 104, samples: 2 });
+      const time = await metertime('sync', '127.0.0.1', '--ca', ntpsec.caFile, '--json', '--samples', '2');
+      expect(time).toMatchObject({
+        ok: true,
+        servers: [{ ok: true, report: { nts: { aead: 15, cookieBytes: 104 } } }],
+      });
+      expect(time.servers[0].report.counters.authenticated).toBeGreaterThanOrEqual(2);
       expect(Math.abs(time.offsetNs)).toBeLessThanOrEqual(time.boundNs + 100_000);
       const keys = await metertime('ke', '127.0.0.1', '--ca', ntpsec.caFile, '--json');
       expect(keys).toMatchObject({ ok: true, aead: 15, cookies: 8 });

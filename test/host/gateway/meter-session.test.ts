@@ -8,7 +8,13 @@ import { Abi, ClockStatus, Failure, Message, MeterEvent } from '../../../as/abi/
 import { meterLimits } from '../../../host/gateway/limits.ts';
 import { MeterSession, type MeterSessionOptions } from '../../../host/gateway/meter-session.ts';
 import type { ServerReport } from '../../../host/gateway/server-reports.ts';
-import type { Info, MeterEventMessage, TlsOpen, UdpSend } from '../../../host/link/messages.ts';
+import {
+  type Info,
+  type MeterEventMessage,
+  sourcesMax,
+  type TlsOpen,
+  type UdpSend,
+} from '../../../host/link/messages.ts';
 import { type Address, Resolver } from '../../../host/net/dns.ts';
 import { TrustAnchors } from '../../../host/net/trust-anchors.ts';
 import { serverReport, time } from '../mqtt-samples.ts';
@@ -122,16 +128,16 @@ describe('time servers', () => {
     session.on('server', (report) => seen.push(report));
   });
 
-  test('are told once both state and counters have come, and again with each of them', () => {
-    link.say(source(1));
-    expect(seen).toEqual([]);
+  test('are told with the counters, which come behind the state', () => {
     link.say(counts(0, 5));
+    link.say(source(1));
     expect(seen).toEqual([]);
     link.say(counts(1, 7));
     expect(seen).toEqual([{ source: source(1), counts: counts(1, 7) }]);
+    link.say({ ...source(1), reach: 0 });
+    expect(seen).toHaveLength(1);
     link.say(counts(1, 8));
-    expect(seen.at(-1)).toEqual({ source: source(1), counts: counts(1, 8) });
-    expect(session.servers).toEqual([{ source: source(1), counts: counts(1, 8) }]);
+    expect(seen.at(-1)).toEqual({ source: { ...source(1), reach: 0 }, counts: counts(1, 8) });
     link.say(source(0));
     expect(session.servers.map(({ source: { keHost } }) => keHost)).toEqual(['s0.example', 's1.example']);
   });
@@ -224,7 +230,8 @@ describe('TLS', () => {
     expect(link.sent.map((one) => Message[one.type])).toEqual(['TlsOpened', 'TlsOpened', 'TlsData', 'TlsClosed']);
   });
 
-  test('a third connection is refused, the two go on', async () => {
+  test('a third connection is refused where two are the share, and the two go on', async () => {
+    start({ limits: { tlsConnections: 2 } });
     const port = await serveTls((socket) => socket.on('data', (chunk) => socket.write(chunk)));
     link.say(tlsOpen(port, { id: 1 }));
     link.say(tlsOpen(port, { id: 2 }));
@@ -242,6 +249,7 @@ describe('TLS', () => {
   });
 
   test('connections that the servers have ended give way to new ones, and are told as closed once', async () => {
+    start({ limits: { tlsConnections: 2 } });
     const port = await serveTls((socket) => socket.end('x'));
     for (let id = 1; id <= 4; id++) {
       link.say(tlsOpen(port, { id }));
@@ -406,7 +414,8 @@ describe('UDP', () => {
     expect(session.sockets.udp).toBe(0);
   });
 
-  test('a fifth socket is refused; a closed one makes room', async () => {
+  test('a fifth socket is refused where four are the share; a closed one makes room', async () => {
+    start({ limits: { udpSockets: 4 } });
     for (let socket = 1; socket <= 4; socket++) await openUdp(123, { socket });
     link.say({ type: Message.UdpOpen, socket: 5, attempt: 0, port: 123, host: 'time.example' });
     expect(await link.expect(Message.UdpOpenFailed)).toMatchObject({ socket: 5, reason: Failure.Limit });
@@ -423,7 +432,8 @@ describe('UDP', () => {
     expect(await link.expect(Message.UdpFailed, { exchange: 2 })).toMatchObject({ reason: Failure.Request });
   });
 
-  test('a fifth exchange waits for an answer of one before', async () => {
+  test('a fifth exchange waits for an answer of one before where four are the share', async () => {
+    start({ limits: { udpExchangesInFlight: 4 } });
     let answer = false;
     const port = await serveUdp((message, reply) => {
       if (answer) reply(message);
@@ -441,6 +451,7 @@ describe('UDP', () => {
   });
 
   test('datagrams above the share are refused', async () => {
+    start({ limits: { udpExchanges: { burst: 32, perSecond: 4 } } });
     const port = await serveUdp((message, reply) => reply(message));
     await openUdp(port);
     for (let exchange = 0; exchange < 60; exchange++) {
@@ -451,7 +462,7 @@ describe('UDP', () => {
     }
     const refused = link.sent.filter((one) => one.type === Message.UdpFailed && one.reason === Failure.Limit);
     expect(refused.length).toBeGreaterThan(10);
-    expect(refused.length).toBeLessThanOrEqual(60 - meterLimits.udpExchanges.burst);
+    expect(refused.length).toBeLessThanOrEqual(60 - 32);
   });
 
   test('silence and a dead port are told apart', async () => {
@@ -470,6 +481,14 @@ describe('UDP', () => {
 });
 
 describe('shares', () => {
+  test('let a meter with as many servers as settings can name ask all of them at once', () => {
+    expect(meterLimits.tlsConnections).toBeGreaterThanOrEqual(sourcesMax);
+    expect(meterLimits.udpSockets).toBeGreaterThanOrEqual(sourcesMax);
+    expect(meterLimits.udpExchangesInFlight).toBeGreaterThanOrEqual(sourcesMax);
+    // At the shortest poll interval, one second.
+    expect(meterLimits.udpExchanges.perSecond).toBeGreaterThanOrEqual(sourcesMax);
+  });
+
   test('a flood of messages: not listened to, told so, and begun afresh later', async () => {
     start({ limits: { messages: { burst: 50, perSecond: 10 }, muteMs: 300 } });
     link.say(tlsOpen(await serveTls()));
