@@ -89,6 +89,7 @@ export function agreeTake(
   until: i64,
 ): u32 {
   const now = timeNowLocal();
+  const told = source.disagrees;
   if (agreementTake(source.index, now, low, high, until) > 0) return Reject.Backwards;
   while (askAll(now)) {
     if (certificatesHold(now)) break;
@@ -97,6 +98,8 @@ export function agreeTake(
   if (!enough || !source.agrees) return Reject.None;
   const gap = clockAgree(now, agreedLow, agreedHigh, neededNow(now) == 1);
   if (gap > 0) {
+    // Told once, however often it insists.
+    source.disagrees = told;
     mark(source, gap);
     return Reject.None;
   }
