@@ -1,7 +1,7 @@
-// The server's side of NTS (RFC 8915) for tests of the core: written from the RFC on an independent AES-SIV, so that
-// what both agree on is right. Every field of an answer can be changed before and after it is sealed.
+// The server's side of NTS (RFC 8915) for tests of the core: written from the RFC on independent AEADs, so that what both
+// agree on is right. Every field of an answer can be changed before and after it is sealed.
 import { randomBytes } from 'node:crypto';
-import { aessiv } from '@noble/ciphers/aes.js';
+import { Aead, algorithm, open, seal } from '../hostile/aeads.ts';
 
 export const ntpEpochSeconds = 2_208_988_800n;
 
@@ -19,10 +19,49 @@ export const aeadRecord = (aead = 15, critical = true) => record(4, [aead >> 8, 
 export const cookieRecord = (bytes = 100) => record(5, randomBytes(bytes), false);
 export const endOfMessage = () => record(0, []);
 
-/** A complete answer of NTS-KE. */
-export function keAnswer(cookies = 8, cookieBytes = 100): Uint8Array {
-  const list = Array.from({ length: cookies }, () => cookieRecord(cookieBytes));
-  return Buffer.concat([nextProtocol(), aeadRecord(), ...list, endOfMessage()]);
+/** Says that the keys of AEAD 30 come from an exporter context that names AEAD 30. */
+export const compliantRecord = () => record(1024, [], false);
+
+/**
+ * A complete answer of NTS-KE.
+ * @param cookieBytes one length for all, or several in turn
+ * @param extra records behind the AEAD's
+ */
+export function keAnswer(
+  cookies = 8,
+  cookieBytes: number | readonly number[] = 100,
+  aead: number = Aead.sivCmac256,
+  extra: readonly Uint8Array[] = [],
+): Uint8Array {
+  const lengths = typeof cookieBytes === 'number' ? [cookieBytes] : cookieBytes;
+  const list = Array.from({ length: cookies }, (_, i) => cookieRecord(lengths[i % lengths.length]));
+  return Buffer.concat([nextProtocol(), aeadRecord(aead), ...extra, ...list, endOfMessage()]);
+}
+
+export interface KeRecord {
+  readonly type: number;
+  readonly critical: boolean;
+  readonly body: Buffer;
+}
+
+/** The whole records at the start of a message of NTS-KE. */
+export function keRecords(bytes: Uint8Array): KeRecord[] {
+  const message = Buffer.from(bytes);
+  const found: KeRecord[] = [];
+  for (let at = 0; at + 4 <= message.length; ) {
+    const end = at + 4 + message.readUInt16BE(at + 2);
+    if (end > message.length) break;
+    const first = message.readUInt16BE(at);
+    found.push({ type: first & 0x7fff, critical: first >= 0x8000, body: message.subarray(at + 4, end) });
+    at = end;
+  }
+  return found;
+}
+
+/** AEADs in a message of NTS-KE: those of its AEAD record. */
+export function keAeads(bytes: Uint8Array): number[] {
+  const body = keRecords(bytes).find(({ type }) => type === 4)?.body ?? Buffer.alloc(0);
+  return Array.from({ length: body.length >> 1 }, (_, i) => body.readUInt16BE(2 * i));
 }
 
 /** UTC ns as an NTP timestamp, in whatever era. */
@@ -58,10 +97,19 @@ export interface Request {
   readonly cookie: Buffer;
   readonly placeholders: readonly Buffer[];
   readonly origin: Buffer;
+  /** Of the keys that it is sealed with; AEAD 15 where nothing is said. */
+  readonly aead?: number;
 }
 
 /** Parses and verifies a request as RFC 8915 5.7 demands. @throws Error when anything is not as it must be */
-export function readRequest(packet: Buffer, clientToServer: Uint8Array): Request {
+export function readRequest(packet: Buffer, clientToServer: Uint8Array, aead: number = Aead.sivCmac256): Request {
+  const request = openRequest(packet, clientToServer, aead);
+  if (request === undefined) throw new Error('the authenticator does not hold');
+  return request;
+}
+
+/** The same; undefined when the authenticator does not hold under this key. @throws Error when it is malformed */
+export function openRequest(packet: Buffer, clientToServer: Uint8Array, aead: number): Request | undefined {
   const fields: Field[] = [];
   for (let at = 48; at < packet.length; ) {
     const length = packet.readUInt16BE(at + 2);
@@ -80,8 +128,10 @@ export function readRequest(packet: Buffer, clientToServer: Uint8Array): Request
   const sealedLength = authenticator.value.readUInt16BE(2);
   const nonce = authenticator.value.subarray(4, 4 + nonceLength);
   const sealed = authenticator.value.subarray(4 + nonceLength, 4 + nonceLength + sealedLength);
-  aessiv(clientToServer, packet.subarray(0, authenticator.at), nonce).decrypt(sealed);
+  if (nonceLength !== algorithm(aead).nonceBytes) return undefined;
+  if (open(aead, clientToServer, nonce, packet.subarray(0, authenticator.at), sealed) === undefined) return undefined;
   return {
+    aead,
     packet,
     fields,
     identifier: only(0x0104).value,
@@ -93,6 +143,7 @@ export function readRequest(packet: Buffer, clientToServer: Uint8Array): Request
 
 /** What goes into an answer; each part can be replaced. */
 export interface AnswerParts {
+  aead: number;
   first: number;
   stratum: number;
   rootDelay: number;
@@ -112,7 +163,9 @@ export interface AnswerParts {
 
 /** Parts of a good answer: as many cookies as the request asked for. */
 export function answerParts(request: Request, receiveUtcNs: bigint, transmitUtcNs: bigint): AnswerParts {
+  const { aead = Aead.sivCmac256 } = request;
   return {
+    aead,
     first: 0x24,
     stratum: 1,
     rootDelay: 0,
@@ -123,7 +176,7 @@ export function answerParts(request: Request, receiveUtcNs: bigint, transmitUtcN
     transmitUtcNs,
     identifier: request.identifier,
     cookies: [request.cookie, ...request.placeholders].map((old) => randomBytes(old.length)),
-    nonce: randomBytes(16),
+    nonce: randomBytes(algorithm(aead).nonceBytes),
     extra: [],
     extraSealed: [],
   };
@@ -148,16 +201,16 @@ export function unsealedAnswer(parts: AnswerParts): Buffer {
 
 /** An answer, sealed. */
 export function sealedAnswer(parts: AnswerParts, serverToClient: Uint8Array): Buffer {
-  const open = unsealedAnswer(parts);
+  const clear = unsealedAnswer(parts);
   const plaintext = Buffer.concat([
     ...parts.cookies.map((cookie) => extensionField(0x0204, cookie)),
     ...parts.extraSealed,
   ]);
-  const sealed = aessiv(serverToClient, open, parts.nonce).encrypt(plaintext);
+  const sealed = seal(parts.aead, serverToClient, parts.nonce, clear, plaintext);
   const lengths = Buffer.alloc(4);
   lengths.writeUInt16BE(parts.nonce.length, 0);
   lengths.writeUInt16BE(sealed.length, 2);
   const noncePadded = Buffer.alloc((parts.nonce.length + 3) & ~3);
   parts.nonce.copy(noncePadded);
-  return Buffer.concat([open, extensionField(0x0404, Buffer.concat([lengths, noncePadded, sealed]))]);
+  return Buffer.concat([clear, extensionField(0x0404, Buffer.concat([lengths, noncePadded, sealed]))]);
 }

@@ -1,6 +1,8 @@
-// A meter in virtual time with a network of its own, which a test's server answers: years in seconds, any fault.
+// A meter in virtual time with a network of its own, which a test's servers answer: years in seconds, any fault.
+// What always holds: each request is sealed with keys of one of the servers; no cookie and no unique identifier is ever
+// sent twice.
 import { randomBytes } from 'node:crypto';
-import { Channel, ClockStatus, type Failure, Message, StorageMap } from '../../as/abi/codes.ts';
+import { Channel, ClockStatus, Message, StorageMap } from '../../as/abi/codes.ts';
 import {
   decodeMessage,
   encodeMessage,
@@ -8,6 +10,8 @@ import {
   type Info,
   type MeterEventMessage,
   type MeterMessage,
+  type Source,
+  type SourceCounts,
   type Time,
 } from '../../host/link/messages.ts';
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
@@ -15,36 +19,19 @@ import { SoftwareRtc } from '../../host/meter/parts.ts';
 import { SoftwareMeter, type SoftwareMeterOptions } from '../../host/meter/software-meter.ts';
 import { MemoryStorage } from '../../host/meter/storage.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings } from '../../host/provision/settings-block.ts';
-import { type AnswerParts, answerParts, keAnswer, type Request, readRequest, sealedAnswer } from './nts-reference.ts';
+import { type Behaviour, type ServedRequest, SimulatedServer } from './simulated-server.ts';
 
-export const second = 1_000_000_000n;
-export const millisecond = 1_000_000n;
+export { type Behaviour, millisecond, type ServedRequest, SimulatedServer, second } from './simulated-server.ts';
+
+import { second } from './simulated-server.ts';
 
 /** 2026-11-22 00:00 UTC. */
 export const startUtcNs = 1_795_305_600n * second;
 export const buildUnixSeconds = 1_795_000_000;
 
-export interface Behaviour {
-  /** The answer to a TlsOpen; undefined: none at all. */
-  onTlsOpen: (open: Extract<MeterMessage, { type: Message.TlsOpen }>) => GatewayMessage | undefined;
-  /** The bytes of the answer to the NTS-KE request, in the pieces in which they come. */
-  onKe: (request: Buffer) => Uint8Array[];
-  /** How the server closes after its answer; undefined: it leaves that to the meter. */
-  closeReason: Failure | undefined;
-  /** The datagrams that come back for a request; by default one good answer. */
-  onRequest: (request: Request, exchange: number) => Uint8Array[];
-  /** Changes a good answer before it is sealed. */
-  change: (parts: AnswerParts) => void;
-  /** One-way delays. */
-  outNs: () => bigint;
-  backNs: () => bigint;
-  /** Server minus true UTC. */
-  serverErrorNs: bigint;
-  notBefore: bigint;
-  notAfter: bigint;
-}
-
 export interface SimulatedMeterOptions extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'trace'>> {
+  /** How many servers the settings name: a.test, b.test and so on; without it, time.test. */
+  readonly servers?: number;
   readonly settings?: Partial<MeterSettings>;
   readonly frequencyPpb?: number;
   readonly startUtcNs?: bigint;
@@ -72,13 +59,17 @@ export class SimulatedMeter {
   readonly meter: SoftwareMeter;
   readonly sent: MeterMessage[] = [];
   readonly events: MeterEventMessage[] = [];
-  readonly requests: Request[] = [];
-  readonly behaviour: Behaviour;
+  readonly requests: ServedRequest[] = [];
+  /** Those that the settings name, in that order. */
+  readonly servers: readonly SimulatedServer[];
   info: Info | undefined;
   report: Time | undefined;
+  /** The last report on each source. */
+  readonly sources: Source[] = [];
+  readonly counts: SourceCounts[] = [];
   acknowledge = true;
-  keys = { clientToServer: randomBytes(32), serverToClient: randomBytes(32) };
   readonly #startUtcNs: bigint;
+  readonly #seen = new Set<string>();
 
   constructor(options: SimulatedMeterOptions = {}) {
     this.#startUtcNs = options.startUtcNs ?? startUtcNs;
@@ -88,29 +79,13 @@ export class SimulatedMeter {
       tickHz: options.tickHz ?? 25_000_000,
     });
     this.storage = new MemoryStorage();
-    const settings = { ...testSettings, ...options.settings };
+    const hosts = Array.from({ length: options.servers ?? 0 }, (_, i) => ({ host: `${'abcd'[i]}.test`, port: 4460 }));
+    const named = hosts.length === 0 ? {} : { servers: hosts };
+    const settings = { ...testSettings, ...named, ...options.settings };
     this.storage.write(StorageMap.Settings, encodeSettings(settings, options.rootKey ?? randomBytes(16)));
     this.storage.write(StorageMap.SeedA, encodeSeedSlot(options.seed ?? randomBytes(32), 1));
     this.rtc = options.rtc ? new SoftwareRtc(() => this.utcNs) : undefined;
-    this.behaviour = {
-      onTlsOpen: ({ id }) => ({
-        type: Message.TlsOpened,
-        id,
-        notBefore: this.behaviour.notBefore,
-        notAfter: this.behaviour.notAfter,
-        fingerprint: new Uint8Array(32).fill(7),
-        alpn: 'ntske/1',
-      }),
-      onKe: () => [keAnswer()],
-      closeReason: undefined,
-      onRequest: (request) => [this.answer(request)],
-      change: () => {},
-      outNs: () => 10n * millisecond,
-      backNs: () => 10n * millisecond,
-      serverErrorNs: 0n,
-      notBefore: this.#startUtcNs / second - 86_400n,
-      notAfter: this.#startUtcNs / second + 86_400n * 365n,
-    };
+    this.servers = settings.servers.map(({ host }) => new SimulatedServer(host, () => this.utcNs));
     this.meter = new SoftwareMeter({
       clock: this.clock,
       storage: this.storage,
@@ -121,6 +96,11 @@ export class SimulatedMeter {
       ...(options.entropy === undefined ? {} : { entropy: options.entropy }),
       ...(options.trace === undefined ? {} : { trace: options.trace }),
     });
+  }
+
+  /** The behaviour of the first server. */
+  get behaviour(): Behaviour {
+    return this.servers[0]!.behaviour;
   }
 
   /** True UTC. */
@@ -150,19 +130,18 @@ export class SimulatedMeter {
     this.runUntil('synchronised', () => this.meter.time().status === ClockStatus.Synchronised);
   }
 
-  /** A good answer to a request, changed as the behaviour says. */
-  answer(request: Request): Buffer {
-    const parts = answerParts(
-      request,
-      this.utcNs + this.behaviour.serverErrorNs,
-      this.utcNs + this.behaviour.serverErrorNs + 20_000n,
-    );
-    this.behaviour.change(parts);
-    return sealedAnswer(parts, this.keys.serverToClient);
+  /** A good answer to a request, changed as its server's behaviour says. */
+  answer(request: ServedRequest): Buffer {
+    return request.server.answer(request);
   }
 
   eventCodes(): number[] {
     return this.events.map(({ code }) => code);
+  }
+
+  /** What the meter sent of a type. */
+  sentOf<T extends MeterMessage['type']>(type: T): Extract<MeterMessage, { type: T }>[] {
+    return this.sent.filter((message) => message.type === type) as Extract<MeterMessage, { type: T }>[];
   }
 
   deliver(message: GatewayMessage, afterNs = 1_000_000n): void {
@@ -176,26 +155,30 @@ export class SimulatedMeter {
     this.sent.push(message);
     switch (message.type) {
       case Message.TlsOpen: {
-        this.keys = { clientToServer: randomBytes(32), serverToClient: randomBytes(32) };
-        const answer = this.behaviour.onTlsOpen(message);
-        if (answer !== undefined) this.deliver(answer);
+        const server = this.servers.find(({ host }) => host === message.host);
+        if (server === undefined) throw new Error(`the meter connects to ${message.host}`);
+        this.#later(server.behaviour.openNs(), () => {
+          const answer = server.open(message);
+          if (answer !== undefined) this.deliver(answer);
+        });
         break;
       }
       case Message.TlsWrite: {
-        let after = millisecond;
-        for (const piece of this.behaviour.onKe(Buffer.from(message.data))) {
+        const server = this.#serverOf(message.id);
+        let after = 1_000_000n;
+        for (const piece of server.establish(message.id, Buffer.from(message.data))) {
           for (let at = 0; at < piece.length; at += 235) {
             this.deliver({ type: Message.TlsData, id: message.id, data: piece.subarray(at, at + 235) }, after++);
           }
         }
-        const reason = this.behaviour.closeReason;
+        const reason = server.behaviour.closeReason;
         if (reason !== undefined)
           this.deliver({ type: Message.TlsClosed, id: message.id, reason, detail: '' }, ++after);
         break;
       }
       case Message.TlsExport: {
-        const key = message.tag === 0 ? this.keys.clientToServer : this.keys.serverToClient;
-        this.deliver({ type: Message.TlsExported, id: message.id, tag: message.tag, key });
+        const answer = this.#serverOf(message.id).export(message);
+        if (answer !== undefined) this.deliver(answer);
         break;
       }
       case Message.UdpOpen:
@@ -203,25 +186,36 @@ export class SimulatedMeter {
           type: Message.UdpOpened,
           socket: message.socket,
           family: 4,
-          addresses: 1,
+          addresses: 2,
           address: new Uint8Array(16).fill(192, 0, 1),
         });
         break;
       case Message.UdpSend: {
         const { socket, exchange } = message;
-        this.time.schedule(this.time.nowNs + this.behaviour.outNs(), () => {
-          const request = readRequest(Buffer.from(message.payload), this.keys.clientToServer);
+        const packet = Buffer.from(message.payload);
+        const request = this.servers.map((server) => server.read(packet)).find((read) => read !== undefined);
+        if (request === undefined) throw new Error('no server knows the keys of a request');
+        const { server } = request;
+        this.#once(request);
+        this.#later(server.behaviour.outNs(), () => {
           this.requests.push(request);
-          for (const payload of this.behaviour.onRequest(request, exchange)) {
+          server.requests.push(request);
+          for (const payload of server.behaviour.onRequest(request, exchange)) {
             const residences = { forwardResidenceNs: 0, backResidenceNs: 0 };
             this.deliver(
               { type: Message.UdpReceived, socket, exchange, ...residences, payload },
-              this.behaviour.backNs(),
+              server.behaviour.backNs(),
             );
           }
         });
         break;
       }
+      case Message.Source:
+        this.sources[message.index] = message;
+        break;
+      case Message.SourceCounts:
+        this.counts[message.index] = message;
+        break;
       case Message.Info:
         this.info = message;
         break;
@@ -232,6 +226,25 @@ export class SimulatedMeter {
         this.events.push(message);
         if (this.acknowledge) this.deliver({ type: Message.EventAck, sequence: message.sequence });
         break;
+    }
+  }
+
+  #later(ns: bigint, then: () => void): void {
+    this.time.schedule(this.time.nowNs + ns, then);
+  }
+
+  // A connection belongs to the server that it was opened to last under its number.
+  #serverOf(id: number): SimulatedServer {
+    const host = this.sentOf(Message.TlsOpen).findLast((open) => open.id === id)?.host;
+    return this.servers.find((server) => server.host === host)!;
+  }
+
+  #once({ cookie, identifier, origin }: ServedRequest): void {
+    for (const value of [cookie, identifier, origin]) {
+      const hex = value.toString('hex');
+      // A cookie of a byte or two may come by chance.
+      if (value.length > 16 && this.#seen.has(hex)) throw new Error(`${hex} was sent twice`);
+      this.#seen.add(hex);
     }
   }
 }
