@@ -8,9 +8,12 @@ import { formatTable } from './table.ts';
 /** The meter in software: no firmware, the same core. */
 export const softwareBoard = 'software';
 
+/** With room for the reserves of four servers. */
+const softwareStorageBytes = 8192;
+
 /** Size of a board's storage in bytes. */
 export async function boardStorageBytes(name: string): Promise<number> {
-  if (name === softwareBoard) return 1024;
+  if (name === softwareBoard) return softwareStorageBytes;
   const { loadBoard } = await import('../build/board.ts');
   return loadBoard(name).storage.bytes;
 }

@@ -5,7 +5,7 @@ import { aeadText } from '../provision/aeads.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../provision/host-port.ts';
 import { checkSettings, type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
-import { maxStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
+import { maxStorageBytes, newStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
 import { boardStorageBytes } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
@@ -48,7 +48,7 @@ export function provisionCommand(context: Context): Command {
     .option('--root-key-file <file>', 'root key: 16 bytes or 32 hexadecimal digits')
     .option('-b, --board <board>', 'size of a new file: that of this board')
     .addOption(
-      new Option('--bytes <bytes>', `size of a new file (default ${StorageMap.Bytes})`)
+      new Option('--bytes <bytes>', `size of a new file (default ${newStorageBytes})`)
         .argParser(storageBytes)
         .conflicts('board'),
     )

@@ -21,6 +21,9 @@ import {
 /** The largest storage that a board can have: its driver addresses a byte with 16 bits. */
 export const maxStorageBytes = 65_536;
 
+/** Size of a new storage unless another one is asked for: a common EEPROM's, with room for the reserves of three servers. */
+export const newStorageBytes = 4096;
+
 /** 32 digits, and white space around them. */
 const rootKeyFileBytes = 1024;
 
@@ -41,7 +44,7 @@ export interface ProvisionOptions {
   readonly rootKey?: Uint8Array;
   /** 32 bytes; by default the ones that this meter has already, else random. */
   readonly seed?: Uint8Array;
-  /** Size of a new file; an existing one keeps its size. Default `StorageMap.Bytes`. */
+  /** Size of a new file; an existing one keeps its size. Default `newStorageBytes`. */
   readonly bytes?: number;
   /** Replaces whatever the file holds. */
   readonly force?: boolean;
@@ -82,7 +85,7 @@ export function readStorageSettings(path: string): MeterSettings {
 /** Writes settings, root key and seed. @throws {SettingsBlockError} @throws {ProvisionError} @throws {FileError} */
 export function provisionStorage(path: string, settings: MeterSettings, options: ProvisionOptions = {}): Provisioned {
   const old = readIfThere(path);
-  const size = old?.length ?? options.bytes ?? StorageMap.Bytes;
+  const size = old?.length ?? options.bytes ?? newStorageBytes;
   if (size < StorageMap.Bytes || size > maxStorageBytes) {
     throw new ProvisionError(
       'provision-size',

@@ -26,9 +26,10 @@ export const softwareBuildUnixSeconds = 1_700_000_000;
 
 export type LabSettings = Pick<MeterSettings, 'id' | 'servers'> & Partial<MeterSettings>;
 
-/** Polls often and reports often, so that a test need not wait for the next of either. */
+/** Polls and reports often and does not spread its key establishments, so that a test need not wait for the next. */
 function fill(settings: LabSettings): MeterSettings {
-  return { ...settingsDefaults, poll: { minSeconds: 1, maxSeconds: 1 }, reportSeconds: 2, ...settings };
+  const often = { poll: { minSeconds: 1, maxSeconds: 1 }, reportSeconds: 2, spreadSeconds: 0 };
+  return { ...settingsDefaults, ...often, ...settings };
 }
 
 /** Storage in memory with settings, root key and seed. */

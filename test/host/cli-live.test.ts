@@ -397,12 +397,15 @@ describe('metertime gateway', () => {
       'the time at the broker',
       async () => {
         const ran = await status();
-        return ran.exitCode === ExitCode.Ok && ran;
+        return ran.exitCode === ExitCode.Ok && ran.stdout.includes('\n1* ') && ran;
       },
       { timeoutMs: 20_000, intervalMs: 200 },
     );
     expect(shown.stdout).toMatch(/^Meter +: meter-9 at gateway gw-1\n/);
     expect(shown.stdout).toMatch(/^Clock +: synchronised /m);
+    expect(shown.stdout).toMatch(/^1\* +127\.0\.0\.1 +serving +3 +1s +\d{3} +[+-]\S+ [mun]?s +\S+ [mun]?s +\ds$/m);
+    expect(shown.stdout).toMatch(/^1\* +127\.0\.0\.1 +AES-SIV-CMAC-256 +256 +\d+s +1 +0 +0 +8 +100$/m);
+    expect(shown.stdout).toMatch(/^1 {2}127\.0\.0\.1: NTP at 127\.0\.0\.1, port \d+$/m);
     expect(shown.stdout).toMatch(/^Reference +: 127\.0\.0\.1 \(number 1\), stratum 3$/m);
     end.abort();
     const ran = await run;
@@ -447,10 +450,15 @@ describe('metertime monitor with a link', () => {
     transport.start();
     meter.start();
     const args = ['monitor', `tcp-listen://127.0.0.1:${port}`, '--ca', caFile];
-    const { exitCode, stdout } = await runUntil(args, 'a time', (output) => output.includes('host sees'));
+    const { exitCode, stdout } = await runUntil(
+      args,
+      'a time and its server',
+      (output) => output.includes('host sees') && output.includes('server 1*'),
+    );
     expect(exitCode).toBe(ExitCode.Ok);
     expect(stdout).toMatch(/meter-5 +online$/m);
     expect(stdout).toMatch(/meter-5 +✓ The clock is synchronised/);
+    expect(stdout).toMatch(/meter-5 +server 1[*] 127\.0\.0\.1 {2}serving {2}AES-SIV-CMAC-256 {2}cookies \d /);
     await meter.stop();
     await transport.close();
     await storage.close();

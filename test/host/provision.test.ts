@@ -184,10 +184,10 @@ describe('a storage file', () => {
 
   it('is made readable by its owner only, with a random root key and seed', () => {
     const result = provisionStorage(path, settings);
-    expect(result).toEqual({ path, bytes: 1024, before: 'nothing', rootKey: 'new', seed: 'new' });
+    expect(result).toEqual({ path, bytes: 4096, before: 'nothing', rootKey: 'new', seed: 'new' });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const bytes = readFileSync(path);
-    expect(bytes.length).toBe(1024);
+    expect(bytes.length).toBe(4096);
     expect(isSeedSlot(slot(bytes, StorageMap.SeedA))).toBe(true);
     expect(isSeedSlot(slot(bytes, StorageMap.SeedB))).toBe(false);
     expect(readStorageSettings(path)).toEqual(settings);
@@ -230,7 +230,7 @@ describe('a storage file', () => {
     expect(after.subarray(StorageMap.StateA, end).every((byte) => byte === 0)).toBe(true);
     expect(after.subarray(end).equals(bytes.subarray(end))).toBe(true);
     expect(slot(after, StorageMap.SeedA).equals(encodeSeedSlot(seed, 1))).toBe(true);
-    provisionStorage(`${path}.small`, settings);
+    provisionStorage(`${path}.small`, settings, { bytes: StorageMap.Bytes });
     expect(provisionStorage(`${path}.small`, settings, { rootKey })).toMatchObject({ bytes: 1024, rootKey: 'given' });
   });
 
