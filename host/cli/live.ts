@@ -75,7 +75,7 @@ export class LiveView {
     this.#line(meter, ' ', parts.join('  '));
   }
 
-  /** One of the meter's servers: a line when its mark, state or keys change; in JSON, each report. */
+  /** One of the meter's servers: a line when its state, keys or agreement change; in JSON, each report. */
   server(meter: string, payload: ServerPayload, gateway?: string): void {
     if (this.#json) {
       this.#object('server', payload, gateway);
@@ -83,7 +83,9 @@ export class LiveView {
     }
     const { number, nts } = payload;
     const key = `${gateway ?? ''}/${meter}/${number}`;
-    const now = JSON.stringify([serverMark(payload), payload.ke, payload.ntp, payload.state, payload.flags, nts.aead]);
+    // Which of several moved the clock last may be another one with each answer: that is no news.
+    const flags = payload.flags.filter((flag) => flag !== 'reference');
+    const now = JSON.stringify([payload.ke, payload.ntp, payload.state, flags, nts.aead]);
     if (this.#servers.get(key) === now) return;
     this.#servers.set(key, now);
     const ntp = payload.ntp !== null && payload.ntp.host !== payload.ke ? ` (NTP at ${payload.ntp.host})` : '';

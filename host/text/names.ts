@@ -254,7 +254,7 @@ export const meterEventNames: Names<MeterEvent> = {
   [MeterEvent.MajorityLost]: { name: 'majority-lost', text: 'Fewer servers agree than are needed.' },
   [MeterEvent.MajorityRegained]: {
     name: 'majority-regained',
-    text: 'As many servers agree again as are needed.',
+    text: 'As many servers agree as are needed.',
   },
 };
 
@@ -395,7 +395,7 @@ export function describeEvent(event: {
     case MeterEvent.MajorityLost:
       return `Too few servers agree: ${a} of the ${b} that are needed.`;
     case MeterEvent.MajorityRegained:
-      return `Enough servers agree again: ${a}, where ${b} are needed.`;
+      return `Enough servers agree: ${a}, where ${b} are needed.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }

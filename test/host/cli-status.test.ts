@@ -333,7 +333,7 @@ describe('metertime monitor', () => {
     );
   });
 
-  it('tells of a server when its mark, state or keys change, and no sooner', () => {
+  it('tells of a server when its state, keys or agreement change, and no sooner', () => {
     let output = '';
     const sink = { write: (text: string) => (output += text) };
     const view = new LiveView(new Terminal({ stdout: sink, stderr: sink, env: {} }));
@@ -345,7 +345,8 @@ describe('metertime monitor', () => {
     expect(shown(server(0))[0]).toMatch(
       / meter-1 +server 1\+ s0\.example {2}serving {2}AES-128-GCM-SIV {2}cookies 8 {2}offset -45\.6 us {2}delay 12\.3 ms {2}agrees$/,
     );
-    expect(shown(server(0, { offsetNs: 1n, cookies: 7 }), server(0))).toEqual([]);
+    const reference = server(0, { flags: SourceFlag.Agrees | SourceFlag.Reference });
+    expect(shown(server(0, { offsetNs: 1n, cookies: 7 }), reference, server(0))).toEqual([]);
     expect(shown(server(0, { flags: SourceFlag.Disagrees }), server(0, { aead: 15 }), server(1))).toHaveLength(3);
   });
 
