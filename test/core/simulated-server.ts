@@ -2,7 +2,7 @@
 // What always holds: keys follow from the connection's secret and the exporter's label and context alone (RFC 8446 7.5);
 // which context counts follows from the server's own answer (RFC 8915 5.1, record 1024).
 import { createHmac, randomBytes } from 'node:crypto';
-import { type Failure, Message } from '../../as/abi/codes.ts';
+import { Failure, Message } from '../../as/abi/codes.ts';
 import type { GatewayMessage, MeterMessage } from '../../host/link/messages.ts';
 import { Aead, algorithm } from '../hostile/aeads.ts';
 import {
@@ -99,20 +99,21 @@ export class SimulatedServer {
   readonly opened: bigint[] = [];
   /** Newest last. */
   readonly #connections: Connection[] = [];
+  readonly #onTlsOpen: Behaviour['onTlsOpen'];
 
   constructor(
     readonly host: string,
     readonly utcNs: () => bigint,
   ) {
     const behaviour: Behaviour = {
-      onTlsOpen: ({ id }) => ({
-        type: Message.TlsOpened,
-        id,
-        notBefore: behaviour.notBefore,
-        notAfter: behaviour.notAfter,
-        fingerprint: new Uint8Array(32).fill(7),
-        alpn: 'ntske/1',
-      }),
+      onTlsOpen: ({ id, validAt }) => {
+        const { notBefore, notAfter } = behaviour;
+        if (validAt !== undefined && (validAt < notBefore || validAt > notAfter)) {
+          return { type: Message.TlsClosed, id, reason: Failure.Expired, detail: '' };
+        }
+        const fingerprint = new Uint8Array(32).fill(7);
+        return { type: Message.TlsOpened, id, notBefore, notAfter, fingerprint, alpn: 'ntske/1' };
+      },
       openNs: () => 0n,
       aeads: [Aead.sivCmac256],
       compliance: 'echoed',
@@ -130,6 +131,7 @@ export class SimulatedServer {
       notAfter: utcNs() / second + 86_400n * 365n,
     };
     this.behaviour = behaviour;
+    this.#onTlsOpen = behaviour.onTlsOpen;
   }
 
   /** Keys of the newest association. */
@@ -205,6 +207,12 @@ export class SimulatedServer {
     const parts = answerParts(request, utc, utc + 20_000n);
     this.behaviour.change(parts);
     return sealedAnswer(parts, request.keys.serverToClient);
+  }
+
+  /** Connections fail for this reason, or succeed again. */
+  fails(reason?: Failure): void {
+    this.behaviour.onTlsOpen =
+      reason === undefined ? this.#onTlsOpen : ({ id }) => ({ type: Message.TlsClosed, id, reason, detail: '' });
   }
 
   /** A kiss code without authenticator (RFC 5905 7.4). */
