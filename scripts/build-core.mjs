@@ -1,15 +1,24 @@
-// Compiles the core: as/index.ts with the options of asconfig.json to build/core.wasm.
-// The compiler runs only when a source, an option or the compiler itself changed (build/core.stamp.json).
+// Compiles the core: as/index.ts with the options of asconfig.json to build/core.wasm, or, laid out for fewer servers, to
+// build/core-1.wasm to core-3.wasm.
+// The compiler runs only when a source, an option or the compiler itself changed (the stamp beside the core says so).
 // Same sources, same bytes: nothing of the machine or the time goes into the module.
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { promisify } from 'node:util';
 import { filesBelow, hashFiles, isMain, root } from './lib/project.mjs';
 
-const wasmPath = join(root, 'build', 'core.wasm');
-const stampPath = join(root, 'build', 'core.stamp.json');
+/** Time servers that a core can use at once, at most: as asconfig.json says, and the core of every program on a host. */
+export const serversMax = 4;
+
+/**
+ * Name of a core in build/, without its ending.
+ * @param {number} servers
+ */
+function coreName(servers) {
+  return servers === serversMax ? 'core' : `core-${servers}`;
+}
 
 /** Reads a file, or gives undefined when there is none. @param {string} path */
 function readIfThere(path) {
@@ -22,18 +31,24 @@ function readIfThere(path) {
 
 /**
  * Builds the core when its sources changed.
- * @param {{ shrinkLevel?: 0 | 1 | 2, outFile?: string }} [options] shrinkLevel and outFile override asconfig.json, for
- *   measurements; such a build is never skipped.
+ * @param {{ servers?: number, shrinkLevel?: 0 | 1 | 2, outFile?: string }} [options] servers that it can use at once, 1
+ *   to 4 (default); shrinkLevel and outFile override asconfig.json, for measurements; such a build is never skipped.
  * @returns {Promise<{ path: string, sha256: string, size: number, rebuilt: boolean }>} sha256 in lower-case hex,
  *   size in bytes.
  * @throws {Error} with asc's own report when the sources do not compile.
  */
 export async function buildCore(options = {}) {
+  const servers = options.servers ?? serversMax;
+  if (!Number.isInteger(servers) || servers < 1 || servers > serversMax) {
+    throw new RangeError(`a core for ${servers} servers; expected 1 to ${serversMax}`);
+  }
   const own = options.shrinkLevel === undefined && options.outFile === undefined;
-  const outFile = options.outFile ?? wasmPath;
+  const outFile = options.outFile ?? join(root, 'build', `${coreName(servers)}.wasm`);
+  const stampPath = join(root, 'build', `${coreName(servers)}.stamp.json`);
   const inputs = hashFiles([
     ...filesBelow(join(root, 'as'), (path) => path.endsWith('.ts')),
     join(root, 'asconfig.json'),
+    join(root, 'scripts', 'build-core.mjs'),
     join(root, 'node_modules', 'assemblyscript', 'package.json'),
   ]);
   if (own) {
@@ -47,7 +62,9 @@ export async function buildCore(options = {}) {
   // A name of its own until it is whole: another process may be reading the old module.
   const partial = `${outFile}.${process.pid}.partial`;
   const compiler = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
-  const args = [compiler, '--config', 'asconfig.json', '--outFile', partial, '--noColors'];
+  const config = `${partial}.json`;
+  writeFileSync(config, configFor(servers, dirname(outFile)));
+  const args = [compiler, '--config', relative(root, config), '--outFile', partial, '--noColors'];
   if (options.shrinkLevel !== undefined) args.push('--shrinkLevel', String(options.shrinkLevel));
   try {
     const { stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
@@ -57,12 +74,30 @@ export async function buildCore(options = {}) {
     rmSync(partial, { force: true });
     const { stderr } = /** @type {{ stderr?: string }} */ (error);
     throw new Error(`as/ does not compile:\n${stderr || error}`);
+  } finally {
+    rmSync(config, { force: true });
   }
   const wasm = readFileSync(partial);
   renameSync(partial, outFile);
   const digest = sha256(wasm);
   if (own) writeFileSync(stampPath, `${JSON.stringify({ inputs, sha256: digest })}\n`);
   return { path: outFile, sha256: digest, size: wasm.length, rebuilt: true };
+}
+
+/**
+ * asconfig.json for a number of servers; what it says of constants outweighs the compiler's command line.
+ * @param {number} servers
+ * @param {string} folder where the text will stand: the compiler looks for the sources from there
+ */
+function configFor(servers, folder) {
+  const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  const before = `SERVERS_MAX=${serversMax}`;
+  if (!config.options.use.includes(before)) throw new Error(`asconfig.json does not use ${before}`);
+  config.options.use = config.options.use.map((/** @type {string} */ constant) =>
+    constant === before ? `SERVERS_MAX=${servers}` : constant,
+  );
+  config.entries = config.entries.map((/** @type {string} */ entry) => relative(folder, join(root, entry)));
+  return JSON.stringify(config);
 }
 
 /** @param {Uint8Array} bytes */

@@ -1,15 +1,15 @@
-// The core's build: only what a microcontroller can hold, and the same bytes every time.
+// The core's build: only what a microcontroller can hold, the same bytes every time, one core for each number of servers.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
-import { buildCore } from '../../scripts/build-core.mjs';
+import { buildCore, serversMax } from '../../scripts/build-core.mjs';
 
-test('two builds of the same sources have the same SHA-256', { timeout: 180_000 }, async () => {
-  const first = await buildCore();
+test.each([serversMax, 1])('two builds for %i servers have the same SHA-256', { timeout: 180_000 }, async (servers) => {
+  const first = await buildCore({ servers });
   const folder = mkdtempSync(join(tmpdir(), 'metertime-core-'));
   try {
-    const again = await buildCore({ outFile: join(folder, 'core.wasm') });
+    const again = await buildCore({ servers, outFile: join(folder, 'core.wasm') });
     expect(again.rebuilt).toBe(true);
     expect(again.sha256).toBe(first.sha256);
     expect(readFileSync(again.path).equals(readFileSync(first.path))).toBe(true);
@@ -18,8 +18,26 @@ test('two builds of the same sources have the same SHA-256', { timeout: 180_000 
   }
 });
 
-test('a build without changes is skipped', { timeout: 180_000 }, async () => {
+test('a build without changes is skipped, also after one for another number of servers', {
+  timeout: 180_000,
+}, async () => {
   const first = await buildCore();
-  const second = await buildCore();
-  expect(second).toEqual({ ...first, rebuilt: false });
+  const small = await buildCore({ servers: 1 });
+  expect(await buildCore()).toEqual({ ...first, rebuilt: false });
+  expect(await buildCore({ servers: 1 })).toEqual({ ...small, rebuilt: false });
+  expect([basename(first.path), basename(small.path)]).toEqual(['core.wasm', 'core-1.wasm']);
+});
+
+test('a core for fewer servers needs less memory', { timeout: 180_000 }, async () => {
+  const memoryBytes = async (servers: number) => {
+    const { path } = await buildCore({ servers });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path)));
+    return (exports as { memoryEnd: () => number }).memoryEnd();
+  };
+  // Keys, cookies and state of each: RFC 8915 5.7 wants eight cookies, which have some 100 bytes each.
+  expect((await memoryBytes(serversMax)) - (await memoryBytes(1))).toBeGreaterThan((serversMax - 1) * 8 * 100);
+});
+
+test.each([0, 5, 1.5])('there is no core for %d servers', async (servers) => {
+  await expect(buildCore({ servers })).rejects.toThrow(/expected 1 to 4/);
 });
