@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { serversMax } from '../../scripts/build-core.mjs';
 import { BuildError } from './errors.ts';
 import { requireCheckout } from './tools.ts';
 
@@ -40,6 +41,13 @@ export const boardSchema = z.strictObject({
   watchdogs: z.record(z.string(), plainDevice),
   i2cs: z.record(z.string(), plainDevice),
   budgets: z.strictObject({ flashBytes: positive, ramBytes: positive }).describe('exceeding one fails the build'),
+  servers: z
+    .number()
+    .int()
+    .min(1)
+    .max(serversMax)
+    .default(serversMax)
+    .describe('time servers that its meter can use at once; each takes memory'),
   stackBytes: positive.multipleOf(8),
   maxFrequencyErrorPpb: positive
     .max(10_000_000)

@@ -13,6 +13,7 @@ export function formatBuildReport(report: BuildReport): string {
     report.buildUnixSeconds === 0 ? 'unknown (0)' : new Date(report.buildUnixSeconds * 1000).toISOString().slice(0, 19);
   return [
     `${report.board}, firmware ${report.version}${report.rebuilt ? '' : ' (unchanged)'}`,
+    ...serversLine(report),
     '',
     ...memoryTable('Flash', report.flash),
     '',
@@ -26,6 +27,12 @@ export function formatBuildReport(report: BuildReport): string {
     `            ${report.hexPath}`,
     `            ${report.binPath}`,
   ].join('\n');
+}
+
+function serversLine({ servers, budgetsHold }: BuildReport): string[] {
+  if (servers === undefined) return [];
+  const line = `for ${servers === 1 ? 'one time server' : `up to ${servers} time servers at once`}`;
+  return [budgetsHold ? line : `${line}, which is not the board's number: its budgets are shown, not demanded`];
 }
 
 function memoryTable(name: string, use: MemoryUse): string[] {

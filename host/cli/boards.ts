@@ -1,5 +1,6 @@
 // metertime boards: what firmware can be built for, and what it may use there.
 import { Command } from 'commander';
+import { serversMax } from '../../scripts/build-core.mjs';
 import type { Board } from '../build/board.ts';
 import { type Context, withHelp } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -62,10 +63,11 @@ async function listAll({ terminal }: Context, json: boolean): Promise<void> {
         description,
         run,
         ...(board === undefined
-          ? {}
+          ? { servers: serversMax }
           : {
               chip: board.chip,
               clockHz: board.clockHz,
+              servers: board.servers,
               budgets: board.budgets,
               storageBytes: board.storage.bytes,
               maxFrequencyErrorPpb: board.maxFrequencyErrorPpb,
@@ -81,6 +83,7 @@ async function listAll({ terminal }: Context, json: boolean): Promise<void> {
         { heading: 'Board' },
         { heading: 'Flash', align: 'right' },
         { heading: 'RAM', align: 'right' },
+        { heading: 'Servers', align: 'right' },
         { heading: 'Oscillator', align: 'right' },
         { heading: 'Runs in' },
         { heading: 'Description' },
@@ -89,6 +92,7 @@ async function listAll({ terminal }: Context, json: boolean): Promise<void> {
         name,
         kib(board?.budgets.flashBytes),
         kib(board?.budgets.ramBytes),
+        String(board?.servers ?? serversMax),
         `±${(board?.maxFrequencyErrorPpb ?? 100_000) / 1000} ppm`,
         run,
         description,

@@ -65,6 +65,39 @@ describe('the product', { timeout: 120_000 }, () => {
   });
 });
 
+describe('time servers at once', { timeout: 240_000 }, () => {
+  const build = (servers: number) => buildFirmware({ board: boardName, servers });
+
+  it('four take at most 10 KB more RAM than one', async () => {
+    const ramBytes: number[] = [];
+    for (const servers of [1, 2, 3, 4]) {
+      const report = await build(servers);
+      expect(report).toMatchObject({ servers, budgetsHold: servers === 1 });
+      ramBytes.push(report.ram.usedBytes);
+      console.log(`${servers}: RAM ${report.ram.usedBytes}, linear memory ${report.coreMemoryBytes} bytes`);
+    }
+    expect(ramBytes).toEqual([...ramBytes].sort((a, b) => a - b));
+    expect(new Set(ramBytes).size).toBe(4);
+    expect(ramBytes[3]! - ramBytes[0]!).toBeLessThanOrEqual(10_240);
+  });
+
+  it("are the board's number where none is given, and have an image of their own where it is another", async () => {
+    const own = await buildFirmware({ board: boardName });
+    const [one, four] = [await build(1), await build(4)];
+    expect(own).toMatchObject({ servers: 1, budgetsHold: true, coreSha256: one.coreSha256, elfPath: one.elfPath });
+    expect(four.coreSha256).not.toBe(one.coreSha256);
+    expect(four.elfPath).not.toBe(one.elfPath);
+    expect(formatBuildReport(own)).toMatch(/^for one time server$/m);
+    expect(formatBuildReport(four)).toMatch(/^for up to 4 time servers at once, .* shown, not demanded$/m);
+  });
+
+  it('fit the budgets of a board with more memory', async () => {
+    const report = await buildFirmware({ board: `${boardName}-4` });
+    expect(report).toMatchObject({ servers: 4, budgetsHold: true });
+    expect(report.ram.usedBytes).toBeLessThanOrEqual(32_768);
+  });
+});
+
 // Compilers share the machine with the other tests.
 describe('a build', { timeout: 120_000 }, () => {
   it('gives the same bits in another folder, and another image for another date', async () => {
@@ -129,6 +162,20 @@ describe('board data', () => {
     expect(listBoards()).toContainEqual(expect.objectContaining({ name: boardName, emulated: true }));
   });
 
+  it("has four servers at once where it does not say how many, and its parent's number where that does", () => {
+    const copy = copyCheckout('servers', (board) => {
+      delete board.servers;
+    });
+    expect(loadBoard(boardName, copy).servers).toBe(4);
+    const parent = copyCheckout('parent', (board) => {
+      board.servers = 2;
+    });
+    const child = join(parent, 'boards', 'child');
+    mkdirSync(child);
+    writeFileSync(join(child, 'board.json'), JSON.stringify({ inherits: `${boardName}/board`, name: 'child' }));
+    expect(loadBoard('child', parent).servers).toBe(2);
+  });
+
   it('names the boards there are when one is not known', () => {
     expect(() => loadBoard('nucleo')).toThrow(/there is no board nucleo; there are: .*mps2-an385/);
     expect(() => loadBoard('../firmware')).toThrow(BuildError);
@@ -137,6 +184,8 @@ describe('board data', () => {
   it.each([
     ['a wrong address', { rtc: { driver: 'ds1338', address: 104 } }, /rtc\.address/],
     ['an unknown key', { colour: 'red' }, /colour/],
+    ['no server', { servers: 0 }, /servers/],
+    ['five servers', { servers: 5 }, /servers/],
     [
       'a device that the chip has not',
       { link: { uart: 'uart9', baud: 9600 } },

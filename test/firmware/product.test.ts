@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { Capability, Message, MeterEvent, ResetCause, StorageMap } from '../../as/abi/codes.ts';
-import { type BuildReport, buildFirmware, loadBoard, startEmulator } from '../../host/build/index.ts';
+import { type Board, type BuildReport, buildFirmware, loadBoard, startEmulator } from '../../host/build/index.ts';
 import { LinkEnd } from '../../host/link/link-end.ts';
 import type { Info, MeterEventMessage, MeterMessage } from '../../host/link/messages.ts';
 import { connectSocket } from '../../host/link/socket-transport.ts';
@@ -12,11 +12,10 @@ import { settingsDefaults } from '../../host/provision/settings-block.ts';
 import { provisionStorage } from '../../host/provision/storage-file.ts';
 import { boardName, temporaryFolder } from './echo-meter.ts';
 
-const board = loadBoard(boardName);
 const temporary = temporaryFolder();
 afterAll(() => temporary.remove());
 
-const storageFile = join(temporary.path, 'storage');
+const storageOf = ({ name }: Board) => join(temporary.path, `storage-${name}`);
 
 interface Seen {
   readonly info: Info;
@@ -25,9 +24,9 @@ interface Seen {
 }
 
 /** Starts the meter, waits for what it says about itself and its start, and cuts its power. */
-async function runOnce(report: BuildReport): Promise<Seen> {
+async function runOnce(board: Board, report: BuildReport): Promise<Seen> {
   const link = join(temporary.path, 'link');
-  const emulator = await startEmulator({ board, image: report.elfPath, link, storageFile });
+  const emulator = await startEmulator({ board, image: report.elfPath, link, storageFile: storageOf(board) });
   const end = new LinkEnd({ transport: connectSocket({ path: link }) });
   const messages: MeterMessage[] = [];
   end.on('message', ({ message }) => messages.push(message));
@@ -49,30 +48,36 @@ async function runOnce(report: BuildReport): Promise<Seen> {
   }
 }
 
-const seeds = () => readFileSync(storageFile).toString('hex', StorageMap.SeedA, StorageMap.StateA);
+const seeds = (board: Board) => readFileSync(storageOf(board)).toString('hex', StorageMap.SeedA, StorageMap.StateA);
 
-it('says what it is, with a new seed at each start', { timeout: 120_000 }, async () => {
-  const report = await buildFirmware({ board: boardName });
-  const servers = [{ host: 'time.example', port: 4460 }];
-  provisionStorage(storageFile, { id: 'meter-1', servers, ...settingsDefaults });
-  const used = new Set([seeds()]);
-  for (let starts = 1; starts <= 2; starts++) {
-    const { info, started, stackBytes } = await runOnce(report);
-    expect(info).toMatchObject({
-      resetCause: ResetCause.PowerOn,
-      capabilities: Capability.Rtc | Capability.Storage,
-      maxFrequencyErrorPpb: board.maxFrequencyErrorPpb,
-      buildUnixSeconds: BigInt(report.buildUnixSeconds),
-      meterId: 'meter-1',
-      board: board.name,
-      firmwareVersion: report.version,
-    });
-    expect(Buffer.from(info.coreSha256).toString('hex')).toBe(report.coreSha256);
-    expect(Buffer.from(info.imageSha256).toString('hex')).toBe(report.imageSha256);
-    expect(started.a).toBe(BigInt(ResetCause.PowerOn));
-    expect(stackBytes).toBeLessThanOrEqual(report.stack.totalBytes!);
-    console.log(`stack: ${stackBytes} bytes used, at most ${report.stack.totalBytes} possible`);
-    expect(used.has(seeds())).toBe(false);
-    used.add(seeds());
-  }
-});
+it.each([boardName, `${boardName}-4`])(
+  '%s says what it is, with a new seed at each start',
+  { timeout: 120_000 },
+  async (name) => {
+    const board = loadBoard(name);
+    const report = await buildFirmware({ board: name });
+    const servers = [{ host: 'time.example', port: 4460 }];
+    provisionStorage(storageOf(board), { id: 'meter-1', servers, ...settingsDefaults });
+    const used = new Set([seeds(board)]);
+    for (let starts = 1; starts <= 2; starts++) {
+      const { info, started, stackBytes } = await runOnce(board, report);
+      expect(info).toMatchObject({
+        resetCause: ResetCause.PowerOn,
+        capabilities: Capability.Rtc | Capability.Storage,
+        serversMax: board.servers,
+        maxFrequencyErrorPpb: board.maxFrequencyErrorPpb,
+        buildUnixSeconds: BigInt(report.buildUnixSeconds),
+        meterId: 'meter-1',
+        board: board.name,
+        firmwareVersion: report.version,
+      });
+      expect(Buffer.from(info.coreSha256).toString('hex')).toBe(report.coreSha256);
+      expect(Buffer.from(info.imageSha256).toString('hex')).toBe(report.imageSha256);
+      expect(started.a).toBe(BigInt(ResetCause.PowerOn));
+      expect(stackBytes).toBeLessThanOrEqual(report.stack.totalBytes!);
+      console.log(`stack: ${stackBytes} bytes used, at most ${report.stack.totalBytes} possible`);
+      expect(used.has(seeds(board))).toBe(false);
+      used.add(seeds(board));
+    }
+  },
+);

@@ -271,13 +271,22 @@ describe('init', () => {
 describe('boards', () => {
   it('lists what firmware can be built for, and the meter in software', async () => {
     const { stdout } = await runMetertime(['boards']);
-    expect(stdout).toMatch(/^Board +Flash +RAM +Oscillator +Runs in +Description\n=+\n/);
-    expect(stdout).toMatch(/^software +- +- +±100 ppm +this process/m);
-    expect(stdout).toMatch(/^mps2-an385 +64 KiB +16 KiB +±100 ppm +emulator/m);
+    expect(stdout).toMatch(/^Board +Flash +RAM +Servers +Oscillator +Runs in +Description\n=+\n/);
+    expect(stdout).toMatch(/^software +- +- +4 +±100 ppm +this process/m);
+    expect(stdout).toMatch(/^mps2-an385 +64 KiB +16 KiB +1 +±100 ppm +emulator/m);
+    expect(stdout).toMatch(/^mps2-an385-4 +64 KiB +32 KiB +4 +±100 ppm +emulator/m);
     const json = JSON.parse((await runMetertime(['boards', '--json'])).stdout);
     expect(json).toContainEqual(
-      expect.objectContaining({ name: 'mps2-an385', budgets: { flashBytes: 65_536, ramBytes: 16_384 } }),
+      expect.objectContaining({ name: 'mps2-an385', servers: 1, budgets: { flashBytes: 65_536, ramBytes: 16_384 } }),
     );
+  });
+});
+
+describe('build', () => {
+  it.each(['0', '5', 'many'])('is refused for %s servers', async (servers) => {
+    const { exitCode, stderr } = await runMetertime(['build', '--board', 'mps2-an385', '--servers', servers]);
+    expect(exitCode).toBe(ExitCode.Usage);
+    expect(stderr).toContain('Expected a number from 1 to 4.');
   });
 });
 
