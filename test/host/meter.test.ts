@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Action, Capability, Event, ResetCause, RtcStatus, StartField } from '../../as/abi/codes.ts';
+import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField } from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
 import { dateOfNs, type MeterStorage, nsOfDate, SoftwareRtc } from '../../host/meter/parts.ts';
@@ -60,7 +60,7 @@ describe('start', () => {
     const start = heard[0]!.payload;
     const view = new DataView(start.buffer);
     expect(heard[0]!.event).toBe(Event.Start);
-    expect(view.getUint16(StartField.AbiVersion, true)).toBe(1);
+    expect(view.getUint16(StartField.AbiVersion, true)).toBe(Abi.Version);
     expect(view.getUint8(StartField.ResetCause)).toBe(ResetCause.PowerOn);
     expect(view.getUint8(StartField.Capabilities)).toBe(Capability.OwnNetwork | Capability.Rtc | Capability.Storage);
     expect(view.getUint32(StartField.TickHz, true)).toBe(1_000_000);
