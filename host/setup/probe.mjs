@@ -7,7 +7,8 @@ import { connect as connectTcp, isIP } from 'node:net';
 import { connect } from 'node:tls';
 
 /**
- * @typedef {{ leap: number, version: number, mode: number, stratum: number }} NtpAnswer
+ * @typedef {{ leap: number, version: number, mode: number, stratum: number, unixMs: number }} NtpAnswer unixMs: when the
+ *   server says that it answered
  * @typedef {{ critical: boolean, type: number, body: Buffer }} KeRecord
  */
 
@@ -48,7 +49,11 @@ export function probeNtp(host, port, timeoutMs = 500) {
     socket.on('error', (error) => end(() => reject(error)));
     socket.on('message', (packet) => {
       const first = packet[0] ?? 0;
-      end(() => resolve({ leap: first >> 6, version: (first >> 3) & 7, mode: first & 7, stratum: packet[1] ?? 0 }));
+      // RFC 5905, 7.3: the transmit timestamp, since 1900, era 0.
+      const unixMs = packet.length < 48 ? 0 : (Number(packet.readBigUInt64BE(40)) / 2 ** 32 - 2_208_988_800) * 1000;
+      end(() =>
+        resolve({ leap: first >> 6, version: (first >> 3) & 7, mode: first & 7, stratum: packet[1] ?? 0, unixMs }),
+      );
     });
     const request = Buffer.alloc(48);
     request[0] = (4 << 3) | 3; // version 4, client

@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { type BuildReport, buildFirmware } from '../../host/build/firmware.ts';
-import { type Emulator, type EmulatorOptions, startEmulator } from '../../host/build/index.ts';
+import { type Emulator, type EmulatorOptions, loadBoard, startEmulator } from '../../host/build/index.ts';
 import { createPair } from '../../host/link/pair-transport.ts';
 import { type LinkTransport, openLink } from '../../host/link/transports.ts';
 import { SystemClock } from '../../host/meter/clocks.ts';
@@ -71,18 +71,18 @@ export class EmulatedMeter {
     readonly firmware: BuildReport,
     settings: LabSettings,
   ) {
-    provisionStorage(this.storageFile, fill(settings), { bytes: 4096 });
+    provisionStorage(this.storageFile, fill(settings), { bytes: loadBoard(firmware.board).storage.bytes });
   }
 
   /** Builds the firmware where that is not done yet. */
-  static async create(settings: LabSettings): Promise<EmulatedMeter> {
-    return new EmulatedMeter(await buildFirmware({ board }), settings);
+  static async create(settings: LabSettings, boardName = board): Promise<EmulatedMeter> {
+    return new EmulatedMeter(await buildFirmware({ board: boardName }), settings);
   }
 
   /** Power on. */
   async start(options: Pick<EmulatorOptions, 'rtcBase'> = {}): Promise<Emulator> {
     this.emulator = await startEmulator({
-      board,
+      board: this.firmware.board,
       image: this.firmware.elfPath,
       link: this.link,
       storageFile: this.storageFile,
