@@ -1,6 +1,6 @@
 // Which servers agree: each one's last interval for UTC minus local time, and where enough of them meet (after Marzullo).
-// What always holds: the agreed interval reaches from the first to the last point that at least `needed` intervals cover.
-// So while fewer than `needed` servers lie and all others are heard, the truth is inside, and a liar can widen it or not,
+// What always holds: the agreed interval reaches from the first to the last point that `covered` intervals cover. So while
+// at least `covered` of the servers that are heard tell the truth, it is inside, and liars can widen the interval or not,
 // but never move it off the truth.
 //
 //   entry    0  low      i64   at `taken`; both widen by what the oscillator may have erred since
@@ -88,8 +88,15 @@ function covers(point: i64, t: i64): u32 {
   return count;
 }
 
-/** Finds where at least `needed` intervals meet at local time `t`; false where they do not, with `agreedCount` all the same. */
-export function agreementFind(t: i64, needed: u32): bool {
+/**
+ * Finds where enough intervals meet.
+ *
+ * @param t local time
+ * @param needed how many have to share a point
+ * @param covered how many are certain to tell the truth then
+ * @returns false where not enough do, with `agreedCount` all the same
+ */
+export function agreementFind(t: i64, needed: u32, covered: u32): bool {
   agreedLow = i64.MAX_VALUE;
   agreedHigh = i64.MIN_VALUE;
   agreedCount = 0;
@@ -101,8 +108,8 @@ export function agreementFind(t: i64, needed: u32): bool {
     const high = highAt(i, t);
     const count = covers(low, t);
     agreedCount = max<u32>(agreedCount, count);
-    if (count >= needed) agreedLow = min<i64>(agreedLow, low);
-    if (covers(high, t) >= needed) agreedHigh = max<i64>(agreedHigh, high);
+    if (count >= covered) agreedLow = min<i64>(agreedLow, low);
+    if (covers(high, t) >= covered) agreedHigh = max<i64>(agreedHigh, high);
   }
   if (agreedCount < needed) return false;
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {

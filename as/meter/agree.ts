@@ -57,13 +57,24 @@ export function agreeEnough(): bool {
   return enough;
 }
 
-// However few are needed: of those that are heard, more than half.
-function neededNow(now: i64): u32 {
+function heardNow(now: i64): u32 {
   let heard: u32 = 0;
   for (let i: u32 = 0; i < sources(); i++) {
     if (agreementHas(i, now)) heard += 1;
   }
-  return max<u32>(agreeNeeded(), heard / 2 + 1);
+  return heard;
+}
+
+// However few are needed: of those that are heard, more than half.
+function neededNow(now: i64): u32 {
+  return max<u32>(agreeNeeded(), heardNow(now) / 2 + 1);
+}
+
+// Of two that are heard and agree one may be the liar whom the third, not heard, would outvote: then the truth need not be
+// where they meet, but is where either is.
+function truthfulNow(now: i64): u32 {
+  const liars = min<u32>(sources() - agreeNeeded(), agreeNeeded() - 1);
+  return min<u32>(neededNow(now), max<u32>(heardNow(now), liars + 1) - liars);
 }
 
 /** A server's sample does not count any more. */
@@ -104,19 +115,26 @@ export function agreeTake(
     return Reject.None;
   }
   sourceSetReference(source);
+  countsUntil = until;
   clockCorrect(now, estimate, delay, rootDistance);
   return Reject.None;
 }
 
-/** Samples get too old: holdover begins when too few are left. */
+/** Samples get too old: holdover begins when too few are left, or those that come do not agree for as long. */
 export function agreeStep(now: i64): void {
-  if (now >= askAt && !askAll(now)) clockHoldover(now);
+  const lost = now >= askAt && !askAll(now);
+  if (!lost && now < countsUntil) return;
+  countsUntil = i64.MAX_VALUE;
+  clockHoldover(now);
 }
 
 /** Local time at which `agreeStep` has something to do again. */
 export function agreeDeadline(): i64 {
-  return askAt;
+  return min<i64>(askAt, countsUntil);
 }
+
+/** Local time from which on the sample that moved the clock last is too old. */
+let countsUntil: i64 = i64.MAX_VALUE;
 
 /** Local time at which the servers are to be asked again without a new sample. */
 let askAt: i64 = i64.MAX_VALUE;
@@ -124,7 +142,7 @@ let askAt: i64 = i64.MAX_VALUE;
 // Asks whether enough servers agree, and marks those that do not.
 function askAll(now: i64): bool {
   const needed = neededNow(now);
-  const found = agreementFind(now, needed);
+  const found = agreementFind(now, needed, truthfulNow(now));
   agreeing = agreedCount;
   askAt = agreementUntil(now);
   for (let i: u32 = 0; i < sources(); i++) {
