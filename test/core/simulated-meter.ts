@@ -40,6 +40,8 @@ export interface SimulatedMeterOptions extends Partial<Pick<SoftwareMeterOptions
   readonly rootKey?: Uint8Array;
   readonly maxFrequencyErrorPpb?: number;
   readonly tickHz?: number;
+  /** Without it there is no room for reserves of cookies. */
+  readonly storageBytes?: number;
   readonly buildUnixSeconds?: number;
 }
 
@@ -78,7 +80,7 @@ export class SimulatedMeter {
       frequencyPpb: options.frequencyPpb ?? 0,
       tickHz: options.tickHz ?? 25_000_000,
     });
-    this.storage = new MemoryStorage();
+    this.storage = new MemoryStorage(options.storageBytes);
     const hosts = Array.from({ length: options.servers ?? 0 }, (_, i) => ({ host: `${'abcd'[i]}.test`, port: 4460 }));
     const named = hosts.length === 0 ? {} : { servers: hosts };
     const settings = { ...testSettings, ...named, ...options.settings };
