@@ -301,8 +301,10 @@ function sendCounts(source: Source): bool {
 
 function flags(now: i64): u32 {
   let bits: u32 = 0;
+  // A server that is outvoted does not count.
   for (let i: u32 = 0; i < sources(); i++) {
-    if (sourceAt(i).datesUnchecked) bits |= TimeFlag.DatesUnchecked;
+    const counts = clockStatus() == ClockStatus.Unsynchronised || sourceAt(i).agrees;
+    if (counts && sourceAt(i).datesUnchecked) bits |= TimeFlag.DatesUnchecked;
   }
   if (agreeNeeded() > 1 && !agreeEnough()) bits |= TimeFlag.NoMajority;
   if (clockStatus() == ClockStatus.Unsynchronised) return bits;
