@@ -743,7 +743,8 @@ export enum Reject {
  *   0x240  seed B     64
  *   0x280  state A   128   count u32, sealed with the storage key (AES-SIV)
  *   0x300  state B   128
- *   0x380  reserves 840   for each server in use: keys, cookie, cookie, 280 bytes each, each sealed with the storage key
+ *   0x380  reserves 960   for each server in use: keys, cookie, cookie, each sealed with the storage key; 280 bytes every
+ *                         320, so that no two share a page of 64 bytes or less
  */
 export enum StorageMap {
   Settings = 0x000,
@@ -755,10 +756,13 @@ export enum StorageMap {
   StateB = 0x300,
   StateBytes = 128,
   Reserves = 0x380,
-  ReserveBytes = 840,
+  ReserveBytes = 960,
+  ReservePartStride = 320,
   ReservePartBytes = 280,
   /** Smallest storage that a meter can have. */
   Bytes = 0x400,
+  /** Storage with reserves for four servers. */
+  FullBytes = 0x1280,
 }
 
 /** Seed slot. */

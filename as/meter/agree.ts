@@ -29,6 +29,7 @@ import { settingsAgreement } from './settings';
 import {
   Source,
   serverFailed,
+  serverSpread,
   sourceAt,
   sourceChanged,
   sourceHandle,
@@ -192,6 +193,8 @@ function refuse(source: Source): void {
   source.lastReject = Reject.Certificate;
   raiseEvent(MeterEvent.CertificateRefused, source.notBefore, source.notAfter, true);
   serverFailed(source.server, FailureKind.Tls);
+  // As after a start without keys: the others of a fleet find the same.
+  if (source.restored) serverSpread(source.server);
   pollsEnd(source);
   sourceMoves(source);
   keysWanted(source);

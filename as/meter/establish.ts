@@ -97,7 +97,8 @@ export function establishStep(source: Source, now: i64): void {
     case Ke.Idle:
       break;
     case Ke.Waiting:
-      if (now >= serverRetryAt(source.server) && (source.wants & WANT_CLOSE) == 0) begin(source, now);
+      if (source.taking || (source.wants & WANT_CLOSE) != 0) break;
+      if (now >= serverRetryAt(source.server)) begin(source, now);
       break;
     case Ke.Queued:
       if (reading == NOBODY) ask(source, now);

@@ -45,15 +45,7 @@ import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './e
 import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
 import { reportDeadline, reportProbe, reportRestart, reportStart, reportStep } from './report';
-import {
-  reserveErased,
-  reserveLoad,
-  reserveOwns,
-  reserveRead,
-  reserveStart,
-  reserveStep,
-  reserveWritten,
-} from './reserve';
+import { reserveDone, reserveLoad, reserveOwns, reserveRead, reserveStart, reserveStep } from './reserve';
 import {
   random32,
   randomReady,
@@ -63,6 +55,7 @@ import {
   seedRead,
   seedReady,
   seedReplace,
+  seedStarts,
 } from './seed';
 import {
   sessionDatagram,
@@ -108,6 +101,8 @@ const STORAGE_RETRY_MAX_NS: i64 = 60 * SECOND_NS;
 const STORAGE_TRIES_SILENT: u32 = 5;
 /** Failures are counted up to here: a shift by this many still fits. */
 const STORAGE_TRIES_MAX: u32 = 16;
+/** Starts after provisioning that wait for nothing, until one of them has led to a time. */
+const FIRST_STARTS: u32 = 3;
 /** Slowest local counter that a meter can have. */
 const TICK_HZ_MIN: u32 = 1000;
 /** A wake-up asked for at once while something else has to happen first. */
@@ -221,9 +216,9 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
     stateRead(data);
     if ((capabilities & Capability.Rtc) == 0) return loadReserves();
     begin(STAGE_RTC);
-  } else if (stage == STAGE_RESERVES && reserveOwns(offset)) {
-    reserveRead(data, length);
-    loadReserves();
+  } else if (reserveOwns(offset) && (stage == STAGE_RESERVES || storageBusy)) {
+    storageBusy = reserveRead(data, length);
+    if (stage == STAGE_RESERVES) loadReserves();
   }
 }
 
@@ -253,12 +248,10 @@ export function meterStorageDone(offset: u32, failed: bool): void {
       seedReady();
       beginState();
     }
-  } else if (stage == STAGE_RESERVES) {
-    reserveErased(failed);
-    loadReserves();
-  } else if (storageBusy && reserveOwns(offset)) {
-    storageBusy = reserveWritten(failed);
+  } else if (reserveOwns(offset) && (stage == STAGE_RESERVES || storageBusy)) {
+    storageBusy = reserveDone(failed);
     if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+    if (stage == STAGE_RESERVES) loadReserves();
   } else if (storageBusy) {
     stateDone(offset, failed);
   }
@@ -287,7 +280,7 @@ export function meterRtcTime(at: usize): void {
 function run(): void {
   stage = STAGE_RUNNING;
   failures = 0;
-  sessionStart(!stateStored());
+  sessionStart(!stateStored() && seedStarts() <= FIRST_STARTS);
   goOnline();
 }
 

@@ -157,8 +157,9 @@ export function pollDeadline(source: Source, now: i64): i64 {
   if (exchangeOpen(source.index)) return source.exchangeDeadline;
   if (source.socket == Socket.Opening) return source.socketDeadline;
   if (source.ke > <u32>Ke.Queued) return i64.MAX_VALUE;
-  // Without a cookie nothing happens before there are new keys.
-  const idle = cookiesHeld(source.index) == 0 && source.ke != Ke.Idle && now >= source.pollAt;
+  // Without a cookie nothing happens before there are new keys, or one comes from the storage.
+  const waits = source.ke != Ke.Idle || source.reserveLeft;
+  const idle = cookiesHeld(source.index) == 0 && waits && now >= source.pollAt;
   return idle ? i64.MAX_VALUE : source.pollAt;
 }
 
@@ -226,7 +227,8 @@ function miss(source: Source, now: i64): void {
   }
   const soon = ((<i64>1) << min<i64>(source.silence, 16)) * SECOND_NS;
   source.pollAt = now + min<i64>(soon, <i64>source.pollSeconds * SECOND_NS);
-  if (source.silence == SILENCE_KEYS || cookiesHeld(source.index) == 0) keysUseless(source);
+  if (source.silence == SILENCE_KEYS) keysUseless(source);
+  else if (cookiesHeld(source.index) == 0) withoutCookies(source);
 }
 
 // No valid answer came after a NAK.
@@ -235,6 +237,16 @@ function nak(source: Source): void {
   if (exchangeSwitchKeys(source.index)) return raiseEvent(MeterEvent.KeysSwitched, 0, 0, true);
   raiseEvent(MeterEvent.Nak, 0, 0, true);
   keysUseless(source);
+}
+
+// The next cookie may still be in the storage.
+function withoutCookies(source: Source): void {
+  if (!source.reserveLeft) keysUseless(source);
+}
+
+/** There is no cookie in the storage either. */
+export function pollWithoutCookies(source: Source): void {
+  if (cookiesHeld(source.index) == 0) keysUseless(source);
 }
 
 // The keys serve nothing any more: new ones, but not before the back-off allows it; of another server where these never
@@ -263,8 +275,8 @@ export function pollsEnd(source: Source): void {
 }
 
 function poll(source: Source, now: i64): void {
-  if (leaving != NOBODY) return;
-  if (cookiesHeld(source.index) == 0) return keysUseless(source);
+  if (leaving != NOBODY || source.taking) return;
+  if (cookiesHeld(source.index) == 0) return withoutCookies(source);
   const message = networkBegin(Channel.Time, 4 + NTP_MAX_BYTES);
   if (message == 0 || !randomBytes(RANDOM, REQUEST_RANDOM_BYTES)) return;
   source.exchange = (source.exchange + 1) & 0xffff;

@@ -2,11 +2,13 @@
 // What always holds:
 // - A cookie is erased from the storage, and the storage has said so, before it can be sent; a cookie that is written to
 //   the storage is not sent before the next start. So power may fail at any time and none is ever sent twice.
-// - Parts are sealed with the storage key, for this server's name, and belong together by a random number; what does not
-//   open, or does not belong, does not count.
-// - A source's reserve is written once after a start, then at most daily.
+// - A start loads one cookie; the second stays until the first has led to nothing. It is written after the first. So
+//   while there are keys, power that fails in a write leaves a cookie for the next start.
+// - Parts are sealed with the storage key, for this server's name, and belong together by a number; what does not open, or
+//   does not belong, does not count. Keys that serve no more are erased.
+// - A source's reserve is written once after a start, then at most daily: its keys only when they are new.
 //
-//   part     0  number      u32   random, the same for all three parts
+//   part     0  number      u32   random, but for its low two bits: the server in the settings; the same for all three parts
 //            4  tag         16    AES-SIV; also over number, source and part, and over port and name of the NTS-KE server
 //           20  sealed      260
 //   keys     0  AEAD        u16
@@ -17,30 +19,42 @@
 //           24  notAfter    i64
 //           32  fingerprint 32    SHA-256
 //           64  keys        128
-//          192  NTP host    text  at most 65 bytes
+//          192  NTP host    text  at most 64 bytes
 //   cookie   0  length      u16
 //            2  cookie      256
 
 import { actionAdd } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
 import { Action, ClockStatus, MeterEvent, StorageMap } from '../abi/codes';
-import { AEAD_CONTEXT, aeadKeyBytes, aeadWipe } from '../aead/aead';
+import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivStart } from '../aead/siv';
 import { clockStatus } from '../clock/clock';
 import { SECOND_NS } from '../ntp/timestamp';
 import { COOKIE_MAX_BYTES, cookieAdd, cookiesClear, cookiesHeld, cookieTake } from '../nts/cookies';
-import { exchangeAead, exchangeClear, exchangeKeys, exchangeSetKeys, KEYS_BYTES } from '../nts/exchange';
+import { exchangeAead, exchangeClear, exchangeKeys, exchangeOpen, exchangeSetKeys, KEYS_BYTES } from '../nts/exchange';
 import { SERVER_NAME_BYTES } from '../nts/key-establishment';
 import { raiseEvent } from './events';
 import { meterUseStorageKey } from './keys';
 import { timeNowLocal } from './now';
-import { pollsBegin } from './poll';
+import { pollsBegin, pollWithoutCookies } from './poll';
 import { random32 } from './seed';
-import { settingsServer } from './settings';
-import { Ke, Source, sourceAt, sourceCertificate, sourceHandle, sourceNtpHost, sources } from './source';
+import { settingsOffer, settingsServer, settingsServers } from './settings';
+import {
+  Ke,
+  Source,
+  sourceAt,
+  sourceCertificate,
+  sourceChanged,
+  sourceHandle,
+  sourceNtpHost,
+  sourceServes,
+  sources,
+} from './source';
 
 const PARTS: u32 = 3;
 const PART_KEYS: u32 = 0;
+const PART_FIRST: u32 = 1;
+const PART_SECOND: u32 = 2;
 const SEALED: u32 = 4 + SIV_TAG_BYTES;
 const SEALED_BYTES: u32 = StorageMap.ReservePartBytes - SEALED;
 
@@ -53,22 +67,32 @@ const NTP_HOST: usize = 192;
 
 /** Cookies that have to be left for polls when two are stored. */
 const COOKIES_LEFT: u32 = 2;
-const COOKIES_STORED: u32 = PARTS - 1;
+const COOKIES_STORED: u32 = 2;
 
 const STORE_NS: i64 = 86_400 * SECOND_NS;
+
+/** Low bits of a number: the server. The next one keeps a number from being 0. */
+const SERVER_MASK: u32 = 3;
+const NUMBER_SET: u32 = 4;
 
 // Number, source, part: what a part is sealed for.
 const LABEL: usize = memory.data(8, 4);
 
+/** What the storage is doing for a reserve. */
+const IDLE: u32 = 0;
+const READING: u32 = 1;
+const TAKING: u32 = 2;
+const WRITING: u32 = 3;
+const DROPPING: u32 = 4;
+
 let storageBytes: u32 = 0;
-/** Source and part at work, the number of its parts, whether the part is to be erased next, and whether a source is being written. */
+let doing: u32 = IDLE;
+/** Source and part at work, and the number of its parts. */
 let at: u32 = 0;
 let part: u32 = 0;
 let number: u32 = 0;
-let erases: bool = false;
-let writing: bool = false;
-/** When the keys were made whose reserve is being written. */
-let writtenKeys: i64 = 0;
+/** Whether the meter still starts. */
+let starting: bool = true;
 
 /** The board has this much storage. */
 export function reserveStart(bytes: u32): void {
@@ -76,7 +100,7 @@ export function reserveStart(bytes: u32): void {
 }
 
 function partOffset(source: u32, which: u32): u32 {
-  return StorageMap.Reserves + source * StorageMap.ReserveBytes + which * StorageMap.ReservePartBytes;
+  return StorageMap.Reserves + source * StorageMap.ReserveBytes + which * StorageMap.ReservePartStride;
 }
 
 function fits(source: u32): bool {
@@ -92,61 +116,85 @@ export function reserveOwns(offset: u32): bool {
 
 /** Asks for the next operation on the storage; false when all sources are done. */
 export function reserveLoad(): bool {
-  if (at >= sources() || !fits(at)) return false;
-  const action = actionAdd(erases ? Action.StorageWrite : Action.StorageRead, erases ? 4 + SEALED : 8);
-  store<u32>(action, partOffset(at, part));
-  // Without its number and tag nothing opens any more.
-  if (erases) clear(action + 4, SEALED);
-  else store<u32>(action, StorageMap.ReservePartBytes, 4);
+  if (doing == IDLE) {
+    starting = at < sources() && fits(at);
+    if (!starting) return false;
+    readPart(PART_KEYS);
+  }
   return true;
 }
 
-/** A part was read, or could not be: then it counts for nothing. */
-export function reserveRead(data: usize, length: u32): void {
+function readPart(which: u32): void {
+  part = which;
+  doing = READING;
+  const action = actionAdd(Action.StorageRead, 8);
+  store<u32>(action, partOffset(at, part));
+  store<u32>(action, StorageMap.ReservePartBytes, 4);
+}
+
+// Without its number and tag nothing opens any more.
+function erase(why: u32): void {
+  doing = why;
+  const action = actionAdd(Action.StorageWrite, 4 + SEALED);
+  store<u32>(action, partOffset(at, part));
+  clear(action + 4, SEALED);
+}
+
+/** A part was read, or could not be: then it counts for nothing. Returns whether the storage has more to do. */
+export function reserveRead(data: usize, length: u32): bool {
+  if (doing != READING) return false;
+  doing = IDLE;
   const source = sourceAt(at);
   const opened = length == <u32>StorageMap.ReservePartBytes && open(source, data);
   if (part == PART_KEYS) {
-    if (!opened) return nextSource();
-    takeKeys(source, data + SEALED);
-    part += 1;
+    if (opened && takeKeys(source, data + SEALED)) readPart(PART_FIRST);
+    else nextSource();
   } else if (opened) {
     takeCookie(source, data + SEALED);
-    erases = true;
+    // It may be sent once it is erased.
+    source.taking = true;
+    erase(TAKING);
+  } else if (part == PART_FIRST) {
+    readPart(PART_SECOND);
   } else {
-    nextPart();
+    cookieGone(source);
   }
   clear(data, length);
-}
-
-// After the last cookie the keys themselves go.
-function nextPart(): void {
-  part = (part + 1) % PARTS;
-  erases = part == PART_KEYS;
+  return doing != IDLE;
 }
 
 function nextSource(): void {
-  part = PART_KEYS;
   at += 1;
 }
 
-/** A part was erased, or could not be: then its source starts without. */
-export function reserveErased(failed: bool): void {
-  erases = false;
-  const source = sourceAt(at);
-  if (!failed && part != PART_KEYS) return nextPart();
-  if (failed || cookiesHeld(at) == 0) forget(source);
-  else restore(source);
+// A cookie was erased, or could not be: then it is not to be used.
+function taken(source: Source, failed: bool): void {
+  source.taking = false;
+  if (failed) cookiesClear(source.index);
+  if (cookiesHeld(at) == 0) return cookieGone(source);
+  source.reserveLeft = part == PART_FIRST;
+  if (!starting) return sourceChanged(source);
+  restore(source);
   nextSource();
 }
 
-function forget(source: Source): void {
+// Neither cookie, or none any more.
+function cookieGone(source: Source): void {
+  source.reserveLeft = false;
+  if (!starting) return pollWithoutCookies(source);
   exchangeClear(source.index);
-  cookiesClear(source.index);
+  source.keysSinceUtc = 0;
+  nextSource();
 }
 
 function open(source: Source, data: usize): bool {
-  if (part == PART_KEYS) number = load<u32>(data);
-  else if (load<u32>(data) != number) return false;
+  const came = load<u32>(data);
+  if (part != PART_KEYS) {
+    if (came != number) return false;
+  } else {
+    number = came;
+    if ((came & SERVER_MASK) >= settingsServers()) return false;
+  }
   begin(source);
   const right = sivOpen(AEAD_CONTEXT, data + SEALED, SEALED_BYTES, data + 4);
   aeadWipe();
@@ -161,16 +209,18 @@ function begin(source: Source): void {
   meterUseStorageKey();
   sivStart(AEAD_CONTEXT);
   sivAd(AEAD_CONTEXT, LABEL, 8);
-  const server = settingsServer(source.server);
+  const server = settingsServer(number & SERVER_MASK);
   sivAd(AEAD_CONTEXT, server, 3 + load<u8>(server, 2));
 }
 
-function takeKeys(source: Source, record: usize): void {
+function takeKeys(source: Source, record: usize): bool {
   const aead: u32 = load<u16>(record);
   const host: u32 = load<u8>(record, NTP_HOST);
-  // Of an earlier software: it had other AEADs or names.
-  if (aeadKeyBytes(aead) == 0 || host > SERVER_NAME_BYTES + 1) return;
+  // Of other settings or an earlier software, which had other AEADs or names.
+  if (!settingsOffer(aead) || host > SERVER_NAME_BYTES) return false;
+  if (!sourceServes(source, number & SERVER_MASK)) return false;
   exchangeSetKeys(source.index, aead, record + KEYS, false);
+  source.reserve = number;
   source.ntpPort = load<u16>(record, 2);
   source.ntpElsewhere = load<u8>(record, 4) != 0;
   source.keysSinceUtc = load<i64>(record, SINCE);
@@ -178,13 +228,12 @@ function takeKeys(source: Source, record: usize): void {
   source.notAfter = load<i64>(record, NOT_AFTER);
   copy(sourceCertificate(source), record + FINGERPRINT, 32);
   copy(sourceNtpHost(source), record + NTP_HOST, 1 + host);
+  return true;
 }
 
 function takeCookie(source: Source, record: usize): void {
   const length: u32 = load<u16>(record);
-  if (exchangeAead(source.index) != 0 && length >= 1 && length <= COOKIE_MAX_BYTES) {
-    cookieAdd(source.index, record + 2, length);
-  }
+  if (length >= 1 && length <= COOKIE_MAX_BYTES) cookieAdd(source.index, record + 2, length);
 }
 
 function restore(source: Source): void {
@@ -192,6 +241,7 @@ function restore(source: Source): void {
   source.ke = Ke.Idle;
   source.restored = true;
   source.keysSinceLocal = timeNowLocal();
+  source.reserveKeys = source.keysSinceLocal;
   // They were checked when the keys were made, at a time that is gone.
   source.datesUnproven = clockStatus() == ClockStatus.Unsynchronised;
   sourceHandle(source);
@@ -200,38 +250,81 @@ function restore(source: Source): void {
 
 // ---------------------------------------------------------------- while running
 
-/** Whether a reserve is being written. */
-export function reserveBusy(): bool {
-  return writing;
-}
-
-/** Begins to write the reserve of a source for which it is time; false when there is none. */
+/** Begins what is due of the reserve of a source; false when nothing is. */
 export function reserveStep(now: i64): bool {
-  if (clockStatus() != ClockStatus.Synchronised) return false;
   for (let i: u32 = 0; i < sources(); i++) {
     const source = sourceAt(i);
-    if (now < source.storeAt || !source.proven || source.keysSinceUtc == 0 || !fits(i)) continue;
-    if (source.ke != Ke.Idle || cookiesHeld(i) < COOKIES_STORED + COOKIES_LEFT) continue;
     at = i;
-    part = PART_KEYS;
-    number = random32();
-    writing = true;
-    writtenKeys = source.keysSinceLocal;
-    source.storeAt = now + STORE_NS;
-    write(source);
-    return true;
+    if (storeDue(source, now)) beginStore(source, now);
+    else if (isStale(source)) drop(source);
+    else if (source.reserveLeft && needsCookie(source)) takeSecond(source);
+    if (doing != IDLE) return true;
   }
   return false;
 }
 
-/** A part is written, or could not be; then the rest is left until tomorrow. Returns whether another one follows. */
-export function reserveWritten(failed: bool): bool {
+// The keys in the storage are not those in use.
+function isStale(source: Source): bool {
+  if (source.reserve == 0) return false;
+  return exchangeAead(source.index) == 0 || source.reserveKeys != source.keysSinceLocal;
+}
+
+function storeDue(source: Source, now: i64): bool {
+  if (clockStatus() != ClockStatus.Synchronised || now < source.storeAt || !fits(source.index)) return false;
+  if (!source.proven || source.ke != Ke.Idle || source.keysSinceUtc == 0) return false;
+  return cookiesHeld(source.index) >= COOKIES_STORED + COOKIES_LEFT;
+}
+
+function needsCookie(source: Source): bool {
+  if (source.proven || source.ke > <u32>Ke.Waiting || exchangeOpen(source.index)) return false;
+  return cookiesHeld(source.index) == 0;
+}
+
+function drop(source: Source): void {
+  source.reserve = 0;
+  source.reserveLeft = false;
+  part = PART_KEYS;
+  erase(DROPPING);
+}
+
+function takeSecond(source: Source): void {
+  number = source.reserve;
+  readPart(PART_SECOND);
+}
+
+function beginStore(source: Source, now: i64): void {
+  source.storeAt = now + STORE_NS;
+  source.reserveLeft = false;
+  const same = source.reserve != 0 && !isStale(source);
+  if (!same) source.reserve = (random32() & ~SERVER_MASK) | NUMBER_SET | source.server;
+  source.reserveKeys = source.keysSinceLocal;
+  number = source.reserve;
+  part = same ? PART_FIRST : PART_KEYS;
+  doing = WRITING;
+  write(source);
+}
+
+/**
+ * A part is written or erased, or could not be: then the rest is left until tomorrow. Returns whether the storage has
+ * more to do.
+ */
+export function reserveDone(failed: bool): bool {
   const source = sourceAt(at);
+  const done = doing;
+  doing = IDLE;
+  if (done == TAKING) taken(source, failed);
+  else if (done == WRITING) written(source, failed);
+  return doing != IDLE;
+}
+
+function written(source: Source, failed: bool): void {
+  // Without its keys, the cookies of a reserve are worth nothing.
+  if (failed && part == PART_KEYS) source.reserve = 0;
   part += 1;
-  const same = source.ke == Ke.Idle && source.keysSinceLocal == writtenKeys;
-  writing = !failed && part < PARTS && same && cookiesHeld(at) > COOKIES_LEFT;
-  if (writing) write(source);
-  return writing;
+  if (failed || part == PARTS || isStale(source) || source.ke != Ke.Idle) return;
+  if (cookiesHeld(at) <= COOKIES_LEFT) return;
+  doing = WRITING;
+  write(source);
 }
 
 function write(source: Source): void {

@@ -31,6 +31,11 @@ export function randomReady(): bool {
   return ready;
 }
 
+/** Starts since provisioning, this one included; 0 where no seed is stored. */
+export function seedStarts(): u32 {
+  return count;
+}
+
 /** Random bytes; false when there are none. */
 export function randomBytes(target: usize, length: u32): bool {
   return ready && drbgGenerate(target, length) == DRBG_OK;

@@ -90,6 +90,13 @@ export function settingsAeads(): usize {
 export function settingsAeadCount(): u32 {
   return aeads;
 }
+/** Whether an AEAD is among those to offer. */
+export function settingsOffer(aead: u32): bool {
+  for (let i: u32 = 0; i < aeads; i++) {
+    if (load<u8>(AEADS + i) == aead) return true;
+  }
+  return false;
+}
 /** Age at which keys are replaced, ns. */
 export function settingsKeyAgeNs(): i64 {
   return <i64>keyAgeHours * HOUR_NS;

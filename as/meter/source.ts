@@ -77,7 +77,16 @@ export class Source {
   ntpPort: u32;
   /** NTP is served by a host that the NTS-KE server named: any of its addresses will do (RFC 8915 4.1.7). */
   ntpElsewhere: bool;
-  /** Local time before which no reserve is stored again. */
+
+  // Its reserve in the storage: see `reserve.ts`.
+  /** Number of its parts, 0 where nothing in the storage is known to count; the keys are those made at this local time. */
+  reserve: u32;
+  reserveKeys: i64;
+  /** The second cookie has not been loaded yet. */
+  reserveLeft: bool;
+  /** A cookie in the jar is being erased from the storage: it may not be sent yet. */
+  taking: bool;
+  /** Local time before which it is not stored again. */
   storeAt: i64;
 
   // Polls.
@@ -280,6 +289,21 @@ export function sourceMoves(source: Source): bool {
   source.server = best;
   source.plain = source.plain && !moved;
   return moved;
+}
+
+/**
+ * Gives a source the server for which its keys were stored; the source that had it gets the other's. False where the
+ * keys of that one were restored before.
+ */
+export function sourceServes(source: Source, server: u32): bool {
+  for (let i: u32 = 0; i < sources(); i++) {
+    const other = sourceAt(i);
+    if (other == source || other.server != server) continue;
+    if (other.restored) return false;
+    other.server = source.server;
+  }
+  source.server = server;
+  return true;
 }
 
 function isTaken(server: u32): bool {

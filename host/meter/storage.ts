@@ -30,7 +30,7 @@ function checkRange(storage: { readonly bytes: number }, offset: number, length:
 export class MemoryStorage implements MeterStorage {
   readonly contents: Uint8Array;
 
-  constructor(contents: Uint8Array | number = StorageMap.Bytes) {
+  constructor(contents: Uint8Array | number = StorageMap.FullBytes) {
     this.contents = typeof contents === 'number' ? new Uint8Array(contents).fill(0xff) : contents;
   }
 

@@ -147,6 +147,7 @@ describe('real-time clock', () => {
     sim.meter.powerCut();
     sim.events.length = 0;
     sim.behaviour.onTlsOpen = () => undefined;
+    sim.behaviour.onRequest = () => [];
     return sim;
   }
 

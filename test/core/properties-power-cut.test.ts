@@ -18,14 +18,17 @@ beforeAll(async () => {
 /** Bytes of a state slot that are not zero: count, tag, record. */
 const recordEnd = 60;
 
-const slotName = (offset: number) =>
-  offset < StorageMap.StateA
-    ? offset === StorageMap.SeedA
-      ? 'seed A'
-      : 'seed B'
-    : offset === StorageMap.StateA
-      ? 'state A'
-      : 'state B';
+/** Start of each object that is written, and its name. */
+const objects: readonly [number, string][] = [
+  [StorageMap.SeedA, 'seed A'],
+  [StorageMap.SeedB, 'seed B'],
+  [StorageMap.StateA, 'state A'],
+  [StorageMap.StateB, 'state B'],
+  [StorageMap.Reserves, 'keys'],
+  [StorageMap.Reserves + StorageMap.ReservePartStride, 'first cookie'],
+  [StorageMap.Reserves + 2 * StorageMap.ReservePartStride, 'second cookie'],
+];
+const isState = (offset: number) => offset >= StorageMap.StateA && offset < StorageMap.Reserves;
 
 function newWorld(worldSeed: number, entropy = false): World {
   const world = new World({
@@ -33,7 +36,7 @@ function newWorld(worldSeed: number, entropy = false): World {
     modules,
     entropy,
     rtc: { frequencyPpb: 90_000 },
-    settings: { poll: { minSeconds: 16, maxSeconds: 36_000 }, reportSeconds: 36_000 },
+    settings: { poll: { minSeconds: 16, maxSeconds: 36_000 }, reportSeconds: 36_000, spreadSeconds: 0 },
   });
   world.device.setFrequency(-40_000);
   return world;
@@ -55,10 +58,10 @@ function life(world: World, write: number, bytes: number): string | undefined {
   // A slot of which only zeros were not written is whole.
   let perhaps = 0;
   device.tear = (index, offset, data) => {
-    const proof = offset >= StorageMap.StateA && (set || proofs > 0) ? 1 : 0;
+    const proof = isState(offset) && (set || proofs > 0) ? 1 : 0;
     proofs += proof;
     if (index !== write || bytes > data.length) return undefined;
-    torn = slotName(offset);
+    torn = objects.find(([start]) => start === offset)![1];
     proofs -= proof;
     if (bytes >= recordEnd - 1) perhaps = proof;
     return bytes;
@@ -95,7 +98,7 @@ function life(world: World, write: number, bytes: number): string | undefined {
 }
 
 describe('power that fails in a write', () => {
-  // Every byte of a seed; of a state slot, every third one, other ones in each run.
+  // Every byte of a seed; of a state slot, every third one, of a reserve, some; other ones in each run.
   it('at every byte of every write', () => {
     const random = new Prng(seed);
     const torn = new Map<string, number>();
@@ -108,6 +111,7 @@ describe('power that fails in a write', () => {
         happened = true;
         runs++;
         if (slot.startsWith('state')) bytes += random.between(1, 3);
+        else if (!slot.startsWith('seed')) bytes += random.between(20, 80);
         torn.set(slot, (torn.get(slot) ?? 0) + 1);
       }
       if (!happened) break;
@@ -117,6 +121,7 @@ describe('power that fails in a write', () => {
     expect(torn.get('seed B')).toBeGreaterThanOrEqual(2 * 65);
     expect(torn.get('state A')).toBeGreaterThanOrEqual(2 * 32);
     expect(torn.get('state B')).toBeGreaterThanOrEqual(2 * 32);
+    for (const [, name] of objects.slice(4)) expect(torn.get(name)).toBeGreaterThanOrEqual(3);
   }, 120_000);
 
   it('again and again at random writes and bytes', () => {
@@ -166,7 +171,7 @@ describe('a storage that fails to write', () => {
     let failures = 0;
     const written = new Set<number>();
     world.device.fail = (offset, bytes) => {
-      if (offset < StorageMap.StateA) return false;
+      if (!isState(offset)) return false;
       failures++;
       written.add(offset);
       storage.fill(0xee, offset, offset + bytes.length);

@@ -235,12 +235,12 @@ function actionProblem(kind: number, payload: Uint8Array): string | undefined {
     case Action.StorageRead: {
       if (bytes !== 8) return `${bytes} bytes`;
       const end = view.getUint32(0, true) + view.getUint32(4, true);
-      return end <= StorageMap.Bytes ? undefined : `reads up to ${end}`;
+      return end <= StorageMap.FullBytes ? undefined : `reads up to ${end}`;
     }
     case Action.StorageWrite: {
       const offset = bytes >= 4 ? view.getUint32(0, true) : 0;
       // The settings are never written by the core.
-      return bytes > 4 && offset >= StorageMap.SeedA && offset + bytes - 4 <= StorageMap.Bytes
+      return bytes > 4 && offset >= StorageMap.SeedA && offset + bytes - 4 <= StorageMap.FullBytes
         ? undefined
         : `writes ${bytes - 4} bytes at ${offset}`;
     }

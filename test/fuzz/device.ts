@@ -63,7 +63,7 @@ export interface DeviceOptions {
 export class Device {
   core: CheckedCore | undefined;
   clock: VirtualClock;
-  readonly storage = new Uint8Array(StorageMap.Bytes).fill(0xff);
+  readonly storage = new Uint8Array(StorageMap.FullBytes).fill(0xff);
   /** Frequency error of the oscillator now, ppb. */
   frequencyPpb = 0;
   boots = 0;

@@ -33,7 +33,7 @@ export function startPayload(capabilities: number, entropy: Uint8Array = new Uin
   payload[StartField.Capabilities] = capabilities;
   view.setUint32(StartField.TickHz, tickHz, true);
   view.setUint32(StartField.MaxFrequencyErrorPpb, 50_000, true);
-  view.setUint32(StartField.StorageBytes, StorageMap.Bytes, true);
+  view.setUint32(StartField.StorageBytes, StorageMap.FullBytes, true);
   view.setBigUint64(StartField.BuildUnixSeconds, buildUnixSeconds, true);
   payload.set(entropy, StartField.Entropy);
   payload.set([1, 0x62, 1, 0x76], StartField.Names);
@@ -58,7 +58,7 @@ export class DirectMeter {
     readonly capabilities = Capability.Storage | Capability.OwnNetwork,
   ) {
     this.core = new CheckedCore(modules, { large: true, twin: true, record: true });
-    this.storage = storage ?? new Uint8Array(StorageMap.Bytes).fill(0xff);
+    this.storage = storage ?? new Uint8Array(StorageMap.FullBytes).fill(0xff);
     if (storage === undefined) {
       this.storage.set(encodeSettings(plainSettings, random.bytes(16)), StorageMap.Settings);
       this.storage.set(encodeSeedSlot(random.bytes(32), 1), StorageMap.SeedA);

@@ -136,7 +136,7 @@ const storage: Target = {
   round: (random, modules) => {
     const inputs = 40;
     for (let i = 0; i < inputs; i++) {
-      const bytes = random.bytes(StorageMap.Bytes);
+      const bytes = random.bytes(StorageMap.FullBytes);
       const block = settingsBlock(random, randomItems(random));
       bytes.set(random.chance(0.05) ? mutate(random, block, 512) : block);
       for (const at of [StorageMap.SeedA, StorageMap.SeedB]) bytes.set(slot(random, StorageMap.SeedBytes), at);
@@ -221,7 +221,7 @@ const state: Target = {
 
 function provenStorage(random: Prng, modules: CheckedModules): Uint8Array {
   const capabilities = Capability.Storage | Capability.OwnNetwork | Capability.Rtc;
-  const storage = new Uint8Array(StorageMap.Bytes).fill(0xff);
+  const storage = new Uint8Array(StorageMap.FullBytes).fill(0xff);
   storage.set(encodeSettings(plainSettings, random.bytes(16)), StorageMap.Settings);
   storage.set(encodeSeedSlot(random.bytes(32), 1), StorageMap.SeedA);
   const meter = new DirectMeter(modules, random, storage, capabilities);
