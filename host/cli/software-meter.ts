@@ -12,7 +12,7 @@ import { releaseUnixSeconds, version } from './program-info.ts';
 export function provisionMemory(
   settings: Pick<MeterSettings, 'id' | 'servers'> & Partial<MeterSettings>,
 ): MeterStorage {
-  const storage = new MemoryStorage(new Uint8Array(StorageMap.Bytes));
+  const storage = new MemoryStorage(new Uint8Array(StorageMap.FullBytes));
   const full = { ...settingsDefaults, ...settings };
   storage.write(StorageMap.Settings, encodeSettings(full, new Uint8Array(randomBytes(16))));
   storage.write(StorageMap.SeedA, encodeSeedSlot(new Uint8Array(randomBytes(32)), 1));

@@ -21,8 +21,8 @@ import {
 /** The largest storage that a board can have: its driver addresses a byte with 16 bits. */
 export const maxStorageBytes = 65_536;
 
-/** Size of a new storage unless another one is asked for: a common EEPROM's, with room for the reserves of three servers. */
-export const newStorageBytes = 4096;
+/** Size of a new storage unless another one is asked for: a common EEPROM's, with room for the reserves of four servers. */
+export const newStorageBytes = 8192;
 
 /** 32 digits, and white space around them. */
 const rootKeyFileBytes = 1024;

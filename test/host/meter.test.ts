@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField } from '../../as/abi/codes.ts';
+import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField, StorageMap } from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
 import { dateOfNs, type MeterStorage, nsOfDate, SoftwareRtc } from '../../host/meter/parts.ts';
@@ -65,7 +65,7 @@ describe('start', () => {
     expect(view.getUint8(StartField.Capabilities)).toBe(Capability.OwnNetwork | Capability.Rtc | Capability.Storage);
     expect(view.getUint32(StartField.TickHz, true)).toBe(1_000_000);
     expect(view.getUint32(StartField.MaxFrequencyErrorPpb, true)).toBe(50_000);
-    expect(view.getUint32(StartField.StorageBytes, true)).toBe(1024);
+    expect(view.getUint32(StartField.StorageBytes, true)).toBe(StorageMap.FullBytes);
     expect(view.getBigUint64(StartField.BuildUnixSeconds, true)).toBe(1_700_000_000n);
     expect(start.slice(StartField.CoreSha256, StartField.ImageSha256)).toEqual(source.sha256);
     expect(start.slice(StartField.Entropy, StartField.TrapCode)).toEqual(new Uint8Array(32).fill(7));
@@ -101,7 +101,7 @@ describe('actions', () => {
   });
 
   it('reads and writes storage and answers each', () => {
-    const storage = new MemoryStorage();
+    const storage = new MemoryStorage(1024);
     const { meter, ask, heard } = makeMeter({ storage });
     meter.start();
     ask(

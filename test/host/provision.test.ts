@@ -184,10 +184,10 @@ describe('a storage file', () => {
 
   it('is made readable by its owner only, with a random root key and seed', () => {
     const result = provisionStorage(path, settings);
-    expect(result).toEqual({ path, bytes: 4096, before: 'nothing', rootKey: 'new', seed: 'new' });
+    expect(result).toEqual({ path, bytes: 8192, before: 'nothing', rootKey: 'new', seed: 'new' });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const bytes = readFileSync(path);
-    expect(bytes.length).toBe(4096);
+    expect(bytes.length).toBe(8192);
     expect(isSeedSlot(slot(bytes, StorageMap.SeedA))).toBe(true);
     expect(isSeedSlot(slot(bytes, StorageMap.SeedB))).toBe(false);
     expect(readStorageSettings(path)).toEqual(settings);
