@@ -29,6 +29,7 @@ import { settingsAgreement } from './settings';
 import {
   Source,
   serverFailed,
+  serverProven,
   serverSpread,
   sourceAt,
   sourceChanged,
@@ -183,6 +184,7 @@ function certificatesHold(now: i64): bool {
     }
     source.datesUnproven = false;
     source.datesUnchecked = false;
+    serverProven(source.server);
     sourceChanged(source);
   }
   return true;

@@ -348,7 +348,8 @@ function answered(source: Source): void {
     // RFC 8915 4.2: only the keys' first success, lest failing refreshes follow each other at once.
     source.proven = true;
     exchangeDropOther(source.index);
-    serverProven(source.server);
+    // Nor before the certificate behind them holds, lest one that does not is asked for again and again.
+    if (!source.datesUnproven) serverProven(source.server);
   }
   // New keys are not needed after all.
   if (source.ke == Ke.Waiting && cookiesHeld(source.index) > 0) source.ke = Ke.Idle;
