@@ -1,7 +1,7 @@
 // A meter with four time servers at once: firmware for mps2-an385-4 in QEMU, at a gateway, against four chronyd, of which
 // one is wrong by a second.
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { MeterEvent, SourceFlag, SourceState, TimeFlag } from '../../as/abi/codes.ts';
+import { ClockStatus, MeterEvent, SourceFlag, SourceState, TimeFlag } from '../../as/abi/codes.ts';
 import { type Chronyd, startChronyd } from '../../host/setup/chronyd.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
 import { probeNtp } from '../../host/setup/probe.mjs';
@@ -40,7 +40,7 @@ function configOf(index: number): string[] {
   return [`server ${address} port ${ntpPort} iburst offset ${offsetMs / 1000}`];
 }
 
-it('takes the time of three that agree, and marks the fourth', async () => {
+it('takes the time of three that agree, marks the fourth, and tells when only two are left', async () => {
   const meter = await EmulatedMeter.create(
     { id: 'four', servers: servers.map(({ address, kePort }) => ({ host: address, port: kePort })) },
     'mps2-an385-4',
@@ -90,6 +90,19 @@ it('takes the time of three that agree, and marks the fourth', async () => {
       );
       expect(counts).toMatchObject({ keAttempts: 1, keFailures: 0, naks: 0 });
     }
+
+    // Two of four are no majority: the clock runs on by itself, says so, and comes back with the third.
+    const before = watch.events.length;
+    servers[3]!.signal('SIGSTOP');
+    const lost = await watch.event(MeterEvent.MajorityLost, { from: before, timeoutMs: 60_000 });
+    expect([lost.a, lost.b]).toEqual([2n, 3n]);
+    const alone = await watch.nextTime('no majority', ({ flags }) => (flags & TimeFlag.NoMajority) !== 0);
+    expect(alone).toMatchObject({ status: ClockStatus.Holdover, agreeing: 2, needed: 3 });
+    servers[3]!.signal('SIGCONT');
+    const regained = await watch.event(MeterEvent.MajorityRegained, { from: before, timeoutMs: 60_000 });
+    expect([regained.a, regained.b]).toEqual([3n, 3n]);
+    await watch.synchronised();
+
     expect(meter.events).not.toContain('WATCHDOG');
     const stack = await meter.emulator!.readStack();
     expect(stack.usedBytes).toBeLessThanOrEqual(meter.firmware.stack.totalBytes!);
