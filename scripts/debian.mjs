@@ -28,7 +28,7 @@ const leaveOutAlways = ['./usr/share/doc/*', './usr/share/man/*', './usr/share/l
 
 const binutil = { version: ['--version'], expect: /GNU/ };
 
-/** @type {Record<'servers' | 'firmware' | 'emulator', Group>} */
+/** @type {Record<'servers' | 'firmware' | 'emulator' | 'fuzz', Group>} */
 export const groups = {
   servers: {
     what: 'time servers and MQTT broker (chrony, ntpsec, mosquitto)',
@@ -75,6 +75,14 @@ export const groups = {
     fetches: [['qemu-system-arm']],
     tools: {
       'qemu-system-arm': { version: ['--version'], expect: /version ([7-9]|[1-9]\d)\./ },
+    },
+  },
+  fuzz: {
+    what: 'compiler with fuzzer and sanitizers (clang)',
+    fetches: [['clang-14', 'libclang-rt-14-dev']],
+    tools: {
+      // Its run-time libraries are in a package of their own: a compiler without them prints the bare name.
+      'clang-14': { version: ['-print-file-name=libclang_rt.fuzzer-x86_64.a'], expect: /\/libclang_rt\.fuzzer/ },
     },
   },
 };

@@ -1,11 +1,15 @@
-// `npm run fuzz`: bundles test/fuzz/main.ts and runs it with the arguments given. It needs nothing but node: no server,
-// no emulator.
+// `npm run fuzz`: bundles test/fuzz/main.ts and runs it with the arguments given. It needs clang for the compiled C, and
+// nothing but node with `--node`: no server, no emulator.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { root } from './lib/project.mjs';
 import { setUp } from './setup.mjs';
 
-await setUp({ debian: [] });
+const inNodeAlone = process.argv.includes('--node') || process.argv.some((argument) => argument.startsWith('--round'));
+for (const { reason } of await setUp({ debian: inNodeAlone ? [] : ['fuzz'] })) {
+  console.error(`${reason}\nWithout clang the compiled C cannot be fuzzed; for the targets in node alone: --node`);
+  process.exit(1);
+}
 const { build } = await import('esbuild');
 const outfile = join(root, 'build', 'fuzz', 'main.mjs');
 await build({
@@ -16,6 +20,8 @@ await build({
   format: 'esm',
   target: 'node20',
   sourcemap: true,
+  // No script that it takes along is the program that was started.
+  define: { METERTIME_BUNDLE: 'true' },
   outfile,
   logLevel: 'warning',
 });

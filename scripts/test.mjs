@@ -20,7 +20,7 @@ const seed = process.env.METERTIME_SEED ?? String(randomInt(2 ** 31));
 console.log(`metertime: set-up, lint and tests; random tests with METERTIME_SEED=${seed}`);
 
 try {
-  const missing = await setUp();
+  const missing = await setUp({ debian: ['servers', 'firmware', 'emulator', 'fuzz'] });
   for (const { reason } of missing) console.error(`  ! ${reason}; its tests will fail`);
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);

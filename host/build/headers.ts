@@ -14,15 +14,20 @@ export interface Identity {
 
 /** `core_abi.h`: every enum of as/abi/codes.ts; `StartField.CoreSha256` is START_FIELD_CORE_SHA256. */
 export function abiHeader(): string {
+  return header('Numbers shared with the core: made from as/abi/codes.ts.', enumLines(codes));
+}
+
+/** A module's enums as C, in its order; `StartField.CoreSha256` is START_FIELD_CORE_SHA256. */
+export function enumLines(module: Readonly<Record<string, unknown>>): string[] {
   const lines: string[] = [];
-  for (const [name, values] of Object.entries(codes)) {
+  for (const [name, values] of Object.entries(module)) {
     lines.push('', `enum ${name} {`);
-    for (const [key, value] of Object.entries(values)) {
+    for (const [key, value] of Object.entries(values as Record<string, unknown>)) {
       if (typeof value === 'number') lines.push(`  ${macroName(name)}_${macroName(key)} = ${value},`);
     }
     lines.push('};');
   }
-  return header('Numbers shared with the core: made from as/abi/codes.ts.', lines.slice(1));
+  return lines.slice(1);
 }
 
 function macroName(name: string): string {

@@ -1,10 +1,13 @@
-// The program behind `npm run fuzz`: one thread runs the targets, this one prints how far it is and notices when an
-// event never ends. Exit code 0: nothing found; 1: found, its input is in a file; 2: asked wrongly.
+// The program behind `npm run fuzz`: targets in node, then those of the compiled C (test/native-fuzz). One thread runs
+// the targets in node, this one prints how far it is and notices when an event never ends.
+// Exit code 0: nothing found; 1: found, its input is in a file; 2: asked wrongly.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { root } from '../../scripts/lib/project.mjs';
+import { nativeTargets } from '../native-fuzz/campaign.ts';
+import { fuzzNatively, replayNatively } from '../native-fuzz/command.ts';
 import { targets } from './all-targets.ts';
 import { type Found, type Progress, runTarget } from './campaign.ts';
 
@@ -39,19 +42,35 @@ async function work({ seed, inputs, names, round }: Task): Promise<void> {
   }
 }
 
-const usage = `npm run fuzz -- [--inputs N] [--seed S] [--round R] [--target NAME]...
-  --inputs N     inputs for each target, 1,000,000 unless told
-  --seed S       0 to 4294967295; a random one unless told
-  --round R      one round alone, as a finding or a failed test names it
-  --target NAME  one of: ${targets.map(({ name }) => name).join(', ')}; all unless told`;
+const million = 1_000_000;
+const nodeNames = targets.map(({ name }) => name);
+const nativeNames = nativeTargets.map(({ name }) => name);
 
-function readTask(): Task {
+const usage = `npm run fuzz -- [--node | --native] [--inputs N] [--seed S] [--target NAME]... [--round R] [--case FILE]
+  --node         targets in node alone
+  --native       targets of the compiled C alone
+  --inputs N     inputs for each target; unless told 1,000,000 in node, and ${nativeTargets.reduce((sum, { inputs }) => sum + inputs, 0) / million} million natively in all
+  --seed S       0 to 4294967295; a random one unless told
+  --target NAME  node: ${nodeNames.join(', ')}; native: ${nativeNames.join(', ')}; all unless told
+  --round R      one round of targets in node, as a finding or a failed test names it
+  --case FILE    one input that was found natively`;
+
+interface Asked {
+  readonly node: Task | undefined;
+  readonly native: { readonly seed: number; readonly inputs: number | undefined; readonly names: readonly string[] };
+  readonly case: string | undefined;
+}
+
+function readArguments(): Asked {
   const { values } = parseArgs({
     options: {
-      inputs: { type: 'string', default: '1000000' },
+      node: { type: 'boolean', default: false },
+      native: { type: 'boolean', default: false },
+      inputs: { type: 'string' },
       seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 32)) },
       round: { type: 'string' },
-      target: { type: 'string', multiple: true, default: targets.map(({ name }) => name) },
+      target: { type: 'string', multiple: true },
+      case: { type: 'string' },
     },
   });
   const number = (name: string, text: string, least: number, most: number) => {
@@ -59,12 +78,24 @@ function readTask(): Task {
     if (Number.isInteger(value) && value >= least && value <= most) return value;
     throw new Error(`--${name}: a whole number from ${least} to ${most} expected, got "${text}"`);
   };
-  const inputs = number('inputs', values.inputs, 1, Number.MAX_SAFE_INTEGER);
+  if (values.node && values.native) throw new Error('--node and --native: one of them');
+  // A round is one of node's.
+  const both = !values.node && !values.native;
+  const inNode = values.node || both;
+  const natively = values.native || (both && values.round === undefined);
+  const known: string[] = [...(inNode ? nodeNames : []), ...(natively ? nativeNames : [])];
+  const unknown = values.target?.find((name) => !known.includes(name));
+  if (unknown !== undefined) throw new Error(`--target: there is none called "${unknown}"`);
+  const wanted = (names: readonly string[]) => names.filter((name) => values.target?.includes(name) ?? true);
+  const inputs = values.inputs === undefined ? undefined : number('inputs', values.inputs, 1, Number.MAX_SAFE_INTEGER);
   const seed = number('seed', values.seed, 0, 2 ** 32 - 1);
   const round = values.round === undefined ? undefined : number('round', values.round, 0, 2 ** 32 - 1);
-  const unknown = values.target.find((name) => !targets.some((target) => target.name === name));
-  if (unknown !== undefined) throw new Error(`--target: there is none called "${unknown}"`);
-  return { seed, inputs, names: values.target, round };
+  const names = inNode ? wanted(nodeNames) : [];
+  return {
+    node: names.length === 0 ? undefined : { seed, inputs: inputs ?? million, names, round },
+    native: { seed, inputs, names: natively ? wanted(nativeNames) : [] },
+    case: values.case,
+  };
 }
 
 function save(found: Found): string {
@@ -76,18 +107,37 @@ function save(found: Found): string {
 }
 
 async function main(): Promise<number> {
-  let task: Task;
+  let asked: Asked;
   try {
-    task = readTask();
+    asked = readArguments();
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${usage}`);
     return 2;
   }
-  console.log(`fuzz: seed ${task.seed}, ${task.inputs} inputs for each of ${task.names.join(', ')}`);
+  if (asked.case !== undefined) return (await replayNatively(asked.case)) ? 0 : 1;
+  const { node, native } = asked;
+  const each = native.inputs === undefined ? '' : `, ${native.inputs} inputs for each target`;
+  console.log(
+    `fuzz: seed ${native.seed}${each}; node: ${node?.names.join(', ') ?? 'none'}; native: ${native.names.join(', ') || 'none'}`,
+  );
+  const clean = [
+    node === undefined || (await fuzzInNode(node)),
+    native.names.length === 0 ||
+      (await fuzzNatively(
+        nativeTargets.filter(({ name }) => native.names.includes(name)),
+        native,
+      )),
+  ].every(Boolean);
+  console.log(clean ? 'fuzz: nothing found' : 'fuzz: found something; the file holds what led to it');
+  return clean ? 0 : 1;
+}
+
+/** @returns whether nothing was found */
+async function fuzzInNode(task: Task): Promise<boolean> {
   const worker = new Worker(new URL(import.meta.url), { workerData: task });
   let progress: Progress | undefined;
   let heardMs = performance.now();
-  let exitCode = 0;
+  let clean = true;
   const rate = (inputs: number, seconds: number) =>
     `${inputs} inputs, ${Math.round(inputs / Math.max(seconds, 0.001))}/s`;
   const timer = setInterval(() => {
@@ -99,7 +149,7 @@ async function main(): Promise<number> {
     }
     const message = `a round does not end within ${roundLimitMs / 1000} s`;
     console.error(`FOUND ${target}: ${message}\n  ${save({ target, roundSeed, message, large: true, events: [] })}`);
-    exitCode = 1;
+    clean = false;
     void worker.terminate();
   }, 5000);
   worker.on('message', (told: Told) => {
@@ -109,7 +159,7 @@ async function main(): Promise<number> {
       const { target, inputs, rounds, seconds } = told.ended;
       console.log(`${target}: ${rate(inputs, seconds)}, ${rounds} rounds, ${seconds.toFixed(1)} s`);
     } else {
-      exitCode = 1;
+      clean = false;
       const { found } = told;
       console.error(`FOUND ${found.target}, round ${found.roundSeed}: ${found.message}\n  ${save(found)}`);
     }
@@ -121,14 +171,11 @@ async function main(): Promise<number> {
     });
   } catch (error) {
     console.error(error);
-    exitCode = 1;
+    clean = false;
   } finally {
     clearInterval(timer);
   }
-  console.log(
-    exitCode === 0 ? 'fuzz: nothing found' : 'fuzz: found something; the file holds the events that led to it',
-  );
-  return exitCode;
+  return clean;
 }
 
 if (isMainThread) process.exitCode = await main();

@@ -1,0 +1,228 @@
+// Builds the native fuzzer: parsers.ts with all of as/ to wasm, wasm2c to C, clang with libFuzzer, AddressSanitizer and
+// UBSan.
+//
+// What always holds: in front of each static region of the core, and behind the last, lies a red zone that tells its
+// length; each replacement in a source must find what it replaces; a build is whole or absent, and one whose inputs did
+// not change is not done again.
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import asc from 'assemblyscript/asc';
+import * as layout from '../../as/link/layout.ts';
+import { abiHeader, enumLines, memoryHeader } from '../../host/build/headers.ts';
+import { requireTool, runTool } from '../../host/build/tools.ts';
+import { convertWasm } from '../../host/build/wasm-to-c.ts';
+import { cacheDir, filesBelow, hashFiles, root } from '../../scripts/lib/project.mjs';
+import { dataHeader } from './data.ts';
+
+const here = join(root, 'test', 'native-fuzz');
+const memoryBytes = 65_536;
+/** First eight bytes of a red zone. */
+const zoneMagic = [0x7a4f6e45, 0xc35a9d17] as const;
+/** Bytes between the buffers of actions and events; a multiple of eight. */
+const bufferGap = 32;
+
+/** Changes a source before it is compiled. `path` is relative to the checkout. */
+export type Change = (path: string, text: string) => string;
+
+export interface Fuzzer {
+  readonly path: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Replaces what must be there exactly once. */
+export function replaceOnce(text: string, what: string, by: string): string {
+  const parts = text.split(what);
+  if (parts.length !== 2) throw new Error(`"${what}" occurs ${parts.length - 1} times, expected once`);
+  return parts.join(by);
+}
+
+/** Puts a red zone in front of each `memory.data` of a source. A table tells no length: 0. */
+function insertZones(text: string): string {
+  const zone = (bytes: string) => `memory.data<u32>([${zoneMagic[0]}, ${zoneMagic[1]}, 0, ${bytes}], 16) * 0`;
+  // Bytes, or a type and its values; then the alignment, which may be left out.
+  const region = /\bmemory\.data(?:\(([^(),[\]]+)|(<\w+>)\(\s*(\[[^\]]*\]))(?:,\s*\d+)?,?\s*\)/g;
+  let found = 0;
+  const result = text.replace(region, (_, bytes?: string, type?: string, values?: string) => {
+    found++;
+    if (bytes !== undefined) return `(${zone(`<u32>(${bytes})`)} + memory.data(${bytes}, 16))`;
+    return `(${zone('0')} + memory.data${type}(${values}, 16))`;
+  });
+  const all = text.split('memory.data').length - 1;
+  if (found !== all) throw new Error(`${all - found} of ${all} static regions have a form that is not known here`);
+  return result;
+}
+
+function readSource(path: string, change: Change): string | null {
+  let text: string;
+  try {
+    text = readFileSync(join(root, path), 'utf8');
+  } catch {
+    return null;
+  }
+  if (path.startsWith('node_modules')) return text;
+  if (path === 'as/abi/buffers.ts') {
+    text = replaceOnce(
+      text,
+      'return actionsAt() + actionsCapacity();',
+      `return actionsAt() + actionsCapacity() + ${bufferGap};`,
+    );
+  }
+  const changed = change(path, text);
+  return changed.includes('memory.data') ? insertZones(changed) : changed;
+}
+
+/** Compiles the core with its red zones. */
+async function compileCore(change: Change): Promise<Uint8Array> {
+  const { options } = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  const config = {
+    entries: [relative(root, join(here, 'parsers.ts'))],
+    options: { ...options, outFile: 'core.wasm', debug: true },
+  };
+  let wasm: Uint8Array | undefined;
+  const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--noColors'], {
+    readFile: (name: string) => (name === 'asconfig.json' ? JSON.stringify(config) : readSource(name, change)),
+    writeFile: (_name: string, contents: Uint8Array | string) => {
+      if (typeof contents !== 'string') wasm = contents;
+    },
+    listFiles: () => null,
+  });
+  if (error !== null || wasm === undefined) throw new Error(`the core for fuzzing does not compile:\n${stderr}`);
+  return wasm;
+}
+
+/** How many red zones lie in the module's data. */
+function countZones(wasm: Uint8Array): number {
+  const magic = Buffer.from(Uint32Array.from(zoneMagic).buffer);
+  const bytes = Buffer.from(wasm);
+  let count = 0;
+  for (let at = bytes.indexOf(magic); at >= 0; at = bytes.indexOf(magic, at + 1)) count++;
+  return count;
+}
+
+/**
+ * The firmware's loads and stores, but that each asks `fuzz_access` (harness/core.c) for its place, which checks it
+ * against the end of the message in hand. A call, since comparisons in the core's code are traced, each one, to guide
+ * the fuzzer.
+ */
+function askForPlaces(header: string): string {
+  const assertion = /_Static_assert\(WASM_MEMORY_BYTES >= 8, [^;]*;\n/;
+  const check = /#define WASM_CHECK_ACCESS\(base, offset, bytes\)[\s\S]*?while \(0\)\n/;
+  const place = '&wasm_memory[base + offset]';
+  if (!assertion.test(header) || !check.test(header) || header.split(place).length !== 3) {
+    throw new Error('wasm_memory.h is not what is known here');
+  }
+  return header
+    .replace(assertion, '__attribute__((returns_nonnull)) uint8_t *fuzz_access(u32 base, u32 offset, u32 bytes);\n')
+    .replace(check, '#define WASM_CHECK_ACCESS(base, offset, bytes)\n')
+    .replaceAll(place, 'fuzz_access(base, offset, sizeof(stored))');
+}
+
+async function writeSources(folder: string, change: Change): Promise<void> {
+  const wasm = await compileCore(change);
+  writeFileSync(join(folder, 'core.wasm'), wasm);
+  await convertWasm(join(folder, 'core.wasm'), folder, 'core');
+  // The stack is the machine's, which needs no check.
+  const core = join(folder, 'core.c');
+  writeFileSync(
+    core,
+    replaceOnce(readFileSync(core, 'utf8'), '#define FUNC_PROLOGUE WASM_CHECK_STACK()', '#define FUNC_PROLOGUE'),
+  );
+  const runtime = join(root, 'firmware', 'runtime');
+  const zones = [
+    `#define FUZZ_ZONE_MAGIC 0x${zoneMagic[1].toString(16)}${zoneMagic[0].toString(16)}ull`,
+    `#define FUZZ_ZONES ${countZones(wasm)}u`,
+    `#define FUZZ_BUFFER_GAP ${bufferGap}u`,
+  ];
+  const files = {
+    'core_abi.h': abiHeader(),
+    'wasm_config.h': memoryHeader(memoryBytes),
+    'wasm_memory.h': askForPlaces(readFileSync(join(runtime, 'wasm_memory.h'), 'utf8')),
+    'fuzz_data.h': dataHeader([...zones, ...enumLines(layout)]),
+  };
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+}
+
+async function compile(folder: string): Promise<string> {
+  const clang = requireTool('clang-14');
+  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+  const flags = [...sanitizers, '-O1', '-g', '-fno-omit-frame-pointer', '-fno-strict-aliasing', '-std=gnu11'];
+  const includes = [folder, join(here, 'harness'), join(root, 'firmware', 'runtime')].map((path) => `-I${path}`);
+  const own = filesBelow(join(here, 'harness'), (path) => path.endsWith('.c'));
+  const objects: string[] = [];
+  const one = async (source: string, more: string[]) => {
+    const object = join(folder, `${source.replaceAll(/\W/g, '_')}.o`);
+    await runTool(clang, [...flags, ...includes, ...more, '-c', source, '-o', object], folder);
+    objects.push(object);
+  };
+  const jobs = [
+    // The core alone guides the fuzzer.
+    () => one(join(folder, 'core.c'), ['-w', '-fsanitize=fuzzer-no-link']),
+    ...own.map((source) => () => one(source, ['-Wall', '-Wextra', '-Werror', '-Wno-missing-field-initializers'])),
+  ];
+  const worker = async () => {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+  };
+  await Promise.all([worker(), worker()]);
+  const program = join(folder, 'fuzzer');
+  await runTool(clang, ['-fsanitize=fuzzer', ...sanitizers, ...objects.sort(), '-o', program], folder);
+  for (const object of objects) rmSync(object);
+  return program;
+}
+
+/** Everything that a build depends on. */
+function inputsHash(): string {
+  const files = [
+    ...filesBelow(join(root, 'as'), (path) => path.endsWith('.ts')),
+    ...filesBelow(here, (path) => /\.(ts|c|h)$/.test(path)),
+    ...filesBelow(join(root, 'firmware', 'runtime'), () => true),
+    ...filesBelow(join(root, 'host', 'build'), () => true),
+    join(root, 'asconfig.json'),
+    join(root, 'package-lock.json'),
+  ];
+  return hashFiles(files).slice(0, 16);
+}
+
+/**
+ * Builds the fuzzer below .cache/native-fuzz, unless it is there; with a `change` of the core's sources, in the folder
+ * given.
+ *
+ * @throws BuildError tool-missing without clang
+ */
+export async function buildFuzzer(changed?: { readonly folder: string; readonly change: Change }): Promise<Fuzzer> {
+  const env = environment();
+  if (changed !== undefined) {
+    mkdirSync(changed.folder);
+    await writeSources(changed.folder, changed.change);
+    return { path: await compile(changed.folder), env };
+  }
+  const folder = join(cacheDir, 'native-fuzz', 'build');
+  const hash = inputsHash();
+  const whole = join(folder, hash);
+  mkdirSync(folder, { recursive: true });
+  if (!readdirSync(folder).includes(hash)) {
+    const partial = join(folder, `${hash}.${process.pid}.partial`);
+    mkdirSync(partial);
+    try {
+      await writeSources(partial, (_path, text) => text);
+      await compile(partial);
+      for (const other of readdirSync(folder)) {
+        if (!other.endsWith('.partial')) rmSync(join(folder, other), { recursive: true, force: true });
+      }
+      renameSync(partial, whole);
+    } finally {
+      rmSync(partial, { recursive: true, force: true });
+    }
+  }
+  return { path: join(whole, 'fuzzer'), env };
+}
+
+/** What the fuzzer's sanitizers are told. */
+function environment(): Record<string, string> {
+  const clang = requireTool('clang-14');
+  return {
+    ...clang.env,
+    // The core allocates nothing, and the harness what it keeps.
+    ASAN_OPTIONS: 'detect_leaks=0',
+    UBSAN_OPTIONS: 'print_stacktrace=1',
+  };
+}

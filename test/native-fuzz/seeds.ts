@@ -1,0 +1,273 @@
+// First inputs of each native target, in the form that its C reads (harness/*.c): what a good peer sends, and a few of
+// the rules' edges, so that the fuzzer need not find their shapes itself.
+import { Capability, Channel, Event, Failure, Message, RtcStatus, SettingsField } from '../../as/abi/codes.ts';
+import { Control, Credit } from '../../as/link/layout.ts';
+import { aeadRecord, endOfMessage, extensionField, nextProtocol, ntpTimestamp, record } from '../core/nts-reference.ts';
+import { buildUnixSeconds } from '../fuzz/direct-meter.ts';
+import { keAnswer, settingsBlock } from './data.ts';
+
+const u16 = (value: number) => [value & 0xff, value >> 8];
+const bytes = (...parts: (number | ArrayLike<number>)[]) =>
+  Buffer.concat(parts.map((part) => (typeof part === 'number' ? Buffer.of(part) : Buffer.from(Array.from(part)))));
+const zeros = (length: number) => new Uint8Array(length);
+
+const second = 1_000_000_000n;
+const nowNs = (buildUnixSeconds + 1_000_000n) * second;
+
+// ---------------------------------------------------------------- NTS-KE
+
+function keSeeds(): Buffer[] {
+  const server = record(6, Buffer.from('ntp.test'), false);
+  const answers = [
+    keAnswer(100),
+    Buffer.concat([nextProtocol(), aeadRecord(), record(5, zeros(256), false), endOfMessage()]),
+    Buffer.concat([
+      nextProtocol(),
+      aeadRecord(),
+      server,
+      record(7, [0, 124]),
+      record(5, zeros(1), false),
+      endOfMessage(),
+    ]),
+    Buffer.concat([record(0x4000, zeros(300), false), nextProtocol(), aeadRecord(15, false), endOfMessage()]),
+    Buffer.concat([record(2, [0, 1])]),
+    Buffer.concat([record(3, [0, 1])]),
+    Buffer.concat([nextProtocol(), record(4, []), endOfMessage()]),
+    Buffer.concat([nextProtocol(1), aeadRecord(30), endOfMessage()]),
+  ];
+  const endless = record(0x4000, new Uint8Array(300).fill(0xff), false);
+  return [bytes(255, endless), ...answers.flatMap((answer) => [0, 6, 234].map((piece) => bytes(piece, answer)))];
+}
+
+// ---------------------------------------------------------------- NTP
+
+/** First byte of an answer: harness/answer.c. */
+const mode = { origin: 1, identifier: 2, sealed: 4, plausible: 8, tampered: 16, cut: 32 };
+
+interface Answer {
+  readonly mode: number;
+  readonly header?: Uint8Array;
+  readonly fields?: Uint8Array;
+  readonly nonceBytes?: number;
+  readonly text?: Uint8Array;
+  readonly rest?: readonly number[];
+}
+
+function answer({
+  mode: how,
+  header = zeros(48),
+  fields = zeros(0),
+  nonceBytes = 16,
+  text = zeros(0),
+  rest = [],
+}: Answer) {
+  const seal = how & mode.sealed ? [nonceBytes - 1, ...zeros(nonceBytes), ...u16(text.length), ...text] : [];
+  return bytes(how, header, u16(fields.length), fields, seal, rest);
+}
+
+function header(stratum: number, kiss: string): Buffer {
+  const result = Buffer.alloc(48);
+  result[0] = 0x24;
+  result[1] = stratum;
+  result.write(kiss, 12, 'latin1');
+  ntpTimestamp(nowNs).copy(result, 32);
+  ntpTimestamp(nowNs).copy(result, 40);
+  return result;
+}
+
+function answers(): Buffer[] {
+  const good = mode.origin | mode.identifier | mode.sealed | mode.plausible;
+  const cookies = Buffer.concat(Array.from({ length: 3 }, () => extensionField(0x204, zeros(100))));
+  const other = extensionField(0x4321, zeros(28));
+  const nak = mode.origin | mode.identifier;
+  return [
+    answer({ mode: good, text: cookies }),
+    answer({ mode: good, text: extensionField(0x204, zeros(256)), fields: other }),
+    answer({ mode: good, nonceBytes: 1, text: Buffer.concat([other, cookies]) }),
+    answer({ mode: good, nonceBytes: 33, text: zeros(5) }),
+    answer({ mode: good | mode.tampered, text: cookies, rest: [...u16(60), 3] }),
+    answer({ mode: good | mode.cut, text: cookies, rest: [4] }),
+    answer({ mode: nak, header: header(0, 'NTSN') }),
+    answer({ mode: nak, header: header(0, 'RATE'), fields: other }),
+    answer({ mode: nak | mode.sealed, header: header(0, 'RATE') }),
+    answer({ mode: nak | mode.sealed, header: header(3, '\x7f\0\0\x01') }),
+    answer({ mode: nak, header: header(1, 'TEST'), fields: Buffer.concat([other, other]) }),
+    // Authenticators that say lengths of their own.
+    ...[
+      [16, 16],
+      [16, 17],
+      [0, 16],
+      [1, 36],
+      [65_535, 16],
+      [16, 65_535],
+      [4, 40],
+    ].map(([nonce = 0, sealed = 0]) => {
+      const value = Buffer.alloc(44);
+      value.writeUInt16BE(nonce, 0);
+      value.writeUInt16BE(sealed, 2);
+      return answer({ mode: nak, header: header(1, 'TEST'), fields: extensionField(0x404, value) });
+    }),
+  ];
+}
+
+// ---------------------------------------------------------------- storage
+
+const items = settingsBlock.subarray(
+  SettingsField.Items,
+  SettingsField.Items + Buffer.from(settingsBlock).readUInt16LE(SettingsField.ItemsBytes),
+);
+const server = (length: number) => bytes(3, 2 + length, u16(4460), Buffer.alloc(length, 'h'));
+
+function settingsSeeds(): Buffer[] {
+  const id = bytes(1, 32, Buffer.alloc(32, 'm'));
+  const all = [
+    items,
+    bytes(items, server(63), server(1), server(20)),
+    bytes(items, 0x80, 3, zeros(3)),
+    bytes(id, items.subarray(2 + items[1]!)),
+    bytes(items, 7, 0),
+  ];
+  return [
+    ...all.map((list) => bytes(1, list)),
+    bytes(0, settingsBlock),
+    bytes(2, u16(100), settingsBlock.subarray(0, 100)),
+  ];
+}
+
+function startSeeds(): Buffer[] {
+  const date = bytes(RtcStatus.Running, 1, 2, 3, 4, 12, u16(2026));
+  const absent = bytes(RtcStatus.Absent, zeros(7));
+  const state = (count: number) => {
+    const record = Buffer.alloc(40);
+    record.writeUInt32LE(1, 0);
+    record.writeBigInt64LE(nowNs, 8);
+    record.writeBigInt64LE(nowNs, 16);
+    record.writeBigInt64LE(1_000_000n, 24);
+    return bytes(count, zeros(3), record);
+  };
+  const seed = (count: number) => bytes(count, zeros(3), new Uint8Array(32).fill(7), zeros(24));
+  return [
+    bytes(0, u16(0), absent),
+    bytes(0, u16(0), date, state(1), state(2)),
+    bytes(32 | 64, u16(0), date, state(1), state(2)),
+    bytes(32, u16(0), date, state(3)),
+    bytes(8 | 16, u16(0), absent, seed(2), seed(4)),
+    bytes(4, u16(0), absent, u16(items.length), items),
+    bytes(2, u16(0), absent, u16(settingsBlock.length), settingsBlock),
+    bytes(128, u16(0), absent),
+    ...[1, 2, 4, 8, 0xffff].map((failing) => bytes(0, u16(failing), date)),
+    bytes(1, u16(0), absent, zeros(2 * 44), 128, zeros(3), Capability.Storage),
+  ];
+}
+
+// ---------------------------------------------------------------- messages to a meter
+
+const types: Message[] = [
+  Message.UdpReceived,
+  Message.TimeProbe,
+  Message.UdpFailed,
+  Message.TlsOpened,
+  Message.TlsData,
+  Message.TlsExported,
+  Message.TlsClosed,
+  Message.UdpOpened,
+  Message.UdpOpenFailed,
+  Message.EventAck,
+];
+
+/** A step of harness/meter.c: a message behind its type and id. */
+function message(type: Message, rest: Uint8Array): Buffer {
+  const short = rest.length < 256;
+  // Five at a time; the rest is zeros.
+  const length = short ? rest.length : Math.ceil(rest.length / 5);
+  const kind = types.indexOf(type) + (short ? 0 : 130 - (130 % types.length));
+  return bytes(1, kind, length, rest, zeros(short ? 0 : 5 * length - rest.length));
+}
+
+const wake = Buffer.of(3);
+const later = (units: number, shift: number) => bytes(4 | (shift << 3), u16(units));
+
+function establishment(answerBytes: Uint8Array): Buffer {
+  const opened = bytes(zeros(8), new Uint8Array(8).fill(0x7f), zeros(32), 7, Buffer.from('ntske/1'));
+  return bytes(
+    message(Message.TlsOpened, opened),
+    message(Message.TlsData, answerBytes),
+    message(Message.TlsExported, bytes(0, zeros(32))),
+    message(Message.TlsExported, bytes(1, zeros(32))),
+    message(Message.UdpOpened, bytes(6, 1, zeros(16))),
+    wake,
+  );
+}
+
+function messageSeeds(): Buffer[] {
+  const datagrams = answers().map((one) => bytes(0, zeros(8), one));
+  const failed = message(Message.UdpOpenFailed, bytes(Failure.Dns, 0));
+  const silence = Array.from({ length: 10 }, () => bytes(wake, later(4000, 20)));
+  const steps = [
+    ...datagrams,
+    bytes(datagrams[0]!, wake, datagrams[1]!, wake, datagrams[0]!),
+    bytes(datagrams[6]!, later(4000, 20), wake, wake),
+    bytes(failed, wake, failed, wake, failed, wake, ...silence),
+    bytes(message(Message.TimeProbe, zeros(4)), Buffer.of(7), message(Message.EventAck, bytes(1, zeros(3)))),
+    bytes(...silence, wake, message(Message.TlsClosed, bytes(Failure.Reset, 0)), wake),
+    bytes(5, 0xff, 6 | (Event.StorageDone << 3), 5, zeros(5), 6 | (Event.RtcDone << 3), 1, 0),
+  ];
+  const closed = message(Message.TlsClosed, bytes(Failure.None, 0));
+  const establishments = [
+    bytes(establishment(keAnswer(16)), datagrams[0]!, wake),
+    bytes(establishment(keAnswer(1)), ...silence),
+    bytes(message(Message.TlsOpened, bytes(zeros(48), 1, 0x61)), wake),
+    bytes(establishment(record(2, [0, 1])), closed, wake, ...silence),
+    bytes(establishment(nextProtocol()), closed, ...silence),
+  ];
+  return [
+    ...establishments.map((list) => bytes(0, list)),
+    ...steps.flatMap((list) => [bytes(1, list), bytes(2, list)]),
+  ];
+}
+
+// ---------------------------------------------------------------- frames
+
+/** A step of harness/line.c: a frame of the session. */
+const frame = (channel: Channel, flags: number, payload: Uint8Array) =>
+  bytes(0, channel | (flags << 2), payload.length, payload);
+
+function frameSeeds(): Buffer[] {
+  const piece = (flags: number, length: number) =>
+    frame(Channel.Time, flags, bytes(Message.UdpReceived, zeros(length - 1)));
+  const status = bytes(Control.Status, 3, 0, Credit.GatewayStream, 0, Credit.GatewayReport);
+  const lists = [
+    bytes(piece(1, 237), ...Array.from({ length: 4 }, () => piece(0, 237)), piece(2, 71)),
+    bytes(piece(1, 237), ...Array.from({ length: 6 }, () => piece(0, 237)), piece(2, 237)),
+    bytes(piece(3, 13), piece(3, 1), frame(Channel.Time, 3, bytes(Message.TimeProbe, zeros(4)))),
+    bytes(...[1, 2, 3, 4, 5].map((length) => frame(Channel.Stream, 0, bytes(Message.TlsData, zeros(length))))),
+    bytes(frame(Channel.Report, 0, bytes(Message.EventAck, 1, zeros(3))), 6, 6, 6),
+    bytes(frame(Channel.Control, 0, status), frame(Channel.Control, 0, Buffer.of(Control.Call)), 0x86, 0x86),
+    bytes(frame(Channel.Control, 0, bytes(Control.Hello, 1, 3, 1, 9, 9, 9, 9))),
+    bytes(frame(Channel.Control, 0, bytes(Control.Answer, 1, 4, 4, 9, 9, 9, 9))),
+    bytes(3, 20, 0x10, zeros(19), 4, 20, new Uint8Array(20).fill(1), 4, 1, 0),
+    bytes(5 | (20 << 3), u16(20_000), 0x86, 0x86, 0x86),
+    bytes(...[1, 2, 3].flatMap((channel) => [7, 40, channel, zeros(39)]), 6, 6, 6),
+    bytes(7, 255, Channel.Time, zeros(254), 0x86),
+  ];
+  return lists.flatMap((list) => [0, 1, 2, 3].map((how) => bytes(how, list)));
+}
+
+export const seeds: Readonly<Record<string, () => Buffer[]>> = {
+  ke: keSeeds,
+  answer: answers,
+  settings: settingsSeeds,
+  start: startSeeds,
+  messages: messageSeeds,
+  frames: frameSeeds,
+};
+
+/** Longest inputs, bytes. */
+export const longestInput = {
+  ke: 1500,
+  answer: 2200,
+  settings: 600,
+  start: 1024,
+  messages: 4096,
+  frames: 3072,
+};
