@@ -17,6 +17,7 @@ export interface NativeTarget {
 
 export const nativeTargets: readonly NativeTarget[] = [
   { name: 'ke', about: 'records of NTS-KE in pieces of any size', inputs: 2_000_000 },
+  { name: 'aead', about: 'sealed texts of all four AEADs, of any lengths', inputs: 1_000_000 },
   { name: 'answer', about: 'NTP answers, also sealed with the right key', inputs: 1_500_000 },
   { name: 'settings', about: 'settings blocks, also with the right CRC-32', inputs: 3_500_000 },
   { name: 'start', about: 'starts with any storage, also a sealed state, and any date', inputs: 1_000_000 },

@@ -30,7 +30,7 @@ describe.runIf(clang.ok)('whatever the compiled core is given', () => {
     fuzzer = await buildFuzzer();
   }, 300_000);
 
-  it.each(nativeTargets)('$name: $about', async (target) => {
+  it.each(nativeTargets)('$name', async (target) => {
     const { inputs, edges, found } = await runTarget(fuzzer, target, 2);
     // The folder goes with the test; in a message the input stays.
     const input = found?.path === undefined ? 'none' : readFileSync(found.path).toString('hex');

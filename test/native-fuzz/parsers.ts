@@ -4,7 +4,16 @@
 // What always holds: nothing here parses or decides; each function is one call into the core, or the honest other end
 // of one: a server's seal, the meter's own storage.
 
-import { SIV_CONTEXT_BYTES, sivAd, sivSeal, sivSealWithNonce, sivSetKey, sivStart } from '../../as/aead/siv';
+import {
+  AEAD_CONTEXT,
+  AEAD_SIV_CMAC_256,
+  aeadOpen,
+  aeadSeal,
+  aeadSetKey,
+  aeadTextOffset,
+  aeadWipe,
+} from '../../as/aead/aead';
+import { sivAd, sivSeal, sivSetKey, sivStart } from '../../as/aead/siv';
 import { clockBoundNs, clockStatus, clockUtc } from '../../as/clock/clock';
 import { KeyPurpose, meterKey } from '../../as/meter/keys';
 import { settingsRead, settingsServers } from '../../as/meter/settings';
@@ -14,8 +23,7 @@ import { KE_SERVER, keBegin, keEnded, keFinish, kePort, keRead } from '../../as/
 
 export * from '../../as/index';
 
-const SEAL_CONTEXT: usize = memory.data(SIV_CONTEXT_BYTES, 4);
-const SEAL_KEY: usize = memory.data(32, 4);
+const STATE_KEY: usize = memory.data(32, 4);
 
 // ---------------------------------------------------------------- NTS-KE
 
@@ -73,18 +81,49 @@ export function fuzzExchangeOpen(): bool {
   return exchangeOpen();
 }
 
-/** A server's seal, with its key at `key`: tag and encrypted text stand at `sealed`, the text behind the tag's place. */
-export function fuzzSealAnswer(
+// ---------------------------------------------------------------- AEAD
+
+/** The AEAD of the keys that `fuzzExchangeBegin` takes. */
+export function fuzzExchangeAead(): u32 {
+  return AEAD_SIV_CMAC_256;
+}
+
+/** Where a sealed text has its plaintext. */
+export function fuzzAeadTextOffset(algorithm: u32): u32 {
+  return aeadTextOffset(algorithm);
+}
+
+/** Seals as a server does, with its key at `key`. */
+export function fuzzAeadSeal(
+  algorithm: u32,
   key: usize,
-  packet: usize,
+  data: usize,
   dataBytes: u32,
   nonce: usize,
   nonceBytes: u32,
   sealed: usize,
   textBytes: u32,
 ): void {
-  sivSetKey(SEAL_CONTEXT, key);
-  sivSealWithNonce(SEAL_CONTEXT, packet, dataBytes, nonce, nonceBytes, sealed, textBytes);
+  aeadSetKey(algorithm, key);
+  aeadSeal(data, dataBytes, nonce, nonceBytes, sealed, textBytes);
+  aeadWipe();
+}
+
+/** Opens what was sealed, or not. */
+export function fuzzAeadOpen(
+  algorithm: u32,
+  key: usize,
+  data: usize,
+  dataBytes: u32,
+  nonce: usize,
+  nonceBytes: u32,
+  sealed: usize,
+  sealedBytes: u32,
+): bool {
+  aeadSetKey(algorithm, key);
+  const right = aeadOpen(data, dataBytes, nonce, nonceBytes, sealed, sealedBytes);
+  aeadWipe();
+  return right;
 }
 
 // ---------------------------------------------------------------- storage
@@ -100,11 +139,11 @@ export function fuzzSettingsServers(): u32 {
 
 /** Seals a state slot (as/meter/state.ts) with the key that follows from the settings in force. */
 export function fuzzSealState(slot: usize): void {
-  meterKey(KeyPurpose.Storage, SEAL_KEY, 32);
-  sivSetKey(SEAL_CONTEXT, SEAL_KEY);
-  sivStart(SEAL_CONTEXT);
-  sivAd(SEAL_CONTEXT, slot, 4);
-  sivSeal(SEAL_CONTEXT, slot + 20, 40, slot + 4);
+  meterKey(KeyPurpose.Storage, STATE_KEY, 32);
+  sivSetKey(AEAD_CONTEXT, STATE_KEY, 32);
+  sivStart(AEAD_CONTEXT);
+  sivAd(AEAD_CONTEXT, slot, 4);
+  sivSeal(AEAD_CONTEXT, slot + 20, 40, slot + 4);
 }
 
 // ---------------------------------------------------------------- clock

@@ -110,6 +110,15 @@ function answers(): Buffer[] {
   ];
 }
 
+/** Each algorithm sealed and opened, tampered with, and opened as it is, with texts of several blocks. */
+function aeadSeeds(): Buffer[] {
+  return [0, 4, 8, 16, 24].flatMap((how) =>
+    [0, 1, 2, 3].flatMap((algorithm) =>
+      [16, 17, 48, 130].map((length) => bytes(how | algorithm, length, length, zeros(400), 70, 0, 1)),
+    ),
+  );
+}
+
 // ---------------------------------------------------------------- storage
 
 const items = settingsBlock.subarray(
@@ -255,6 +264,7 @@ function frameSeeds(): Buffer[] {
 
 export const seeds: Readonly<Record<string, () => Buffer[]>> = {
   ke: keSeeds,
+  aead: aeadSeeds,
   answer: answers,
   settings: settingsSeeds,
   start: startSeeds,
@@ -265,6 +275,7 @@ export const seeds: Readonly<Record<string, () => Buffer[]>> = {
 /** Longest inputs, bytes. */
 export const longestInput = {
   ke: 1500,
+  aead: 832,
   answer: 2200,
   settings: 600,
   start: 1024,

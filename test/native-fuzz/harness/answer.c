@@ -60,13 +60,13 @@ static uint32_t put_authenticator(uint8_t *packet, uint32_t at, const uint8_t *k
   put_be16(packet + value, nonce_bytes);
   put_be16(packet + value + 2, sealed_bytes);
   memcpy(packet + value + 4, nonce, nonce_bytes);
-  memcpy(packet + sealed + TAG_BYTES, text, text_bytes);
+  memcpy(packet + sealed + w2c_core_fuzzAeadTextOffset(&core, w2c_core_fuzzExchangeAead(&core)), text, text_bytes);
   // The core's own cipher, in its own memory.
   uint32_t message = message_room(end + ANSWER_KEY_BYTES);
   memcpy(memory_at(message), packet, end);
   memcpy(memory_at(message + end), key, ANSWER_KEY_BYTES);
-  w2c_core_fuzzSealAnswer(&core, message + end, message, at, message + value + 4, nonce_bytes, message + sealed,
-    text_bytes);
+  w2c_core_fuzzAeadSeal(&core, w2c_core_fuzzExchangeAead(&core), message + end, message, at, message + value + 4,
+    nonce_bytes, message + sealed, text_bytes);
   memcpy(packet, memory_at(message), end);
   return end;
 }

@@ -286,7 +286,7 @@ void trace_bytes(const uint8_t *bytes, uint32_t length) {
   for (uint32_t i = 0; i < length; i++) trace = (trace ^ bytes[i]) * 0x100000001b3ull;
 }
 
-static const fuzz_target *const targets[] = {&target_ke, &target_answer, &target_settings, &target_start,
+static const fuzz_target *const targets[] = {&target_ke, &target_aead, &target_answer, &target_settings, &target_start,
   &target_messages, &target_frames};
 static const fuzz_target *target;
 

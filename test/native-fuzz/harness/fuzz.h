@@ -94,6 +94,7 @@ typedef struct {
   void (*run)(fuzz_input *input);
 } fuzz_target;
 
-extern const fuzz_target target_ke, target_answer, target_settings, target_start, target_messages, target_frames;
+extern const fuzz_target target_ke, target_aead, target_answer, target_settings, target_start, target_messages,
+  target_frames;
 
 #endif

@@ -1,4 +1,4 @@
-// Targets that call one parser: NTS-KE records, NTP answers, the settings block.
+// Targets that call one parser: NTS-KE records, sealed texts, NTP answers, the settings block.
 #include "answer.h"
 #include "fuzz.h"
 #include "fuzz_data.h"
@@ -43,6 +43,48 @@ static void ke_run(fuzz_input *input) {
 }
 
 const fuzz_target target_ke = {"ke", NULL, ke_run};
+
+// ---------------------------------------------------------------- sealed texts
+
+// Key, nonce, data and sealed text, in an order in which any of the last two ends the memory.
+static void aead_run(fuzz_input *input) {
+  enum { OPENED_AS_IT_IS = 4, TAMPERED = 8, DATA_LAST = 16, OWN_NONCE = 32, KEY = 64, TAG = 16, GCM_SIV = 30 };
+  static const uint32_t algorithms[] = {15, 16, 17, GCM_SIV};
+  uint8_t bytes[KEY + 255 + 255 + 255];
+  uint8_t text[255];
+  uint32_t mode = input_byte(input);
+  uint32_t algorithm = algorithms[mode & 3];
+  uint32_t nonce_bytes = mode & OWN_NONCE ? input_byte(input) : algorithm == GCM_SIV ? 12 : 16;
+  uint32_t data_bytes = input_byte(input);
+  uint32_t sealed_bytes = input_byte(input);
+  bool right = !(mode & (OPENED_AS_IT_IS | TAMPERED));
+  // What cannot be sealed is only opened.
+  if (sealed_bytes < TAG || nonce_bytes == 0 || (algorithm == GCM_SIV && nonce_bytes != 12)) mode |= OPENED_AS_IT_IS;
+  uint32_t length = KEY + nonce_bytes + data_bytes + sealed_bytes;
+  input_copy(input, bytes, length);
+  uint32_t key = message_place(bytes, length);
+  uint32_t nonce = key + KEY;
+  uint32_t data = nonce + nonce_bytes + (mode & DATA_LAST ? sealed_bytes : 0);
+  uint32_t sealed = nonce + nonce_bytes + (mode & DATA_LAST ? 0 : data_bytes);
+  uint32_t text_at = sealed + w2c_core_fuzzAeadTextOffset(&core, algorithm);
+  uint32_t text_bytes = sealed_bytes - TAG;
+  if (!(mode & OPENED_AS_IT_IS)) {
+    memcpy(text, memory_at(text_at), text_bytes);
+    w2c_core_fuzzAeadSeal(&core, algorithm, key, data, data_bytes, nonce, nonce_bytes, sealed, text_bytes);
+    trace_bytes(memory_at(sealed), sealed_bytes);
+    if (mode & TAMPERED) {
+      uint32_t place = nonce + input_u16(input) % (length - KEY);
+      *memory_at(place) ^= (uint8_t)(1u << (input_byte(input) & 7));
+    }
+  } else {
+    right = false;
+  }
+  bool opened = w2c_core_fuzzAeadOpen(&core, algorithm, key, data, data_bytes, nonce, nonce_bytes, sealed, sealed_bytes);
+  if (opened != right) fuzz_fail("AEAD %u: %s", algorithm, opened ? "what nobody sealed opens" : "what was sealed does not open");
+  if (right && memcmp(text, memory_at(text_at), text_bytes) != 0) fuzz_fail("AEAD %u: another text", algorithm);
+}
+
+const fuzz_target target_aead = {"aead", NULL, aead_run};
 
 // ---------------------------------------------------------------- NTP
 
