@@ -69,6 +69,7 @@ export function readRequest(packet: Buffer): Request & { readonly authenticator:
   for (const { value } of placeholders) {
     if (value.length !== cookie.length)
       throw new Error(`a placeholder of ${value.length}, a cookie of ${cookie.length}`);
+    if (value.some((byte) => byte !== 0)) throw new Error('a placeholder that is not all zeros');
   }
   const nonce = authenticator.value.subarray(4, 4 + authenticator.value.readUInt16BE(0));
   const origin = packet.subarray(40, 48);

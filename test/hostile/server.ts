@@ -199,7 +199,11 @@ export class HostileServer {
     socket.on('data', (chunk: Buffer) => {
       received = Buffer.concat([received, chunk]);
       const records = parseRecords(received);
-      if (records === undefined || answered) return;
+      if (records === undefined) return;
+      // RFC 8915 4: one request.
+      const bytes = records.reduce((sum, { body }) => sum + 4 + body.length, 0);
+      if (bytes < received.length) this.#fault(`${received.length - bytes} bytes behind the request`);
+      if (answered) return;
       answered = true;
       const request = this.#readKe(records);
       const good = this.#establish(socket, request, misbehaviour);
