@@ -29,10 +29,16 @@ export interface Surroundings {
   readonly core: CoreModule;
 }
 
-export async function startSurroundings(options: Partial<HostileServerOptions> = {}): Promise<Surroundings> {
-  const ca = await LabCa.create('metertime lab root', { notBefore: new Date(Date.now() - 365 * 86_400_000) });
-  const world = new World();
-  const certificate = await ca.issue({ names: ['127.0.0.1', '::1', 'localhost', 'time.test'] });
+/** @param startUnixMs when the world begins, by default now */
+export async function startSurroundings({
+  startUnixMs = Date.now(),
+  ...options
+}: Partial<HostileServerOptions> & { startUnixMs?: number } = {}): Promise<Surroundings> {
+  const days = (count: number) => new Date(startUnixMs + count * 86_400_000);
+  const ca = await LabCa.create('metertime lab root', { notBefore: days(-365), notAfter: days(3_650) });
+  const world = new World(startUnixMs);
+  const names = ['127.0.0.1', '::1', 'localhost', 'time.test'];
+  const certificate = await ca.issue({ names, notBefore: days(-1), notAfter: days(30) });
   const server = await HostileServer.start({ certificate, utcNs: () => world.utcNs(), ...options });
   return { ca, world, server, core: await coreModule() };
 }

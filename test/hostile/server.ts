@@ -64,6 +64,8 @@ export interface KeMisbehaviour {
 export interface NtpContext {
   readonly request: Request;
   readonly from: RemoteInfo;
+  /** The server's time when the request came, UTC ns. */
+  readonly receivedUtcNs: bigint;
   /** Genuine answers sent so far, to whomever. */
   readonly sent: readonly Buffer[];
   /** Sends from the server's own port, from another one, from another address. */
@@ -308,6 +310,7 @@ export class HostileServer {
     const context: NtpContext = {
       request,
       from,
+      receivedUtcNs: nowUtcNs,
       sent: this.sent,
       reply,
       replyFromOtherPort: (bytes) => sendFrom({ address: socket.address().address }, bytes, from),

@@ -31,9 +31,14 @@ export interface PassOptions {
 
 export class World implements MeterClock {
   readonly tickHz = 1_000_000_000;
-  readonly #wallMinusTicks = BigInt(Date.now()) * 1_000_000n - process.hrtime.bigint();
+  readonly #wallMinusTicks: bigint;
   #skippedNs = 0n;
   readonly #waiting = new Set<Waiting>();
+
+  /** @param startUnixMs when it begins, by default now */
+  constructor(startUnixMs = Date.now()) {
+    this.#wallMinusTicks = BigInt(startUnixMs) * 1_000_000n - process.hrtime.bigint();
+  }
 
   nowTicks(): bigint {
     return process.hrtime.bigint() + this.#skippedNs;
