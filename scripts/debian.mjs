@@ -26,6 +26,9 @@ import { RunError, run } from './lib/run.mjs';
 
 const leaveOutAlways = ['./usr/share/doc/*', './usr/share/man/*', './usr/share/locale/*', './usr/share/info/*'];
 
+/** This machine as compilers call it. */
+const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+
 const binutil = { version: ['--version'], expect: /GNU/ };
 
 /** @type {Record<'servers' | 'firmware' | 'emulator' | 'fuzz', Group>} */
@@ -82,7 +85,7 @@ export const groups = {
     fetches: [['clang-14', 'libclang-rt-14-dev']],
     tools: {
       // Its run-time libraries are in a package of their own: a compiler without them prints the bare name.
-      'clang-14': { version: ['-print-file-name=libclang_rt.fuzzer-x86_64.a'], expect: /\/libclang_rt\.fuzzer/ },
+      'clang-14': { version: [`-print-file-name=libclang_rt.fuzzer-${machine}.a`], expect: /\/libclang_rt\.fuzzer/ },
     },
   },
 };

@@ -4,12 +4,22 @@
 // What always holds: in front of each static region of the core, and behind the last, lies a red zone that tells its
 // length; each replacement in a source must find what it replaces; a build is whole or absent, and one whose inputs did
 // not change is not done again.
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import asc from 'assemblyscript/asc';
 import * as layout from '../../as/link/layout.ts';
 import { abiHeader, enumLines, memoryHeader } from '../../host/build/headers.ts';
-import { requireTool, runTool } from '../../host/build/tools.ts';
+import { requireTool, runTool, type Tool } from '../../host/build/tools.ts';
 import { convertWasm } from '../../host/build/wasm-to-c.ts';
 import { cacheDir, filesBelow, hashFiles, root } from '../../scripts/lib/project.mjs';
 import { dataHeader } from './data.ts';
@@ -142,8 +152,31 @@ async function writeSources(folder: string, change: Change): Promise<void> {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 }
 
+/**
+ * Where there is no C library to develop with, clang was unpacked with one, and gets its folder as the root of a system.
+ * What it links to at run time is the machine's own.
+ */
+function systemRoot(clang: Tool): string[] {
+  const folder = dirname(dirname(dirname(clang.path)));
+  if (folder === '/' || !existsSync(join(folder, 'usr', 'include', 'stdio.h'))) return [];
+  const libraries = readdirSync(join(folder, 'usr', 'lib')).find((name) => name.includes('-linux-')) ?? '';
+  const shared = ['libc.so.6', 'libm.so.6', 'libmvec.so.1', 'libgcc_s.so.1', 'libstdc++.so.6'];
+  const places = [
+    ...shared.flatMap((name) => [join('lib', libraries, name), join('usr', 'lib', libraries, name)]),
+    ...readdirSync('/lib64').map((name) => join('lib64', name)),
+  ];
+  for (const place of places) {
+    const link = join(folder, place);
+    if (!existsSync(join('/', place)) || existsSync(link)) continue;
+    mkdirSync(dirname(link), { recursive: true });
+    symlinkSync(join('/', place), link);
+  }
+  return [`--sysroot=${folder}`];
+}
+
 async function compile(folder: string): Promise<string> {
-  const clang = requireTool('clang-14');
+  const found = requireTool('clang-14');
+  const clang = { ...found, args: [...found.args, ...systemRoot(found)] };
   const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
   const flags = [...sanitizers, '-O1', '-g', '-fno-omit-frame-pointer', '-fno-strict-aliasing', '-std=gnu11'];
   const includes = [folder, join(here, 'harness'), join(root, 'firmware', 'runtime')].map((path) => `-I${path}`);
@@ -205,24 +238,37 @@ export async function buildFuzzer(changed?: { readonly folder: string; readonly 
     try {
       await writeSources(partial, (_path, text) => text);
       await compile(partial);
-      for (const other of readdirSync(folder)) {
-        if (!other.endsWith('.partial')) rmSync(join(folder, other), { recursive: true, force: true });
-      }
       renameSync(partial, whole);
     } finally {
       rmSync(partial, { recursive: true, force: true });
     }
   }
+  removeOld(folder, hash);
   return { path: join(whole, 'fuzzer'), env };
+}
+
+// Another process may be running a build of other sources, so only old ones go.
+function removeOld(folder: string, current: string): void {
+  const dayMs = 86_400_000;
+  for (const name of readdirSync(folder)) {
+    const path = join(folder, name);
+    if (name !== current && Date.now() - statSync(path).mtimeMs > dayMs) rmSync(path, { recursive: true, force: true });
+  }
 }
 
 /** What the fuzzer's sanitizers are told. */
 function environment(): Record<string, string> {
   const clang = requireTool('clang-14');
+  // What names functions in reports; clang brings the second with its linker.
+  const folders = [...(process.env.PATH ?? '').split(':'), dirname(clang.path)];
+  const symbolizer = ['llvm-symbolizer', 'addr2line']
+    .flatMap((name) => folders.map((folder) => join(folder, name)))
+    .find((path) => existsSync(path));
+  const shared = `external_symbolizer_path=${symbolizer ?? ''}`;
   return {
     ...clang.env,
-    // The core allocates nothing, and the harness what it keeps.
-    ASAN_OPTIONS: 'detect_leaks=0',
-    UBSAN_OPTIONS: 'print_stacktrace=1',
+    // The core allocates nothing, and the harness keeps what it allocates.
+    ASAN_OPTIONS: `${shared}:detect_leaks=0`,
+    UBSAN_OPTIONS: `${shared}:print_stacktrace=1`,
   };
 }

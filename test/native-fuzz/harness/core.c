@@ -86,22 +86,28 @@ uint64_t wasm_rt_grow_memory(wasm_rt_memory_t *memory, uint64_t delta) {
 
 // ---------------------------------------------------------------- memory
 
-// AddressSanitizer watches memcpy, and these copies go over poisoned red zones.
-static void raw_copy(void *target, const void *source, size_t length) {
-  __asm__ volatile("rep movsb" : "+D"(target), "+S"(source), "+c"(length) : : "memory");
-}
+// AddressSanitizer watches memcpy, and these go over poisoned red zones; volatile, so that they become no memcpy.
+#define RAW __attribute__((no_sanitize("address", "undefined")))
 
-static void raw_fill(void *target, uint8_t byte, size_t length) {
-  __asm__ volatile("rep stosb" : "+D"(target), "+c"(length) : "a"(byte) : "memory");
-}
-
-__attribute__((no_sanitize("address", "undefined"))) static uint32_t raw_difference(const uint8_t *left,
-  const uint8_t *right, uint32_t length) {
-  uint32_t at = 0;
+RAW static void raw_copy(void *target, const void *source, size_t length) {
+  size_t at = 0;
   for (; at + 8 <= length; at += 8) {
-    if (*(const volatile uint64_t *)(left + at) != *(const volatile uint64_t *)(right + at)) break;
+    *(volatile uint64_t *)((uint8_t *)target + at) = *(const volatile uint64_t *)((const uint8_t *)source + at);
   }
-  while (at < length && *(const volatile uint8_t *)(left + at) == *(const volatile uint8_t *)(right + at)) at++;
+  for (; at < length; at++) ((volatile uint8_t *)target)[at] = ((const volatile uint8_t *)source)[at];
+}
+
+RAW static void raw_fill(void *target, uint8_t byte, size_t length) {
+  for (size_t at = 0; at < length; at++) ((volatile uint8_t *)target)[at] = byte;
+}
+
+/// Where two areas differ first; `length` where they do not.
+RAW static uint32_t raw_difference(const void *left, const void *right, uint32_t length) {
+  const volatile uint8_t *a = left;
+  const volatile uint8_t *b = right;
+  uint32_t at = 0;
+  while (at + 8 <= length && *(const volatile uint64_t *)(a + at) == *(const volatile uint64_t *)(b + at)) at += 8;
+  while (at < length && a[at] == b[at]) at++;
   return at;
 }
 
@@ -334,7 +340,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (trace_first != trace_second) fuzz_fail("bytes that are no part of a message make a difference in what comes out");
   uint32_t at = raw_difference(wasm_memory, first_end->memory, static_end);
   if (at < static_end) fuzz_fail("bytes that are no part of a message make a difference in memory, at %u", at);
-  at = raw_difference((const uint8_t *)&core, (const uint8_t *)&first_end->core, sizeof core);
+  at = raw_difference(&core, &first_end->core, sizeof core);
   if (at < sizeof core) fuzz_fail("bytes that are no part of a message make a difference in a global");
   return 0;
 }
