@@ -178,5 +178,8 @@ async function fuzzInNode(task: Task): Promise<boolean> {
   return clean;
 }
 
-if (isMainThread) process.exitCode = await main();
-else await work(workerData as Task);
+if (isMainThread) {
+  // With it go the fuzzers that were started.
+  process.on('SIGTERM', () => process.exit(1));
+  process.exitCode = await main();
+} else await work(workerData as Task);

@@ -177,7 +177,7 @@ function systemRoot(clang: Tool): string[] {
 async function compile(folder: string): Promise<string> {
   const found = requireTool('clang-14');
   const clang = { ...found, args: [...found.args, ...systemRoot(found)] };
-  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
+  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-sanitize=nonnull-attribute'];
   const flags = [...sanitizers, '-O1', '-g', '-fno-omit-frame-pointer', '-fno-strict-aliasing', '-std=gnu11'];
   const includes = [folder, join(here, 'harness'), join(root, 'firmware', 'runtime')].map((path) => `-I${path}`);
   const own = filesBelow(join(here, 'harness'), (path) => path.endsWith('.c'));

@@ -113,6 +113,9 @@ async function run(
 ): Promise<{ code: number; output: string }> {
   const env = { ...process.env, ...fuzzer.env, METERTIME_FUZZ_TARGET: target };
   const child = spawn(fuzzer.path, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  // Not left running by a process that is told to exit.
+  const end = () => child.kill();
+  process.once('exit', end);
   let output = '';
   let line = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -125,7 +128,7 @@ async function run(
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (status, signal) => resolve(status ?? (signal === null ? 1 : 128)));
-  });
+  }).finally(() => process.off('exit', end));
   return { code, output };
 }
 
