@@ -1,12 +1,12 @@
 // The program behind `npm run fuzz`: targets in node, then those of the compiled C (test/native-fuzz). One thread runs
 // the targets in node, this one prints how far it is and notices when an event never ends.
 // Exit code 0: nothing found; 1: found, its input is in a file; 2: asked wrongly.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { root } from '../../scripts/lib/project.mjs';
-import { nativeTargets } from '../native-fuzz/campaign.ts';
+import { nativeTargetOf, nativeTargets } from '../native-fuzz/campaign.ts';
 import { fuzzNatively, replayNatively } from '../native-fuzz/command.ts';
 import { targets } from './all-targets.ts';
 import { type Found, type Progress, runTarget } from './campaign.ts';
