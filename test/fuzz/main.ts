@@ -87,6 +87,9 @@ function readArguments(): Asked {
   const unknown = values.target?.find((name) => !known.includes(name));
   if (unknown !== undefined) throw new Error(`--target: there is none called "${unknown}"`);
   const wanted = (names: readonly string[]) => names.filter((name) => values.target?.includes(name) ?? true);
+  if (values.case !== undefined && (nativeTargetOf(values.case) === undefined || !existsSync(values.case))) {
+    throw new Error(`--case: a file whose name begins with a native target's expected, got "${values.case}"`);
+  }
   const inputs = values.inputs === undefined ? undefined : number('inputs', values.inputs, 1, Number.MAX_SAFE_INTEGER);
   const seed = number('seed', values.seed, 0, 2 ** 32 - 1);
   const round = values.round === undefined ? undefined : number('round', values.round, 0, 2 ** 32 - 1);
