@@ -34,9 +34,10 @@ export async function startSurroundings({
   startUnixMs = Date.now(),
   ...options
 }: Partial<HostileServerOptions> & { startUnixMs?: number } = {}): Promise<Surroundings> {
+  // First of all, as its time runs from here.
+  const world = new World(startUnixMs);
   const days = (count: number) => new Date(startUnixMs + count * 86_400_000);
   const ca = await LabCa.create('metertime lab root', { notBefore: days(-365), notAfter: days(3_650) });
-  const world = new World(startUnixMs);
   const names = ['127.0.0.1', '::1', 'localhost', 'time.test'];
   const certificate = await ca.issue({ names, notBefore: days(-1), notAfter: days(30) });
   const server = await HostileServer.start({ certificate, utcNs: () => world.utcNs(), ...options });
@@ -68,7 +69,6 @@ export class HostileLab {
   readonly watch: MeterWatch;
   readonly meter: SoftwareMeter;
   readonly session: MeterSession;
-  #startTick = 0n;
   #saidTick = 0n;
 
   constructor(
@@ -109,13 +109,12 @@ export class HostileLab {
   }
 
   start(): void {
-    this.#startTick = this.world.nowTicks();
     this.meter.start();
   }
 
-  /** ns since the meter's start. */
-  get uptimeNs(): bigint {
-    return this.world.nowTicks() - this.#startTick;
+  /** The meter's local time, as its events tell it: its counter, which counts ns, and did not begin with it. */
+  get localNs(): bigint {
+    return this.world.nowTicks();
   }
 
   async stop(): Promise<void> {
@@ -193,14 +192,14 @@ export class HostileLab {
     this.server.script.ke.push(misbehaviour);
     if (!this.meter.running) this.start();
     const known = this.clock() !== undefined;
-    const beginNs = this.uptimeNs;
+    const beginNs = this.localNs;
     await this.pass('a connection', () => this.server.connections > connections);
     const event = await this.#keFailed(from, skipping);
     const failed = this.server.connections;
     await this.pass('a report of the failure', () => this.last.keFailures > keFailures, { stepMs: 60 });
     expect(this.last.lastKeError).toBe(Number(event.a));
     if (!known) expect(this.meter.time().status).toBe(ClockStatus.Unsynchronised);
-    const endNs = this.uptimeNs;
+    const endNs = this.localNs;
     await this.pass('another attempt', () => this.server.connections > failed, { stepMs: 1_000 });
     await this.synchronised();
     this.#expectNone([MeterEvent.KeysEstablished, MeterEvent.ClockSet], beginNs, endNs);
@@ -283,10 +282,10 @@ export class HostileLab {
    */
   #expectUnmoved(): () => () => void {
     const before = this.clock()!;
-    const beginNs = this.uptimeNs;
+    const beginNs = this.localNs;
     return () => {
       const after = this.clock();
-      const endNs = this.uptimeNs;
+      const endNs = this.localNs;
       expect(after).toBeDefined();
       // A slew in progress, at 500 ppm.
       expect(Math.abs(after!.errorNs - before.errorNs)).toBeLessThan(20_000_000);

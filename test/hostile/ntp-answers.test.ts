@@ -388,13 +388,17 @@ describe('replayed, reflected and mixed up', () => {
     try {
       second.start();
       await second.synchronised();
-      const others = lastAssociation();
-      expect(others).not.toEqual(own);
-      const { reason } = await lab.refuses(lying((answer) => (answer.association = others)));
-      expect(reason).toBe('Authentication');
     } finally {
       await second.stop();
     }
+    const others = lastAssociation();
+    expect(others).not.toEqual(own);
+    const { reason } = await lab.refuses(
+      lying((answer) => {
+        answer.association = others;
+      }),
+    );
+    expect(reason).toBe('Authentication');
   });
 
   it('RFC 8915 5.7: an answer of another server', async () => {

@@ -94,7 +94,7 @@ describe('beside every right answer', () => {
       await lab.synchronised();
       const stop = always({ send });
       const { authenticated, keAttempts } = lab.last;
-      const from = lab.uptimeNs;
+      const from = lab.localNs;
       await lab.pass('twelve answers', () => {
         lab.expectRight();
         return lab.last.authenticated >= authenticated + 12;

@@ -31,7 +31,7 @@ describe('the first era ends', () => {
   it('while the meter runs: nothing happens', async () => {
     const meter = await meterAt(eraEndsUnixMs - 20_000, 5 * yearMs);
     expect(dateOf(meter).getTime()).toBeLessThan(eraEndsUnixMs);
-    const from = meter.uptimeNs;
+    const from = meter.localNs;
     await meter.pass('the next era', () => {
       meter.expectRight();
       return dateOf(meter).getTime() > eraEndsUnixMs + 20_000;
