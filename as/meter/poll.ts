@@ -51,6 +51,8 @@ import {
   Source,
   serverFailed,
   serverHold,
+  serverKeysLasted,
+  serverKeysUseless,
   serverProven,
   serverRefuses,
   serverSpread,
@@ -68,8 +70,8 @@ export const WANT_UDP_OPEN: u32 = 0x200;
 const EXCHANGE_DEADLINE_NS: i64 = 3 * SECOND_NS;
 const SOCKET_DEADLINE_NS: i64 = 10 * SECOND_NS;
 
-/** First wait before a key establishment that keys without use bring about. */
-const REKEY_NS: i64 = 10 * SECOND_NS;
+/** Keys that lead to an answer at this age were good, whatever becomes of them. */
+const KEYS_LASTED_NS: i64 = 3600 * SECOND_NS;
 
 /** Polls at the start of a synchronisation, and their distance. */
 const BURST_POLLS: u32 = 4;
@@ -254,7 +256,7 @@ export function pollWithoutCookies(source: Source): void {
 function keysUseless(source: Source): void {
   if (source.ke != Ke.Idle) return;
   if (source.proven) {
-    serverHold(source.server, source.keysSinceLocal + REKEY_NS);
+    serverKeysUseless(source.server, source.keysSinceLocal);
   } else if (source.restored) {
     serverSpread(source.server);
   } else {
@@ -351,6 +353,7 @@ function answered(source: Source): void {
     // Nor before the certificate behind them holds, lest one that does not is asked for again and again.
     if (!source.datesUnproven) serverProven(source.server);
   }
+  if (timeNowLocal() - source.keysSinceLocal >= KEYS_LASTED_NS) serverKeysLasted(source.server);
   // New keys are not needed after all.
   if (source.ke == Ke.Waiting && cookiesHeld(source.index) > 0) source.ke = Ke.Idle;
   sourceChanged(source);

@@ -5,7 +5,7 @@
 import { clear } from '../abi/bytes';
 import { SourceState } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
-import { backoffNext } from '../nts/backoff';
+import { backoffNext, FailureKind } from '../nts/backoff';
 import { timeNowLocal } from './now';
 import { random32 } from './seed';
 import { settingsServers, settingsSpreadSeconds } from './settings';
@@ -145,11 +145,11 @@ const NTP_HOSTS: usize = memory.data(<i32>(68 * <u32>SERVERS_MAX), 4);
 
 // Servers of the settings.
 const SERVERS: u32 = 4;
-const KINDS: u32 = 4;
+const KINDS: u32 = 5;
 /** Local time from which on each may be asked for keys. */
 const RETRY_AT: usize = memory.data(32, 8);
 /** ms, for each kind of failure: the last wait. */
-const WAITS: usize = memory.data(64, 4);
+const WAITS: usize = memory.data(80, 4);
 /** Servers that asked not to be polled any more: bits. */
 let refusing: u32 = 0;
 
@@ -254,15 +254,29 @@ export function serverSpread(server: u32): void {
 
 /** A key establishment with a server failed: the next one waits, longer than the last time. */
 export function serverFailed(server: u32, kind: u32): void {
+  wait(server, kind, timeNowLocal());
+}
+
+function wait(server: u32, kind: u32, from: i64): void {
   const at = WAITS + (server * KINDS + kind) * 4;
-  const wait = backoffNext(kind, load<u32>(at), random32() & 0xffff);
-  store<u32>(at, wait);
-  serverHold(server, timeNowLocal() + (<i64>wait * SECOND_NS) / 1000);
+  const waitMs = backoffNext(kind, load<u32>(at), random32() & 0xffff);
+  store<u32>(at, waitMs);
+  serverHold(server, from + (<i64>waitMs * SECOND_NS) / 1000);
 }
 
 /** Keys of a server led to an authenticated answer (RFC 8915 4.2): its waits begin anew. */
 export function serverProven(server: u32): void {
-  clear(WAITS + server * KINDS * 4, KINDS * 4);
+  clear(WAITS + server * KINDS * 4, FailureKind.ShortLived * 4);
+}
+
+/** Keys that led to answers are of no use any more: the next follow them at a distance that grows until some last. */
+export function serverKeysUseless(server: u32, since: i64): void {
+  wait(server, FailureKind.ShortLived, since);
+}
+
+/** The keys of a server have served for long enough. */
+export function serverKeysLasted(server: u32): void {
+  store<u32>(WAITS + (server * KINDS + FailureKind.ShortLived) * 4, 0);
 }
 
 /** A server asked not to be polled any more. */

@@ -1,7 +1,7 @@
 // How long to wait before the next NTS key establishment with a server (RFC 8915 4.2).
 //
 //   first wait   10 s, times 1 to 1.5
-//   each next    the one before, times 1.5 to 2 (DNS, TCP) or 2 to 3 (TLS, NTS-KE)
+//   each next    the one before, times 1.5 to 2 (DNS, TCP) or 2 to 3 (all others)
 //   at most      5 days; after DNS errors, of which no time server knows, 1 hour
 //
 // The factors are drawn by each meter at each failure, so meters that failed together drift apart, by more each time.
@@ -17,6 +17,8 @@ export enum FailureKind {
   Tls = 2,
   /** The key establishment itself, or keys that led to no authenticated answer. */
   KeyEstablishment = 3,
+  /** Keys that led to answers, but not for long: whoever sees the requests can bring that about again and again. */
+  ShortLived = 4,
 }
 
 const FIRST_MS: u32 = 10_000;

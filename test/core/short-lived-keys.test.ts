@@ -1,0 +1,60 @@
+// Keys that lead to an answer and are of no use soon after, as a NAK from anybody on the path makes them (RFC 8915 5.7: no
+// fast loop between NTS-KE and NTP): the next follow at a growing distance, until some last for an hour.
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ClockStatus } from '../../as/abi/codes.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
+import { type CheckedModules, checkedModules } from '../fuzz/checked-core.ts';
+import { runSeed } from '../fuzz/prng.ts';
+import { World } from '../fuzz/world.ts';
+
+let modules: CheckedModules;
+let seed: number;
+beforeAll(async () => {
+  await buildCore();
+  modules = checkedModules();
+  seed = runSeed('short-lived keys');
+});
+
+function started(): World {
+  const world = new World({ seed, modules });
+  world.boot();
+  world.runUntilSynchronised();
+  return world;
+}
+
+/** s until the next key establishment after the server forgot its keys. */
+function replacedAfter(world: World): number {
+  const before = world.sockets.establishments;
+  const startNs = world.time.nowNs;
+  world.sockets.restartServer();
+  world.runUntil('new keys', () => world.sockets.establishments > before, 86_400);
+  world.run(5);
+  return Number(world.time.nowNs - startNs) / 1e9;
+}
+
+describe('keys that lead to an answer and are of no use soon after', () => {
+  it('are replaced less and less often', () => {
+    const world = started();
+    const seconds = Array.from({ length: 8 }, () => replacedAfter(world));
+    expect(seconds[0]).toBeLessThan(120);
+    // Each wait is 2 to 3 times the one before; a poll comes before each.
+    for (let i = 3; i < seconds.length; i++) expect(seconds[i]).toBeGreaterThan(10 * 2 ** i - 20);
+    expect(world.probe()?.status).not.toBe(ClockStatus.Unsynchronised);
+  });
+
+  it('are replaced at once again when some have lasted for an hour', () => {
+    const world = started();
+    for (let i = 0; i < 6; i++) replacedAfter(world);
+    world.run(4000);
+    expect(replacedAfter(world)).toBeLessThan(120);
+  });
+
+  it('do not lead to more than some tens of key establishments in a day', () => {
+    const world = started();
+    for (let minutes = 0; minutes < 1440; minutes++) {
+      world.sockets.restartServer();
+      world.run(60);
+    }
+    expect(world.sockets.establishments).toBeLessThan(30);
+  });
+});
