@@ -19,7 +19,7 @@
 //           24  notAfter    i64
 //           32  fingerprint 32    SHA-256
 //           64  keys        128
-//          192  NTP host    text  at most 64 bytes
+//          192  NTP host    text  at most 65 bytes
 //   cookie   0  length      u16
 //            2  cookie      256
 
@@ -217,7 +217,7 @@ function takeKeys(source: Source, record: usize): bool {
   const aead: u32 = load<u16>(record);
   const host: u32 = load<u8>(record, NTP_HOST);
   // Of other settings or an earlier software, which had other AEADs or names.
-  if (!settingsOffer(aead) || host > SERVER_NAME_BYTES) return false;
+  if (!settingsOffer(aead) || host > SERVER_NAME_BYTES + 1) return false;
   if (!sourceServes(source, number & SERVER_MASK)) return false;
   exchangeSetKeys(source.index, aead, record + KEYS, false);
   source.reserve = number;
