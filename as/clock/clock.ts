@@ -170,6 +170,11 @@ export function clockAgree(t: i64, agreedLow: i64, agreedHigh: i64, alone: bool)
   return 0;
 }
 
+/** A server contradicts itself: what it said against the clock before does not count any more. */
+export function clockUncontradicted(): void {
+  contradictions = 0;
+}
+
 /** What a server's estimate (UTC minus local time) differs from the clock at local time `t`; 0 while it has no time. */
 export function clockOffset(t: i64, estimate: i64): i64 {
   return status == ClockStatus.Unsynchronised ? 0 : estimate - clockDifference(t);

@@ -17,7 +17,14 @@ import {
   agreementTake,
   agreementUntil,
 } from '../clock/agreement';
-import { clockAgree, clockCorrect, clockFromRtc, clockHoldover, clockStatus } from '../clock/clock';
+import {
+  clockAgree,
+  clockCorrect,
+  clockFromRtc,
+  clockHoldover,
+  clockStatus,
+  clockUncontradicted,
+} from '../clock/clock';
 import { SECOND_NS } from '../ntp/timestamp';
 import { FailureKind } from '../nts/backoff';
 import { exchangeAead } from '../nts/exchange';
@@ -103,7 +110,10 @@ export function agreeTake(
 ): u32 {
   const now = timeNowLocal();
   const told = source.disagrees;
-  if (agreementTake(source.index, now, low, high, until) > 0) return Reject.Backwards;
+  if (agreementTake(source.index, now, low, high, until) > 0) {
+    clockUncontradicted();
+    return Reject.Backwards;
+  }
   while (askAll(now)) {
     if (certificatesHold(now)) break;
   }
