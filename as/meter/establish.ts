@@ -14,7 +14,7 @@
 
 import { clear, copy } from '../abi/bytes';
 import { ClockStatus, Failure, KeError, Message, MeterEvent, TlsOpenedField, TrustPolicy } from '../abi/codes';
-import { AEAD_KEY_MAX_BYTES, aeadKeyBytes } from '../aead/aead';
+import { AEAD_KEY_MAX_BYTES, AEAD_SIV_CMAC_256, aeadKeyBytes } from '../aead/aead';
 import { clockFromRtc, clockStatus } from '../clock/clock';
 import { SECOND_NS } from '../ntp/timestamp';
 import { FailureKind } from '../nts/backoff';
@@ -41,6 +41,7 @@ import {
   settingsAeadCount,
   settingsAeads,
   settingsAgreement,
+  settingsOffer,
   settingsServerName,
   settingsServerPort,
   settingsTrustPolicy,
@@ -50,6 +51,8 @@ import {
   Source,
   serverFailed,
   serverHold,
+  serverIsPlain,
+  serverMakePlain,
   serverRetryAt,
   sourceCertificate,
   sourceChanged,
@@ -143,7 +146,7 @@ function ask(source: Source, now: i64): void {
   source.deadline = now + ANSWER_DEADLINE_NS;
   source.wants |= WANT_REQUEST;
   reading = source.index;
-  if (source.plain) keBegin(source.index, AEAD_SIV_CMAC_256_ALONE, 1);
+  if (serverIsPlain(source.server)) keBegin(source.index, AEAD_SIV_CMAC_256_ALONE, 1);
   else keBegin(source.index, settingsAeads(), settingsAeadCount());
   cookiesRenew(source.index);
   source.keysSeen = 0;
@@ -167,13 +170,16 @@ function fail(source: Source, error: u32, detail: u32): void {
   source.wants = (source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE;
   source.ke = Ke.Waiting;
   serverFailed(source.server, failureKind(error, detail));
-  if (error == KeError.PeerUnrecognizedCritical || error == KeError.PeerBadRequest) {
-    // Not again with the same request.
-    if (source.plain) serverHold(source.server, timeNowLocal() + REFUSED_NS);
-    source.plain = true;
-  }
+  if (error == KeError.PeerUnrecognizedCritical || error == KeError.PeerBadRequest) requestRefused(source);
   if (exchangeAead(source.index) == 0) sourceMoves(source);
   sourceChanged(source);
+}
+
+// Not again with the same request: with AEAD 15 alone, where the settings offer it beside others, else after a day.
+function requestRefused(source: Source): void {
+  const plainest = serverIsPlain(source.server) || settingsAeadCount() == 1 || !settingsOffer(AEAD_SIV_CMAC_256);
+  if (plainest) serverHold(source.server, timeNowLocal() + REFUSED_NS);
+  else serverMakePlain(source.server);
 }
 
 function failureKind(error: u32, detail: u32): u32 {

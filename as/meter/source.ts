@@ -58,8 +58,6 @@ export class Source {
   opensUnproven: bool;
   opensNotBefore: i64;
   opensNotAfter: i64;
-  /** The server wants no more than what RFC 8915 requires: AEAD 15 alone. */
-  plain: bool;
   /** The last one failed because its certificate had expired at the meter's time. */
   expired: bool;
 
@@ -152,6 +150,8 @@ const RETRY_AT: usize = memory.data(32, 8);
 const WAITS: usize = memory.data(80, 4);
 /** Servers that asked not to be polled any more: bits. */
 let refusing: u32 = 0;
+/** Servers that understand no more than what RFC 8915 requires, AEAD 15 alone: bits. */
+let plain: u32 = 0;
 
 /** Source that is being handled, which an event is about. */
 let handled: u32 = 0;
@@ -289,6 +289,16 @@ export function serverIsRefusing(server: u32): bool {
   return (refusing & (1 << server)) != 0;
 }
 
+/** A server refused a request that asked for more than RFC 8915 requires. */
+export function serverMakePlain(server: u32): void {
+  plain |= 1 << server;
+}
+
+/** Whether a server is asked for no more than what RFC 8915 requires. */
+export function serverIsPlain(server: u32): bool {
+  return (plain & (1 << server)) != 0;
+}
+
 /**
  * Gives a source that has failed another server, where one is free and may be asked sooner; says whether its server has
  * changed. A source whose server refuses it has none of its own.
@@ -301,7 +311,6 @@ export function sourceMoves(source: Source): bool {
   }
   const moved = best != source.server;
   source.server = best;
-  source.plain = source.plain && !moved;
   return moved;
 }
 
