@@ -166,7 +166,7 @@ describe('key establishment', () => {
     await withMeter(async (lab) => {
       lab.start();
       await lab.synchronised();
-      await lab.newKeys({});
+      await lab.newKeys();
       const used = new Set<Association>();
       server.always = { answer: (answer) => void used.add(answer.association) };
       for (let round = 0; round < 10; round++) await lab.synchronised();

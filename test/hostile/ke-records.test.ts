@@ -143,6 +143,16 @@ describe('refused', () => {
   });
 });
 
+/** A right answer with records before its end that are to be ignored. */
+function filledUpTo(good: KeAnswer, bytes: number): Buffer[] {
+  const own = keRecords(good).reduce((sum, one) => sum + one.length, 0);
+  const fill = Array.from({ length: 8 }, (_, at) => {
+    const share = Math.floor((bytes - own) / 8) + (at < (bytes - own) % 8 ? 1 : 0);
+    return record(4_000 + at, Buffer.alloc(share - 4), false);
+  });
+  return adding(...fill)(good);
+}
+
 describe('taken', () => {
   const reversed: Edit = (good) => [...keRecords({ ...good, end: none }).reverse(), good.end];
   const cases: [string, KeMisbehaviour][] = [
@@ -157,6 +167,7 @@ describe('taken', () => {
       '4.1: unknown records that are not critical, of 0 and of 1,000 bytes',
       { records: adding(odd, record(4001, none, false), record(4002, randomBytes(1_000), false)) },
     ],
+    ['4: 65,536 bytes', { records: (good) => filledUpTo(good, 65_536) }],
     ['4.1: the same unknown record again and again', { records: adding(odd, odd, odd, odd) }],
     [
       '4.1.5: an AEAD record that is not critical',

@@ -27,7 +27,11 @@ beforeAll(async () => {
   lab = new HostileLab(surroundings);
   lab.start();
 });
-beforeEach(() => lab.synchronised());
+beforeEach(() => {
+  // What a case that failed has left.
+  surroundings.server.script.ntp.splice(0);
+  return lab.synchronised();
+});
 afterEach(() => expect(surroundings.server.faults.splice(0)).toEqual([]));
 afterAll(async () => {
   await lab.stop();
@@ -107,7 +111,15 @@ describe('header', () => {
       'Delay',
       (answer) => (answer.transmit = ntpTimestamp(utcNs() + hourNs + 30n * secondNs)),
     ],
-    ['RFC 5905 7.3: a transmit timestamp of zero', 'Delay', (answer) => (answer.transmit = Buffer.alloc(8))],
+    [
+      'RFC 5905 7.3: receive and transmit timestamps of zero',
+      'ServerTime',
+      (answer) => {
+        answer.receive = Buffer.alloc(8);
+        answer.transmit = Buffer.alloc(8);
+      },
+    ],
+    ['RFC 5905 7.3: a transmit timestamp of zero', 'ServerTime', (answer) => (answer.transmit = Buffer.alloc(8))],
     [
       'RFC 5905 6: before this software was built',
       'BehindFloor',
@@ -207,6 +219,11 @@ describe('extension fields', () => {
       'RFC 8915 5.7: the unique identifier only among the encrypted fields',
       'UniqueIdentifier',
       (answer) => answer.sealedFields.push(...answer.fields.splice(0)),
+    ],
+    [
+      'RFC 8915 5.7: the unique identifier only behind the authenticator',
+      'UniqueIdentifier',
+      (answer) => answer.trailing.push(...answer.fields.splice(0)),
     ],
     ['RFC 8915 5.7: no authenticator', 'NoAuthenticator', (answer) => (answer.authenticated = false)],
     [

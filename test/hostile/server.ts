@@ -50,6 +50,8 @@ export interface KeMisbehaviour {
   readonly tls?: TlsOptions;
   /** The AEAD to choose from those offered. */
   readonly aead?: number;
+  /** The port to name for NTP. */
+  readonly port?: number;
   /** Length of each cookie. */
   readonly cookieBytes?: (index: number) => number;
   /** The exporter's context for AEAD 30, and whether record 1024 is answered. */
@@ -256,7 +258,7 @@ export class HostileServer {
       protocol: record(RecordType.nextProtocol, u16(0)),
       aead: record(RecordType.aead, u16(aead)),
       compliant: echo ? record(RecordType.compliantExporter, Buffer.alloc(0), false) : Buffer.alloc(0),
-      port: record(RecordType.port, u16(this.ntpPort)),
+      port: record(RecordType.port, u16(misbehaviour.port ?? this.ntpPort)),
       cookies: cookies.map((cookie) => record(RecordType.cookie, cookie, false)),
       end: record(RecordType.end),
     };
