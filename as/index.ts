@@ -21,6 +21,7 @@ import { timeSetNow } from './meter/now';
 
 export * from './aead/exports';
 export { testMeterKey } from './meter/keys';
+export { backoffNext, backoffSpread } from './nts/backoff';
 
 const ROLE_NONE: u32 = 0;
 const ROLE_METER: u32 = 1;

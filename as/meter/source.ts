@@ -4,11 +4,12 @@
 
 import { clear } from '../abi/bytes';
 import { SourceState } from '../abi/codes';
-import { SECOND_NS } from '../ntp/timestamp';
-import { backoffNext, FailureKind } from '../nts/backoff';
+import { backoffNext, backoffSpread, FailureKind } from '../nts/backoff';
 import { timeNowLocal } from './now';
 import { random32 } from './seed';
 import { settingsServers, settingsSpreadSeconds } from './settings';
+
+const MILLISECOND_NS: i64 = 1_000_000;
 
 /** Sources at most. */
 export const SOURCES: u32 = <u32>SERVERS_MAX;
@@ -248,8 +249,8 @@ export function serverHold(server: u32, until: i64): void {
 
 /** After a start that is not the first: key establishments of a fleet are spread over the time that the settings say. */
 export function serverSpread(server: u32): void {
-  const spread = <i64>settingsSpreadSeconds() * SECOND_NS;
-  serverHold(server, timeNowLocal() + (spread / 65_536) * <i64>(random32() & 0xffff));
+  const waitMs = backoffSpread(settingsSpreadSeconds(), random32());
+  serverHold(server, timeNowLocal() + <i64>waitMs * MILLISECOND_NS);
 }
 
 /** A key establishment with a server failed: the next one waits, longer than the last time. */
@@ -261,7 +262,7 @@ function wait(server: u32, kind: u32, from: i64): void {
   const at = WAITS + (server * KINDS + kind) * 4;
   const waitMs = backoffNext(kind, load<u32>(at), random32() & 0xffff);
   store<u32>(at, waitMs);
-  serverHold(server, from + (<i64>waitMs * SECOND_NS) / 1000);
+  serverHold(server, from + <i64>waitMs * MILLISECOND_NS);
 }
 
 /** Keys of a server led to an authenticated answer (RFC 8915 4.2): its waits begin anew. */

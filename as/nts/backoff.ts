@@ -1,5 +1,6 @@
 // How long to wait before the next NTS key establishment with a server (RFC 8915 4.2).
 //
+//   start        a moment within the spread of the settings, unless it is the first start
 //   first wait   10 s, times 1 to 1.5
 //   each next    the one before, times 1.5 to 2 (DNS, TCP) or 2 to 3 (all others)
 //   at most      5 days; after DNS errors, of which no time server knows, 1 hour
@@ -24,6 +25,17 @@ export enum FailureKind {
 const FIRST_MS: u32 = 10_000;
 const LONGEST_MS: u32 = 432_000_000;
 const LONGEST_DNS_MS: u32 = 3_600_000;
+
+/**
+ * The wait after a start that is not the first, so that a fleet does not come back all at once: a pure function.
+ *
+ * @param spreadSeconds over how long a fleet is spread, s; at most 65535
+ * @param random 32 random bits
+ * @returns ms, below the spread
+ */
+export function backoffSpread(spreadSeconds: u32, random: u32): u32 {
+  return <u32>((<u64>spreadSeconds * 1000 * <u64>random) >> 32);
+}
 
 /**
  * The wait after a failure: a pure function.

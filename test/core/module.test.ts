@@ -41,6 +41,8 @@ describe('core.wasm', () => {
     expect(own).toEqual([
       'abiVersion',
       'actionBuffer',
+      'backoffNext',
+      'backoffSpread',
       'enlargeBuffers',
       'eventBuffer',
       'eventCapacity',
