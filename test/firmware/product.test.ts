@@ -57,7 +57,7 @@ it.each([boardName, `${boardName}-4`])(
     const board = loadBoard(name);
     const report = await buildFirmware({ board: name });
     const servers = [{ host: 'time.example', port: 4460 }];
-    provisionStorage(storageOf(board), { id: 'meter-1', servers, ...settingsDefaults });
+    provisionStorage(storageOf(board), { id: 'meter-1', servers, ...settingsDefaults }, { bytes: board.storage.bytes });
     const used = new Set([seeds(board)]);
     for (let starts = 1; starts <= 2; starts++) {
       const { info, started, stackBytes } = await runOnce(board, report);
