@@ -59,6 +59,7 @@ import {
   sourceChanged,
   sourceCountReject,
   sourceMoves,
+  sourceMovesBefore,
   sourceNtpHost,
 } from './source';
 import { stateFloorUtc } from './state';
@@ -83,7 +84,7 @@ const SILENCE_ADDRESS: u32 = 2;
 export const SILENCE_KEYS: u32 = 8;
 /** Answers without a time before another server is asked, where there is one. */
 const USELESS_MAX: u32 = 8;
-/** Such a server is not asked again before this, unless all others fail, too. */
+/** Such a server is not asked again before this. */
 const USELESS_NS: i64 = 86_400 * SECOND_NS;
 
 /** "DENY", "RSTR", "RATE" (RFC 5905 7.4). */
@@ -407,8 +408,10 @@ function uselessAnswer(source: Source, reason: u32): void {
   if (source.useless < USELESS_MAX) return;
   source.useless = 0;
   const before = source.server;
-  if (!sourceMoves(source)) return;
-  serverHold(before, timeNowLocal() + USELESS_NS);
+  // Better this one than waiting for one that fails or was useless, too.
+  const now = timeNowLocal();
+  if (!sourceMovesBefore(source, now + 1)) return;
+  serverHold(before, now + USELESS_NS);
   pollsEnd(source);
   keysWanted(source);
 }

@@ -305,10 +305,17 @@ export function serverIsPlain(server: u32): bool {
  * changed. A source whose server refuses it has none of its own.
  */
 export function sourceMoves(source: Source): bool {
+  return sourceMovesBefore(source, serverRetryAt(source.server));
+}
+
+/** The same, to one that may be asked before local time `until`. */
+export function sourceMovesBefore(source: Source, until: i64): bool {
   let best = source.server;
+  let bestAt = serverIsRefusing(best) ? i64.MAX_VALUE : until;
   for (let i: u32 = 0; i < settingsServers(); i++) {
-    if (serverIsRefusing(i) || isTaken(i)) continue;
-    if (serverIsRefusing(best) || serverRetryAt(i) < serverRetryAt(best)) best = i;
+    if (serverIsRefusing(i) || isTaken(i) || serverRetryAt(i) >= bestAt) continue;
+    best = i;
+    bestAt = serverRetryAt(i);
   }
   const moved = best != source.server;
   source.server = best;
