@@ -3,6 +3,7 @@
 // sent twice.
 import { randomBytes } from 'node:crypto';
 import { Channel, ClockStatus, Message, StorageMap } from '../../as/abi/codes.ts';
+import type { CoreModule } from '../../host/core/core.ts';
 import {
   decodeMessage,
   encodeMessage,
@@ -40,6 +41,8 @@ export interface SimulatedMeterOptions extends Partial<Pick<SoftwareMeterOptions
   readonly rootKey?: Uint8Array;
   readonly maxFrequencyErrorPpb?: number;
   readonly tickHz?: number;
+  /** A core for another number of servers. */
+  readonly core?: CoreModule;
   /** Without it there is no room for reserves of cookies. */
   readonly storageBytes?: number;
   readonly buildUnixSeconds?: number;
@@ -95,6 +98,7 @@ export class SimulatedMeter {
       maxFrequencyErrorPpb: options.maxFrequencyErrorPpb ?? 50_000,
       onMessage: (channel, bytes) => this.#message(channel, bytes),
       ...(this.rtc === undefined ? {} : { rtc: this.rtc }),
+      ...(options.core === undefined ? {} : { source: options.core }),
       ...(options.entropy === undefined ? {} : { entropy: options.entropy }),
       ...(options.trace === undefined ? {} : { trace: options.trace }),
     });
