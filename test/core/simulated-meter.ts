@@ -30,7 +30,7 @@ import { second, servingNs } from './simulated-server.ts';
 export const startUtcNs = 1_795_305_600n * second;
 export const buildUnixSeconds = 1_795_000_000;
 
-export interface SimulatedMeterOptions extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'trace'>> {
+export interface SimulatedMeterOptions extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'trace' | 'source'>> {
   /** How many servers the settings name: a.test, b.test and so on; without it, time.test. */
   readonly servers?: number;
   readonly settings?: Partial<MeterSettings>;
@@ -101,6 +101,7 @@ export class SimulatedMeter {
       ...(options.core === undefined ? {} : { source: options.core }),
       ...(options.entropy === undefined ? {} : { entropy: options.entropy }),
       ...(options.trace === undefined ? {} : { trace: options.trace }),
+      ...(options.source === undefined ? {} : { source: options.source }),
     });
   }
 
