@@ -73,6 +73,8 @@ export class Device {
   tear: (write: number, offset: number, bytes: Uint8Array) => number | undefined = () => undefined;
   /** What a read of the storage gives, of the bytes that are there; none when it fails. */
   read: (offset: number, bytes: Uint8Array) => Uint8Array = (_, bytes) => bytes;
+  /** How long a write takes, ns. */
+  writeNs = 5_000_000n;
   /** How long after the real-time clock was set the core is told, ns. */
   rtcDoneNs = 500_000n;
   /** Whether the storage reports that a write failed. */
@@ -94,6 +96,11 @@ export class Device {
     readonly random: Prng,
   ) {
     this.clock = new VirtualClock(time, { tickHz: options.tickHz });
+  }
+
+  /** Where it is being written now. */
+  get writingAt(): number | undefined {
+    return this.#writing?.offset;
   }
 
   get running(): boolean {
@@ -233,7 +240,7 @@ export class Device {
       return;
     }
     this.#writing = { offset, bytes };
-    this.#after(5_000_000n, generation, () => {
+    this.#after(this.writeNs, generation, () => {
       this.#writing = undefined;
       const done = new Uint8Array(5);
       if (this.fail(offset, bytes)) done[4] = 1;
