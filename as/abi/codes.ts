@@ -627,8 +627,8 @@ export enum MeterEvent {
   SourceDisagrees = 21,
   /** Fewer servers agree than are needed. a: how many agree, b: how many have to. */
   MajorityLost = 22,
-  /** As many servers agree again as are needed. a, b as above. */
-  MajorityRegained = 23,
+  /** As many servers agree as are needed, at last or again. a, b as above. */
+  MajorityReached = 23,
 }
 
 export enum RtcRefusal {

@@ -166,7 +166,7 @@ function askAll(now: i64): bool {
   if (found != enough) {
     enough = found;
     if (agreeNeeded() > 1)
-      raiseEvent(found ? MeterEvent.MajorityRegained : MeterEvent.MajorityLost, agreeing, needed, false);
+      raiseEvent(found ? MeterEvent.MajorityReached : MeterEvent.MajorityLost, agreeing, needed, false);
   }
   return found;
 }

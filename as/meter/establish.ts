@@ -35,7 +35,7 @@ import {
 } from '../nts/key-establishment';
 import { raiseEvent } from './events';
 import { timeNowLocal, timeNowUtc } from './now';
-import { pollsBegin } from './poll';
+import { pollsBegin, pollsEnd } from './poll';
 import { isProtocol, requestById, requestConnection, requestKey } from './requests';
 import {
   settingsAeadCount,
@@ -171,7 +171,9 @@ function fail(source: Source, error: u32, detail: u32): void {
   source.ke = Ke.Waiting;
   serverFailed(source.server, failureKind(error, detail));
   if (error == KeError.PeerUnrecognizedCritical || error == KeError.PeerBadRequest) requestRefused(source);
-  if (exchangeAead(source.index) == 0) sourceMoves(source);
+  // Keys without a cookie serve nothing.
+  const serves = exchangeAead(source.index) != 0 && (cookiesHeld(source.index) > 0 || source.reserveLeft);
+  if (!serves && sourceMoves(source)) pollsEnd(source);
   sourceChanged(source);
 }
 

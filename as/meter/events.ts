@@ -72,7 +72,7 @@ function isNetworks(code: u32): bool {
     code == MeterEvent.KeFailed ||
     code == MeterEvent.Nak ||
     code == MeterEvent.MajorityLost ||
-    code == MeterEvent.MajorityRegained
+    code == MeterEvent.MajorityReached
   );
 }
 

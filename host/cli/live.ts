@@ -9,7 +9,7 @@ import { printable, type Style, type Terminal } from './terminal.ts';
 import { plainNs, reachText, signedNs } from './units.ts';
 
 /** Events that are good news, and those that are bad; all others are neither. */
-const good = new Set(['synchronised', 'keys-established', 'keys-restored', 'rtc-accepted', 'majority-regained']);
+const good = new Set(['synchronised', 'keys-established', 'keys-restored', 'rtc-accepted', 'majority-reached']);
 const bad = new Set([
   'settings-invalid',
   'seed-invalid',

@@ -252,8 +252,8 @@ export const meterEventNames: Names<MeterEvent> = {
     text: 'A server contradicts the majority, or the clock where nothing outvotes it.',
   },
   [MeterEvent.MajorityLost]: { name: 'majority-lost', text: 'Fewer servers agree than are needed.' },
-  [MeterEvent.MajorityRegained]: {
-    name: 'majority-regained',
+  [MeterEvent.MajorityReached]: {
+    name: 'majority-reached',
     text: 'As many servers agree as are needed.',
   },
 };
@@ -394,7 +394,7 @@ export function describeEvent(event: {
       return `A server contradicts the others, or the clock where nothing outvotes it, by ${durationText(a)}${from}.`;
     case MeterEvent.MajorityLost:
       return `Too few servers agree: ${a} of the ${b} that are needed.`;
-    case MeterEvent.MajorityRegained:
+    case MeterEvent.MajorityReached:
       return `Enough servers agree: ${a}, where ${b} are needed.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;

@@ -205,7 +205,7 @@ describe('two liars of four', () => {
     lie(sim, 0n);
     watch(sim, 300);
     expect(status(sim)).toBe(Synchronised);
-    expect(sim.eventCodes().lastIndexOf(MeterEvent.MajorityRegained)).toBeGreaterThan(
+    expect(sim.eventCodes().lastIndexOf(MeterEvent.MajorityReached)).toBeGreaterThan(
       sim.eventCodes().indexOf(MeterEvent.MajorityLost),
     );
   });
@@ -227,7 +227,7 @@ describe('servers that come and go', () => {
     silence(sim, 0, false);
     sim.runUntil('synchronised', () => status(sim) === Synchronised, 7200);
     checkBound(sim);
-    expect(sim.eventCodes()).toContain(MeterEvent.MajorityRegained);
+    expect(sim.eventCodes()).toContain(MeterEvent.MajorityReached);
   });
 
   it('at random, three honest ones of four: the time is always within its bound', () => {

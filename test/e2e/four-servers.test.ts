@@ -99,7 +99,7 @@ it('takes the time of three that agree, marks the fourth, and tells when only tw
     const alone = await watch.nextTime('no majority', ({ flags }) => (flags & TimeFlag.NoMajority) !== 0);
     expect(alone).toMatchObject({ status: ClockStatus.Holdover, agreeing: 2, needed: 3 });
     servers[3]!.signal('SIGCONT');
-    const regained = await watch.event(MeterEvent.MajorityRegained, { from: before, timeoutMs: 60_000 });
+    const regained = await watch.event(MeterEvent.MajorityReached, { from: before, timeoutMs: 60_000 });
     expect([regained.a, regained.b]).toEqual([3n, 3n]);
     await watch.synchronised();
 

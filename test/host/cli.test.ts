@@ -223,7 +223,7 @@ limits: { stratum: 3 }
     const file = join(folder, 'meter-3.bin');
     const args = ['provision', file, '-S', 'a', '--board', 'mps2-an385', '--id'];
     expect((await runMetertime([...args, 'meter-3'])).exitCode).toBe(ExitCode.Ok);
-    expect(statSync(file).size).toBe(4096);
+    expect(statSync(file).size).toBe(8192);
     const refused = await runMetertime([...args, 'meter-4']);
     expect(refused.exitCode).toBe(ExitCode.Failed);
     expect(refused.stderr).toMatch(/belongs to meter meter-3, not meter-4; .*--force/);

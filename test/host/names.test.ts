@@ -173,7 +173,7 @@ test.each([
     'A server contradicts the others, or the clock where nothing outvotes it, by 2.00 ms (ke.example).',
   ],
   [MeterEvent.MajorityLost, 1n, 2n, '', 'Too few servers agree: 1 of the 2 that are needed.'],
-  [MeterEvent.MajorityRegained, 3n, 2n, '', 'Enough servers agree: 3, where 2 are needed.'],
+  [MeterEvent.MajorityReached, 3n, 2n, '', 'Enough servers agree: 3, where 2 are needed.'],
   [4242, 0n, 0n, '', 'code 4242, not known to this version of metertime.'],
 ])('event %d is told as a sentence', (code, a, b, text, sentence) => {
   expect(describeEvent({ code, a, b, text })).toBe(sentence);
