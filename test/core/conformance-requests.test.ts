@@ -74,7 +74,7 @@ describe('the request of NTS-KE (RFC 8915 4)', () => {
     });
     bad.run(5);
     for (const sim of [good, bad]) {
-      const [{ id }] = sim.sentOf(Message.TlsOpen) as [{ id: number }];
+      const { id } = sim.sentOf(Message.TlsOpen)[0]!;
       expect(sim.sentOf(Message.TlsClose)).toMatchObject([{ id }]);
     }
   });

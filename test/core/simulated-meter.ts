@@ -43,7 +43,6 @@ export interface SimulatedMeterOptions extends Partial<Pick<SoftwareMeterOptions
   readonly tickHz?: number;
   /** A core for another number of servers. */
   readonly core?: CoreModule;
-  /** Without it there is no room for reserves of cookies. */
   readonly storageBytes?: number;
   readonly buildUnixSeconds?: number;
 }
