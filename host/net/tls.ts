@@ -121,7 +121,8 @@ export async function connectTls(options: TlsConnectOptions): Promise<TlsConnect
     if (socket.destroyed) throw brokenBy(socket.errored);
     return new TlsConnection(socket, { ...details, path }, timeouts);
   } catch (error) {
-    socket?.destroy();
+    // With close_notify (RFC 8446 6.1).
+    socket?.destroySoon();
     const cause =
       error instanceof SocketError ? error : new SocketError(Failure.Tls, errorText(error), { cause: error });
     throw new TlsOpenError(cause, details);
