@@ -1,0 +1,121 @@
+// What a meter makes of answers, where RFC 8915 and RFC 5905 ask for it: how much of NTS-KE it reads (4), what an error
+// leaves behind (4.1.3), and kisses that say a time (RFC 5905 7.4). docs/conformance.md names these tests.
+import { beforeAll, describe, expect, it } from 'vitest';
+import { ClockStatus, Message, MeterEvent } from '../../as/abi/codes.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
+import {
+  aeadRecord,
+  answerParts,
+  cookieRecord,
+  endOfMessage,
+  nextProtocol,
+  record,
+  sealedAnswer,
+} from './nts-reference.ts';
+import { SimulatedMeter, type SimulatedMeterOptions, second } from './simulated-meter.ts';
+import type { Behaviour } from './simulated-server.ts';
+
+beforeAll(async () => {
+  await buildCore();
+});
+
+function started(change: (behaviour: Behaviour) => void = () => {}, options: SimulatedMeterOptions = {}) {
+  const sim = new SimulatedMeter(options);
+  change(sim.behaviour);
+  sim.meter.start();
+  return sim;
+}
+
+describe('the length of an answer (RFC 8915 4)', () => {
+  /** A right answer of so many bytes, filled up with a record that is not known. */
+  function answerOf(bytes: number): Buffer {
+    const cookies = Array.from({ length: 8 }, () => cookieRecord(100));
+    const first = Buffer.concat([nextProtocol(), aeadRecord()]);
+    const last = Buffer.concat([...cookies, endOfMessage()]);
+    return Buffer.concat([first, record(4000, Buffer.alloc(bytes - first.length - last.length - 4, 7), false), last]);
+  }
+
+  it('of 65,536 bytes is taken', () => {
+    const answer = answerOf(65_536);
+    expect(answer.length).toBe(65_536);
+    const sim = started((behaviour) => {
+      behaviour.onKe = () => [answer];
+    });
+    sim.runUntilSynchronised();
+    sim.run(20);
+    expect(sim.report).toMatchObject({ keAttempts: 1, keFailures: 0, cookies: 8 });
+  });
+
+  it('is the last that is taken', () => {
+    const sim = started((behaviour) => {
+      behaviour.onKe = () => [answerOf(65_537)];
+    });
+    sim.run(5);
+    expect(sim.eventCodes()).toContain(MeterEvent.KeFailed);
+    expect(sim.meter.time().status).toBe(ClockStatus.Unsynchronised);
+  });
+});
+
+describe('an error or a warning among records that are right (RFC 8915 4.1.3, 4.1.4)', () => {
+  const places = [0, 1, 2, 3, 6, 10];
+  const codes = [0, 1, 2, 3, 255, 256, 32_767, 32_768, 65_535];
+  it.each([
+    ['an error', 2],
+    ['a warning', 3],
+  ])('of any code, at any place: no key, no cookie and no request come of %s', (_, type) => {
+    for (const code of codes) {
+      for (const place of places) {
+        const records = [nextProtocol(), aeadRecord(), ...Array.from({ length: 8 }, () => cookieRecord(100))];
+        records.splice(place, 0, record(type, [code >> 8, code & 0xff], code % 2 === 0));
+        const sim = started((behaviour) => {
+          behaviour.onKe = () => [Buffer.concat([...records, endOfMessage()])];
+        });
+        sim.run(4);
+        expect(sim.eventCodes()).toContain(MeterEvent.KeFailed);
+        expect(sim.sentOf(Message.TlsExport)).toEqual([]);
+        expect(sim.sentOf(Message.UdpOpen)).toEqual([]);
+        expect(sim.sources[0] ?? sim.report).toMatchObject({ aead: 0, cookies: 0 });
+      }
+    }
+  });
+
+  it('leave the keys in use as they are', () => {
+    const sim = started(() => {}, { settings: { keyAgeHours: 1 } });
+    sim.runUntilSynchronised();
+    const [server] = sim.servers;
+    const { keys } = server!;
+    sim.behaviour.onKe = (request) => [
+      Buffer.concat([server!.keAnswer(request).subarray(0, -4), record(2, [0, 2]), endOfMessage()]),
+    ];
+    sim.run(2 * 3600);
+    expect(sim.report!.keFailures).toBeGreaterThan(2);
+    expect(sim.requests.every((request) => request.keys === keys)).toBe(true);
+    expect(sim.report).toMatchObject({ status: ClockStatus.Synchronised, cookies: 8, reach: 0xff });
+  });
+});
+
+describe('a kiss that says a time (RFC 5905 7.4)', () => {
+  const hour = 3600n * second;
+  it.each(['RATE', 'NTSN', 'INIT', 'XYZW'])('%s, with and without a seal: it is not taken', (code) => {
+    const sim = started();
+    sim.runUntilSynchronised();
+    sim.run(60);
+    sim.behaviour.onRequest = (request) => {
+      const parts = answerParts(request, sim.utcNs + hour, sim.utcNs + hour);
+      parts.stratum = 0;
+      parts.referenceId = Buffer.from(code);
+      return [sealedAnswer(parts, request.keys.serverToClient)];
+    };
+    sim.run(3600);
+    expect(sim.eventCodes().filter((one) => one === MeterEvent.ClockSet).length).toBe(1);
+    expect(Math.abs(Number(sim.errorNs))).toBeLessThan(50e6);
+    sim.behaviour.onRequest = (request) => {
+      const unsealed = Buffer.from(request.server.kiss(request, code));
+      unsealed.writeUInt32BE(unsealed.readUInt32BE(32) + 3600, 32);
+      unsealed.writeUInt32BE(unsealed.readUInt32BE(40) + 3600, 40);
+      return [unsealed];
+    };
+    sim.run(3600);
+    expect(Math.abs(Number(sim.errorNs))).toBeLessThan(50e6);
+  });
+});
