@@ -8,6 +8,7 @@ import {
   answerParts,
   cookieRecord,
   endOfMessage,
+  keAnswer,
   nextProtocol,
   record,
   sealedAnswer,
@@ -53,6 +54,17 @@ describe('the length of an answer (RFC 8915 4)', () => {
     sim.run(5);
     expect(sim.eventCodes()).toContain(MeterEvent.KeFailed);
     expect(sim.meter.time().status).toBe(ClockStatus.Unsynchronised);
+  });
+});
+
+describe('records that are optional', () => {
+  it.each([true, false])('of server and port are taken with either critical bit (4.1.7, 4.1.8)', (critical) => {
+    const extra = [record(6, Buffer.from('ntp.test'), critical), record(7, [0x30, 0x39], critical)];
+    const sim = started((behaviour) => {
+      behaviour.onKe = () => [keAnswer(8, 100, 15, extra)];
+    });
+    sim.runUntilSynchronised();
+    expect(sim.sentOf(Message.UdpOpen)[0]).toMatchObject({ host: 'ntp.test.', port: 12345 });
   });
 });
 
