@@ -8,6 +8,7 @@ import {
   type GatewayMessage,
   type MeterEventMessage,
   type MeterMessage,
+  type SourceCounts,
   type Time,
 } from '../../host/link/messages.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings } from '../../host/provision/settings-block.ts';
@@ -25,6 +26,14 @@ export const plainSettings: MeterSettings = {
   poll: { minSeconds: 1, maxSeconds: 16 },
   reportSeconds: 60_000,
 };
+
+const hosts = ['time.test', 'b.test', 'c.test', 'd.test'];
+
+/** The same with as many servers. */
+export const settingsOf = (servers: number): MeterSettings => ({
+  ...plainSettings,
+  servers: hosts.slice(0, servers).map((host) => ({ host, port: 4460 })),
+});
 
 export function startPayload(capabilities: number, entropy: Uint8Array = new Uint8Array(32)): Uint8Array {
   const payload = new Uint8Array(StartField.Names + 4);
@@ -46,6 +55,10 @@ export class DirectMeter {
   tick = 0n;
   wake = 0n;
   report: Time | undefined;
+  /** Tick of that report. */
+  reportTick = 0n;
+  /** What was counted of each source, by its index. */
+  readonly counts = new Map<number, SourceCounts>();
   readonly events: MeterEventMessage[] = [];
   /** What the meter asked for lately, reports aside. */
   asked: MeterMessage[] = [];
@@ -56,11 +69,12 @@ export class DirectMeter {
     random: Prng,
     storage?: Uint8Array,
     readonly capabilities = Capability.Storage | Capability.OwnNetwork,
+    settings = plainSettings,
   ) {
     this.core = new CheckedCore(modules, { large: true, twin: true, record: true });
     this.storage = storage ?? new Uint8Array(StorageMap.FullBytes).fill(0xff);
     if (storage === undefined) {
-      this.storage.set(encodeSettings(plainSettings, random.bytes(16)), StorageMap.Settings);
+      this.storage.set(encodeSettings(settings, random.bytes(16)), StorageMap.Settings);
       this.storage.set(encodeSeedSlot(random.bytes(32), 1), StorageMap.SeedA);
     }
   }
@@ -93,11 +107,14 @@ export class DirectMeter {
     } catch (cause) {
       throw new Violation(`the meter's message makes no sense: ${(cause as Error).message}`, [...this.core.happened]);
     }
-    if (message.type === Message.Time) this.report = message;
+    if (message.type === Message.Time) {
+      this.report = message;
+      this.reportTick = this.tick;
+    } else if (message.type === Message.SourceCounts) this.counts.set(message.index, message);
     else if (message.type === Message.Event) {
       this.events.push(message);
       this.tell({ type: Message.EventAck, sequence: message.sequence });
-    } else if (message.type !== Message.Info) this.asked.push(message);
+    } else if (message.type !== Message.Info && message.type !== Message.Source) this.asked.push(message);
   }
 
   tell(message: GatewayMessage): void {

@@ -4,6 +4,7 @@ import { Channel, Event, Message } from '../../as/abi/codes.ts';
 import type { CheckedModules } from './checked-core.ts';
 import { frameOf, joined, mutate, openFrame } from './mutate.ts';
 import type { Prng } from './prng.ts';
+import type { Conditions, HostConditions } from './sockets.ts';
 import type { Target } from './targets.ts';
 import { World } from './world.ts';
 
@@ -22,16 +23,30 @@ const gatewayMessages = [
   Message.EventAck,
 ];
 
+/** AEADs of each server; of three or four one may lie about the time, by however much. */
+function drawHosts(random: Prng, servers: number): Conditions['host'] {
+  const hosts = new Map<string, HostConditions>();
+  const liar = servers >= 3 && random.chance(0.5) ? 'b.test' : undefined;
+  const lie = (2 * random.fraction() - 1) * 10 ** random.between(6, 14);
+  return (name) => {
+    const drawn = hosts.get(name) ?? {
+      aeads: random.pick([[15], [16, 15], [17], [30], [30, 15]]),
+      compliant: random.chance(0.5),
+      lieNs: name === liar ? () => lie : () => 0,
+    };
+    hosts.set(name, drawn);
+    return drawn;
+  };
+}
+
 function newWorld(random: Prng, modules: CheckedModules, baud?: number): World {
+  const servers = random.between(1, 4);
   const world = new World({
     seed: random.u32(),
     modules,
     ...(baud === undefined ? {} : { baud }),
     settings: {
-      servers: [
-        { host: 'a.test', port: 4460 },
-        { host: 'b.test', port: 4461 },
-      ].slice(0, random.between(1, 2)),
+      servers: ['a.test', 'b.test', 'c.test', 'd.test'].slice(0, servers).map((host) => ({ host, port: 4460 })),
       poll: { minSeconds: 1, maxSeconds: random.pick([1, 4, 16]) },
       reportSeconds: random.pick([1, 60]),
     },
@@ -47,6 +62,7 @@ function newWorld(random: Prng, modules: CheckedModules, baud?: number): World {
     replays: 0.1,
     forgeries: 0.1,
     residenceLies: random.chance(0.5),
+    host: drawHosts(random, servers),
     cookieBytes: random.pick([1, 17, 64, 100, 104, 255, 256]),
     cookies: random.between(1, 9),
   });
@@ -58,7 +74,7 @@ function randomMessage(random: Prng): { channel: number; message: Uint8Array } {
   const message = random.bytes(1 + random.size(random.chance(0.1) ? payloadLimit : 260));
   const type = random.chance(0.9) ? random.pick(gatewayMessages) : random.u32() & 0xff;
   message[0] = type;
-  if (message.length > 1 && random.chance(0.8)) message[1] = random.below(4);
+  if (message.length > 1 && random.chance(0.8)) message[1] = random.below(16);
   const right = type < 0x10 ? Channel.Time : type < 0x30 ? Channel.Stream : Channel.Report;
   return { channel: random.chance(0.95) ? right : random.below(256), message };
 }

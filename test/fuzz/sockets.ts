@@ -1,5 +1,5 @@
-// A time server with NTS and the gateway's sockets that lead to it, in virtual time, on a network that delays, loses,
-// doubles, replays and forges. The server's side is test/core/nts-reference.ts: independent of the core.
+// Time servers with NTS and the gateway's sockets that lead to them, in virtual time, on a network that delays, loses,
+// doubles, replays and forges. The servers' side is test/core/nts-reference.ts: independent of the core.
 import { Channel, Failure, LinkLimit, Message } from '../../as/abi/codes.ts';
 import {
   channelOf,
@@ -13,7 +13,9 @@ import {
   type AnswerParts,
   aeadRecord,
   answerParts,
+  compliantRecord,
   endOfMessage,
+  keAeads,
   nextProtocol,
   type Request,
   readRequest,
@@ -21,14 +23,34 @@ import {
   sealedAnswer,
   unsealedAnswer,
 } from '../core/nts-reference.ts';
+import { exporterContext } from '../core/simulated-server.ts';
+import { Aead, algorithm } from '../hostile/aeads.ts';
 import { Violation } from './checked-core.ts';
 import type { Prng } from './prng.ts';
 
 export const second = 1_000_000_000n;
 
 interface Keys {
+  readonly aead: number;
+  /** Record 1024 was answered: keys of AEAD 30 come from the context that names it. */
+  readonly compliant: boolean;
   readonly clientToServer: Uint8Array;
   readonly serverToClient: Uint8Array;
+}
+
+interface Connection {
+  readonly host: string;
+  /** From the request on, which names the AEADs. */
+  keys?: Keys;
+}
+
+/** What a server of one host does that the others do not. */
+export interface HostConditions {
+  /** AEADs that it has, the preferred one first. */
+  readonly aeads: readonly number[];
+  readonly compliant: boolean;
+  /** Added to its time, ns, unsaid. */
+  readonly lieNs: () => number;
 }
 
 /** What the network and the server do; functions are asked each time. */
@@ -49,6 +71,8 @@ export interface Conditions {
   serverErrorNs: () => number;
   rootDelayNs: number;
   rootDispersionNs: number;
+  /** By the server's name. */
+  host: (name: string) => HostConditions;
   /** How long the server takes, ns. */
   servingNs: () => number;
   serverUp: boolean;
@@ -78,6 +102,7 @@ export function goodConditions(utcNs: bigint): Conditions {
     replays: 0,
     forgeries: 0,
     serverErrorNs: () => 0,
+    host: () => ({ aeads: [Aead.sivCmac256], compliant: true, lieNs: () => 0 }),
     rootDelayNs: 0,
     rootDispersionNs: 0,
     servingNs: () => 20e3,
@@ -121,7 +146,7 @@ export class GatewaySockets {
   readonly received: MeterMessage[] = [];
   /** Sockets that the meter has opened and not closed. */
   readonly sockets = new Map<number, string>();
-  readonly connections = new Map<number, Keys>();
+  readonly connections = new Map<number, Connection>();
   mostSockets = 0;
   onReport: (message: MeterMessage) => void = () => {};
   /** Sends to the meter. */
@@ -213,7 +238,7 @@ export class GatewaySockets {
     });
   }
 
-  #tlsOpen({ id, validAt }: Extract<MeterMessage, { type: Message.TlsOpen }>): void {
+  #tlsOpen({ id, validAt, host }: Extract<MeterMessage, { type: Message.TlsOpen }>): void {
     const { keUp, notBefore, notAfter } = this.conditions;
     const expired = validAt !== undefined && (validAt < notBefore || validAt > notAfter);
     if (!keUp || expired) {
@@ -221,11 +246,21 @@ export class GatewaySockets {
       this.tell({ type: Message.TlsClosed, id, reason, detail: 'no' });
       return;
     }
-    this.connections.set(id, {
-      clientToServer: this.random.bytes(32),
-      serverToClient: this.random.bytes(32),
-    });
+    this.connections.set(id, { host });
     this.tell({ type: Message.TlsOpened, id, notBefore, notAfter, fingerprint: new Uint8Array(32), alpn: 'ntske/1' });
+  }
+
+  #newKeys(host: string, request: Uint8Array): Keys {
+    const { aeads, compliant } = this.conditions.host(host);
+    const offered = keAeads(request);
+    const aead = aeads.find((known) => offered.includes(known)) ?? Aead.sivCmac256;
+    const { keyBytes } = algorithm(aead);
+    return {
+      aead,
+      compliant: aead === Aead.gcmSiv128 && compliant,
+      clientToServer: this.random.bytes(keyBytes),
+      serverToClient: this.random.bytes(keyBytes),
+    };
   }
 
   #newCookie(keys: Keys, length: number): Buffer {
@@ -234,18 +269,20 @@ export class GatewaySockets {
     return cookie;
   }
 
-  /** The answer of NTS-KE for a connection; its cookies are good. */
-  keAnswer(id: number): Uint8Array {
-    const keys = this.connections.get(id)!;
+  /** The answer of NTS-KE with keys; its cookies are good. */
+  #keAnswer(keys: Keys): Uint8Array {
     const { cookies, cookieBytes } = this.conditions;
     const list = Array.from({ length: cookies }, () => record(5, this.#newCookie(keys, cookieBytes), false));
-    return Buffer.concat([nextProtocol(), aeadRecord(), ...list, endOfMessage()]);
+    const compliant = keys.compliant ? [compliantRecord()] : [];
+    return Buffer.concat([nextProtocol(), aeadRecord(keys.aead), ...compliant, ...list, endOfMessage()]);
   }
 
-  #tlsWrite({ id }: Extract<MeterMessage, { type: Message.TlsWrite }>): void {
-    if (!this.connections.has(id)) return;
+  #tlsWrite({ id, data }: Extract<MeterMessage, { type: Message.TlsWrite }>): void {
+    const connection = this.connections.get(id);
+    if (connection === undefined) return;
     this.establishments++;
-    const answer = this.keAnswer(id);
+    connection.keys = this.#newKeys(connection.host, data);
+    const answer = this.#keAnswer(connection.keys);
     for (let at = 0, after = 1e6; at < answer.length; at += 235, after += 1000) {
       this.tell({ type: Message.TlsData, id, data: answer.subarray(at, at + 235) }, after);
     }
@@ -253,15 +290,19 @@ export class GatewaySockets {
 
   #tlsExport(message: Extract<MeterMessage, { type: Message.TlsExport }>): void {
     const { id, tag, label, context, length } = message;
-    const expected = `0000000f0${tag}`;
-    const right = label === 'EXPORTER-network-time-security' && Buffer.from(context).toString('hex') === expected;
-    if (!right || length !== 32) {
+    const keys = this.connections.get(id)?.keys;
+    if (keys === undefined) return;
+    const { aead, compliant } = keys;
+    // Without record 1024, the keys of AEAD 30 are those of the context that names AEAD 15; both are asked for.
+    const contexts = aead === Aead.gcmSiv128 && !compliant ? [Aead.sivCmac256, aead] : [aead];
+    const which = contexts.findIndex((named) => exporterContext(named, tag & 1).equals(context));
+    const right = label === 'EXPORTER-network-time-security' && which >= 0 && which === tag >> 1;
+    if (!right || length !== algorithm(aead).keyBytes) {
       if (this.meterDoubted) return;
       throw new Violation('the meter asks for another key than RFC 8915 5.1 names');
     }
-    const keys = this.connections.get(id);
-    if (keys === undefined) return;
-    this.tell({ type: Message.TlsExported, id, tag, key: tag === 0 ? keys.clientToServer : keys.serverToClient });
+    const own = (tag & 1) === 0 ? keys.clientToServer : keys.serverToClient;
+    this.tell({ type: Message.TlsExported, id, tag, key: which === 0 ? own : this.random.bytes(length) });
   }
 
   #udpSend({ socket, exchange, payload }: Extract<MeterMessage, { type: Message.UdpSend }>): void {
@@ -277,17 +318,20 @@ export class GatewaySockets {
     }
     if (this.random.chance(this.conditions.lossOut) || !this.conditions.serverUp) return;
     const holdNs = this.conditions.holdNs();
-    this.#later(holdNs + this.conditions.outNs(), () => this.#serve(socket, exchange, packet, holdNs));
+    const { lieNs } = this.conditions.host(this.sockets.get(socket) ?? '');
+    this.#later(holdNs + this.conditions.outNs(), () => this.#serve(socket, exchange, packet, holdNs, lieNs()));
   }
 
   #checkOnce(packet: Buffer): void {
     this.#once.add('origin timestamp', packet.subarray(40, 48));
     this.#once.add('unique identifier', packet.subarray(52, 84));
-    this.#once.add('nonce', packet.subarray(packet.length - 32, packet.length - 16));
+    // The authenticator of GCM-SIV is shorter than that of SIV by four bytes of its nonce.
+    const nonceBytes = packet.readUInt16BE(packet.length - 34) === 36 ? 12 : 16;
+    this.#once.add('nonce', packet.subarray(packet.length - 16 - nonceBytes, packet.length - 16));
     this.#once.add('cookie', packet.subarray(88, 88 + packet.readUInt16BE(86) - 4));
   }
 
-  #serve(socket: number, exchange: number, packet: Buffer, holdNs: number): void {
+  #serve(socket: number, exchange: number, packet: Buffer, holdNs: number, lieNs: number): void {
     if (!this.conditions.serverUp) return;
     const cookie = packet.subarray(88, 88 + packet.readUInt16BE(86) - 4);
     const keys = this.#cookieKeys(cookie);
@@ -300,7 +344,7 @@ export class GatewaySockets {
     };
     if (keys === undefined) {
       const unknown = { identifier: packet.subarray(52, 84), origin: packet.subarray(40, 48), placeholders: [] };
-      const parts = answerParts({ ...unknown, packet, fields: [], cookie }, this.#serverNs(), this.#serverNs());
+      const parts = answerParts({ ...unknown, packet, fields: [], cookie }, this.#serverNs(0), this.#serverNs(0));
       parts.stratum = 0;
       parts.referenceId = Buffer.from('NTSN');
       back(unsealedAnswer(parts));
@@ -308,13 +352,13 @@ export class GatewaySockets {
     }
     let request: Request;
     try {
-      request = readRequest(packet, keys.clientToServer);
+      request = readRequest(packet, keys.clientToServer, keys.aead);
     } catch (cause) {
       if (this.meterDoubted) return;
       throw new Violation(`the server cannot read the request: ${(cause as Error).message}`, [], true, { cause });
     }
     this.served++;
-    const receivedNs = this.#serverNs();
+    const receivedNs = this.#serverNs(lieNs);
     const servingNs = this.conditions.servingNs();
     this.#later(servingNs, () => {
       const parts = answerParts(request, receivedNs, receivedNs + BigInt(Math.round(servingNs)));
@@ -352,8 +396,8 @@ export class GatewaySockets {
     return undefined;
   }
 
-  #serverNs(): bigint {
-    return this.utcNs() + BigInt(Math.round(this.conditions.serverErrorNs()));
+  #serverNs(lieNs: number): bigint {
+    return this.utcNs() + BigInt(Math.round(this.conditions.serverErrorNs() + lieNs));
   }
 
   // What somebody on the way can make: everything but an authenticator.
@@ -361,10 +405,11 @@ export class GatewaySockets {
     if (!this.random.chance(this.conditions.forgeries)) return;
     const offset = BigInt(Math.round((this.random.fraction() - 0.5) * 2e13));
     const parts = { ...good, receiveUtcNs: good.receiveUtcNs + offset, transmitUtcNs: good.transmitUtcNs + offset };
-    const kiss = { ...parts, stratum: 0, referenceId: Buffer.from(this.random.pick(['NTSN', 'RATE', 'DENY'])) };
+    const kiss = { ...parts, stratum: 0, referenceId: Buffer.from(this.random.pick(['NTSN', 'RATE', 'DENY', 'RSTR'])) };
     back(unsealedAnswer(this.random.chance(0.5) ? parts : kiss));
-    back(sealedAnswer(parts, this.random.bytes(32)));
-    const changed = sealedAnswer(good, this.random.bytes(32));
+    const { keyBytes } = algorithm(good.aead);
+    back(sealedAnswer(parts, this.random.bytes(keyBytes)));
+    const changed = sealedAnswer(good, this.random.bytes(keyBytes));
     changed[this.random.below(changed.length)]! ^= 1 << this.random.below(8);
     back(changed);
   }

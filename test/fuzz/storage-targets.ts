@@ -17,7 +17,7 @@ import { answerParts, readRequest, sealedAnswer } from '../core/nts-reference.ts
 import { CheckedCore, type CheckedModules } from './checked-core.ts';
 import { DirectMeter, plainSettings, startPayload } from './direct-meter.ts';
 import { joined, mutate } from './mutate.ts';
-import { answerSockets, startUtcNs } from './nts-targets.ts';
+import { knownAeads, Servers, startUtcNs } from './nts-targets.ts';
 import type { Prng } from './prng.ts';
 import type { Target } from './targets.ts';
 
@@ -33,6 +33,14 @@ const known: readonly [SettingsTag, (random: Prng) => Uint8Array][] = [
   [SettingsTag.TrustPolicy, (random) => random.bytes(random.pick([1, 1, 1, 0, 2]))],
   [SettingsTag.Poll, (random) => Uint8Array.of(random.below(20), 0, random.below(60), random.pick([0, 0, 140, 141]))],
   [SettingsTag.ReportSeconds, (random) => Uint8Array.of(random.below(3), random.below(2))],
+  [
+    SettingsTag.Aeads,
+    (random) => Uint8Array.from({ length: random.below(6) }, () => random.pick([15, 16, 17, 30, 30, 14, 0])),
+  ],
+  [SettingsTag.KeyAgeHours, (random) => random.bytes(2).map((byte) => byte & random.pick([0, 0xff]))],
+  [SettingsTag.Agreement, (random) => Uint8Array.of(random.below(7)).subarray(random.below(2) * random.below(2))],
+  [SettingsTag.SpreadSeconds, (random) => random.bytes(random.pick([2, 2, 1, 3]))],
+  [SettingsTag.Limits, (random) => joined([Uint8Array.of(random.below(18)), random.bytes(random.pick([4, 4, 3, 5]))])],
 ];
 
 function randomItems(random: Prng): Uint8Array {
@@ -64,6 +72,12 @@ function goodItem(tag: SettingsTag, random: Prng): Uint8Array {
       return Uint8Array.of(1);
     case SettingsTag.Poll:
       return Uint8Array.of(16, 0, 64, 0);
+    case SettingsTag.Aeads:
+      return Uint8Array.from(random.pick([[15], [30, 15], [17, 16, 15, 30]]));
+    case SettingsTag.Agreement:
+      return Uint8Array.of(random.below(5));
+    case SettingsTag.Limits:
+      return Uint8Array.of(random.between(1, 15), 0, 1, 0, 1);
     default:
       return Uint8Array.of(10, 0);
   }
@@ -116,6 +130,18 @@ function isItem(tag: number, value: Buffer): boolean {
       return value.length === 4 && word(0) >= 1 && word(0) <= word(2) && word(2) <= 36_000;
     case SettingsTag.ReportSeconds:
       return value.length === 2 && word(0) >= 1;
+    case SettingsTag.Aeads:
+      return (
+        value.length >= 1 && new Set(value).size === value.length && value.every((aead) => knownAeads.includes(aead))
+      );
+    case SettingsTag.KeyAgeHours:
+      return value.length === 2 && word(0) >= 1;
+    case SettingsTag.Agreement:
+      return value.length === 1 && value[0]! <= 4;
+    case SettingsTag.SpreadSeconds:
+      return value.length === 2;
+    case SettingsTag.Limits:
+      return value.length === 5 && value[0]! >= 1 && value[0]! <= 15;
     default:
       return tag >= 0x80;
   }
@@ -225,7 +251,7 @@ function provenStorage(random: Prng, modules: CheckedModules): Uint8Array {
   storage.set(encodeSettings(plainSettings, random.bytes(16)), StorageMap.Settings);
   storage.set(encodeSeedSlot(random.bytes(32), 1), StorageMap.SeedA);
   const meter = new DirectMeter(modules, random, storage, capabilities);
-  const keys = { clientToServer: new Uint8Array(32), serverToClient: new Uint8Array(32) };
+  const servers = new Servers(meter, random);
   meter.start();
   // Both slots are written once before the real-time clock is set, without a proof.
   const count = () => new DataView(storage.buffer).getUint32(StorageMap.StateA, true);
@@ -233,12 +259,13 @@ function provenStorage(random: Prng, modules: CheckedModules): Uint8Array {
     const message = meter.asked.shift();
     if (message === undefined) meter.toWake();
     else if (message.type === Message.UdpSend) {
-      const request = readRequest(Buffer.from(message.payload), keys.clientToServer);
+      const keys = servers.keysOf(message.socket);
+      const request = readRequest(Buffer.from(message.payload), keys.clientToServer, keys.aead);
       const utcNs = startUtcNs + meter.tick;
       const payload = sealedAnswer(answerParts(request, utcNs, utcNs), keys.serverToClient);
       const { socket, exchange } = message;
       meter.tell({ type: Message.UdpReceived, socket, exchange, forwardResidenceNs: 0, backResidenceNs: 0, payload });
-    } else answerSockets(meter, random, keys, message);
+    } else servers.answer(message);
   }
   return storage;
 }

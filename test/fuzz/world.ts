@@ -1,4 +1,4 @@
-// A meter, its network or its link, and a time server in virtual time, watched: the bound covers the error, the time
+// A meter, its network or its link, and its time servers in virtual time, watched: the bound covers the error, the time
 // never runs backwards without an event, nothing is sent twice, wake-ups are few.
 import { ClockStatus, Message, MeterEvent, StorageMap, TimeNowField } from '../../as/abi/codes.ts';
 import type { Info, MeterEventMessage, MeterMessage, Time } from '../../host/link/messages.ts';

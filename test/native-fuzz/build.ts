@@ -46,20 +46,40 @@ export function replaceOnce(text: string, what: string, by: string): string {
   return parts.join(by);
 }
 
-/** Puts a red zone in front of each `memory.data` of a source. A table tells no length: 0. */
+/** Where the parenthesis or bracket at `open` is closed. */
+function closing(text: string, open: number): number {
+  let depth = 0;
+  for (let at = open; at < text.length; at++) {
+    if ('([{'.includes(text[at]!)) depth++;
+    else if (')]}'.includes(text[at]!) && --depth === 0) return at;
+  }
+  throw new Error(`nothing closes what begins with "${text.slice(open, open + 40)}"`);
+}
+
+/** The first of the arguments between two parentheses. */
+function firstArgument(text: string): string {
+  for (let at = 0; at < text.length; at++) {
+    if ('([{'.includes(text[at]!)) at = closing(text, at);
+    else if (text[at] === ',') return text.slice(0, at);
+  }
+  return text;
+}
+
+/**
+ * Puts a red zone in front of each `memory.data` of a source: bytes, also as a constant expression, or a type and its
+ * values; then the alignment, which may be left out. A table of values tells no length: 0.
+ */
 function insertZones(text: string): string {
   const zone = (bytes: string) => `memory.data<u32>([${zoneMagic[0]}, ${zoneMagic[1]}, 0, ${bytes}], 16) * 0`;
-  // Bytes, or a type and its values; then the alignment, which may be left out.
-  const region = /\bmemory\.data(?:\(([^(),[\]]+)|(<\w+>)\(\s*(\[[^\]]*\]))(?:,\s*\d+)?,?\s*\)/g;
-  let found = 0;
-  const result = text.replace(region, (_, bytes?: string, type?: string, values?: string) => {
-    found++;
-    if (bytes !== undefined) return `(${zone(`<u32>(${bytes})`)} + memory.data(${bytes}, 16))`;
-    return `(${zone('0')} + memory.data${type}(${values}, 16))`;
-  });
-  const all = text.split('memory.data').length - 1;
-  if (found !== all) throw new Error(`${all - found} of ${all} static regions have a form that is not known here`);
-  return result;
+  const [head = '', ...regions] = text.split('memory.data');
+  return regions.reduce((result, rest) => {
+    const type = /^(?:<\w+>)?(?=\()/.exec(rest)?.[0];
+    if (type === undefined) throw new Error(`a static region has a form that is not known here: ${rest.slice(0, 60)}`);
+    const end = closing(rest, type.length);
+    const first = firstArgument(rest.slice(type.length + 1, end)).trim();
+    const bytes = type === '' ? `<u32>(${first})` : '0';
+    return `${result}(${zone(bytes)} + memory.data${type}(${first}, 16))${rest.slice(end + 1)}`;
+  }, head);
 }
 
 function readSource(path: string, change: Change): string | null {
@@ -216,27 +236,23 @@ function inputsHash(): string {
 }
 
 /**
- * Builds the fuzzer below .cache/native-fuzz, unless it is there; with a `change` of the core's sources, in the folder
- * given.
+ * Builds the fuzzer below .cache/native-fuzz, unless it is there; with a `change` of the core's sources, which follows
+ * from the files of this folder, under a name of its own.
  *
  * @throws BuildError tool-missing without clang
  */
-export async function buildFuzzer(changed?: { readonly folder: string; readonly change: Change }): Promise<Fuzzer> {
+export async function buildFuzzer(changed?: { readonly name: string; readonly change: Change }): Promise<Fuzzer> {
   const env = environment();
-  if (changed !== undefined) {
-    mkdirSync(changed.folder);
-    await writeSources(changed.folder, changed.change);
-    return { path: await compile(changed.folder), env };
-  }
   const folder = join(cacheDir, 'native-fuzz', 'build');
   const hash = inputsHash();
-  const whole = join(folder, hash);
+  const name = changed === undefined ? hash : `${hash}-${changed.name}`;
+  const whole = join(folder, name);
   mkdirSync(folder, { recursive: true });
-  if (!readdirSync(folder).includes(hash)) {
-    const partial = join(folder, `${hash}.${process.pid}.partial`);
+  if (!readdirSync(folder).includes(name)) {
+    const partial = join(folder, `${name}.${process.pid}.partial`);
     mkdirSync(partial);
     try {
-      await writeSources(partial, (_path, text) => text);
+      await writeSources(partial, changed?.change ?? ((_path, text) => text));
       await compile(partial);
       renameSync(partial, whole);
     } finally {
@@ -252,7 +268,8 @@ function removeOld(folder: string, current: string): void {
   const dayMs = 86_400_000;
   for (const name of readdirSync(folder)) {
     const path = join(folder, name);
-    if (name !== current && Date.now() - statSync(path).mtimeMs > dayMs) rmSync(path, { recursive: true, force: true });
+    if (!name.startsWith(current) && Date.now() - statSync(path).mtimeMs > dayMs)
+      rmSync(path, { recursive: true, force: true });
   }
 }
 

@@ -16,12 +16,17 @@ export interface NativeTarget {
 }
 
 export const nativeTargets: readonly NativeTarget[] = [
-  { name: 'ke', about: 'records of NTS-KE in pieces of any size', inputs: 1_000_000 },
+  { name: 'ke', about: 'records of NTS-KE in pieces of any size, AEADs offered of several kinds', inputs: 1_000_000 },
   { name: 'aead', about: 'sealed texts of all four AEADs, of any lengths', inputs: 800_000 },
-  { name: 'answer', about: 'NTP answers, also sealed with the right key', inputs: 1_200_000 },
+  { name: 'answer', about: 'NTP answers, also sealed with the right key of each AEAD', inputs: 1_200_000 },
   { name: 'settings', about: 'settings blocks, also with the right CRC-32', inputs: 4_500_000 },
   { name: 'start', about: 'starts with any storage, also a sealed state, and any date', inputs: 800_000 },
-  { name: 'messages', about: 'messages and datagrams to a meter that polls', inputs: 1_000_000 },
+  {
+    name: 'reserve',
+    about: 'starts with keys and cookies in the storage, right or not; restarts, storage that fails',
+    inputs: 250_000,
+  },
+  { name: 'messages', about: 'messages and datagrams to a meter that polls one to four servers', inputs: 750_000 },
   { name: 'frames', about: 'frames to both ends of a link, also with the right CRC-32', inputs: 1_200_000 },
 ];
 

@@ -4,31 +4,58 @@
 // What always holds: nothing here parses or decides; each function is one call into the core, or the honest other end
 // of one: a server's seal, the meter's own storage.
 
+import { copy } from '../../as/abi/bytes';
 import {
   AEAD_CONTEXT,
-  AEAD_SIV_CMAC_256,
+  aeadNonceBytes,
   aeadOpen,
   aeadSeal,
   aeadSetKey,
   aeadTextOffset,
   aeadWipe,
 } from '../../as/aead/aead';
-import { sivAd, sivSeal, sivSetKey, sivStart } from '../../as/aead/siv';
+import { sivAd, sivSeal, sivStart } from '../../as/aead/siv';
 import { clockBoundNs, clockStatus, clockUtc } from '../../as/clock/clock';
-import { KeyPurpose, meterKey } from '../../as/meter/keys';
-import { settingsRead, settingsServers } from '../../as/meter/settings';
-import { cookieAdd, cookieBytes, cookiesHeld } from '../../as/nts/cookies';
-import { exchangeAnswer, exchangeOpen, exchangeRequest, exchangeSetKeys } from '../../as/nts/exchange';
-import { KE_SERVER, keBegin, keEnded, keFinish, kePort, keRead } from '../../as/nts/key-establishment';
+import { meterUseStorageKey } from '../../as/meter/keys';
+import { settingsRead, settingsServer, settingsServers } from '../../as/meter/settings';
+import {
+  cookieAdd,
+  cookieBytes,
+  cookiesHeld,
+  cookiesKeepNew,
+  cookiesKeepOld,
+  cookiesRenew,
+} from '../../as/nts/cookies';
+import { exchangeAead, exchangeAnswer, exchangeOpen, exchangeRequest, exchangeSetKeys } from '../../as/nts/exchange';
+import {
+  KE_SERVER,
+  keAead,
+  keBegin,
+  keContextAead,
+  keEnded,
+  keFinish,
+  kePort,
+  keRead,
+} from '../../as/nts/key-establishment';
 
 export * from '../../as/index';
 
-const STATE_KEY: usize = memory.data(32, 4);
+// Number, source and part of what is sealed for the storage.
+const LABEL: usize = memory.data(8, 4);
 
 // ---------------------------------------------------------------- NTS-KE
 
-export function fuzzKeBegin(): void {
-  keBegin();
+/** Begins for a source with `old` cookies at `cookie`, of `bytes` bytes; `count` AEADs at `aeads` are offered. */
+export function fuzzKeBegin(source: u32, aeads: usize, count: u32, old: u32, cookie: usize, bytes: u32): void {
+  keBegin(source, aeads, count);
+  for (let i: u32 = 0; i < old; i++) cookieAdd(source, cookie, bytes);
+  cookiesRenew(source);
+}
+
+/** What an answer brought counts, or goes. */
+export function fuzzKeKeep(source: u32, counts: bool): void {
+  if (counts) cookiesKeepNew(source);
+  else cookiesKeepOld(source);
 }
 
 export function fuzzKeRead(at: usize, length: u32): void {
@@ -46,46 +73,62 @@ export function fuzzKeEnded(): bool {
 
 /** What an answer gave, as one number. */
 export function fuzzKeFacts(): u32 {
-  return (kePort() << 16) | ((<u32>load<u8>(KE_SERVER)) << 8) | cookiesHeld();
+  return (kePort() << 16) | ((<u32>load<u8>(KE_SERVER)) << 8) | keAead();
 }
 
-export function fuzzCookiesHeld(): u32 {
-  return cookiesHeld();
+/** The AEAD chosen, and the one that the exporter's context names. */
+export function fuzzKeAead(): u32 {
+  return keAead();
+}
+export function fuzzKeContextAead(): u32 {
+  return keContextAead();
+}
+
+export function fuzzCookiesHeld(source: u32): u32 {
+  return cookiesHeld(source);
 }
 
 /** Length of the oldest cookie. */
-export function fuzzCookieBytes(): u32 {
-  return cookieBytes();
+export function fuzzCookieBytes(source: u32): u32 {
+  return cookieBytes(source);
 }
 
 // ---------------------------------------------------------------- NTP
 
-/** Takes the keys of an association (`keys`: 32 bytes for each direction) and eight cookies of `bytes` bytes. */
-export function fuzzExchangeBegin(keys: usize, cookie: usize, bytes: u32): void {
-  exchangeSetKeys(keys, keys + 32);
-  for (let i = 0; i < 8; i++) cookieAdd(cookie, bytes);
+/**
+ * Takes the keys of an association (`keys`: as as/nts/exchange.ts lays them out; `other`: with those of the other
+ * exporter context) and eight cookies of `bytes` bytes.
+ */
+export function fuzzExchangeBegin(source: u32, aead: u32, keys: usize, other: bool, cookie: usize, bytes: u32): void {
+  exchangeSetKeys(source, aead, keys, other);
+  for (let i = 0; i < 8; i++) cookieAdd(source, cookie, bytes);
 }
 
 /** Builds a request; its length. */
-export function fuzzExchangeRequest(target: usize, random: usize): u32 {
-  return exchangeRequest(target, random);
+export function fuzzExchangeRequest(source: u32, target: usize, random: usize): u32 {
+  return exchangeRequest(source, target, random);
 }
 
 /** Reads an answer: `Reject`. */
-export function fuzzExchangeAnswer(packet: usize, length: u32, pivotUnixSeconds: i64): u32 {
-  return exchangeAnswer(packet, length, pivotUnixSeconds);
+export function fuzzExchangeAnswer(source: u32, packet: usize, length: u32, pivotUnixSeconds: i64): u32 {
+  return exchangeAnswer(source, packet, length, pivotUnixSeconds);
 }
 
 /** Whether the request still waits for its answer. */
-export function fuzzExchangeOpen(): bool {
-  return exchangeOpen();
+export function fuzzExchangeOpen(source: u32): bool {
+  return exchangeOpen(source);
+}
+
+/** AEAD of a source's keys, 0 without. */
+export function fuzzExchangeAead(source: u32): u32 {
+  return exchangeAead(source);
 }
 
 // ---------------------------------------------------------------- AEAD
 
-/** The AEAD of the keys that `fuzzExchangeBegin` takes. */
-export function fuzzExchangeAead(): u32 {
-  return AEAD_SIV_CMAC_256;
+/** Bytes of the nonce in a request. */
+export function fuzzAeadNonceBytes(algorithm: u32): u32 {
+  return aeadNonceBytes(algorithm);
 }
 
 /** Where a sealed text has its plaintext. */
@@ -139,11 +182,25 @@ export function fuzzSettingsServers(): u32 {
 
 /** Seals a state slot (as/meter/state.ts) with the key that follows from the settings in force. */
 export function fuzzSealState(slot: usize): void {
-  meterKey(KeyPurpose.Storage, STATE_KEY, 32);
-  sivSetKey(AEAD_CONTEXT, STATE_KEY, 32);
+  meterUseStorageKey();
   sivStart(AEAD_CONTEXT);
   sivAd(AEAD_CONTEXT, slot, 4);
   sivSeal(AEAD_CONTEXT, slot + 20, 40, slot + 4);
+  aeadWipe();
+}
+
+/** Seals a part of a source's reserve (as/meter/reserve.ts), whose number is there already. */
+export function fuzzSealPart(data: usize, source: u32, part: u32): void {
+  copy(LABEL, data, 4);
+  store<u16>(LABEL, <u16>source, 4);
+  store<u16>(LABEL, <u16>part, 6);
+  meterUseStorageKey();
+  sivStart(AEAD_CONTEXT);
+  sivAd(AEAD_CONTEXT, LABEL, 8);
+  const server = settingsServer(load<u32>(data) & 3);
+  sivAd(AEAD_CONTEXT, server, 3 + load<u8>(server, 2));
+  sivSeal(AEAD_CONTEXT, data + 20, 260, data + 4);
+  aeadWipe();
 }
 
 // ---------------------------------------------------------------- clock

@@ -2,9 +2,17 @@
 // the rules' edges, so that the fuzzer need not find their shapes itself.
 import { Capability, Channel, Event, Failure, Message, RtcStatus, SettingsField } from '../../as/abi/codes.ts';
 import { Control, Credit } from '../../as/link/layout.ts';
-import { aeadRecord, endOfMessage, extensionField, nextProtocol, ntpTimestamp, record } from '../core/nts-reference.ts';
+import {
+  aeadRecord,
+  compliantRecord,
+  endOfMessage,
+  extensionField,
+  nextProtocol,
+  ntpTimestamp,
+  record,
+} from '../core/nts-reference.ts';
 import { buildUnixSeconds } from '../fuzz/direct-meter.ts';
-import { keAnswer, settingsBlock } from './data.ts';
+import { keAnswer, settingsBlock, settingsBlockOf } from './data.ts';
 
 const u16 = (value: number) => [value & 0xff, value >> 8];
 const bytes = (...parts: (number | ArrayLike<number>)[]) =>
@@ -15,6 +23,9 @@ const second = 1_000_000_000n;
 const nowNs = (buildUnixSeconds + 1_000_000n) * second;
 
 // ---------------------------------------------------------------- NTS-KE
+
+/** Second byte: source, AEADs offered, old cookies, whether the new ones count (harness/parsers.c). */
+const keMode = (source: number, rest: number) => (source & 3) | (rest === 6 ? 16 | 32 : rest === 234 ? 8 : 32);
 
 function keSeeds(): Buffer[] {
   const server = record(6, Buffer.from('ntp.test'), false);
@@ -34,15 +45,22 @@ function keSeeds(): Buffer[] {
     Buffer.concat([record(3, [0, 1])]),
     Buffer.concat([nextProtocol(), record(4, []), endOfMessage()]),
     Buffer.concat([nextProtocol(1), aeadRecord(30), endOfMessage()]),
+    ...[15, 16, 17, 30].map((aead) => keAnswer(100, aead)),
+    keAnswer(60, 30, [compliantRecord()]),
+    keAnswer(60, 30, [record(1024, [0], false)]),
+    keAnswer(256, 17, [record(1024, [], true)]),
   ];
   const endless = record(0x4000, new Uint8Array(300).fill(0xff), false);
-  return [bytes(255, endless), ...answers.flatMap((answer) => [0, 6, 234].map((piece) => bytes(piece, answer)))];
+  return [
+    bytes(255, 0, endless),
+    ...answers.flatMap((answer, i) => [0, 6, 234].map((piece) => bytes(piece, keMode(i, piece), answer))),
+  ];
 }
 
 // ---------------------------------------------------------------- NTP
 
 /** First byte of an answer: harness/answer.c. */
-const mode = { origin: 1, identifier: 2, sealed: 4, plausible: 8, tampered: 16, cut: 32 };
+const mode = { origin: 1, identifier: 2, sealed: 4, plausible: 8, tampered: 16, cut: 32, context: 64, source: 128 };
 
 interface Answer {
   readonly mode: number;
@@ -87,6 +105,9 @@ function answers(): Buffer[] {
     answer({ mode: good, nonceBytes: 33, text: zeros(5) }),
     answer({ mode: good | mode.tampered, text: cookies, rest: [...u16(60), 3] }),
     answer({ mode: good | mode.cut, text: cookies, rest: [4] }),
+    answer({ mode: good | mode.context, text: cookies }),
+    answer({ mode: good | mode.source, text: cookies }),
+    answer({ mode: good, nonceBytes: 64, text: cookies }),
     answer({ mode: nak, header: header(0, 'NTSN') }),
     answer({ mode: nak, header: header(0, 'RATE'), fields: other }),
     answer({ mode: nak | mode.sealed, header: header(0, 'RATE') }),
@@ -110,6 +131,9 @@ function answers(): Buffer[] {
   ];
 }
 
+/** Answers for a source of each AEAD. */
+const answerSeeds = () => answers().flatMap((one) => [0, 1, 2, 3].map((source) => bytes(source, one)));
+
 /** Each algorithm sealed and opened, tampered with, and opened as it is, with texts of several blocks. */
 function aeadSeeds(): Buffer[] {
   return [0, 4, 8, 16, 24].flatMap((how) =>
@@ -127,13 +151,18 @@ const items = settingsBlock.subarray(
 );
 const server = (length: number) => bytes(3, 2 + length, u16(4460), Buffer.alloc(length, 'h'));
 
+/** AEADs, age of keys, agreement, spread, limits. */
+const more = bytes(7, 4, 17, 16, 15, 30, 8, 2, u16(24), 9, 1, 3, 10, 2, u16(600), 11, 5, 4, u16(500), u16(700));
+
 function settingsSeeds(): Buffer[] {
   const id = bytes(1, 32, Buffer.alloc(32, 'm'));
   const all = [
     items,
     bytes(items, server(63), server(1), server(20)),
+    bytes(items, more),
     bytes(items, 0x80, 3, zeros(3)),
     bytes(id, items.subarray(2 + items[1]!)),
+    bytes(1, 33, Buffer.alloc(33, 'm'), items.subarray(2 + items[1]!)),
     bytes(items, 7, 0),
   ];
   return [
@@ -155,17 +184,20 @@ function startSeeds(): Buffer[] {
     return bytes(count, zeros(3), record);
   };
   const seed = (count: number) => bytes(count, zeros(3), new Uint8Array(32).fill(7), zeros(24));
+  const four = settingsBlockOf(4);
   return [
-    bytes(0, u16(0), absent),
-    bytes(0, u16(0), date, state(1), state(2)),
-    bytes(32 | 64, u16(0), date, state(1), state(2)),
-    bytes(32, u16(0), date, state(3)),
-    bytes(8 | 16, u16(0), absent, seed(2), seed(4)),
-    bytes(4, u16(0), absent, u16(items.length), items),
-    bytes(2, u16(0), absent, u16(settingsBlock.length), settingsBlock),
-    bytes(128, u16(0), absent),
-    ...[1, 2, 4, 8, 0xffff].map((failing) => bytes(0, u16(failing), date)),
-    bytes(1, u16(0), absent, zeros(2 * 44), 128, zeros(3), Capability.Storage),
+    bytes(0, 0, u16(0), absent),
+    bytes(0, 3, u16(0), date, state(1), state(2)),
+    bytes(32 | 64, 2, u16(0), date, state(1), state(2)),
+    bytes(32, 1, u16(0), date, state(3)),
+    bytes(8 | 16, 3, u16(0), absent, seed(2), seed(4)),
+    bytes(4, 0, u16(0), absent, u16(items.length), items),
+    bytes(4, 0, u16(0), absent, u16(items.length + more.length), items, more),
+    bytes(2, 0, u16(0), absent, u16(settingsBlock.length), settingsBlock),
+    bytes(2, 0, u16(0), absent, u16(four.length), four),
+    bytes(128, 3, u16(0), absent),
+    ...[1, 2, 4, 8, 0xffff].map((failing) => bytes(0, 1, u16(failing), date)),
+    bytes(1, 0, u16(0), absent, zeros(2 * 44), 128, zeros(3), Capability.Storage),
   ];
 }
 
@@ -184,54 +216,115 @@ const types: Message[] = [
   Message.EventAck,
 ];
 
-/** A step of harness/meter.c: a message behind its type and id. */
-function message(type: Message, rest: Uint8Array): Buffer {
+/** A message for a source, behind its type and id. */
+function told(source: number, type: Message, rest: Uint8Array): Buffer {
   const short = rest.length < 256;
   // Five at a time; the rest is zeros.
   const length = short ? rest.length : Math.ceil(rest.length / 5);
   const kind = types.indexOf(type) + (short ? 0 : 130 - (130 % types.length));
-  return bytes(1, kind, length, rest, zeros(short ? 0 : 5 * length - rest.length));
+  return bytes(source, kind, length, rest, zeros(short ? 0 : 5 * length - rest.length));
 }
 
+/** Steps of the target `messages` (harness/meter.c). */
+const message = (source: number, type: Message, rest: Uint8Array) => bytes(1, told(source, type, rest));
+const datagram = (source: number, one: Uint8Array) => bytes(0, source, zeros(8), one);
 const wake = Buffer.of(3);
 const later = (units: number, shift: number) => bytes(4 | (shift << 3), u16(units));
 
-function establishment(answerBytes: Uint8Array): Buffer {
+function establishment(source: number, answerBytes: Uint8Array, keyBytes = 32, tags = [0, 1]): Buffer {
   const opened = bytes(zeros(8), new Uint8Array(8).fill(0x7f), zeros(32), 7, Buffer.from('ntske/1'));
   return bytes(
-    message(Message.TlsOpened, opened),
-    message(Message.TlsData, answerBytes),
-    message(Message.TlsExported, bytes(0, zeros(32))),
-    message(Message.TlsExported, bytes(1, zeros(32))),
-    message(Message.UdpOpened, bytes(6, 1, zeros(16))),
+    message(source, Message.TlsOpened, opened),
+    message(source, Message.TlsData, answerBytes),
+    ...tags.map((tag) => message(source, Message.TlsExported, bytes(tag, zeros(keyBytes)))),
+    message(source, Message.UdpOpened, bytes(6, 1, zeros(16))),
     wake,
   );
 }
 
+/** First byte of the target: what the meter is doing, and how many servers it has. */
+const doing = (state: 0 | 1 | 2, servers: number) => state + 3 * (servers - 1);
+
 function messageSeeds(): Buffer[] {
-  const datagrams = answers().map((one) => bytes(0, zeros(8), one));
-  const failed = message(Message.UdpOpenFailed, bytes(Failure.Dns, 0));
+  const all = answers();
+  const [good, , , , , , , nak] = all as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer];
+  const failed = message(0, Message.UdpOpenFailed, bytes(Failure.Dns, 0));
   const silence = Array.from({ length: 10 }, () => bytes(wake, later(4000, 20)));
+  const eachSource = [0, 1, 2, 3].map((source) => datagram(source, good));
   const steps = [
-    ...datagrams,
-    bytes(datagrams[0]!, wake, datagrams[1]!, wake, datagrams[0]!),
-    bytes(datagrams[6]!, later(4000, 20), wake, wake),
+    ...all.map((one, i) => datagram(i & 3, one)),
+    bytes(datagram(0, good), wake, datagram(0, all[1]!), wake, datagram(0x80, good)),
+    bytes(datagram(0, nak), later(4000, 20), wake, wake),
     bytes(failed, wake, failed, wake, failed, wake, ...silence),
-    bytes(message(Message.TimeProbe, zeros(4)), Buffer.of(7), message(Message.EventAck, bytes(1, zeros(3)))),
-    bytes(...silence, wake, message(Message.TlsClosed, bytes(Failure.Reset, 0)), wake),
+    bytes(message(0, Message.TimeProbe, zeros(4)), Buffer.of(7), message(0, Message.EventAck, bytes(1, zeros(3)))),
+    bytes(...silence, wake, message(0, Message.TlsClosed, bytes(Failure.Reset, 0)), wake),
     bytes(5, 0xff, 6 | (Event.StorageDone << 3), 5, zeros(5), 6 | (Event.RtcDone << 3), 1, 0),
+    bytes(...eachSource, wake, ...eachSource, wake, wake, wake, wake, ...eachSource),
   ];
-  const closed = message(Message.TlsClosed, bytes(Failure.None, 0));
+  const closed = message(0, Message.TlsClosed, bytes(Failure.None, 0));
   const establishments = [
-    bytes(establishment(keAnswer(16)), datagrams[0]!, wake),
-    bytes(establishment(keAnswer(1)), ...silence),
-    bytes(message(Message.TlsOpened, bytes(zeros(48), 1, 0x61)), wake),
-    bytes(establishment(record(2, [0, 1])), closed, wake, ...silence),
-    bytes(establishment(nextProtocol()), closed, ...silence),
+    bytes(establishment(0, keAnswer(16)), datagram(0, good), wake),
+    bytes(establishment(0, keAnswer(1)), ...silence),
+    bytes(message(0, Message.TlsOpened, bytes(zeros(48), 1, 0x61)), wake),
+    bytes(establishment(0, record(2, [0, 1])), closed, wake, ...silence),
+    bytes(establishment(0, nextProtocol()), closed, ...silence),
+    bytes(establishment(0, keAnswer(16, 30, [compliantRecord()]), 16), datagram(0, good), wake),
+    bytes(establishment(0, keAnswer(16, 30), 16, [0, 1, 2, 3]), datagram(0, nak), later(4000, 20), wake, wake),
+    bytes(establishment(1, keAnswer(16, 16), 48), establishment(2, keAnswer(16, 17), 64), wake),
+  ];
+  const counts = [1, 2, 3, 4];
+  return [
+    ...establishments.flatMap((list) => counts.map((servers) => bytes(doing(0, servers), list))),
+    ...steps.flatMap((list) =>
+      counts.flatMap((servers) => [bytes(doing(1, servers), list), bytes(doing(2, servers), list)]),
+    ),
+  ];
+}
+
+// ---------------------------------------------------------------- reserves
+
+/** A change of a part of a reserve (harness/meter.c): places and bytes. */
+const change = (source: number, part: number, how: number, changes: readonly (readonly [number, number])[]) =>
+  bytes(source | (part << 2) | how, changes.length, ...changes.map(([at, by]) => bytes(u16(at), by)));
+const spoilt = (source: number, part: number, at: number, by: number) =>
+  bytes(source | (part << 2) | 32, u16(at), by, 0);
+
+function reserveSeeds(): Buffer[] {
+  const good = (answers: number) => Buffer.of(2 | (answers << 3));
+  const hours = (count: number) => Buffer.of(7 | (count << 3));
+  const restart = Buffer.of(6);
+  const failing = (bits: number) => bytes(5, u16(bits));
+  const lives = [
+    bytes(good(20), wake, good(12)),
+    bytes(good(12), restart, good(8), hours(25), good(8), restart, good(4)),
+    bytes(restart, restart, restart, good(10)),
+    bytes(good(4), restart, ...Array.from({ length: 6 }, () => bytes(wake, later(4000, 20))), good(10), restart),
+    bytes(good(12), failing(0x55), hours(25), good(8), failing(0xff), restart, good(8)),
+    bytes(datagram(0, answers()[7]!), later(4000, 20), wake, good(8), restart, good(8)),
+  ];
+  const whole = [0, 1, 2, 3].flatMap((servers) => lives.map((life) => bytes(servers, u16(0), life)));
+  const none = [0, 1, 2, 3].flatMap((servers) => lives.map((life) => bytes(servers | 4, u16(0), life)));
+  const changes = [
+    spoilt(0, 0, 40, 1),
+    spoilt(1, 1, 5, 0x80),
+    spoilt(0, 2, 0, 3),
+    // Another AEAD, another server, a longer and a shorter host, lengths of cookies.
+    change(0, 0, 0, [[20, 1]]),
+    change(0, 0, 0, [[0, 1]]),
+    change(1, 0, 0, [[212, 0x45]]),
+    change(1, 0, 0, [[212, 4]]),
+    ...[64, 0x41, 0xbf, 0x140].map((by) => change(0, 1, 0, [[20 + (by >> 8), by & 0xff]])),
+    change(2, 1, 64 | 16, [[0, 0]]),
   ];
   return [
-    ...establishments.map((list) => bytes(0, list)),
-    ...steps.flatMap((list) => [bytes(1, list), bytes(2, list)]),
+    ...whole,
+    ...none,
+    ...changes.map((one) => bytes(3 | (1 << 3), u16(0), one, lives[1]!)),
+    // Each operation of the storage fails once, and nothing but a poll is needed.
+    ...Array.from({ length: 10 }, (_, i) => bytes(0, u16(1 << i), good(1), wake)),
+    // The erasure of a cookie: the shortest, so the first input of a run.
+    bytes(0, u16(1 << 7), good(1)),
+    ...[1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0xffff].map((bits) => bytes(1, u16(bits), lives[1]!)),
   ];
 }
 
@@ -265,9 +358,10 @@ function frameSeeds(): Buffer[] {
 export const seeds: Readonly<Record<string, () => Buffer[]>> = {
   ke: keSeeds,
   aead: aeadSeeds,
-  answer: answers,
+  answer: answerSeeds,
   settings: settingsSeeds,
   start: startSeeds,
+  reserve: reserveSeeds,
   messages: messageSeeds,
   frames: frameSeeds,
 };
@@ -279,6 +373,7 @@ export const longestInput = {
   answer: 2200,
   settings: 600,
   start: 1024,
+  reserve: 2048,
   messages: 4096,
   frames: 3072,
 };

@@ -227,11 +227,11 @@ static const char *action_problem(const core_action *action) {
       return length == 8 ? NULL : "length";
     case ACTION_STORAGE_READ:
       if (length != 8) return "length";
-      return (uint64_t)get_u32(payload) + get_u32(payload + 4) <= STORAGE_MAP_BYTES ? NULL : "beyond the storage";
+      return (uint64_t)get_u32(payload) + get_u32(payload + 4) <= STORAGE_MAP_FULL_BYTES ? NULL : "beyond the storage";
     case ACTION_STORAGE_WRITE:
       if (length <= 4) return "length";
       if (get_u32(payload) < STORAGE_MAP_SEED_A) return "over the settings";
-      return (uint64_t)get_u32(payload) + length - 4 <= STORAGE_MAP_BYTES ? NULL : "beyond the storage";
+      return (uint64_t)get_u32(payload) + length - 4 <= STORAGE_MAP_FULL_BYTES ? NULL : "beyond the storage";
     case ACTION_RTC_READ:
       return length == 0 ? NULL : "length";
     case ACTION_RTC_SET:
@@ -295,7 +295,7 @@ void trace_bytes(const uint8_t *bytes, uint32_t length) {
 }
 
 static const fuzz_target *const targets[] = {&target_ke, &target_aead, &target_answer, &target_settings, &target_start,
-  &target_messages, &target_frames};
+  &target_reserve, &target_messages, &target_frames};
 static const fuzz_target *target;
 
 static void check_zones(void) {

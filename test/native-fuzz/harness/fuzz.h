@@ -11,7 +11,10 @@
 // - Every input runs twice, from the same state, with other bytes around its messages and in the core's buffers: results,
 //   actions, globals and all static memory must be the same.
 // - An event's header stays as it was; actions are whole, known, and no longer than their buffer.
-// - Without an answer that was sealed with the server's key or a state sealed with the meter's, the clock stays as it was.
+// - Without an answer that was sealed with the server's key or a state sealed with the meter's, the clock stays as it was;
+//   of three or four servers one that lies with the right keys never moves it off the truth.
+// - No cookie is sent twice, across restarts and failures of the storage, nor while the storage still holds it; keys of a
+//   reserve count only where the meter sealed them.
 #ifndef FUZZ_H_
 #define FUZZ_H_
 
@@ -94,7 +97,7 @@ typedef struct {
   void (*run)(fuzz_input *input);
 } fuzz_target;
 
-extern const fuzz_target target_ke, target_aead, target_answer, target_settings, target_start, target_messages,
-  target_frames;
+extern const fuzz_target target_ke, target_aead, target_answer, target_settings, target_start, target_reserve,
+  target_messages, target_frames;
 
 #endif

@@ -79,7 +79,7 @@ static void await_control(device *end, uint32_t kind) {
 
 static void start_meter(device *end) {
   enum { SESSION = 0x1234 };
-  device_init(end);
+  device_init(end, SOURCES);
   device_start(end, CAPABILITY_STORAGE);
   await_control(end, CONTROL_HELLO);
   uint8_t answer[OPEN_FIELD_BYTES];
@@ -98,7 +98,7 @@ static void start_meter(device *end) {
 
 static void start_gateway(device *end) {
   static const uint8_t start[LINK_START_FIELD_BYTES] = {0, 0xca, 0x9a, 0x3b, 1, 2, 3, 4};
-  device_init(end);
+  device_init(end, 1);
   device_feed(end, EVENT_LINK_START, start, sizeof start);
   static const uint8_t hello[OPEN_FIELD_BYTES] = {CONTROL_HELLO, 1, CREDIT_METER_STREAM, CREDIT_METER_REPORT, 5, 6, 7,
     8};

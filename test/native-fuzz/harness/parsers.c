@@ -3,43 +3,69 @@
 #include "fuzz.h"
 #include "fuzz_data.h"
 
-enum { REJECTED_NOT = REJECT_NONE, COOKIES = 8, KE_ANSWER_MAX_BYTES = 16384 };
+enum { REJECTED_NOT = REJECT_NONE, COOKIES = 8, KE_ANSWER_MAX_BYTES = 65536 };
 
 // ---------------------------------------------------------------- NTS-KE
+
+/// Second byte of an input.
+enum { KE_SOURCE = 3, KE_OFFER = 12, KE_OLD = 16, KE_COUNTS = 32 };
+
+static void ke_begin(uint32_t mode) {
+  enum { OLD_COOKIES = 3, OLD_BYTES = 200 };
+  static const uint8_t offers[4][5] = {{4, 30, 15, 16, 17}, {1, 15}, {2, 17, 16}, {1, 30}};
+  const uint8_t *offer = offers[(mode & KE_OFFER) >> 2];
+  uint8_t bytes[4 + OLD_BYTES] = {0};
+  memcpy(bytes, offer + 1, offer[0]);
+  uint32_t at = message_place(bytes, sizeof bytes);
+  w2c_core_fuzzKeBegin(&core, mode & KE_SOURCE, at, offer[0], mode & KE_OLD ? OLD_COOKIES : 0, at + 4, OLD_BYTES);
+}
 
 // The two runs get an answer in different pieces, and must come to the same.
 static void ke_run(fuzz_input *input) {
   static uint8_t repeated[KE_ANSWER_MAX_BYTES + 1024];
   uint32_t piece = 1 + input_byte(input);
+  uint32_t mode = input_byte(input);
   uint32_t length = input_left(input);
   const uint8_t *bytes = input->at;
   if (piece == 256 && length > 0 && bytes[length - 1] == 0xff) {
     // The longest answers that are read, and longer ones; seldom, as they take a hundred times longer.
-    uint32_t longer = length < sizeof repeated / 64 ? 64 * length : (uint32_t)sizeof repeated;
+    uint32_t longer = length < sizeof repeated / 256 ? 256 * length : (uint32_t)sizeof repeated;
     for (uint32_t at = 0; at < longer; at++) repeated[at] = bytes[at % length];
     bytes = repeated;
     length = longer;
   }
   // Where a piece takes an answer beyond its most bytes, none of that piece counts.
   if (fuzz_run == 1 && length <= KE_ANSWER_MAX_BYTES) piece = piece == 1 ? 235 : 1 + piece / 3;
-  w2c_core_fuzzKeBegin(&core);
+  ke_begin(mode);
+  uint32_t source = mode & KE_SOURCE;
+  uint32_t old = w2c_core_fuzzCookiesHeld(&core, source);
   for (uint32_t at = 0; at < length; at += piece) {
     uint32_t now = length - at < piece ? length - at : piece;
     w2c_core_fuzzKeRead(&core, message_place(bytes + at, now), now);
   }
   uint32_t verdict = w2c_core_fuzzKeFinish(&core);
-  uint32_t held = w2c_core_fuzzCookiesHeld(&core);
-  uint32_t cookie_bytes = w2c_core_fuzzCookieBytes(&core);
+  uint32_t held = w2c_core_fuzzCookiesHeld(&core, source);
   trace_add(verdict);
   trace_add(w2c_core_fuzzKeFacts(&core));
-  if (held > COOKIES) fuzz_fail("%u cookies are held", held);
+  if (held > COOKIES || held < old) fuzz_fail("%u cookies are held, %u were", held, old);
+  bool counts = verdict == KE_ERROR_NONE && (mode & KE_COUNTS);
+  w2c_core_fuzzKeKeep(&core, source, counts);
+  uint32_t kept = w2c_core_fuzzCookiesHeld(&core, source);
+  if (kept != (counts ? held - old : old)) fuzz_fail("%u cookies are kept of %u, %u of them old", kept, held, old);
+  uint32_t cookie_bytes = w2c_core_fuzzCookieBytes(&core, source);
   if (verdict == KE_ERROR_NONE) {
-    bool whole = held > 0 && cookie_bytes >= 1 && cookie_bytes <= 256 && w2c_core_fuzzKeEnded(&core);
-    if (!whole) fuzz_fail("an answer is taken with %u cookies of %u bytes", held, cookie_bytes);
+    uint32_t aead = w2c_core_fuzzKeAead(&core);
+    uint32_t context = w2c_core_fuzzKeContextAead(&core);
+    bool whole = held > old && w2c_core_fuzzKeEnded(&core) && (kept == 0) == (cookie_bytes == 0) && cookie_bytes <= 256;
+    if (!whole) fuzz_fail("an answer is taken with %u cookies, the next of %u bytes", held - old, cookie_bytes);
     if (length > KE_ANSWER_MAX_BYTES) fuzz_fail("an answer of %u bytes is taken", length);
+    if (aead == 0 || (context != aead && (aead != 30 || context != 15))) fuzz_fail("AEAD %u, context %u", aead, context);
+  }
+  for (uint32_t i = 0; i < 4; i++) {
+    if (i != source && w2c_core_fuzzCookiesHeld(&core, i) != 0) fuzz_fail("cookies of another source");
   }
   // Its detail tells the bytes read up to then, which pieces decide.
-  if (verdict == KE_ERROR_TRAILING_DATA) w2c_core_fuzzKeBegin(&core);
+  if (verdict == KE_ERROR_TRAILING_DATA) ke_begin(0);
 }
 
 const fuzz_target target_ke = {"ke", NULL, ke_run};
@@ -88,41 +114,47 @@ const fuzz_target target_aead = {"aead", NULL, aead_run};
 
 // ---------------------------------------------------------------- NTP
 
-static const uint8_t keys[2 * ANSWER_KEY_BYTES] = {1, 2, 3, [ANSWER_KEY_BYTES] = 4, 5, 6};
+// Each source has keys of another AEAD and a request that waits.
+static const uint8_t answer_aeads[SOURCES] = {15, 16, 17, 30};
 static core_image *asked;
-static ntp_request request;
+static ntp_request requests[SOURCES];
+
+static void ask(uint32_t source) {
+  enum { REQUEST_MAX_BYTES = 1232, RANDOM_BYTES = 56, COOKIE_BYTES = 100 };
+  uint8_t bytes[2 * ANSWER_KEY_BYTES + COOKIE_BYTES] = {0};
+  memcpy(bytes, answer_key(source, KEY_REQUEST), ANSWER_KEY_BYTES);
+  memcpy(bytes + ANSWER_KEY_BYTES, answer_key(source, KEY_ANSWER), ANSWER_KEY_BYTES);
+  uint32_t at = message_place(bytes, sizeof bytes);
+  w2c_core_fuzzExchangeBegin(&core, source, answer_aeads[source], at, false, at + 2 * ANSWER_KEY_BYTES, COOKIE_BYTES);
+  at = message_room(REQUEST_MAX_BYTES + RANDOM_BYTES);
+  for (uint32_t i = 0; i < RANDOM_BYTES; i++) *memory_at(at + REQUEST_MAX_BYTES + i) = (uint8_t)(i * 7 + 1 + source);
+  uint32_t length = w2c_core_fuzzExchangeRequest(&core, source, at, at + REQUEST_MAX_BYTES);
+  request_read(&requests[source], source, memory_at(at), length);
+}
 
 static void answer_prepare(void) {
-  enum { REQUEST_MAX_BYTES = 1232, RANDOM_BYTES = 56, COOKIE_BYTES = 100 };
-  uint8_t bytes[sizeof keys + COOKIE_BYTES] = {0};
-  memcpy(bytes, keys, sizeof keys);
-  uint32_t at = message_place(bytes, sizeof bytes);
-  w2c_core_fuzzExchangeBegin(&core, at, at + sizeof keys, COOKIE_BYTES);
-  at = message_room(REQUEST_MAX_BYTES + RANDOM_BYTES);
-  for (uint32_t i = 0; i < RANDOM_BYTES; i++) *memory_at(at + REQUEST_MAX_BYTES + i) = (uint8_t)(i * 7 + 1);
-  uint32_t length = w2c_core_fuzzExchangeRequest(&core, at, at + REQUEST_MAX_BYTES);
-  request_read(&request, memory_at(at), length);
+  for (uint32_t i = 0; i < SOURCES; i++) ask(i);
   asked = image_save();
 }
 
 static void answer_run(fuzz_input *input) {
   uint8_t packet[ANSWER_MAX_BYTES];
-  bool authentic;
+  answer_kind kind;
   image_load(asked);
-  uint64_t now = ntp_time_of(FUZZ_START_UTC_NS);
-  uint32_t held = w2c_core_fuzzCookiesHeld(&core);
-  uint32_t length = answer_read(input, packet, &request, keys + ANSWER_KEY_BYTES, now, &authentic);
+  uint32_t source = input_byte(input) % SOURCES;
+  uint32_t held[SOURCES];
+  for (uint32_t i = 0; i < SOURCES; i++) held[i] = w2c_core_fuzzCookiesHeld(&core, i);
+  uint32_t length = answer_read(input, packet, &requests[source], ntp_time_of(FUZZ_START_UTC_NS), &kind);
   uint32_t at = message_place(packet, length);
-  uint32_t verdict = w2c_core_fuzzExchangeAnswer(&core, at, length, FUZZ_BUILD_UNIX_SECONDS);
+  uint32_t verdict = w2c_core_fuzzExchangeAnswer(&core, source, at, length, FUZZ_BUILD_UNIX_SECONDS);
   trace_add(verdict);
-  bool waits = w2c_core_fuzzExchangeOpen(&core);
-  if (authentic) {
-    if (w2c_core_fuzzCookiesHeld(&core) > COOKIES) fuzz_fail("more than %u cookies", COOKIES);
-    return;
+  if (!kind.authentic && verdict == REJECTED_NOT) fuzz_fail("an answer that nobody sealed is accepted");
+  if (w2c_core_fuzzCookiesHeld(&core, source) > COOKIES) fuzz_fail("more than %u cookies", COOKIES);
+  for (uint32_t i = 0; i < SOURCES; i++) {
+    if (kind.authentic && i == source) continue;
+    if (!w2c_core_fuzzExchangeOpen(&core, i)) fuzz_fail("an answer that nobody sealed ends the exchange");
+    if (w2c_core_fuzzCookiesHeld(&core, i) != held[i]) fuzz_fail("an answer that nobody sealed brings cookies");
   }
-  if (verdict == REJECTED_NOT) fuzz_fail("an answer that nobody sealed is accepted");
-  if (!waits) fuzz_fail("an answer that nobody sealed ends the exchange");
-  if (w2c_core_fuzzCookiesHeld(&core) != held) fuzz_fail("an answer that nobody sealed brings cookies");
 }
 
 const fuzz_target target_answer = {"answer", answer_prepare, answer_run};
