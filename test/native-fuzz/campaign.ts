@@ -24,7 +24,7 @@ export const nativeTargets: readonly NativeTarget[] = [
   {
     name: 'reserve',
     about: 'starts with keys and cookies in the storage, right or not; restarts, storage that fails',
-    inputs: 250_000,
+    inputs: 60_000,
   },
   { name: 'messages', about: 'messages and datagrams to a meter that polls one to four servers', inputs: 750_000 },
   { name: 'frames', about: 'frames to both ends of a link, also with the right CRC-32', inputs: 1_200_000 },
