@@ -162,7 +162,7 @@ function settingsSeeds(): Buffer[] {
     bytes(items, more),
     bytes(items, 0x80, 3, zeros(3)),
     bytes(id, items.subarray(2 + items[1]!)),
-    bytes(1, 33, Buffer.alloc(33, 'm'), items.subarray(2 + items[1]!)),
+    bytes(1, 40, Buffer.alloc(40, 'm'), items.subarray(2 + items[1]!)),
     bytes(items, 7, 0),
   ];
   return [
