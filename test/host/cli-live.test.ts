@@ -68,7 +68,7 @@ async function runUntil(args: readonly string[], what: string, done: (output: st
   const run = runMetertime(args, { signal: end.signal, watch });
   // A command that ends by itself has failed: no need to wait longer.
   const over = run.then(() => true);
-  await Promise.race([over, until(what, () => done(seen), { timeoutMs: 60_000 })]).catch((error) => {
+  await Promise.race([over, until(what, () => done(seen), { timeoutMs: 150_000 })]).catch((error) => {
     end.abort();
     throw new Error(`${error.message}; the output was:\n${seen}`);
   });
@@ -84,7 +84,8 @@ describe('metertime sync', () => {
     expect(result.servers).toMatchObject([{ ok: true, mark: '*', reason: null, server: { host: '127.0.0.1' } }]);
     expect(result.servers[0].report).toMatchObject({
       ...{ ke: '127.0.0.1', ntp: { host: '127.0.0.1', port: chronyd.ntpPort }, state: 'serving', stratum: 3 },
-      nts: { aead: 15, aeadName: 'AEAD_AES_SIV_CMAC_256', cookies: 8 },
+      // Two of the eight may be in the storage already.
+      nts: { aead: 15, aeadName: 'AEAD_AES_SIV_CMAC_256', cookies: expect.toSatisfy((held) => held >= 6 && held <= 8) },
       counters: { rejected: 0 },
     });
     expect(result.flags).not.toContain('dates-unchecked');
@@ -319,7 +320,7 @@ describe('metertime run', () => {
       expect(stdout).toMatch(/emu-7 +synchronised /);
       expect(stderr).toMatch(/^mps2-an385: flash \d+ of 65536 bytes, RAM \d+ of 16384, image [0-9a-f]{16}…$/m);
     },
-    120_000,
+    200_000,
   );
 
   it.skipIf(!debianTool('arm-none-eabi-gcc').ok)(
@@ -404,7 +405,7 @@ describe('metertime gateway', () => {
     expect(shown.stdout).toMatch(/^Meter +: meter-9 at gateway gw-1\n/);
     expect(shown.stdout).toMatch(/^Clock +: synchronised /m);
     expect(shown.stdout).toMatch(/^1\* +127\.0\.0\.1 +serving +3 +1s +\d{3} +[+-]\S+ [mun]?s +\S+ [mun]?s +\ds$/m);
-    expect(shown.stdout).toMatch(/^1\* +127\.0\.0\.1 +AES-SIV-CMAC-256 +256 +\d+s +1 +0 +0 +8 +100$/m);
+    expect(shown.stdout).toMatch(/^1\* +127\.0\.0\.1 +AES-SIV-CMAC-256 +256 +\d+s +1 +0 +0 +[678] +100$/m);
     expect(shown.stdout).toMatch(/^1 {2}127\.0\.0\.1: NTP at 127\.0\.0\.1, port \d+$/m);
     expect(shown.stdout).toMatch(/^Reference +: 127\.0\.0\.1 \(number 1\), stratum 3$/m);
     end.abort();
