@@ -106,6 +106,16 @@ describe('an error or a warning among records that are right (RFC 8915 4.1.3, 4.
   });
 });
 
+describe('a certificate that runs out', () => {
+  it('brings about no key establishment while its keys serve (8.5)', () => {
+    const sim = started();
+    sim.behaviour.notAfter = sim.utcNs / second + 3600n;
+    sim.run(86_400);
+    expect(sim.servers[0]!.opened.length).toBe(1);
+    expect(sim.report).toMatchObject({ status: ClockStatus.Synchronised, reach: 0xff });
+  });
+});
+
 describe('a kiss that says a time (RFC 5905 7.4)', () => {
   const hour = 3600n * second;
   it.each(['RATE', 'NTSN', 'INIT', 'XYZW'])('%s, with and without a seal: it is not taken', (code) => {
