@@ -76,6 +76,8 @@ export async function runNative(fuzzer: Fuzzer, target: NativeTarget, options: N
     ...(seconds === undefined ? [] : [`-max_total_time=${seconds}`]),
     `-max_len=${longestInput[target.name]}`,
     `-timeout=${inputLimitSeconds}`,
+    // Inputs that take long are varied less often.
+    '-entropic_scale_per_exec_time=1',
     // Names of functions are looked up for findings alone.
     '-print_funcs=0',
     `-artifact_prefix=${join(foundFolder, `${target.name}-`)}`,

@@ -8,7 +8,7 @@ enum { REJECTED_NOT = REJECT_NONE, COOKIES = 8, KE_ANSWER_MAX_BYTES = 65536 };
 // ---------------------------------------------------------------- NTS-KE
 
 /// Second byte of an input.
-enum { KE_SOURCE = 3, KE_OFFER = 12, KE_OLD = 16, KE_COUNTS = 32 };
+enum { KE_SOURCE = 3, KE_OFFER = 12, KE_OLD = 16, KE_COUNTS = 32, KE_REPEATED = 0xc0 };
 
 static void ke_begin(uint32_t mode) {
   enum { OLD_COOKIES = 3, OLD_BYTES = 200 };
@@ -27,8 +27,8 @@ static void ke_run(fuzz_input *input) {
   uint32_t mode = input_byte(input);
   uint32_t length = input_left(input);
   const uint8_t *bytes = input->at;
-  if (piece == 256 && length > 0 && bytes[length - 1] == 0xff) {
-    // The longest answers that are read, and longer ones; seldom, as they take a hundred times longer.
+  if (piece == 256 && (mode & KE_REPEATED) == KE_REPEATED && length > 0 && bytes[length - 1] == 0xff) {
+    // The longest answers that are read, and longer ones; seldom, as they take hundreds of times longer.
     uint32_t longer = length < sizeof repeated / 256 ? 256 * length : (uint32_t)sizeof repeated;
     for (uint32_t at = 0; at < longer; at++) repeated[at] = bytes[at % length];
     bytes = repeated;
