@@ -121,12 +121,19 @@ export async function connectTls(options: TlsConnectOptions): Promise<TlsConnect
     if (socket.destroyed) throw brokenBy(socket.errored);
     return new TlsConnection(socket, { ...details, path }, timeouts);
   } catch (error) {
-    // With close_notify (RFC 8446 6.1).
-    socket?.destroySoon();
+    if (socket !== undefined) refuse(socket, timeouts.closeMs);
     const cause =
       error instanceof SocketError ? error : new SocketError(Failure.Tls, errorText(error), { cause: error });
     throw new TlsOpenError(cause, details);
   }
+}
+
+/** Ends a connection that was not handed out, with close_notify (RFC 8446 6.1) where it still stands. */
+function refuse(socket: TLSSocket, closeMs: number): void {
+  if (socket.destroyed) return;
+  const timer = setTimeout(() => socket.destroy(), closeMs);
+  socket.once('close', () => clearTimeout(timer));
+  socket.destroySoon();
 }
 
 async function timed<T>(details: Progress, what: keyof TlsDetails['timings'], run: () => Promise<T>): Promise<T> {
