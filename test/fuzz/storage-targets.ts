@@ -203,10 +203,27 @@ function randomDate(random: Prng): Uint8Array {
   );
 }
 
-/** A real state of a meter, with its proof, which is then damaged. */
+/** Where a part of the only server's reserve is: keys, cookie, cookie. */
+const partAt = (part: number) => StorageMap.Reserves + part * StorageMap.ReservePartStride;
+const partOf = (bytes: Uint8Array, part: number) =>
+  bytes.subarray(partAt(part), partAt(part) + StorageMap.ReservePartBytes);
+
+/** Damages parts of a reserve. @returns whether the keys and a cookie are as they were */
+function damageReserve(random: Prng, bytes: Uint8Array): boolean {
+  const whole = [0, 1, 2].map((part) => {
+    if (random.chance(0.6)) return true;
+    const data = partOf(bytes, part);
+    const before = Buffer.from(data);
+    data.set(mutate(random, data, data.length));
+    return before.equals(data);
+  });
+  return whole[0]! && (whole[1]! || whole[2]!);
+}
+
+/** A real state of a meter, with its proof, and a real reserve, which are then damaged. */
 const state: Target = {
   name: 'state',
-  about: 'a true proof for the real-time clock, damaged, and any date',
+  about: 'a true proof for the real-time clock and a true reserve of keys and cookies, damaged, and any date',
   round: (random, modules) => {
     const bytes = provenStorage(random, modules);
     const inputs = 40;
@@ -235,7 +252,11 @@ const state: Target = {
       const valid = exists && sec < 60 && minute < 60 && hour < 24 && month >= 1 && year >= 1970 && year < 2200;
       const past = BigInt(Math.round(date.getTime())) * 1_000_000n + 2n * second < startUtcNs;
       const expected = untouched && status === 0 && valid && !past;
+      const reserve = damageReserve(random, damaged);
       meter.start();
+      const restored = meter.events.some(({ code }) => code === MeterEvent.KeysRestored);
+      if (restored !== reserve)
+        meter.fail(`a reserve that is ${reserve ? '' : 'not '}whole, keys restored: ${restored}`);
       const accepted = meter.events.some(({ code }) => code === MeterEvent.RtcAccepted);
       if (accepted !== expected) {
         meter.fail(`real-time clock ${accepted ? '' : 'not '}accepted: ${Buffer.from(meter.rtc).toString('hex')}`);
@@ -255,7 +276,8 @@ function provenStorage(random: Prng, modules: CheckedModules): Uint8Array {
   meter.start();
   // Both slots are written once before the real-time clock is set, without a proof.
   const count = () => new DataView(storage.buffer).getUint32(StorageMap.StateA, true);
-  while (count() !== 3) {
+  const stored = () => partOf(storage, 2).some((byte) => byte !== 0xff);
+  while (count() !== 3 || !stored()) {
     const message = meter.asked.shift();
     if (message === undefined) meter.toWake();
     else if (message.type === Message.UdpSend) {
