@@ -518,7 +518,7 @@ export enum SourceField {
 }
 
 export enum SourceFlag {
-  /** Its last sample agrees with the majority. */
+  /** Its last sample agrees with the majority, or without one, with the largest group. */
   Agrees = 1,
   /** Its last sample contradicts the majority, or the clock where nothing outvotes it. */
   Disagrees = 2,

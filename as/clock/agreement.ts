@@ -94,28 +94,34 @@ function covers(point: i64, t: i64): u32 {
  * @param t local time
  * @param needed how many have to share a point
  * @param covered how many are certain to tell the truth then
- * @returns false where not enough do, with `agreedCount` all the same
+ * @returns false where not enough do; then `agreedCount` and `agreedMask` are those of the largest group of two or more
  */
 export function agreementFind(t: i64, needed: u32, covered: u32): bool {
   agreedLow = i64.MAX_VALUE;
   agreedHigh = i64.MIN_VALUE;
   agreedCount = 0;
   agreedMask = 0;
+  let meeting: i64 = 0;
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
     if (!agreementHas(i, t)) continue;
     // The first point that enough of them cover is the low end of one, the last the high end of one.
     const low = lowAt(i, t);
     const high = highAt(i, t);
     const count = covers(low, t);
+    if (count > agreedCount) meeting = low;
     agreedCount = max<u32>(agreedCount, count);
     if (count >= covered) agreedLow = min<i64>(agreedLow, low);
     if (covers(high, t) >= covered) agreedHigh = max<i64>(agreedHigh, high);
   }
-  if (agreedCount < needed) return false;
+  const found = agreedCount >= needed;
+  // One alone agrees with nobody.
+  if (!found && agreedCount < 2) return false;
+  const from = found ? agreedLow : meeting;
+  const to = found ? agreedHigh : meeting;
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
-    if (agreementHas(i, t) && lowAt(i, t) <= agreedHigh && highAt(i, t) >= agreedLow) agreedMask |= 1 << i;
+    if (agreementHas(i, t) && lowAt(i, t) <= to && highAt(i, t) >= from) agreedMask |= 1 << i;
   }
-  return true;
+  return found;
 }
 
 /** Gap between a server's interval and another one at local time `t`, ns; 0 where they meet. */

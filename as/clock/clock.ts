@@ -200,7 +200,7 @@ export function clockCorrect(now: i64, estimate: i64, delay: i64, rootDistance: 
   // However little the sample counts: the truth is nowhere outside.
   apply(now, min<i64>(max<i64>(corrected, low), high) - own, known);
 
-  lastOffset = known ? offset : 0;
+  lastOffset = known ? estimate - own : 0;
   lastDelay = delay;
   lastSampleUtc = clockUtc(now);
   fromRtc = false;

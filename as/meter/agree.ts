@@ -50,10 +50,15 @@ import {
 let agreeing: u32 = 0;
 let enough: bool = false;
 
-/** Servers that have to agree: as the settings say, or more than half of those in use. */
-export function agreeNeeded(): u32 {
+// Servers that have to agree: as the settings say, or more than half of those in use.
+function neededAtLeast(): u32 {
   const wanted = settingsAgreement();
   return wanted == 0 ? sources() / 2 + 1 : min<u32>(wanted, sources());
+}
+
+/** Servers that have to agree: as many as the settings say, and of those that are heard more than half. */
+export function agreeNeeded(now: i64): u32 {
+  return max<u32>(neededAtLeast(), heardNow(now) / 2 + 1);
 }
 
 /** Servers that agreed when they were last asked. */
@@ -74,16 +79,11 @@ function heardNow(now: i64): u32 {
   return heard;
 }
 
-// However few are needed: of those that are heard, more than half.
-function neededNow(now: i64): u32 {
-  return max<u32>(agreeNeeded(), heardNow(now) / 2 + 1);
-}
-
 // Of two that are heard and agree one may be the liar whom the third, not heard, would outvote: then the truth need not be
 // where they meet, but is where either is.
 function truthfulNow(now: i64): u32 {
-  const liars = min<u32>(sources() - agreeNeeded(), agreeNeeded() - 1);
-  return min<u32>(neededNow(now), max<u32>(heardNow(now), liars + 1) - liars);
+  const liars = min<u32>(sources() - neededAtLeast(), neededAtLeast() - 1);
+  return min<u32>(agreeNeeded(now), max<u32>(heardNow(now), liars + 1) - liars);
 }
 
 /** A server's sample does not count any more. */
@@ -117,9 +117,11 @@ export function agreeTake(
   while (askAll(now)) {
     if (certificatesHold(now)) break;
   }
+  // Others were marked or refused in between.
+  sourceHandle(source);
   if (!agreementHas(source.index, now)) return Reject.Certificate;
   if (!enough || !source.agrees) return Reject.None;
-  const gap = clockAgree(now, agreedLow, agreedHigh, neededNow(now) == 1);
+  const gap = clockAgree(now, agreedLow, agreedHigh, agreeNeeded(now) == 1);
   if (gap > 0) {
     // Told once, however often it insists.
     source.disagrees = told;
@@ -153,19 +155,21 @@ let askAt: i64 = i64.MAX_VALUE;
 
 // Asks whether enough servers agree, and marks those that do not.
 function askAll(now: i64): bool {
-  const needed = neededNow(now);
+  const needed = agreeNeeded(now);
   const found = agreementFind(now, needed, truthfulNow(now));
   agreeing = agreedCount;
   askAt = agreementUntil(now);
   for (let i: u32 = 0; i < sources(); i++) {
     const source = sourceAt(i);
-    source.agrees = (agreedMask & (1 << i)) != 0;
+    const agrees = (agreedMask & (1 << i)) != 0;
+    if (source.agrees != agrees) sourceChanged(source);
+    source.agrees = agrees;
     if (source.agrees || !found) source.disagrees = false;
     else if (agreementHas(i, now)) mark(source, agreementGap(i, now, agreedLow, agreedHigh));
   }
   if (found != enough) {
     enough = found;
-    if (agreeNeeded() > 1)
+    if (sources() > 1)
       raiseEvent(found ? MeterEvent.MajorityReached : MeterEvent.MajorityLost, agreeing, needed, false);
   }
   return found;

@@ -56,6 +56,7 @@ import {
   serverRetryAt,
   sourceCertificate,
   sourceChanged,
+  sourceCountKeFailure,
   sourceMoves,
   sourceNtpHost,
 } from './source';
@@ -162,8 +163,7 @@ function leave(source: Source, counts: bool): void {
 }
 
 function fail(source: Source, error: u32, detail: u32): void {
-  source.keFailures += 1;
-  source.lastKeError = error;
+  sourceCountKeFailure(source, error);
   source.expired = error == KeError.Connection && detail == Failure.Expired;
   raiseEvent(MeterEvent.KeFailed, error, detail, true);
   leave(source, false);

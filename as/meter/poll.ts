@@ -274,6 +274,7 @@ export function pollsEnd(source: Source): void {
   cookiesClear(source.index);
   agreeDrop(source);
   source.nakSeen = false;
+  source.datesUnchecked = false;
   sourceChanged(source);
 }
 

@@ -51,6 +51,8 @@ import {
   sourceState,
   sources,
   sourcesChanged,
+  sourcesLastKeError,
+  sourcesLastReject,
 } from './source';
 
 const INFO_BYTES: u32 = InfoField.Texts + 33 + 32 + 32;
@@ -195,12 +197,12 @@ function sendTime(): bool {
   store<i64>(message, clockLastSampleUtc(), TimeField.LastSyncUtcNs);
   store<i64>(message, keysSinceUtc(source), TimeField.KeysSinceUtcNs);
   for (let i: u32 = 0; i < sources(); i++) addCounts(message, sourceAt(i));
-  store<u8>(message, <u8>source.lastReject, TimeField.LastReject);
-  store<u8>(message, <u8>source.lastKeError, TimeField.LastKeError);
+  store<u8>(message, <u8>sourcesLastReject, TimeField.LastReject);
+  store<u8>(message, <u8>sourcesLastKeError, TimeField.LastKeError);
   store<u16>(message, <u16>min<u32>(eventsLost(), 0xffff), TimeField.EventsLost);
   store<u8>(message, <u8>sources(), TimeField.Servers);
   store<u8>(message, <u8>agreeCount(), TimeField.Agreeing);
-  store<u8>(message, <u8>agreeNeeded(), TimeField.Needed);
+  store<u8>(message, <u8>agreeNeeded(now), TimeField.Needed);
   store<u8>(message, <u8>sessionMissing(), TimeField.Missing);
   store<u8>(message, <u8>source.index, TimeField.Source);
   const at = appendText(message + TimeField.Texts, hostOf(source));
@@ -306,10 +308,11 @@ function flags(now: i64): u32 {
     const counts = clockStatus() == ClockStatus.Unsynchronised || sourceAt(i).agrees;
     if (counts && sourceAt(i).datesUnchecked) bits |= TimeFlag.DatesUnchecked;
   }
-  if (agreeNeeded() > 1 && !agreeEnough()) bits |= TimeFlag.NoMajority;
+  const needed = agreeNeeded(now);
+  if (needed > 1 && !agreeEnough()) bits |= TimeFlag.NoMajority;
   if (clockStatus() == ClockStatus.Unsynchronised) return bits;
   if (clockFromRtc()) bits |= TimeFlag.FromRtc;
-  else if (agreeNeeded() <= 1) bits |= TimeFlag.SingleSource;
+  else if (needed <= 1) bits |= TimeFlag.SingleSource;
   if (clockSlewing(now)) bits |= TimeFlag.Slewing;
   return bits;
 }

@@ -238,6 +238,8 @@ function takeCookie(source: Source, record: usize): void {
 
 function restore(source: Source): void {
   pollsBegin(source);
+  // The meters of a fleet come back together.
+  source.pollAt += <i64>(random32() & 0x3fff_ffff);
   source.ke = Ke.Idle;
   source.restored = true;
   source.keysSinceLocal = timeNowLocal();

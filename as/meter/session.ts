@@ -45,16 +45,20 @@ export function sessionNetworkReset(): void {
   }
 }
 
+/** Whether there was a network since the start: before, no poll can be missed. */
+let wasUp: bool = false;
+
 /** Does what is due and can be done now. */
 export function sessionStep(): void {
   if (!ready()) return;
   const now = timeNowLocal();
   agreeStep(now);
+  wasUp = wasUp || networkUp();
   for (let i: u32 = 0; i < sources(); i++) {
     const source = sourceAt(i);
     sourceHandle(source);
     if (networkUp()) step(source, now);
-    else if (exchangeAead(i) != 0) pollMissed(source, now);
+    else if (wasUp && exchangeAead(i) != 0) pollMissed(source, now);
   }
 }
 
@@ -74,7 +78,7 @@ export function sessionDeadline(): i64 {
   for (let i: u32 = 0; i < sources(); i++) {
     const source = sourceAt(i);
     if (source.stopped) continue;
-    if (exchangeAead(i) != 0) due = min<i64>(due, networkUp() ? pollDeadline(source, now) : source.pollAt);
+    if (wasUp && exchangeAead(i) != 0) due = min<i64>(due, networkUp() ? pollDeadline(source, now) : source.pollAt);
     if (networkUp()) due = min<i64>(due, establishDeadline(source));
   }
   return due;

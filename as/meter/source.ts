@@ -208,6 +208,7 @@ export function sourceReference(): Source {
 }
 
 export function sourceSetReference(source: Source): void {
+  if (reference != source.index) changedMask |= (1 << reference) | (1 << source.index);
   reference = source.index;
 }
 
@@ -223,9 +224,21 @@ export function sourcesChanged(): u32 {
   return mask;
 }
 
+/** Of all sources: `Reject` of the last refused answer, `KeError` of the last failed key establishment. */
+export let sourcesLastReject: u32 = 0;
+export let sourcesLastKeError: u32 = 0;
+
+/** Counts a failed key establishment. */
+export function sourceCountKeFailure(source: Source, error: u32): void {
+  source.keFailures += 1;
+  source.lastKeError = error;
+  sourcesLastKeError = error;
+}
+
 /** Counts a refused answer. */
 export function sourceCountReject(source: Source, reason: u32): void {
   source.lastReject = reason;
+  sourcesLastReject = reason;
   const at = REJECTED + 2 * (source.index * REJECT_REASONS + reason - 1);
   if (load<u16>(at) != 0xffff) store<u16>(at, load<u16>(at) + 1);
 }

@@ -88,6 +88,10 @@ describe('how many have to agree', () => {
     watch(sim, 600);
     expect(Math.abs(Number(sim.errorNs))).toBeLessThan(50e6);
     expect(sim.sources[1]!.flags & SourceFlag.Agrees).toBe(0);
+    // Then two are needed, and that they do not agree is told.
+    expect(sim.report).toMatchObject({ agreeing: 1, needed: 2 });
+    expect(sim.report!.flags & TimeFlag.NoMajority).not.toBe(0);
+    expect(sim.events.map(({ code }) => code)).toContain(MeterEvent.MajorityLost);
   });
 });
 
@@ -121,6 +125,12 @@ describe('one liar of three', () => {
     sim.run(30);
     expect(Math.abs(Number(sim.errorNs))).toBeLessThan(1e6);
     expect(agrees(sim)).toEqual([false, true, true]);
+    // The events name those who gave the time, and one server is marked as having done so last.
+    const told = (code: MeterEvent) => sim.events.filter((event) => event.code === code).map(({ text }) => text);
+    expect(told(MeterEvent.SourceDisagrees)).toEqual(['a.test']);
+    expect(told(MeterEvent.ClockSet)).not.toContain('a.test');
+    expect(told(MeterEvent.Synchronised)).not.toContain('a.test');
+    expect(sim.sources.filter(({ flags }) => (flags & SourceFlag.Reference) !== 0)).toHaveLength(1);
   });
 
   it('whose interval meets that of the only other one that is heard does not take the truth out of the bound', () => {
@@ -178,6 +188,15 @@ describe('one liar of three', () => {
 });
 
 describe('two liars of four', () => {
+  it('two groups of two: each is marked as agreeing with somebody, and that these are too few', () => {
+    const sim = started({ servers: 4 });
+    for (const { behaviour } of sim.servers.slice(2)) behaviour.serverErrorNs = second;
+    sim.run(20);
+    expect(status(sim)).toBe(Unsynchronised);
+    expect(sim.report).toMatchObject({ agreeing: 2, needed: 3, missing: Missing.Majority });
+    expect(agrees(sim).filter((agrees) => agrees)).toHaveLength(2);
+  });
+
   const lie = (sim: SimulatedMeter, by: bigint) => {
     for (const { behaviour } of sim.servers.slice(2)) behaviour.serverErrorNs = by;
   };
