@@ -42,6 +42,7 @@ import {
   sourceChanged,
   sourceHandle,
   sourceMoves,
+  sourceReference,
   sourceSetReference,
   sources,
 } from './source';
@@ -139,6 +140,7 @@ export function agreeStep(now: i64): void {
   const lost = now >= askAt && !askAll(now);
   if (!lost && now < countsUntil) return;
   countsUntil = i64.MAX_VALUE;
+  sourceHandle(sourceReference());
   clockHoldover(now);
 }
 

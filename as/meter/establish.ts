@@ -33,6 +33,7 @@ import {
   keRead,
   keRequest,
 } from '../nts/key-establishment';
+import { agreeNeeded } from './agree';
 import { raiseEvent } from './events';
 import { timeNowLocal, timeNowUtc } from './now';
 import { pollsBegin, pollsEnd } from './poll';
@@ -40,7 +41,6 @@ import { isProtocol, requestById, requestConnection, requestKey } from './reques
 import {
   settingsAeadCount,
   settingsAeads,
-  settingsAgreement,
   settingsOffer,
   settingsServerName,
   settingsServerPort,
@@ -54,11 +54,13 @@ import {
   serverIsPlain,
   serverMakePlain,
   serverRetryAt,
+  sourceAt,
   sourceCertificate,
   sourceChanged,
   sourceCountKeFailure,
   sourceMoves,
   sourceNtpHost,
+  sources,
 } from './source';
 import { stateFloorUtc } from './state';
 
@@ -73,6 +75,8 @@ export const WANT_EXPORTS: u32 = 8 | 16 | 32 | 64;
 /** From asking for a connection to having it, and from the request to all keys. */
 const OPEN_DEADLINE_NS: i64 = 30 * SECOND_NS;
 const ANSWER_DEADLINE_NS: i64 = 15 * SECOND_NS;
+/** The latter while another server waits for the reader. */
+const ANSWER_OTHERS_NS: i64 = 5 * SECOND_NS;
 
 /** A server that refuses even the plainest request is asked again after this (RFC 8915 4.1.3). */
 const REFUSED_NS: i64 = 86_400 * SECOND_NS;
@@ -109,14 +113,31 @@ export function establishStep(source: Source, now: i64): void {
       else if (now >= source.deadline) fail(source, KeError.Timeout, 0);
       break;
     default:
-      if (now >= source.deadline) fail(source, KeError.Timeout, 0);
+      if (now >= deadlineOf(source)) fail(source, KeError.Timeout, 0);
   }
 }
 
 /** Local time at which `establishStep` has something to do again. */
 export function establishDeadline(source: Source): i64 {
   if (source.ke == Ke.Idle) return i64.MAX_VALUE;
-  return source.ke == Ke.Waiting ? serverRetryAt(source.server) : source.deadline;
+  return source.ke == Ke.Waiting ? serverRetryAt(source.server) : deadlineOf(source);
+}
+
+// A server that says nothing must not keep the others from the reader until their own time is over.
+function deadlineOf(source: Source): i64 {
+  if (reading != source.index) return source.deadline;
+  for (let i: u32 = 0; i < sources(); i++) {
+    if (sourceAt(i).ke == Ke.Queued) return source.deadline - ANSWER_DEADLINE_NS + ANSWER_OTHERS_NS;
+  }
+  return source.deadline;
+}
+
+/** The source gets another server, or none: a key establishment under way ends. */
+export function establishAbandon(source: Source): void {
+  if (source.ke <= <u32>Ke.Waiting) return;
+  leave(source, false);
+  source.wants = (source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE;
+  source.ke = Ke.Waiting;
 }
 
 /** The network was lost: a key establishment under way begins anew, as if it had failed. */
@@ -331,5 +352,5 @@ function open(source: Source, message: usize): u32 {
 
 // A certificate that had expired by a real-time clock may show that the clock is wrong; but only where a majority can.
 function doubtsClock(source: Source): bool {
-  return clockFromRtc() && settingsAgreement() > 1 && source.expired;
+  return clockFromRtc() && agreeNeeded(timeNowLocal()) > 1 && source.expired;
 }

@@ -372,7 +372,8 @@ export function meterStep(): void {
     if (stage == STAGE_RUNNING) {
       sessionStep();
       rtcDue = stepRtc();
-      if (!storageBusy) storageBusy = reserveStep(timeNowLocal());
+      // The state is written as soon as the real-time clock is set.
+      if (!storageBusy && settingUtc == 0) storageBusy = reserveStep(timeNowLocal());
     }
     reportStep();
     if (!networkIsOwn()) {

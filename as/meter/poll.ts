@@ -30,8 +30,8 @@ import {
   exchangeSwitchKeys,
   REQUEST_RANDOM_BYTES,
 } from '../nts/exchange';
-import { agreeDrop, agreeTake } from './agree';
-import { keysWanted, NUMBER_STEP } from './establish';
+import { agreeDrop, agreeEnough, agreeTake } from './agree';
+import { establishAbandon, keysWanted, NUMBER_STEP } from './establish';
 import { raiseEvent, raiseRefused } from './events';
 import { networkBegin, networkDatagramLeft, networkDatagramTick, networkIsOwn, networkSend } from './network';
 import { timeNowLocal, timeNowUtc } from './now';
@@ -55,6 +55,7 @@ import {
   serverKeysUseless,
   serverProven,
   serverRefuses,
+  serverRetryAt,
   serverSpread,
   sourceChanged,
   sourceCountReject,
@@ -147,7 +148,9 @@ export function pollStep(source: Source, now: i64): void {
   // The keys are being replaced, or the number of a socket whose close waits for room must not change.
   if (source.ke > <u32>Ke.Queued || (source.wants & WANT_UDP_CLOSE) != 0) return;
   if (source.socket == Socket.Closed) {
-    if (now >= source.pollAt && cookiesHeld(source.index) > 0) openSocket(source, now);
+    if (now < source.pollAt) return;
+    if (cookiesHeld(source.index) > 0) openSocket(source, now);
+    else withoutCookies(source);
   } else if (source.socket == Socket.Opening) {
     if (now >= source.socketDeadline) socketFailed(source);
   } else if (now >= source.pollAt) {
@@ -158,8 +161,8 @@ export function pollStep(source: Source, now: i64): void {
 /** Local time at which `pollStep` has something to do again. */
 export function pollDeadline(source: Source, now: i64): i64 {
   if (exchangeOpen(source.index)) return source.exchangeDeadline;
-  if (source.socket == Socket.Opening) return source.socketDeadline;
   if (source.ke > <u32>Ke.Queued) return i64.MAX_VALUE;
+  if (source.socket == Socket.Opening) return source.socketDeadline;
   // Without a cookie nothing happens before there are new keys, or one comes from the storage.
   const waits = source.ke != Ke.Idle || source.reserveLeft;
   const idle = cookiesHeld(source.index) == 0 && waits && now >= source.pollAt;
@@ -180,8 +183,8 @@ export function pollMissed(source: Source, now: i64): void {
 function refreshDue(source: Source, now: i64): bool {
   if (source.ke != Ke.Idle || !source.proven) return false;
   const utc = timeNowUtc();
-  const age = source.keysSinceUtc != 0 && utc != 0 ? utc - source.keysSinceUtc : now - source.keysSinceLocal;
-  return age >= settingsKeyAgeNs();
+  const age = source.keysSinceUtc != 0 && utc != 0 ? utc - source.keysSinceUtc : 0;
+  return max<i64>(age, now - source.keysSinceLocal) >= settingsKeyAgeNs();
 }
 
 function openSocket(source: Source, now: i64): void {
@@ -244,7 +247,11 @@ function nak(source: Source): void {
 
 // The next cookie may still be in the storage.
 function withoutCookies(source: Source): void {
-  if (!source.reserveLeft) keysUseless(source);
+  if (source.reserveLeft) return;
+  keysUseless(source);
+  // Better a server that is free and may be asked at once than waiting for this one.
+  const until = min<i64>(timeNowLocal() + 1, serverRetryAt(source.server));
+  if (source.ke == Ke.Waiting && sourceMovesBefore(source, until)) pollsEnd(source);
 }
 
 /** There is no cookie in the storage either. */
@@ -269,6 +276,7 @@ function keysUseless(source: Source): void {
 
 /** The keys of a source go, and what stands on them. */
 export function pollsEnd(source: Source): void {
+  establishAbandon(source);
   closeSocket(source);
   exchangeClear(source.index);
   cookiesClear(source.index);
@@ -395,9 +403,10 @@ function measure(source: Source, message: usize, firstTick: u64, lastTick: u64):
   source.delayNs = sampleDelay;
   const verdict = agreeTake(source, sampleLow, sampleHigh, sampleEstimate, sampleDelay, distance, now + lifeNs(source));
   if (verdict != Reject.None) return uselessAnswer(source, verdict);
-  source.useless = 0;
+  if (source.agrees && agreeEnough()) source.useless = 0;
   source.lastUtc = timeNowUtc();
-  if (source.keysSinceUtc == 0 && source.lastUtc != 0) {
+  // Keys of a time that is undone were not made later than now.
+  if (source.lastUtc != 0 && (source.keysSinceUtc == 0 || source.keysSinceUtc > source.lastUtc)) {
     source.keysSinceUtc = source.lastUtc - (now - source.keysSinceLocal);
   }
 }
