@@ -1,5 +1,5 @@
 // HOST[:PORT] as people write it: a DNS name, an IPv4 address, or an IPv6 address (in brackets when a port follows).
-import { isIP, isIPv6 } from 'node:net';
+import { isIP, isIPv6, SocketAddress } from 'node:net';
 
 /** Port of NTS-KE (RFC 8915 4). */
 export const ntsKePort = 4460;
@@ -8,6 +8,14 @@ export const ntsKePort = 4460;
 export interface HostPort {
   readonly host: string;
   readonly port: number;
+}
+
+/** The one spelling of all that name the same host: lower case, no dot at the end, an IPv6 address in its short form. */
+export function canonicalHost(host: string): string {
+  if (!isIPv6(host)) return host.toLowerCase().replace(/\.$/, '');
+  const [address = '', zone] = host.split('%');
+  const short = new SocketAddress({ family: 'ipv6', address }).address.replace(/^::ffff:(?=\d+\.)/, '');
+  return zone === undefined ? short : `${short}%${zone}`;
 }
 
 /** A text in quotes, cut where it is long: for messages about it. */

@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import { SeedField, SettingsField, SettingsFormat, SettingsTag, StorageMap, TrustPolicy } from '../../as/abi/codes.ts';
 import { aeadChoice, aeadText, knownAeads } from './aeads.ts';
 import type { HostPort } from './host-port.ts';
-import { hostProblem, quoted } from './host-port.ts';
+import { canonicalHost, hostProblem, quoted } from './host-port.ts';
 
 /** Settings cannot be written, or a block cannot be read. */
 export class SettingsBlockError extends Error {
@@ -101,8 +101,24 @@ function checkSeconds(name: string, value: number, range: Range): void {
   checkNumber(name, value, range, ' of seconds');
 }
 
-/** @throws {SettingsBlockError} settings-value for the first thing that the core would refuse */
+/**
+ * What a meter is to be told.
+ * @throws {SettingsBlockError} settings-value for the first thing that the core would refuse, and for a server that came
+ * twice, whatever the spelling: it would agree with itself
+ */
 export function checkSettings(settings: MeterSettings): void {
+  checkBlock(settings);
+  const names = settings.servers.map(({ host, port }) => `${canonicalHost(host)} ${port}`);
+  for (const [index, { host, port }] of settings.servers.entries()) {
+    const before = names.indexOf(names[index]!);
+    if (before === index) continue;
+    const first = settings.servers[before]!.host;
+    const as = first === host ? '' : ` (first as ${first})`;
+    refuse(`servers: expected each server once, ${host} port ${port} came twice${as}`);
+  }
+}
+
+function checkBlock(settings: MeterSettings): void {
   const { id, servers, poll, reportSeconds } = settings;
   if (!/^[A-Za-z0-9._-]{1,32}$/.test(id)) {
     refuse(`id: expected 1 to 32 letters, digits, dots, dashes and underscores, came ${quoted(id)}`);
@@ -110,14 +126,11 @@ export function checkSettings(settings: MeterSettings): void {
   if (servers.length < 1 || servers.length > settingsLimits.servers) {
     refuse(`servers: expected 1 to ${settingsLimits.servers} NTS-KE servers, came ${servers.length}`);
   }
-  for (const [index, { host, port }] of servers.entries()) {
+  for (const { host, port } of servers) {
     const problem = hostProblem(host);
     if (problem !== undefined) refuse(`servers: ${problem}, came ${quoted(host)}`);
     if (!Number.isInteger(port) || port < 1 || port > 65_535) {
       refuse(`servers: expected a port from 1 to 65535 for ${host}, came ${port}`);
-    }
-    if (servers.findIndex((other) => other.host === host && other.port === port) !== index) {
-      refuse(`servers: expected each server once, ${host} port ${port} came twice`);
     }
   }
   checkSeconds('poll.minSeconds', poll.minSeconds, settingsLimits.pollSeconds);
@@ -262,7 +275,8 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
     }
   }
   const settings = { id, servers, firstDatesUnchecked, poll, reportSeconds, ...chosen };
-  checkSettings(settings);
+  // A block that names one server twice is a meter's all the same: its root key is not to be lost for that.
+  checkBlock(settings);
   return { settings, rootKey };
 }
 

@@ -208,6 +208,8 @@ describe('metertime sync', () => {
     for (const [args, message] of [
       [['a', 'b', 'c', 'd', 'e'], /expected at most 4 servers, came 5/],
       [['a', 'a'], /a port 4460 came twice/],
+      [['time.example', 'Time.Example:4460'], /Time\.Example port 4460 came twice \(first as time\.example\)/],
+      [['[::1]', '[0:0:0:0:0:0:0:1]'], /port 4460 came twice \(first as ::1\)/],
       [['a', '--agreement', '5'], /Expected majority, or a whole number from 1 to 4/],
       [['a', '--agreement', '2'], /agreement: expected at most 1/],
       [['a', '--aead', '99'], /"99": expected one of/],

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { boardSchema } from '../../host/build/board.ts';
@@ -30,6 +31,10 @@ import {
   readRootKeyFile,
   readStorageSettings,
 } from '../../host/provision/storage-file.ts';
+
+function twoServers(one: string, other: string): Pick<MeterSettings, 'servers'> {
+  return { servers: [one, other].map((host) => ({ host, port: 1 })) };
+}
 
 const settings: MeterSettings = {
   id: 'meter-1',
@@ -111,6 +116,14 @@ describe('the settings block', () => {
     ['no server', { servers: [] }, /servers: expected 1 to 4/],
     ['five servers', { servers: Array.from({ length: 5 }, (_, n) => ({ host: `h${n}`, port: 1 })) }, /came 5/],
     ['one server twice', { servers: [settings.servers[0]!, settings.servers[0]!] }, /came twice/],
+    [
+      'one server in other letters',
+      twoServers('localhost', 'LOCALHOST'),
+      /LOCALHOST port 1 came twice \(first as local/,
+    ],
+    ['one IPv6 address in two forms', twoServers('::1', '0:0:0:0:0:0:0:1'), /1 port 1 came twice \(first as ::1\)/],
+    ['one IPv6 address in other letters', twoServers('2001:db8::A', '2001:DB8::a'), /came twice/],
+    ['an IPv4 address, and within an IPv6 one', twoServers('192.0.2.1', '::ffff:c000:201'), /came twice/],
     ['a host with a space', { servers: [{ host: 'a b', port: 1 }] }, /came "a b"/],
     ['a host of 64', { servers: [{ host: `${'a'.repeat(32)}.${'b'.repeat(31)}`, port: 1 }] }, /1 to 63/],
     ['port 0', { servers: [{ host: 'a', port: 0 }] }, /port from 1 to 65535/],
@@ -137,6 +150,15 @@ describe('the settings block', () => {
     ['a fraction of a second', { reportSeconds: 0.5 }, /reportSeconds: expected a whole number/],
   ])('refuses %s', (_name, change, message) => {
     expect(() => encodeSettings({ ...settings, ...change }, rootKey)).toThrow(message);
+  });
+
+  it('takes servers that only look alike', () => {
+    const hosts = ['a.example', 'A.example.org', '2001:db8::1', '2001:db8::1:1'];
+    const different = { ...settings, servers: hosts.map((host) => ({ host, port: 1 })) };
+    const ports = { ...settings, servers: [1, 2].map((port) => ({ host: 'a', port })) };
+    for (const each of [different, ports, { ...settings, ...twoServers('fe80::1%a', 'fe80::1%b') }]) {
+      expect(decodeSettings(encodeSettings(each, rootKey)).settings).toEqual(each);
+    }
   });
 
   it('refuses a root key that is none, and says nothing of it', () => {
@@ -217,6 +239,18 @@ describe('a storage file', () => {
     expect(decodeSettings(after)).toEqual({ settings: changed, rootKey });
     expect(after.subarray(StorageMap.SeedA).equals(bytes.subarray(StorageMap.SeedA))).toBe(true);
     expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('that names one server twice keeps its root key when that is put right', () => {
+    provisionStorage(path, { ...settings, ...twoServers('time-a', 'TIME-B') }, { rootKey });
+    const bytes = readFileSync(path);
+    bytes[bytes.indexOf('TIME-B') + 5] = 'A'.charCodeAt(0);
+    const crcAt = 8 + bytes.readUInt16LE(6);
+    bytes.writeUInt32LE(crc32(bytes.subarray(0, crcAt)), crcAt);
+    writeFileSync(path, bytes);
+    expect(readStorageSettings(path)).toMatchObject(twoServers('time-a', 'TIME-A'));
+    expect(provisionStorage(path, settings)).toMatchObject({ before: 'this-meter', rootKey: 'kept' });
+    expect(decodeSettings(readFileSync(path)).rootKey).toEqual(rootKey);
   });
 
   it('loses its state and its reserves with another root key', () => {
