@@ -78,7 +78,7 @@ async function ke(context: Context, text: string, options: Options): Promise<voi
   }
   if (!session.verdict.ok) context.exitCode = ExitCode.Failed;
   if (options.json) terminal.printJson(sessionJson(server, options.aead ?? knownAeads, session));
-  else terminal.print(...sessionLines(terminal, server, session));
+  else terminal.print(...sessionLines(terminal, server, session, options.ignoreDates !== true));
 }
 
 /** Why the connection failed, where that is why it all failed. */
@@ -99,7 +99,7 @@ function failureText(session: KeSession): string {
   return `${verdict.error === KeError.Connection ? nameOf(failureNames, failure).text : text}${detail}`;
 }
 
-function sessionLines(terminal: Terminal, server: HostPort, session: KeSession): string[] {
+function sessionLines(terminal: Terminal, server: HostPort, session: KeSession, datesChecked: boolean): string[] {
   const { details, verdict } = session;
   const lines = [terminal.paint('bold', `NTS key establishment with ${server.host}, port ${server.port}`)];
   if (details !== undefined) {
@@ -121,7 +121,7 @@ function sessionLines(terminal: Terminal, server: HostPort, session: KeSession):
         ['All together', ms(session.totalMs)],
       ]),
       '',
-      ...certificateLines(terminal, session),
+      ...certificateLines(terminal, session, datesChecked),
     );
   }
   lines.push(
@@ -129,7 +129,7 @@ function sessionLines(terminal: Terminal, server: HostPort, session: KeSession):
     ...recordLines(terminal, 'Answer', session.answer),
     ...exportLines(terminal, session),
     ...negotiatedLines(terminal, session),
-    verdictLine(terminal, session, verdict),
+    verdictLine(terminal, session, verdict, datesChecked),
   );
   return lines;
 }
@@ -138,14 +138,16 @@ function ms(value: number | undefined): string | undefined {
   return value === undefined ? undefined : `${value.toFixed(1)} ms`;
 }
 
-function certificateLines(terminal: Terminal, { details, closed }: KeSession): string[] {
+function certificateLines(terminal: Terminal, { details, closed }: KeSession, datesChecked: boolean): string[] {
   if (details === undefined || details.sent.length === 0) return [];
   const verified = details.path !== undefined;
   const chain = details.path?.path ?? details.sent;
   const nowSeconds = BigInt(Math.floor(Date.now() / 1000));
+  const failure = closed?.failure ?? Failure.Tls;
+  const why = failure === Failure.Expired ? datesText(datesChecked) : nameOf(failureNames, failure).name;
   const title = verified
-    ? `Certificates, from the server to the trust anchor: ${terminal.paint('green', 'verified')}`
-    : `Certificates as the server sent them: ${terminal.paint('red', `not verified (${nameOf(failureNames, closed?.failure ?? Failure.Tls).name})`)}`;
+    ? `Certificates, from the server to the trust anchor: ${terminal.paint('green', 'verified')}${datesChecked ? '' : ', dates not checked'}`
+    : `Certificates as the server sent them: ${terminal.paint('red', `not verified (${why})`)}`;
   return [
     terminal.paint('bold', title),
     ...chain.flatMap((certificate, index) => [
@@ -157,6 +159,11 @@ function certificateLines(terminal: Terminal, { details, closed }: KeSession): s
     ]),
     '',
   ];
+}
+
+/** What is wrong with dates: too early, too late, or no time at which all of the path is valid. */
+function datesText(datesChecked: boolean): string {
+  return datesChecked ? 'not valid now' : 'valid at no time';
 }
 
 /** node prints each part of a name on a line of its own. */
@@ -259,10 +266,11 @@ const hints: Partial<Record<Failure, string>> = {
   [Failure.Expired]: "Dates are checked at this computer's time; --ignore-dates looks at the rest.",
 };
 
-function verdictLine(terminal: Terminal, session: KeSession, verdict: KeVerdict): string {
+function verdictLine(terminal: Terminal, session: KeSession, verdict: KeVerdict, datesChecked: boolean): string {
   if (!verdict.ok) {
     const failure = connectionFailure(session);
-    const hint = failure === undefined ? undefined : hints[failure];
+    const isHint = failure !== undefined && (failure !== Failure.Expired || datesChecked);
+    const hint = isHint ? hints[failure] : undefined;
     return `${terminal.paint('red', '✗ failed')}: ${failureText(session)}${hint === undefined ? '' : `\n${hint}`}`;
   }
   return `${terminal.paint('green', '✓ keys established')}: ${aeadName(verdict.aead)}, ${verdict.cookies} cookies`;

@@ -141,7 +141,7 @@ export const failureNames: Names<Failure> = {
   [Failure.Untrusted]: { name: 'untrusted', text: "the server's certificate leads to no trust anchor" },
   [Failure.Expired]: {
     name: 'expired',
-    text: "a certificate of the server's path is not valid at the time that the meter gave",
+    text: "the dates of the server's certificate path do not hold",
   },
   [Failure.WrongName]: { name: 'wrong-name', text: "the server's certificate is for another name" },
   [Failure.WrongUsage]: { name: 'wrong-usage', text: "the server's certificate is not for TLS servers" },

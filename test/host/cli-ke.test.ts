@@ -199,7 +199,7 @@ describe('metertime ke', () => {
       ['tls-version', { maxVersion: 'TLSv1.2' }, [], /does not speak TLS 1\.3/],
       ['alpn', { ALPNProtocols: [] }, [], /expected protocol ntske\/1, the server chose none/],
       ['wrong-name', pem(other), [], /is for another name/],
-      ['expired', pem(expired), [], /is not valid at the time/],
+      ['expired', pem(expired), [], /the dates of the server's certificate path do not hold: .*expired at/],
     ];
     for (const [failure, options, args, message] of cases) {
       const server = await serve((socket) => socket.end(), options);
@@ -214,6 +214,27 @@ describe('metertime ke', () => {
       error: 'empty',
       certificates: { verified: true },
     });
+    expect((await ke(late, '--ignore-dates')).stdout).toMatch(/^Certificates, .*: verified, dates not checked$/m);
+    const until = Date.now() + 30 * day;
+    const early = await ca.issue({
+      names: ['127.0.0.1'],
+      notBefore: new Date(until - day),
+      notAfter: new Date(until),
+    });
+    const unborn = (await ke(await serve((socket) => socket.end(), pem(early)))).stdout;
+    expect(unborn).toMatch(/^Certificates as the server sent them: not verified \(not valid now\)$/m);
+    expect(unborn).toMatch(/not valid for another 2[89] days\)[\s\S]*do not hold: .*not valid before/);
+    expect(unborn).not.toMatch(/expired/);
+    // Valid only after its authority, which is good for ten years.
+    const never = await ca.issue({
+      names: ['127.0.0.1'],
+      notBefore: new Date(Date.now() + 4000 * day),
+      notAfter: new Date(Date.now() + 4001 * day),
+    });
+    const unchecked = (await ke(await serve((socket) => socket.end(), pem(never)), '--ignore-dates')).stdout;
+    expect(unchecked).toMatch(/not verified \(valid at no time\)$/m);
+    expect(unchecked).toMatch(/✗ failed: the dates of .* do not hold: the path is valid at no time: .*\n$/);
+    expect(unchecked).not.toMatch(/dates are checked|--ignore-dates/i);
     const untrusted = await runMetertime(['ke', `127.0.0.1:${chronyd.kePort}`]);
     expect(untrusted.stdout).toMatch(/not verified \(untrusted\)[\s\S]*add it with --ca FILE/);
     expect(untrusted.exitCode).toBe(ExitCode.Failed);
