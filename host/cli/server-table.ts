@@ -10,7 +10,8 @@ import { ageText, plainNs, reachText, secondsSince, signedNs } from './units.ts'
 /** Explains the marks and columns. */
 export const serverLegend = `
   #       number and mark: * moved the clock last, + agrees, x disagrees,
-          ? no time yet, - asked not to be polled any more
+          ? no time yet, or too few agree to judge it;
+          - asked not to be polled any more
   State   of its keys; waiting until a key establishment is tried again
   St      stratum                         AEAD    algorithm of the keys
   Poll    interval of the polls           Bits    of each key

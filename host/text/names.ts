@@ -65,7 +65,7 @@ export const missingNames: Names<Missing> = {
 };
 
 export const sourceFlagNames: Names<SourceFlag> = {
-  [SourceFlag.Agrees]: { name: 'agrees', text: 'Its last sample agrees with the majority.' },
+  [SourceFlag.Agrees]: { name: 'agrees', text: 'Its last sample agrees with the majority, or with the most others.' },
   [SourceFlag.Disagrees]: {
     name: 'disagrees',
     text: 'Its last sample contradicts the majority, or the clock where nothing outvotes it.',
@@ -226,7 +226,7 @@ export const meterEventNames: Names<MeterEvent> = {
   [MeterEvent.RtcRefused]: { name: 'rtc-refused', text: 'The real-time clock is not believed.' },
   [MeterEvent.ClockSet]: { name: 'clock-set', text: 'The clock was set.' },
   [MeterEvent.Synchronised]: { name: 'synchronised', text: 'The clock is synchronised with an authenticated server.' },
-  [MeterEvent.Holdover]: { name: 'holdover', text: 'Holdover began: no authenticated sample came for too long.' },
+  [MeterEvent.Holdover]: { name: 'holdover', text: 'Holdover began: no authenticated sample counted for too long.' },
   [MeterEvent.KeysEstablished]: { name: 'keys-established', text: 'NTS key establishment succeeded.' },
   [MeterEvent.KeFailed]: { name: 'ke-failed', text: 'NTS key establishment failed.' },
   [MeterEvent.AnswerRefused]: { name: 'answer-refused', text: 'An NTP answer was refused.' },
@@ -363,7 +363,7 @@ export function describeEvent(event: {
     case MeterEvent.Synchronised:
       return `The clock is synchronised, within ${durationText(a)}${from}.`;
     case MeterEvent.Holdover:
-      return `Holdover began: no authenticated sample came for too long. The time is within ${durationText(a)}.`;
+      return `Holdover began: no authenticated sample counted for too long. The time is within ${durationText(a)}.`;
     case MeterEvent.KeysEstablished:
       return `NTS key establishment succeeded: ${aeadName(Number(a)) ?? 'no AEAD'}, ${b} cookies${from}.`;
     case MeterEvent.KeFailed: {

@@ -172,6 +172,13 @@ test.each([
     'ke.example',
     'A server contradicts the others, or the clock where nothing outvotes it, by 2.00 ms (ke.example).',
   ],
+  [
+    MeterEvent.Holdover,
+    2_000_000n,
+    0n,
+    '',
+    'Holdover began: no authenticated sample counted for too long. The time is within 2.00 ms.',
+  ],
   [MeterEvent.MajorityLost, 1n, 2n, '', 'Too few servers agree: 1 of the 2 that are needed.'],
   [MeterEvent.MajorityReached, 3n, 2n, '', 'Enough servers agree: 3, where 2 are needed.'],
   [4242, 0n, 0n, '', 'code 4242, not known to this version of metertime.'],
