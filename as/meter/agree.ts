@@ -200,7 +200,7 @@ function certificatesHold(now: i64): bool {
     }
     source.datesUnproven = false;
     source.datesUnchecked = false;
-    serverProven(source.server);
+    if (!source.restored) serverProven(source.server);
     sourceChanged(source);
   }
   return true;

@@ -164,7 +164,7 @@ export function pollDeadline(source: Source, now: i64): i64 {
   if (source.ke > <u32>Ke.Queued) return i64.MAX_VALUE;
   if (source.socket == Socket.Opening) return source.socketDeadline;
   // Without a cookie nothing happens before there are new keys, or one comes from the storage.
-  const waits = source.ke != Ke.Idle || source.reserveLeft;
+  const waits = source.ke != Ke.Idle || (source.reserveLeft && !source.proven);
   const idle = cookiesHeld(source.index) == 0 && waits && now >= source.pollAt;
   return idle ? i64.MAX_VALUE : source.pollAt;
 }
@@ -245,9 +245,9 @@ function nak(source: Source): void {
   keysUseless(source);
 }
 
-// The next cookie may still be in the storage.
+// The next cookie may still be in the storage: what keys that have led to an answer leave there is for the next start.
 function withoutCookies(source: Source): void {
-  if (source.reserveLeft) return;
+  if (source.reserveLeft && !source.proven) return;
   keysUseless(source);
   // Better a server that is free and may be asked at once than waiting for this one.
   const until = min<i64>(timeNowLocal() + 1, serverRetryAt(source.server));
@@ -357,11 +357,11 @@ function answered(source: Source): void {
   source.silence = 0;
   source.nakSeen = false;
   if (!source.proven) {
-    // RFC 8915 4.2: only the keys' first success, lest failing refreshes follow each other at once.
+    // RFC 8915 4.2: only the first success of new keys, lest failing refreshes follow each other at once.
     source.proven = true;
     exchangeDropOther(source.index);
     // Nor before the certificate behind them holds, lest one that does not is asked for again and again.
-    if (!source.datesUnproven) serverProven(source.server);
+    if (!source.restored && !source.datesUnproven) serverProven(source.server);
   }
   if (timeNowLocal() - source.keysSinceLocal >= KEYS_LASTED_NS) serverKeysLasted(source.server);
   // New keys are not needed after all.

@@ -1,7 +1,7 @@
 // Keys that lead to an answer and are of no use soon after, as a NAK from anybody on the path makes them (RFC 8915 5.7: no
 // fast loop between NTS-KE and NTP): the next follow at a growing distance, until some last for an hour.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ClockStatus } from '../../as/abi/codes.ts';
+import { ClockStatus, Failure, Message, MeterEvent } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type CheckedModules, checkedModules } from '../fuzz/checked-core.ts';
 import { runSeed } from '../fuzz/prng.ts';
@@ -56,5 +56,51 @@ describe('keys that lead to an answer and are of no use soon after', () => {
       world.run(60);
     }
     expect(world.sockets.establishments).toBeLessThan(30);
+  });
+});
+
+describe('restored keys', () => {
+  it('that have led to an answer and have no cookie left are replaced, though the storage holds one', () => {
+    const world = started();
+    world.run(600);
+    world.powerCut();
+    // Without a time from the server nothing new is stored, and without cookies those in use come to an end.
+    world.conditions.serverUnsynchronised = true;
+    world.conditions.change = (parts) => {
+      parts.cookies = [];
+    };
+    const before = world.sockets.establishments;
+    world.boot();
+    world.run(5);
+    expect(world.codes()).toContain(MeterEvent.KeysRestored);
+    world.run(600);
+    expect(world.sockets.establishments).toBeGreaterThan(before);
+  });
+
+  it('do not make waits begin anew by an answer: no key establishment has succeeded (RFC 8915 4.2)', () => {
+    const world = started();
+    world.run(600);
+    world.powerCut();
+    let named = false;
+    let attempts = 0;
+    const { tell } = world.sockets;
+    world.sockets.tell = (message, afterNs) => {
+      if (message.type === Message.TlsClosed) attempts++;
+      const failed = !named && message.type === Message.UdpOpened;
+      const { socket } = message as { socket: number };
+      const told = { type: Message.UdpOpenFailed, socket, reason: Failure.Dns, detail: '' } as const;
+      tell.call(world.sockets, failed ? told : message, afterNs);
+    };
+    world.conditions.keUp = false;
+    world.boot();
+    world.run(4 * 3600);
+    expect(attempts).toBeGreaterThan(4);
+    named = true;
+    world.runUntilSynchronised(200);
+    named = false;
+    world.conditions.lossBack = 1;
+    attempts = 0;
+    world.run(3 * 3600);
+    expect(attempts).toBeLessThan(3);
   });
 });
