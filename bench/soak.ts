@@ -1,16 +1,17 @@
-// A meter under load for minutes, then everything killed again and again. Run by scripts/soak.mjs.
+// A meter under load for minutes, then everything killed again and again, then years under attack. Run by scripts/soak.mjs.
 //
 // Part 1: an emulated meter beside two processes that take all there is of two processors. Its clock is compared with
 // this machine's, which is the one that its time server serves: never more than 5 ms apart, and never more than the meter
 // itself says. A comparison is an interval (test/e2e/judge.ts), as wide as machine and link were slow: an error counts
 // when it is certain, and enough comparisons must be sharp enough to show that there is none.
 // Part 2: gateway, broker, time server and meter killed at drawn moments, alone and together.
+// Part 3: an attacker on the path, in virtual time: soak-attack.ts.
 import { parseArgs } from 'node:util';
 import { ClockStatus } from '../as/abi/codes.ts';
 import { settingsDefaults } from '../host/provision/settings-block.ts';
 import { startChronyd } from '../host/setup/chronyd.ts';
 import { LabCa } from '../host/setup/lab-ca.ts';
-import { seededRandom } from '../test/core/random.ts';
+import { type SeededRandom, seededRandom } from '../test/core/random.ts';
 import { Verdict } from '../test/e2e/judge.ts';
 import { labGateway } from '../test/e2e/lab.ts';
 import { Load } from '../test/e2e/load.ts';
@@ -18,6 +19,7 @@ import { EmulatedMeter } from '../test/e2e/meters.ts';
 import { RestartLab, shuffle, victims } from '../test/e2e/restart-lab.ts';
 import { MeterWatch } from '../test/e2e/watch.ts';
 import { median, quantile } from './figures.ts';
+import { attackText, underAttack } from './soak-attack.ts';
 
 const limitNs = 5_000_000;
 /** A comparison narrower than this shows whether the limit is kept. */
@@ -29,12 +31,14 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '12' },
+    years: { type: 'string', default: '5' },
     seed: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
 });
-const minutes = numberOf('minutes', values.minutes, 0.1, 10_080);
+const minutes = numberOf('minutes', values.minutes, 0, 10_080);
 const rounds = numberOf('rounds', values.rounds, 0, 10_000);
+const years = Math.floor(numberOf('years', values.years, 0, 10_000));
 if (values.seed !== undefined) process.env.METERTIME_SEED = values.seed;
 // Standard output then belongs to the result.
 if (values.json) console.log = console.error;
@@ -120,8 +124,7 @@ async function underLoad() {
   }
 }
 
-async function restarts() {
-  const random = seededRandom('soak');
+async function restarts(random: SeededRandom) {
   const lab = new RestartLab();
   const seconds: number[] = [];
   const failures: string[] = [];
@@ -143,15 +146,19 @@ async function restarts() {
   return { rounds: seconds.length, seed: random.seed, backSecondsMost: Math.max(0, ...seconds), failures };
 }
 
-console.log(`soak: a meter under load for ${minutes} min`);
-const load = await underLoad();
-console.log(`soak: ${rounds} rounds of kills`);
-const kills = rounds > 0 ? await restarts() : undefined;
-const failures = [...load.failures, ...(kills?.failures ?? [])];
+const random = seededRandom('soak');
+if (minutes > 0) console.log(`soak: a meter under load for ${minutes} min`);
+const load = minutes > 0 ? await underLoad() : undefined;
+if (rounds > 0) console.log(`soak: ${rounds} rounds of kills`);
+const kills = rounds > 0 ? await restarts(random) : undefined;
+if (years > 0) console.log(`soak: ${years} simulated years under attack`);
+const attack = years > 0 ? underAttack(years, random.seed) : undefined;
+const failures = [load, kills, attack].flatMap((part) => part?.failures ?? []);
 if (values.json) {
-  process.stdout.write(`${JSON.stringify({ ok: failures.length === 0, load, kills })}\n`);
+  process.stdout.write(`${JSON.stringify({ ok: failures.length === 0, load, kills, attack })}\n`);
 } else {
-  console.log(`
+  if (load) {
+    console.log(`
 under load, ${minutes} min
   probes                        ${load.probes}, of which ${load.sharpProbes} see 3 ms or sharper; ${load.unanswered} unanswered
   error, sharp probes           median ${ms(load.errorMedianNs)}, 99 % ${ms(load.errorP99Ns)}, at most ${ms(load.errorWorstPossibleNs)}
@@ -159,10 +166,12 @@ under load, ${minutes} min
   surely over 5 ms              ${load.surelyOverLimit}
   surely beyond the bound       ${load.surelyBeyondBound}   (surely within: ${load.surelyWithinBound})
   stack                         ${load.stackUsedBytes} of ${load.stackBytes} bytes`);
+  }
   if (kills) {
     console.log(`kills
   rounds                        ${kills.rounds}, back after at most ${kills.backSecondsMost.toFixed(1)} s`);
   }
+  if (attack) console.log(attackText(attack));
   console.log(
     failures.length === 0 ? '\nall of it held' : `\nNOT HELD:\n${failures.map((one) => `  ${one}`).join('\n')}`,
   );

@@ -1,5 +1,6 @@
-// `npm run soak`: an emulated meter under load for ten minutes, then everything killed again and again.
-// --minutes N, --rounds N, --seed N, --json; exit code 1 when anything did not hold.
+// `npm run soak`: an emulated meter under load for ten minutes, then everything killed again and again, then
+// years of virtual time under attack. --minutes N, --rounds N, --years N, --seed N, --json; exit code 1 when anything did
+// not hold.
 import { runProgram } from './lib/program.mjs';
 
 await runProgram('soak', 'bench/soak.ts', process.argv.slice(2));
