@@ -18,10 +18,11 @@ import { timeNowLocal, timeNowUtc } from './now';
 import { settingsServerName, settingsServers } from './settings';
 import { sourceHandledServer } from './source';
 
-const ENTRIES: u32 = 8;
-const NETWORK_ENTRIES: u32 = 4;
+/** A start with several servers raises two or three for each, before a gateway has acknowledged the first. */
+const ENTRIES: u32 = 8 + 2 * <u32>SERVERS_MAX;
+const NETWORK_ENTRIES: u32 = ENTRIES / 2;
 const ENTRY_BYTES: u32 = 40;
-const RING: usize = memory.data(320, 8);
+const RING: usize = memory.data(<i32>(ENTRY_BYTES * (8 + 2 * <u32>SERVERS_MAX)), 8);
 
 const MINUTE_NS: i64 = 60_000_000_000;
 /** Reasons of `Reject` that are counted apart. */
