@@ -19,7 +19,7 @@ import { clockFromRtc, clockStatus } from '../clock/clock';
 import { SECOND_NS } from '../ntp/timestamp';
 import { FailureKind } from '../nts/backoff';
 import { cookiesHeld, cookiesKeepNew, cookiesKeepOld, cookiesRenew } from '../nts/cookies';
-import { exchangeAead, exchangeSetKeys, KEYS_BYTES } from '../nts/exchange';
+import { exchangeAead, exchangeOpen, exchangeSetKeys, KEYS_BYTES } from '../nts/exchange';
 import {
   KE_SERVER,
   keAead,
@@ -109,7 +109,7 @@ export function establishStep(source: Source, now: i64): void {
       if (now >= serverRetryAt(source.server)) begin(source, now);
       break;
     case Ke.Queued:
-      if (reading == NOBODY) ask(source, now);
+      if (mayAsk(source)) ask(source, now);
       else if (now >= source.deadline) fail(source, KeError.Timeout, 0);
       break;
     default:
@@ -162,7 +162,12 @@ function begin(source: Source, now: i64): void {
 /** Numbers of connections and sockets: the source in the low two bits, a count above. */
 export const NUMBER_STEP: u32 = 4;
 
-// The reader of answers is free.
+// The reader of answers must be free, and no answer on its way: its cookies are of the keys before, and would be taken for
+// new ones.
+function mayAsk(source: Source): bool {
+  return reading == NOBODY && !exchangeOpen(source.index);
+}
+
 function ask(source: Source, now: i64): void {
   source.ke = Ke.Establishing;
   source.deadline = now + ANSWER_DEADLINE_NS;
@@ -239,7 +244,7 @@ function opened(source: Source, message: usize, length: u32): void {
   source.opensNotAfter = load<i64>(message, TlsOpenedField.NotAfter);
   copy(FINGERPRINTS + source.index * 32, message + TlsOpenedField.Fingerprint, 32);
   source.ke = Ke.Queued;
-  if (reading == NOBODY) ask(source, timeNowLocal());
+  if (mayAsk(source)) ask(source, timeNowLocal());
 }
 
 // SHA-256 of the certificates of connections whose keys do not count yet.

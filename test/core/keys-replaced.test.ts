@@ -1,5 +1,6 @@
-// Keys that lead to an answer and are of no use soon after, as a NAK from anybody on the path makes them (RFC 8915 5.7: no
-// fast loop between NTS-KE and NTP): the next follow at a growing distance, until some last for an hour.
+// New keys in the place of others. Of those that lead to an answer and are of no use soon after, as a NAK from anybody on
+// the path makes them (RFC 8915 5.7: no fast loop between NTS-KE and NTP), the next follow at a growing distance, until
+// some last for an hour.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, Failure, Message, MeterEvent } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
@@ -12,7 +13,7 @@ let seed: number;
 beforeAll(async () => {
   await buildCore();
   modules = checkedModules();
-  seed = runSeed('short-lived keys');
+  seed = runSeed('keys replaced');
 });
 
 function started(): World {
@@ -102,5 +103,22 @@ describe('restored keys', () => {
     attempts = 0;
     world.run(3 * 3600);
     expect(attempts).toBeLessThan(3);
+  });
+});
+
+describe('keys that are refreshed', () => {
+  it('keep apart from the cookies of an answer that comes while the new ones are read', () => {
+    const settings = { keyAgeHours: 1, poll: { minSeconds: 16, maxSeconds: 16 } };
+    const world = new World({ seed, modules, settings });
+    const { tell } = world.sockets;
+    world.sockets.tell = (message, afterNs) =>
+      tell.call(world.sockets, message, message.type === Message.TlsData ? (afterNs ?? 0) + 2e9 : afterNs);
+    world.conditions.backNs = () => 1e9;
+    world.boot();
+    world.runUntilSynchronised();
+    // A cookie with other keys than its own would be a Violation.
+    world.run(6 * 3600);
+    expect(world.sockets.establishments).toBeGreaterThan(5);
+    expect(world.codes()).not.toContain(MeterEvent.Nak);
   });
 });
