@@ -152,7 +152,7 @@ class Life {
     const most = Math.min(options.phaseDaysMost ?? 21, options.days / 2) * day;
     // He is there from the first moment on, or comes later.
     meter.boot();
-    if (random.chance(0.5)) this.#live(this.#between(minute, day), day);
+    if (random.chance(0.5)) this.#live(this.#between(minute, most / 4), day);
     while (this.seconds < options.days * day) {
       this.#attack();
       this.phases++;

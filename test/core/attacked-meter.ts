@@ -124,14 +124,18 @@ class HonestServer {
     return cookie;
   }
 
-  /** Its answer to a request that comes now; undefined where it has none. */
-  serve(packet: Buffer, truthNs: bigint): Buffer | undefined {
+  /** It has not said from which exporter context its keys for AEAD 30 are, and a NAK makes a meter try the other one. */
+  get mayGetOtherKeys(): boolean {
+    return this.aead === Aead.gcmSiv128 && !this.#compliant;
+  }
+
+  /** Whose request it is, or why that cannot be read. */
+  read(packet: Buffer): { request: ReturnType<typeof readRequest>; number?: number } | string {
     let request: ReturnType<typeof readRequest>;
     try {
       request = readRequest(packet);
-    } catch {
-      // The attacker has changed it.
-      return undefined;
+    } catch (cause) {
+      return (cause as Error).message;
     }
     const number = request.cookie.readUInt32BE(0);
     const association = this.#associations[number >> 2];
@@ -140,10 +144,18 @@ class HonestServer {
       association !== undefined &&
       request.nonce.length === algorithm(association.aead).nonceBytes &&
       verifyRequest(request, association);
-    if (!right) return nak(request);
-    const cookies = Array.from({ length: 1 + request.placeholders }, () =>
-      this.#cookie(number >> 2, request.cookie.length),
-    );
+    return right ? { request, number: number >> 2 } : { request };
+  }
+
+  /** Its answer to a request that comes now; undefined where it has none. */
+  serve(packet: Buffer, truthNs: bigint): Buffer | undefined {
+    const read = this.read(packet);
+    // The attacker has changed it.
+    if (typeof read === 'string') return undefined;
+    const { request, number } = read;
+    if (number === undefined) return nak(request);
+    const association = this.#associations[number]!;
+    const cookies = Array.from({ length: 1 + request.placeholders }, () => this.#cookie(number, request.cookie.length));
     const nowNs = this.utcNs(truthNs);
     const answer = goodAnswer(request, association, cookies, nowNs);
     answer.nonce = Buffer.from(this.random.bytes(answer.nonce.length));
@@ -684,6 +696,11 @@ export class AttackedMeter {
     this.#once.add('origin', packet.subarray(40, 48));
     this.#once.add('identifier', packet.subarray(52, 76));
     this.#once.add('cookie', packet.subarray(88, 112));
+    const read = this.servers[server]!.read(packet);
+    if (typeof read === 'string') this.fail(`a request that server ${server} cannot read: ${read}`);
+    if (read.number === undefined && !this.servers[server]!.mayGetOtherKeys) {
+      this.fail(`a request with a cookie of other keys than server ${server} has`);
+    }
     const { requests, attempts } = this.#hourly[server]!;
     const count = requests.add(this.time.nowNs);
     if (count > requestsInHour(this.options.pollMinSeconds, attempts.count)) {
