@@ -55,7 +55,7 @@ export function attackText({ lives }: AttackResult): string {
   const most = (of: (life: LifeFigures) => number) => Math.max(0, ...lives.map(of));
   return `under attack, ${lives.length} simulated years
   phases of attacks             ${sum((life) => life.phases)}, with ${sum((life) => life.forged)} datagrams forged or replayed, ${sum((life) => life.dropped)} dropped
-  looks at the clock            ${sum((life) => life.probes)}, an error of at most ${(100 * most((life) => life.worstErrorOfBound)).toFixed(1)} % of the bound
+  looks at the clock            ${sum((life) => life.probes)}, an error of at most ${(100 * most((life) => life.worstErrorOfBound)).toFixed(2)} % of the bound
   requests                      ${sum((life) => life.requests)}, at most ${most((life) => life.requestsInHourMost)} to a server in an hour
   key establishments            ${sum((life) => life.establishments)}, at most ${most((life) => life.establishmentsInDayMost)} with a server in a day
   writes to the storage         ${sum((life) => life.writes)}, at most ${most((life) => life.writesInDayMost)} in a day, with ${sum((life) => life.starts)} starts
