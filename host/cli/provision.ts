@@ -32,7 +32,7 @@ export function provisionCommand(context: Context): Command {
   const command = new Command('provision')
     .summary("write a meter's settings into its storage")
     .description(
-      'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds and state.',
+      'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds, state, and the reserves of keys and cookies.',
     )
     .argument('<file>', 'storage file; made when it does not exist')
     .option('-s, --settings <file>', 'YAML or JSON file (docs/meter-settings.md); options count more than it')
@@ -141,8 +141,8 @@ async function provision({ terminal }: Context, file: string, options: Options):
       [
         'Certificate dates',
         settings.firstDatesUnchecked
-          ? 'checked; the first time at the time obtained, when no other time is trusted'
-          : 'always checked; without a trusted time there is no key establishment',
+          ? 'checked; without a trusted time, at the time obtained'
+          : 'always checked; no key establishment without a trusted time',
       ],
       ['Poll', `${settings.poll.minSeconds} to ${settings.poll.maxSeconds} s`],
       ['Time reports', `every ${settings.reportSeconds} s`],
@@ -156,9 +156,12 @@ async function provision({ terminal }: Context, file: string, options: Options):
 /** What the settings say beyond what all of them do. */
 function choicePairs(settings: MeterSettings): [string, string | undefined][] {
   const { aeads, keyAgeHours, agreement, spreadSeconds, limits } = settings;
-  const needed = agreement === 'majority' ? 'of more than half of the servers in use' : `of ${agreement} servers`;
+  const needed =
+    agreement === 'majority'
+      ? 'of more than half of the servers in use'
+      : `of ${agreement} server${agreement === 1 ? '' : 's'}, and of more than half of those heard`;
   return [
-    ['AEADs', aeads?.map((aead) => `${aeadText(aead)} (${aead})`).join(', ')],
+    ...(aeads ?? []).map((aead, index): [string, string] => [`AEAD ${index + 1}`, `${aeadText(aead)} (${aead})`]),
     ['Keys replaced', keyAgeHours === undefined ? undefined : `after ${keyAgeHours} hours`],
     ['Agreement', agreement === undefined ? undefined : needed],
     ['Spread', spreadSeconds === undefined ? undefined : `key establishments over ${spreadSeconds} s after a start`],

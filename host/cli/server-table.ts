@@ -3,7 +3,7 @@
 // stand whole where there is more to say of a server.
 import type { ServerPayload } from '../mqtt/payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
-import { type Column, formatTable } from './table.ts';
+import { type Column, formatTable, tableWidth } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, reachText, secondsSince, signedNs } from './units.ts';
 
@@ -26,7 +26,7 @@ export const serverLegend = `
   .trimEnd()
   .split('\n');
 
-const leastColumns = 80;
+export const leastColumns = 80;
 /** However wide the other columns become, this much of a name is left. */
 const leastName = 12;
 
@@ -64,14 +64,6 @@ export function serverLines(terminal: Terminal, servers: readonly ServerPayload[
     ),
   ]);
   return [...lines.slice(1), ...notes(servers)];
-}
-
-/** Of columns without marks of colour. */
-function tableWidth(columns: readonly Column[], rows: readonly string[][]): number {
-  const widths = columns.map(({ heading }, index) =>
-    Math.max(heading.length, ...rows.map((row) => row[index]!.length)),
-  );
-  return widths.reduce((sum, each) => sum + each + 2, -2);
 }
 
 function begin(terminal: Terminal, server: ServerPayload, nameColumns: number): [string, string] {

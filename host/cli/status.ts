@@ -12,8 +12,8 @@ import { type BrokerOptions, connectBroker, type Report, readReports, withBroker
 import { type Context, withHelp } from './context.ts';
 import { CliError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
-import { serverLegend, serverLines } from './server-table.ts';
-import { formatPairs, formatTable } from './table.ts';
+import { leastColumns, serverLegend, serverLines } from './server-table.ts';
+import { formatPairs, formatTableWithin } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, ppmText, reachText, secondsSince, signedNs } from './units.ts';
 
@@ -174,7 +174,8 @@ function printAll(
   }
   terminal.print(...(verbose ? legend : ['']));
   terminal.print(
-    ...formatTable(
+    ...formatTableWithin(
+      Math.max(leastColumns, terminal.columns ?? 0),
       meterColumns,
       meters.map((each) => meterRow(terminal, each)),
     ),

@@ -19,19 +19,46 @@ function pad(text: string, to: number, align: 'left' | 'right'): string {
   return align === 'right' ? space + text : text + space;
 }
 
+/** The columns that a table takes. */
+export function tableWidth(columns: readonly Column[], rows: readonly (readonly string[])[]): number {
+  return widthsOf(columns, rows).reduce((sum, each) => sum + each + 2, -2);
+}
+
+function widthsOf(columns: readonly Column[], rows: readonly (readonly string[])[]): number[] {
+  return columns.map(({ heading }, index) => Math.max(width(heading), ...rows.map((row) => width(row[index] ?? ''))));
+}
+
 /** Lines of a table: headings, a rule, the rows. A row may have fewer cells than there are columns. */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
-  const widths = columns.map(({ heading }, index) =>
-    Math.max(width(heading), ...rows.map((row) => width(row[index] ?? ''))),
-  );
+  const widths = widthsOf(columns, rows);
   const line = (cells: readonly string[]): string =>
     columns
       .map(({ align }, index) => pad(cells[index] ?? '', widths[index]!, align ?? 'left'))
       .join('  ')
       .trimEnd();
   const headings = line(columns.map(({ heading }) => heading));
-  const rule = widths.reduce((sum, each) => sum + each + 2, -2);
-  return [headings, '='.repeat(Math.min(rule, longestRule)), ...rows.map(line)];
+  return [headings, '='.repeat(Math.min(tableWidth(columns, rows), longestRule)), ...rows.map(line)];
+}
+
+/** The same, no wider than `most` for its first column: what does not fit there has a line above its row, as df does. */
+export function formatTableWithin(
+  most: number,
+  columns: readonly Column[],
+  rows: readonly (readonly string[])[],
+): string[] {
+  const room =
+    most -
+    2 -
+    tableWidth(
+      columns.slice(1),
+      rows.map((row) => row.slice(1)),
+    );
+  const fits = (row: readonly string[]): boolean => width(row[0] ?? '') <= room;
+  const [headings = '', rule = '', ...lines] = formatTable(
+    columns,
+    rows.map((row) => (fits(row) ? row : ['', ...row.slice(1)])),
+  );
+  return [headings, rule, ...lines.flatMap((line, index) => (fits(rows[index]!) ? [line] : [rows[index]![0]!, line]))];
 }
 
 /** `Name        : value` lines, as chronyc tracking prints them. Entries without a value are left out. */
