@@ -32,7 +32,7 @@ import { provisionMemory } from './software-meter.ts';
 import { clockText } from './status.ts';
 import { formatPairs, formatTable } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
-import { plainNs, signedNs } from './units.ts';
+import { aroundNs, plainNs, signedNs } from './units.ts';
 
 interface Options {
   ca: string[];
@@ -46,7 +46,8 @@ interface Options {
 }
 
 const legend = `
-  #        mark: * moved the clock last, + agrees, x disagrees, ? no time, - stopped
+  #        mark: * moved the clock last, + agrees, x disagrees, - stopped,
+           ? no time, or too few agree to judge it
   Server   NTS-KE server                   Delay    round trip to the NTP server
   Offset   server minus the meter's clock  St       stratum of the NTP server
            at the last sample              Cookies  held, and the bytes of one
@@ -155,6 +156,9 @@ interface SyncResult {
 
 const hostClock = new HostClock();
 const meterId = 'sync';
+
+/** A server that gave the samples asked for, and after as many more requests no other, has no offset to show. */
+const offsetRequests = 4;
 
 /** With this many samples of each server, those that do not agree will not agree with more. */
 const conclusiveSamples = 5;
@@ -270,7 +274,7 @@ class SyncRun {
     const { needed, status } = this.#time;
     // The meter would try again, later and later; who waits at a terminal wants to know now.
     if (this.#answered === 0 || this.#answered < needed) return false;
-    if (this.#hasTime()) return this.#isMarked ? true : undefined;
+    if (this.#hasTime()) return this.#isMarked && this.#isMeasured ? true : undefined;
     const least = Math.max(samples, conclusiveSamples);
     const enough = [...this.#reports.values()].every(({ counts }) => counts.authenticated >= least);
     return enough && status === ClockStatus.Unsynchronised ? false : undefined;
@@ -289,6 +293,17 @@ class SyncRun {
   get #isMarked(): boolean {
     const judged = SourceFlag.Agrees | SourceFlag.Disagrees;
     return [...this.#reports].every(([index, { source }]) => !this.#isAnswered(index) || (source.flags & judged) !== 0);
+  }
+
+  /** Whether each server that answered has an offset to the meter's clock: one that answered before the majority has none. */
+  get #isMeasured(): boolean {
+    return [...this.#reports].every(
+      ([index, { source, counts }]) =>
+        !this.#isAnswered(index) ||
+        source.lastSyncUtcNs !== 0n ||
+        source.state === SourceState.Stopped ||
+        counts.sent >= this.#options.samples + offsetRequests,
+    );
   }
 
   /** How many servers gave the samples asked for. */
@@ -364,9 +379,9 @@ function print(terminal: Terminal, result: SyncResult, verbose: boolean): void {
     ...formatPairs([
       [
         'Offset',
-        result.offsetNs === undefined
+        result.offsetNs === undefined || result.uncertaintyNs === undefined
           ? undefined
-          : `${signedNs(result.offsetNs)} ± ${plainNs(result.uncertaintyNs)} from this computer's clock`,
+          : `${aroundNs(result.offsetNs, result.uncertaintyNs)} from this computer's clock`,
       ],
       ['Bound', result.boundNs === undefined ? undefined : plainNs(result.boundNs)],
       ['Clock', clockLine(terminal, result)],

@@ -12,6 +12,17 @@ export function plainNs(ns: bigint | number | null | undefined): string {
   return ns === null || ns === undefined ? '-' : durationText(ns);
 }
 
+/** `-0.02 ms ± 1.20 ms`: both in one unit and to one digit, the third of the half width. */
+export function aroundNs(ns: bigint, halfWidthNs: bigint): string {
+  const [value, half] = [Number(ns), Number(halfWidthNs)];
+  const size = Math.max(Math.abs(value), half);
+  const [divisor, unit] = size >= 1e9 ? [1e9, 's'] : size >= 1e6 ? [1e6, 'ms'] : size >= 1e3 ? [1e3, 'us'] : [1, 'ns'];
+  const finest = Math.round(Math.log10(divisor));
+  const digits = Math.min(finest, Math.max(0, 2 - Math.floor(Math.log10(Math.max(half, 1) / divisor))));
+  const [middle, around] = [value, half].map((each) => (each / divisor).toFixed(digits));
+  return `${value < 0 ? '' : '+'}${middle} ${unit} ± ${around} ${unit}`;
+}
+
 /** How long, or how long ago, as chronyc and ntpq print it: `12`, `34m`, `5h`, `6d`, `7y`; a dash for never. */
 export function ageText(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || Number.isNaN(seconds)) return '-';

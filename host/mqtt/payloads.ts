@@ -332,7 +332,8 @@ export function serverPayload(meter: string, { source, counts }: ServerReport): 
     rootDelayNs: source.rootDelayNs,
     rootDispersionNs: source.rootDispersionNs,
     offsetNs: sampled ? duration(source.offsetNs) : null,
-    delayNs: sampled ? duration(source.delayNs) : null,
+    // Of a sample from before the meter had a time, there is nothing but the delay.
+    delayNs: sampled || source.delayNs !== 0n ? duration(source.delayNs) : null,
     lastSampleUtc: last.text,
     lastSampleUtcNs: last.ns,
     reach: source.reach.toString(2).padStart(8, '0'),

@@ -20,7 +20,7 @@ import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { LiveView } from '../../host/cli/live.ts';
 import { serverLegend, serverMark } from '../../host/cli/server-table.ts';
 import { Terminal } from '../../host/cli/terminal.ts';
-import { ageText, ppmText, reachText, signedNs } from '../../host/cli/units.ts';
+import { ageText, aroundNs, ppmText, reachText, signedNs } from '../../host/cli/units.ts';
 import { rejectReasons, type Source, type SourceCounts, type Time } from '../../host/link/messages.ts';
 import { eventPayload, infoPayload, serverPayload, timePayload } from '../../host/mqtt/payloads.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
@@ -79,7 +79,16 @@ function server(index: number, change: Partial<Source> = {}, counted: Partial<So
 function servers() {
   const rejected = (...reasons: Reject[]) =>
     Array.from({ length: rejectReasons }, (_, index) => (reasons.includes(index + 1) ? index + 1 : 0));
-  const unsampled = { stratum: 0, lastSyncUtcNs: 0n, keysSinceUtcNs: 0n, aead: 0, cookies: 0, cookieBytes: 0 };
+  const unsampled = {
+    stratum: 0,
+    offsetNs: 0n,
+    delayNs: 0n,
+    lastSyncUtcNs: 0n,
+    keysSinceUtcNs: 0n,
+    aead: 0,
+    cookies: 0,
+    cookieBytes: 0,
+  };
   return [
     server(0, { flags: SourceFlag.Agrees | SourceFlag.Reference, ntpHost: 'ntp.s0.example', ntpPort: 11_123 }),
     server(
@@ -149,6 +158,22 @@ describe('metertime status', () => {
     const terms = [...verbose.stdout.matchAll(/^( {2}.*? {2,})(Offset|U \(k=2\)|Bound|Last) {2,}\S/gm)];
     expect(terms.map(([, , term]) => term)).toEqual(['Offset', 'U (k=2)', 'Bound', 'Last']);
     expect(new Set(terms.map(([, before]) => before!.length)).size, verbose.stdout).toBe(1);
+  });
+
+  it('shows a long id on a line above its row where both do not fit', async () => {
+    const id = `${'a-meter-'.repeat(4)}`;
+    await publishMeter('gw-1', id, time());
+    await publishMeter('gw-1', 'meter-2', time());
+    const lines = (await status()).stdout.split('\n').slice(2);
+    expect(lines[1]).toMatch(/^={70,80}$/);
+    expect(lines.slice(2)).toEqual([
+      id,
+      expect.stringMatching(/^ +online +synch/),
+      expect.stringMatching(/^meter-2 /),
+      '',
+    ]);
+    expect(lines[3]!.indexOf('online')).toBe(lines[4]!.indexOf('online'));
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 
   it('shows everything about one meter, and says by its exit code whether it has the time', async () => {
@@ -437,6 +462,10 @@ describe("a server's mark", () => {
 describe('units', () => {
   it('are printed in one manner', () => {
     expect([12_300n, -5n, 0, null].map(signedNs)).toEqual(['+12.3 us', '-5 ns', '+0 ns', '-']);
+    expect(aroundNs(-16_800n, 188_000n)).toBe('-17 us ± 188 us');
+    expect(aroundNs(-20_300n, 1_204_000n)).toBe('-0.02 ms ± 1.20 ms');
+    expect(aroundNs(60_000_000_123n, 188_000n)).toBe('+60.000000 s ± 0.000188 s');
+    expect(aroundNs(0n, 0n)).toBe('+0 ns ± 0 ns');
     expect([0, 999, 1001, 36_001, 360_001, 1e9, null].map(ageText)).toEqual([
       '0s',
       '999s',

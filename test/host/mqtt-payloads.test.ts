@@ -205,6 +205,13 @@ describe('server', () => {
     });
   });
 
+  test('of a sample from before the meter had a time, gives the delay', () => {
+    const early = { ...source, lastSyncUtcNs: 0n, offsetNs: 0n };
+    expect(serverPayload('m1', { source: early, counts })).toMatchObject({
+      ...{ offsetNs: null, delayNs: Number(source.delayNs), lastSampleUtc: null },
+    });
+  });
+
   test('every state, flag, leap and reason is one that its schema takes', () => {
     const { data, success } = serverSchema.safeParse(
       serverPayload('m1', {
