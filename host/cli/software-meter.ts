@@ -8,11 +8,11 @@ import { MemoryStorage } from '../meter/storage.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
 import { releaseUnixSeconds, version } from './program-info.ts';
 
-/** Storage with settings, a random root key and a random seed. */
+/** Storage with settings, a random root key and a random seed; without room for keys, as there is no next start. */
 export function provisionMemory(
   settings: Pick<MeterSettings, 'id' | 'servers'> & Partial<MeterSettings>,
 ): MeterStorage {
-  const storage = new MemoryStorage(new Uint8Array(StorageMap.FullBytes));
+  const storage = new MemoryStorage(new Uint8Array(StorageMap.Bytes));
   const full = { ...settingsDefaults, ...settings };
   storage.write(StorageMap.Settings, encodeSettings(full, new Uint8Array(randomBytes(16))));
   storage.write(StorageMap.SeedA, encodeSeedSlot(new Uint8Array(randomBytes(32)), 1));

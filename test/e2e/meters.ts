@@ -33,8 +33,8 @@ function fill(settings: LabSettings): MeterSettings {
 }
 
 /** Storage in memory with settings, root key and seed. */
-export function provisionMemory(settings: LabSettings): MemoryStorage {
-  const storage = new MemoryStorage(new Uint8Array(StorageMap.Bytes));
+export function provisionMemory(settings: LabSettings, bytes: number = StorageMap.Bytes): MemoryStorage {
+  const storage = new MemoryStorage(new Uint8Array(bytes));
   storage.write(StorageMap.Settings, encodeSettings(fill(settings), new Uint8Array(randomBytes(16))));
   storage.write(StorageMap.SeedA, encodeSeedSlot(new Uint8Array(randomBytes(32)), 1));
   return storage;
