@@ -35,7 +35,7 @@ import { exchangeAead, exchangeClear, exchangeKeys, exchangeOpen, exchangeSetKey
 import { SERVER_NAME_BYTES } from '../nts/key-establishment';
 import { raiseEvent } from './events';
 import { meterUseStorageKey } from './keys';
-import { timeNowLocal } from './now';
+import { timeNowLocal, timeNowUtc } from './now';
 import { pollsBegin, pollWithoutCookies } from './poll';
 import { random32 } from './seed';
 import { settingsOffer, settingsServer, settingsServers } from './settings';
@@ -273,7 +273,9 @@ function isStale(source: Source): bool {
 
 function storeDue(source: Source, now: i64): bool {
   if (clockStatus() != ClockStatus.Synchronised || now < source.storeAt || !fits(source.index)) return false;
-  if (!source.proven || source.ke != Ke.Idle || source.keysSinceUtc == 0) return false;
+  if (!source.proven || source.ke != Ke.Idle) return false;
+  // Nor with an age that is not known, or is of a time that was undone: the next answer puts it right.
+  if (source.keysSinceUtc == 0 || source.keysSinceUtc > timeNowUtc()) return false;
   return cookiesHeld(source.index) >= COOKIES_STORED + COOKIES_LEFT;
 }
 
