@@ -141,9 +141,11 @@ describe('waits are forgotten (RFC 8915 4.2)', () => {
     const before = attempts(sim);
     sim.runUntil('three more', () => attempts(sim) === before + 3, 1000);
     const [first, second] = waits(server(sim), before);
-    expect(first).toBeLessThanOrEqual(15.1);
+    // Up to 3 s more where an answer under the old keys is waited for first.
+    expect(first).toBeLessThanOrEqual(18.1);
     expect(first).toBeGreaterThanOrEqual(10);
-    expect(second! / first!).toBeGreaterThanOrEqual(1.99);
+    expect(second).toBeGreaterThanOrEqual(20);
+    expect(second).toBeLessThanOrEqual(48.1);
   });
 });
 
