@@ -69,16 +69,11 @@ describe('time servers at once', { timeout: 240_000 }, () => {
   const build = (servers: number) => buildFirmware({ board: boardName, servers });
 
   it('four take at most 10 KB more RAM than one', async () => {
-    const ramBytes: number[] = [];
-    for (const servers of [1, 2, 3, 4]) {
-      const report = await build(servers);
-      expect(report).toMatchObject({ servers, budgetsHold: servers === 1 });
-      ramBytes.push(report.ram.usedBytes);
-      console.log(`${servers}: RAM ${report.ram.usedBytes}, linear memory ${report.coreMemoryBytes} bytes`);
-    }
-    expect(ramBytes).toEqual([...ramBytes].sort((a, b) => a - b));
-    expect(new Set(ramBytes).size).toBe(4);
-    expect(ramBytes[3]! - ramBytes[0]!).toBeLessThanOrEqual(10_240);
+    const [one, four] = [await build(1), await build(4)];
+    expect(one).toMatchObject({ servers: 1, budgetsHold: true });
+    expect(four).toMatchObject({ servers: 4, budgetsHold: false });
+    expect(four.ram.usedBytes).toBeGreaterThan(one.ram.usedBytes);
+    expect(four.ram.usedBytes - one.ram.usedBytes).toBeLessThanOrEqual(10_240);
   });
 
   it("are the board's number where none is given, and have an image of their own where it is another", async () => {
