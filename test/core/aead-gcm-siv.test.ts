@@ -176,7 +176,8 @@ describe('forgeries', () => {
         left.some((byte) => byte !== 0),
         what,
       ).toBe(false);
-      if (length > 0) expect(left, what).toHaveLength(length);
+      // Of a text of zeros it does not show whether it was wiped.
+      if (s.subarray(0, length).some((byte) => byte !== 0)) expect(left, what).toHaveLength(length);
     };
     for (let bit = 0; bit < sealed.length * 8; bit++) {
       refused(`bit ${bit} of ciphertext and tag`, key, data, nonce, withBitChanged(sealed, bit));
