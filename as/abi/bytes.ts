@@ -15,7 +15,7 @@ export function storeBe16(at: usize, value: u32): void {
   store<u16>(at, bswap<u16>(<u16>value));
 }
 
-/** Copies `length` bytes; the two areas do not overlap. */
+/** Copies `length` bytes, upwards; areas that overlap need the target below the source. */
 export function copy(target: usize, source: usize, length: u32): void {
   for (let i: u32 = 0; i < length; i++) store<u8>(target + i, load<u8>(source + i));
 }

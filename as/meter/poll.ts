@@ -183,8 +183,8 @@ export function pollMissed(source: Source, now: i64): void {
 function refreshDue(source: Source, now: i64): bool {
   if (source.ke != Ke.Idle || !source.proven) return false;
   const utc = timeNowUtc();
-  const age = source.keysSinceUtc != 0 && utc != 0 ? utc - source.keysSinceUtc : 0;
-  return max<i64>(age, now - source.keysSinceLocal) >= settingsKeyAgeNs();
+  const age = source.keysSinceUtc != 0 && utc != 0 ? utc - source.keysSinceUtc : now - source.keysSinceLocal;
+  return age >= settingsKeyAgeNs();
 }
 
 function openSocket(source: Source, now: i64): void {

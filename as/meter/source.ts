@@ -49,7 +49,7 @@ export class Source {
 
   // Key establishment.
   ke: u32;
-  /** Messages still to be sent: bits of `establish.ts`. */
+  /** Messages still to be sent: bits of `establish.ts` and `poll.ts`. */
   wants: u32;
   connection: u32;
   deadline: i64;

@@ -29,6 +29,16 @@ const utc = z.string().regex(/^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
 const utcNs = z.string().regex(/^-?\d+$/);
 const durationNs = z.int().nullable();
 const count = z.int().min(0);
+
+/** Counted of a server since the meter's start. */
+const serverCounters = z.strictObject({
+  sent: count,
+  authenticated: count,
+  rejected: count,
+  naks: count,
+  keAttempts: count,
+  keFailures: count,
+});
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 const presence = z.enum(['online', 'offline']);
 
@@ -117,15 +127,7 @@ export const timeSchema = z.strictObject({
   /** Eight last polls, newest in the last bit, as text of 0 and 1. */
   reach: z.string().regex(/^[01]{8}$/),
   pollSeconds: count,
-  counters: z.strictObject({
-    sent: count,
-    authenticated: count,
-    rejected: count,
-    naks: count,
-    keAttempts: count,
-    keFailures: count,
-    eventsLost: count,
-  }),
+  counters: serverCounters.extend({ eventsLost: count }),
   lastReject: z.string(),
   lastKeError: z.string(),
 });
@@ -165,14 +167,7 @@ export const serverSchema = z.strictObject({
     cookies: count,
     cookieBytes: count,
   }),
-  counters: z.strictObject({
-    sent: count,
-    authenticated: count,
-    rejected: count,
-    naks: count,
-    keAttempts: count,
-    keFailures: count,
-  }),
+  counters: serverCounters,
   /** Refused answers by reason; those that never happened are left out. */
   rejected: z.record(z.string(), count),
   lastReject: z.string(),

@@ -4,20 +4,13 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent, Missing, SourceFlag, TimeFlag } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type SeededRandom, seededRandom } from './random.ts';
-import { millisecond, SimulatedMeter, type SimulatedMeterOptions, second } from './simulated-meter.ts';
+import { millisecond, type SimulatedMeter, second, started } from './simulated-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
 });
 
 const { Unsynchronised, Synchronised, Holdover } = ClockStatus;
-
-function started(options: SimulatedMeterOptions, change: (sim: SimulatedMeter) => void = () => {}): SimulatedMeter {
-  const sim = new SimulatedMeter(options);
-  change(sim);
-  sim.meter.start();
-  return sim;
-}
 
 const status = (sim: SimulatedMeter) => sim.meter.time().status;
 const agrees = (sim: SimulatedMeter) => sim.sources.map(({ flags }) => (flags & SourceFlag.Agrees) !== 0);

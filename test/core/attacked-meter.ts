@@ -29,19 +29,23 @@ import { MemoryStorage } from '../../host/meter/storage.ts';
 import { encodeSeedSlot, encodeSettings } from '../../host/provision/settings-block.ts';
 import { Violation } from '../fuzz/checked-core.ts';
 import type { Prng } from '../fuzz/prng.ts';
-import { Aead, algorithm } from '../hostile/aeads.ts';
-import { type Association, goodAnswer, nak, readRequest, verifyRequest, writeAnswer } from '../hostile/packets.ts';
-import { numbers, parseRecords, RecordType, record, u16 } from '../hostile/records.ts';
+import type { Association } from '../hostile/packets.ts';
+import {
+  establishmentsInDay,
+  type FailureKind,
+  kindOf,
+  leastWaitSeconds,
+  longestWaitSeconds,
+  NeverTwice,
+  requestsInHour,
+  Tally,
+} from './attack-limits.ts';
 import { Attacker } from './attacker-on-path.ts';
-import { ntpTimestamp } from './nts-reference.ts';
+import { HonestServer } from './honest-server.ts';
+import { buildUnixSeconds, second, startUtcNs } from './simulated-meter.ts';
 
-const second = 1_000_000_000n;
 const hourNs = 3600n * second;
 const dayNs = 86_400n * second;
-
-/** 2026-11-22 00:00 UTC. */
-const startUtcNs = 1_795_305_600n * second;
-const buildUnixSeconds = 1_795_000_000;
 
 /** How a world is drawn. */
 export interface AttackedOptions {
@@ -51,186 +55,6 @@ export interface AttackedOptions {
   readonly rtc: boolean;
   /** What the board guarantees of its oscillator. */
   readonly maxFrequencyErrorPpb: number;
-}
-
-// ---------------------------------------------------------------- servers
-
-/** A server that keeps all the rules, and whose time is wrong by no more than the root distance that it tells. */
-class HonestServer {
-  readonly host: string;
-  readonly aead: number;
-  readonly pathNs: number;
-  readonly rootDelayNs: number;
-  readonly rootDispersionNs: number;
-  readonly #cookieBytes: number;
-  readonly #compliant: boolean;
-  /** Share of the root distance by which it is wrong, from -1 to 1, and how long that takes to swing. */
-  readonly #wrong: number;
-  readonly #swingNs: number;
-  readonly #associations: Association[] = [];
-
-  constructor(
-    readonly index: number,
-    readonly random: Prng,
-  ) {
-    this.host = `${'abcd'[index]}.test`;
-    this.aead = random.pick(Object.values(Aead));
-    this.#compliant = random.chance(0.5);
-    this.#cookieBytes = random.pick([64, 100, 104, 161]);
-    this.pathNs = 1e5 * 400 ** random.fraction();
-    this.rootDelayNs = random.chance(0.3) ? 0 : 4e7 * random.fraction();
-    this.rootDispersionNs = 10 ** (4 + 4.6 * random.fraction());
-    this.#wrong = random.chance(0.3) ? 0 : random.pick([-1, 1]) * random.fraction() ** 0.3;
-    this.#swingNs = random.pick([Number.POSITIVE_INFINITY, 3600e9, 86_400e9]);
-  }
-
-  get rootDistanceNs(): number {
-    return this.rootDelayNs / 2 + this.rootDispersionNs;
-  }
-
-  /** Its time at a true one. */
-  utcNs(truthNs: bigint): bigint {
-    const phase = Math.cos((2 * Math.PI * Number(truthNs - startUtcNs)) / this.#swingNs);
-    return truthNs + BigInt(Math.trunc(this.#wrong * phase * this.rootDistanceNs));
-  }
-
-  /** The answer to a key establishment, and the keys that go with it. @throws Violation for a request that makes no sense */
-  establish(request: Buffer): { answer: Buffer; association: Association; contextAead: number } {
-    const records = parseRecords(request);
-    const find = (type: number) => records?.find((one) => one.type === type);
-    const offered = numbers(find(RecordType.aead)?.body ?? Buffer.alloc(0));
-    if (offered.length === 0) throw new Violation('a key establishment without an AEAD');
-    const aead = offered.includes(this.aead) ? this.aead : offered[0]!;
-    const compliant = aead === Aead.gcmSiv128 && this.#compliant && find(RecordType.compliantExporter) !== undefined;
-    const { keyBytes } = algorithm(aead);
-    const key = () => Buffer.from(this.random.bytes(keyBytes));
-    const association = { aead, clientToServer: key(), serverToClient: key() };
-    this.#associations.push(association);
-    const number = this.#associations.length - 1;
-    const answer = Buffer.concat([
-      record(RecordType.nextProtocol, u16(0)),
-      record(RecordType.aead, u16(aead)),
-      ...(compliant ? [record(RecordType.compliantExporter, Buffer.alloc(0), false)] : []),
-      ...Array.from({ length: 8 }, () => record(RecordType.cookie, this.#cookie(number, this.#cookieBytes), false)),
-      record(RecordType.end),
-    ]);
-    return { answer, association, contextAead: aead === Aead.gcmSiv128 && !compliant ? Aead.sivCmac256 : aead };
-  }
-
-  // As a real server, it keeps nothing of a client: its cookies say whose they are.
-  #cookie(association: number, bytes: number): Buffer {
-    const cookie = Buffer.from(this.random.bytes(bytes));
-    cookie.writeUInt32BE(association * 4 + this.index);
-    return cookie;
-  }
-
-  /** It has not said from which exporter context its keys for AEAD 30 are, and a NAK makes a meter try the other one. */
-  get mayGetOtherKeys(): boolean {
-    return this.aead === Aead.gcmSiv128 && !this.#compliant;
-  }
-
-  /** Whose request it is, or why that cannot be read. */
-  read(packet: Buffer): { request: ReturnType<typeof readRequest>; number?: number } | string {
-    let request: ReturnType<typeof readRequest>;
-    try {
-      request = readRequest(packet);
-    } catch (cause) {
-      return (cause as Error).message;
-    }
-    const number = request.cookie.readUInt32BE(0);
-    const association = this.#associations[number >> 2];
-    const right =
-      (number & 3) === this.index &&
-      association !== undefined &&
-      request.nonce.length === algorithm(association.aead).nonceBytes &&
-      verifyRequest(request, association);
-    return right ? { request, number: number >> 2 } : { request };
-  }
-
-  /** Its answer to a request that comes now; undefined where it has none. */
-  serve(packet: Buffer, truthNs: bigint): Buffer | undefined {
-    const read = this.read(packet);
-    // The attacker has changed it.
-    if (typeof read === 'string') return undefined;
-    const { request, number } = read;
-    if (number === undefined) return nak(request);
-    const association = this.#associations[number]!;
-    const cookies = Array.from({ length: 1 + request.placeholders }, () => this.#cookie(number, request.cookie.length));
-    const nowNs = this.utcNs(truthNs);
-    const answer = goodAnswer(request, association, cookies, nowNs);
-    answer.nonce = Buffer.from(this.random.bytes(answer.nonce.length));
-    answer.transmit = ntpTimestamp(nowNs + 20_000n);
-    answer.rootDelay = Math.ceil((this.rootDelayNs * 65_536) / 1e9) / 65_536;
-    answer.rootDispersion = Math.ceil((this.rootDispersionNs * 65_536) / 1e9) / 65_536;
-    return writeAnswer(answer);
-  }
-}
-
-// ---------------------------------------------------------------- what is counted
-
-/** What no request may hold twice, ever. */
-class NeverTwice {
-  readonly #seen = new Set<string>();
-
-  add(what: string, bytes: Uint8Array): void {
-    const key = what[0] + Buffer.from(bytes.subarray(0, 24)).toString('latin1');
-    if (this.#seen.has(key)) throw new Violation(`${what} was sent twice`);
-    this.#seen.add(key);
-  }
-}
-
-/** Counts by whole intervals of time. */
-class Tally {
-  #interval = -1n;
-  count = 0;
-  most = 0;
-  sum = 0;
-
-  constructor(readonly intervalNs: bigint) {}
-
-  add(nowNs: bigint): number {
-    const interval = nowNs / this.intervalNs;
-    if (interval !== this.#interval) this.count = 0;
-    this.#interval = interval;
-    this.count++;
-    this.sum++;
-    this.most = Math.max(this.most, this.count);
-    return this.count;
-  }
-}
-
-/**
- * Requests to a server in an hour: at each poll interval, as often as misses make them, 2, 4, 8 … s apart; further ones
- * for each key establishment.
- */
-function requestsInHour(pollMinSeconds: number, establishments: number): number {
-  let most = 0;
-  for (let misses = 0; misses < 16; misses++) {
-    const waits = Array.from({ length: misses }, (_, i) => Math.min(2 ** (i + 1), pollMinSeconds));
-    const cycle = pollMinSeconds * (7 / 8) + waits.reduce((sum, wait) => sum + wait, 0);
-    most = Math.max(most, (3600 * (misses + 1)) / cycle);
-  }
-  return Math.ceil(most * 1.01) + 10 * (establishments + 1);
-}
-
-/** RFC 8915 4.2: five days. */
-const longestWaitSeconds = 432_000;
-
-/** Key establishments with one server in a day; each phase of attacks, and each start, may begin with short waits. */
-const establishmentsInDay = 300;
-
-/** Why a key establishment failed, as far as its waits are apart (as/nts/backoff.ts). */
-type FailureKind = 'dns' | 'tcp' | 'tls' | 'ke';
-
-function kindOf(reason: Failure): FailureKind {
-  if (reason === Failure.Dns) return 'dns';
-  return reason === Failure.Connect || reason === Failure.Timeout ? 'tcp' : 'tls';
-}
-
-/** s that the next key establishment waits at least after so many failures of a kind (RFC 8915 4.2). */
-function leastWaitSeconds(kind: FailureKind, failures: number): number {
-  // Of names that are not found no time server knows.
-  return Math.min(10 * 1.5 ** (failures - 1), kind === 'dns' ? 3600 : longestWaitSeconds);
 }
 
 /** Key establishments with one server in this start of the meter. */

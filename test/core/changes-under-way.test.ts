@@ -9,7 +9,7 @@ import { buildCore } from '../../scripts/build-core.mjs';
 import { type CheckedModules, checkedModules } from '../fuzz/checked-core.ts';
 import { runSeed } from '../fuzz/prng.ts';
 import { World } from '../fuzz/world.ts';
-import { millisecond, SimulatedMeter, type SimulatedMeterOptions, second } from './simulated-meter.ts';
+import { millisecond, type SimulatedMeter, second, started } from './simulated-meter.ts';
 
 /** A core that uses one server at once. */
 let one: CoreModule;
@@ -23,13 +23,6 @@ beforeAll(async () => {
 }, 120_000);
 
 const hourly: Partial<MeterSettings> = { keyAgeHours: 1, poll: { minSeconds: 16, maxSeconds: 16 } };
-
-function started(options: SimulatedMeterOptions, change: (sim: SimulatedMeter) => void = () => {}): SimulatedMeter {
-  const sim = new SimulatedMeter(options);
-  change(sim);
-  sim.meter.start();
-  return sim;
-}
 
 /**
  * A server that, at the next refresh of its keys, asks not to be polled any more (RFC 5905 7.4) while its handshake is

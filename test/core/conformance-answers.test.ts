@@ -13,19 +13,11 @@ import {
   record,
   sealedAnswer,
 } from './nts-reference.ts';
-import { SimulatedMeter, type SimulatedMeterOptions, second } from './simulated-meter.ts';
-import type { Behaviour } from './simulated-server.ts';
+import { second, startedWith } from './simulated-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
 });
-
-function started(change: (behaviour: Behaviour) => void = () => {}, options: SimulatedMeterOptions = {}) {
-  const sim = new SimulatedMeter(options);
-  change(sim.behaviour);
-  sim.meter.start();
-  return sim;
-}
 
 describe('the length of an answer (RFC 8915 4)', () => {
   /** A right answer of so many bytes, filled up with a record that is not known. */
@@ -39,7 +31,7 @@ describe('the length of an answer (RFC 8915 4)', () => {
   it('of 65,536 bytes is taken', () => {
     const answer = answerOf(65_536);
     expect(answer.length).toBe(65_536);
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [answer];
     });
     sim.runUntilSynchronised();
@@ -48,7 +40,7 @@ describe('the length of an answer (RFC 8915 4)', () => {
   });
 
   it('is the last that is taken', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [answerOf(65_537)];
     });
     sim.run(5);
@@ -60,7 +52,7 @@ describe('the length of an answer (RFC 8915 4)', () => {
 describe('records that are optional', () => {
   it.each([true, false])('of server and port are taken with either critical bit (4.1.7, 4.1.8)', (critical) => {
     const extra = [record(6, Buffer.from('ntp.test'), critical), record(7, [0x30, 0x39], critical)];
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [keAnswer(8, 100, 15, extra)];
     });
     sim.runUntilSynchronised();
@@ -79,7 +71,7 @@ describe('an error or a warning among records that are right (RFC 8915 4.1.3, 4.
       for (const place of places) {
         const records = [nextProtocol(), aeadRecord(), ...Array.from({ length: 8 }, () => cookieRecord(100))];
         records.splice(place, 0, record(type, [code >> 8, code & 0xff], code % 2 === 0));
-        const sim = started((behaviour) => {
+        const sim = startedWith((behaviour) => {
           behaviour.onKe = () => [Buffer.concat([...records, endOfMessage()])];
         });
         sim.run(4);
@@ -92,7 +84,7 @@ describe('an error or a warning among records that are right (RFC 8915 4.1.3, 4.
   });
 
   it('leave the keys in use as they are', () => {
-    const sim = started(() => {}, { settings: { keyAgeHours: 1 } });
+    const sim = startedWith(() => {}, { settings: { keyAgeHours: 1 } });
     sim.runUntilSynchronised();
     const [server] = sim.servers;
     const { keys } = server!;
@@ -108,7 +100,7 @@ describe('an error or a warning among records that are right (RFC 8915 4.1.3, 4.
 
 describe('a certificate that runs out', () => {
   it('brings about no key establishment while its keys serve (8.5)', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.behaviour.notAfter = sim.utcNs / second + 3600n;
     sim.run(86_400);
     expect(sim.servers[0]!.opened.length).toBe(1);
@@ -119,7 +111,7 @@ describe('a certificate that runs out', () => {
 describe('a kiss that says a time (RFC 5905 7.4)', () => {
   const hour = 3600n * second;
   it.each(['RATE', 'NTSN', 'INIT', 'XYZW'])('%s, with and without a seal: it is not taken', (code) => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     sim.run(60);
     sim.behaviour.onRequest = (request) => {

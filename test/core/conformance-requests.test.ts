@@ -5,19 +5,11 @@ import { ClockStatus, Failure, Message } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { algorithm } from '../hostile/aeads.ts';
 import { endOfMessage, keAnswer, keRecords, record } from './nts-reference.ts';
-import { SimulatedMeter, type SimulatedMeterOptions } from './simulated-meter.ts';
-import type { Behaviour } from './simulated-server.ts';
+import { type SimulatedMeter, startedWith } from './simulated-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
 });
-
-function started(change: (behaviour: Behaviour) => void = () => {}, options: SimulatedMeterOptions = {}) {
-  const sim = new SimulatedMeter(options);
-  change(sim.behaviour);
-  sim.meter.start();
-  return sim;
-}
 
 const keRequests = (sim: SimulatedMeter) => sim.sentOf(Message.TlsWrite).map(({ data }) => Buffer.from(data));
 const u16s = (body: Buffer) => Array.from({ length: body.length >> 1 }, (_, at) => body.readUInt16BE(2 * at));
@@ -27,7 +19,7 @@ describe('the request of NTS-KE (RFC 8915 4)', () => {
   it.each([[[30, 15, 16, 17]], [[15]], [[17, 16]]])(
     'is one, of whole records in the order of 4.1: AEADs %j',
     (aeads) => {
-      const sim = started(
+      const sim = startedWith(
         (behaviour) => {
           behaviour.aeads = aeads;
         },
@@ -57,7 +49,7 @@ describe('the request of NTS-KE (RFC 8915 4)', () => {
   );
 
   it('follows the handshake at once', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.openNs = () => 3_000_000_000n;
     });
     sim.run(2.9);
@@ -67,9 +59,9 @@ describe('the request of NTS-KE (RFC 8915 4)', () => {
   });
 
   it('is followed by a close of the connection, once the keys are there or the answer is refused', () => {
-    const good = started();
+    const good = startedWith();
     good.runUntilSynchronised();
-    const bad = started((behaviour) => {
+    const bad = startedWith((behaviour) => {
       behaviour.onKe = () => [endOfMessage()];
     });
     bad.run(5);
@@ -84,7 +76,7 @@ describe('the request of NTS-KE (RFC 8915 4)', () => {
     ['no 15, which is not offered in its place', [30, 16]],
   ])('refused as unknown or bad is not made again for a day: %s (4.1.3)', (_, aeads) => {
     for (const code of [0, 1]) {
-      const sim = started(
+      const sim = startedWith(
         (behaviour) => {
           behaviour.onKe = () => [Buffer.concat([record(2, [0, code]), endOfMessage()])];
         },
@@ -100,7 +92,7 @@ describe('the request of NTS-KE (RFC 8915 4)', () => {
 
 describe('the host of NTS-KE (RFC 6125 6.2.1)', () => {
   it('is that of the settings, whatever a server record said', () => {
-    const sim = started(
+    const sim = startedWith(
       (behaviour) => {
         behaviour.onKe = () => [keAnswer(8, 100, 15, [record(6, Buffer.from('elsewhere.test'))])];
       },
@@ -121,7 +113,7 @@ describe('the request of NTP (RFC 8915 5.7, RFC 7822)', () => {
     'AEAD %i: one identifier, one cookie, placeholders, one authenticator behind them',
     (aead) => {
       for (const cookieBytes of [1, 8, 12, 13, 100, 256]) {
-        const sim = started((behaviour) => {
+        const sim = startedWith((behaviour) => {
           behaviour.aeads = [aead];
           behaviour.cookieBytes = [cookieBytes];
           behaviour.onRequest = (request) => (sim.requests.length % 3 === 0 ? [sim.answer(request)] : []);
@@ -150,7 +142,7 @@ describe('the request of NTP (RFC 8915 5.7, RFC 7822)', () => {
   );
 
   it('asks for seven further cookies at most (5.7)', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     sim.runUntil('the jar is full', () => sim.report!.cookies === 8, 100);
     const before = sim.requests.length;
@@ -167,7 +159,7 @@ describe('without NTS (RFC 8915 8.7)', () => {
     ['of connections', Failure.Connect],
     ['of certificates', Failure.Untrusted],
   ])('no request is sent, however long key establishment fails because %s', (_, reason) => {
-    const sim = started(() => {}, { settings: { reportSeconds: 3600 } });
+    const sim = startedWith(() => {}, { settings: { reportSeconds: 3600 } });
     sim.servers[0]!.fails(reason);
     sim.run(10 * 86_400);
     expect(sim.sentOf(Message.TlsOpen).length).toBeGreaterThan(8);
@@ -177,7 +169,7 @@ describe('without NTS (RFC 8915 8.7)', () => {
   });
 
   it('none is sent to a server that answers each with a NAK', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onRequest = (request) => [request.server.kiss(request, 'NTSN')];
     });
     sim.run(86_400);
@@ -186,7 +178,7 @@ describe('without NTS (RFC 8915 8.7)', () => {
   });
 
   it('no time is taken of an answer without a seal (5.7)', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onRequest = (request) => {
         const sealed = sim.answer(request);
         // Header and identifier; header alone.

@@ -6,7 +6,7 @@ import { ClockStatus, MeterEvent, Reject, StorageMap } from '../../as/abi/codes.
 import { buildCore } from '../../scripts/build-core.mjs';
 import { keRecords } from './nts-reference.ts';
 import { seededRandom } from './random.ts';
-import { SimulatedMeter, type SimulatedMeterOptions } from './simulated-meter.ts';
+import { type SimulatedMeter, type SimulatedMeterOptions, startedWith } from './simulated-meter.ts';
 import type { Behaviour, ServedRequest } from './simulated-server.ts';
 
 beforeAll(async () => {
@@ -14,11 +14,8 @@ beforeAll(async () => {
 });
 
 /** Without room for reserves in the storage, so that every cookie is for polls. */
-function started(change: (behaviour: Behaviour) => void = () => {}, options: SimulatedMeterOptions = {}) {
-  const sim = new SimulatedMeter({ storageBytes: StorageMap.Bytes, ...options });
-  change(sim.behaviour);
-  sim.meter.start();
-  return sim;
+function started(change?: (behaviour: Behaviour) => void, options: SimulatedMeterOptions = {}): SimulatedMeter {
+  return startedWith(change, { storageBytes: StorageMap.Bytes, ...options });
 }
 
 const datagramMost = 1232;

@@ -4,19 +4,12 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, Failure, KeError, Message, MeterEvent } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { aeadRecord, compliantRecord, endOfMessage, keAeads, keAnswer, keRecords, record } from './nts-reference.ts';
-import { SimulatedMeter, type SimulatedMeterOptions } from './simulated-meter.ts';
-import { type Behaviour, exporterContext } from './simulated-server.ts';
+import { type SimulatedMeter, startedWith } from './simulated-meter.ts';
+import { exporterContext } from './simulated-server.ts';
 
 beforeAll(async () => {
   await buildCore();
 });
-
-function started(change: (behaviour: Behaviour) => void = () => {}, options: SimulatedMeterOptions = {}) {
-  const sim = new SimulatedMeter(options);
-  change(sim.behaviour);
-  sim.meter.start();
-  return sim;
-}
 
 const exportsOf = (sim: SimulatedMeter) =>
   sim.sentOf(Message.TlsExport).map(({ tag, length, context }) => [tag, length, Buffer.from(context).toString('hex')]);
@@ -37,7 +30,7 @@ describe('each AEAD, end to end (RFC 8915 5.1, 5.6)', () => {
     ['AEAD_AES_SIV_CMAC_512', 17, 64],
     ['AEAD_AES_128_GCM_SIV', 30, 16],
   ])('%s', (_, aead, keyBytes) => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.aeads = [aead];
     });
     sim.runUntilSynchronised();
@@ -54,7 +47,7 @@ describe('each AEAD, end to end (RFC 8915 5.1, 5.6)', () => {
       [30, 12],
       [15, 16],
     ] as const) {
-      const sim = started((behaviour) => {
+      const sim = startedWith((behaviour) => {
         behaviour.aeads = [aead];
       });
       sim.runUntilSynchronised();
@@ -66,7 +59,7 @@ describe('each AEAD, end to end (RFC 8915 5.1, 5.6)', () => {
 
 describe('the offer (RFC 8915 4.1.5)', () => {
   it('is 30, 15, 16, 17 where the settings say nothing, with record 1024 that is not critical', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     const [request] = keRequests(sim);
     expect(keAeads(request!)).toEqual([30, 15, 16, 17]);
@@ -79,7 +72,7 @@ describe('the offer (RFC 8915 4.1.5)', () => {
   });
 
   it.each([[[17, 15]], [[16]], [[15, 30]]])('is that of the settings, in their order: %j', (aeads) => {
-    const sim = started(
+    const sim = startedWith(
       (behaviour) => {
         behaviour.aeads = [15, 16, 17, 30];
       },
@@ -94,14 +87,14 @@ describe('the offer (RFC 8915 4.1.5)', () => {
   });
 
   it('is refused as a whole by a server that has none of it', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [Buffer.concat([record(1, [0, 0]), record(4, []), endOfMessage()])];
     });
     expect(keFailure(sim)).toEqual(['NoCommonAead', 0]);
   });
 
   it.each([15, 30])('an AEAD that the settings do not offer is refused, though the core has it: %i', (aead) => {
-    const sim = started(
+    const sim = startedWith(
       (behaviour) => {
         behaviour.onKe = () => [keAnswer(8, 100, aead)];
       },
@@ -112,7 +105,7 @@ describe('the offer (RFC 8915 4.1.5)', () => {
   });
 
   it('becomes the plainest there is for a server that does not understand it (RFC 8915 4.1.3)', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = (request) => [
         asksForCompliant(request) ? Buffer.concat([record(2, [0, 1]), endOfMessage()]) : keAnswer(),
       ];
@@ -124,7 +117,7 @@ describe('the offer (RFC 8915 4.1.5)', () => {
   });
 
   it('is not made again for a day to a server that refuses even that (RFC 8915 4.1.3)', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [Buffer.concat([record(2, [0, 1]), endOfMessage()])];
     });
     sim.run(86_000);
@@ -136,7 +129,7 @@ describe('the offer (RFC 8915 4.1.5)', () => {
 
 describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks for', () => {
   it('echoed: only these keys are asked for', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.aeads = [30, 15];
     });
     sim.runUntilSynchronised();
@@ -144,7 +137,7 @@ describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks f
   });
 
   it('not echoed: the keys of the context of AEAD 15 come first, and serve where the server has these', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.aeads = [30];
       behaviour.compliance = 'unknown';
     });
@@ -161,7 +154,7 @@ describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks f
   });
 
   it('not echoed, and a NAK: the other keys are tried, without a new key establishment', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.aeads = [30];
       behaviour.compliance = 'silent';
     });
@@ -175,7 +168,7 @@ describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks f
   });
 
   it('not echoed, and a NAK to either key: new keys, when the back-off allows it', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.aeads = [30];
       behaviour.compliance = 'silent';
       behaviour.onRequest = (request) => [request.server.kiss(request, 'NTSN')];
@@ -188,7 +181,7 @@ describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks f
   });
 
   it('keys that served once are never switched: a NAK to them leads to new ones', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.aeads = [30];
       behaviour.compliance = 'unknown';
     });
@@ -200,7 +193,7 @@ describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks f
   });
 
   it('echoed with another AEAD changes nothing', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [keAnswer(8, 100, 16, [compliantRecord()])];
     });
     sim.runUntilSynchronised();
@@ -210,14 +203,14 @@ describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks f
   it('unasked for is one that is not known: skipped, or refused where critical (RFC 8915 4.1.1)', () => {
     const answer = (critical: boolean) => [keAnswer(8, 100, 15, [record(1024, [1], critical)])];
     const settings = { aeads: [15] };
-    const skipped = started((behaviour) => (behaviour.onKe = () => answer(false)), { settings });
+    const skipped = startedWith((behaviour) => (behaviour.onKe = () => answer(false)), { settings });
     skipped.runUntilSynchronised();
-    const refused = started((behaviour) => (behaviour.onKe = () => answer(true)), { settings });
+    const refused = startedWith((behaviour) => (behaviour.onKe = () => answer(true)), { settings });
     expect(keFailure(refused)).toEqual(['UnknownCritical', 1024]);
   });
 
   it('with a body is malformed', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [Buffer.concat([record(1, [0, 0]), aeadRecord(30), record(1024, [0], false)])];
     });
     expect(keFailure(sim)).toEqual(['Malformed', 1024]);
@@ -226,14 +219,14 @@ describe('record 1024: keys of AEAD 30 from the context that RFC 8915 5.1 asks f
 
 describe('keys from the gateway', () => {
   it('of another length are refused', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onExport = (key) => key.subarray(1);
     });
     expect(keFailure(sim)[0]).toBe('Export');
   });
 
   it('that do not come, or not all of them, are not waited for longer than 15 s', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onExport = (key, { tag }) => (tag === 0 ? key : undefined);
     });
     expect(keFailure(sim)[0]).toBe('Timeout');
@@ -241,7 +234,7 @@ describe('keys from the gateway', () => {
   });
 
   it('still come after the server said goodbye (RFC 8446 6.1)', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.closeReason = Failure.None;
     });
     sim.runUntilSynchronised();

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, Failure, Message, MeterEvent, Missing, StorageMap, TimeFlag } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
-import { buildUnixSeconds, SimulatedMeter, type SimulatedMeterOptions, second, startUtcNs } from './simulated-meter.ts';
+import { buildUnixSeconds, SimulatedMeter, second, started, startUtcNs } from './simulated-meter.ts';
 import type { Behaviour } from './simulated-server.ts';
 
 beforeAll(async () => {
@@ -15,13 +15,6 @@ const { Unsynchronised, Synchronised } = ClockStatus;
 const status = (sim: SimulatedMeter) => sim.meter.time().status;
 const day = 86_400n;
 const now = startUtcNs / second;
-
-function started(options: SimulatedMeterOptions, change: (sim: SimulatedMeter) => void = () => {}): SimulatedMeter {
-  const sim = new SimulatedMeter(options);
-  change(sim);
-  sim.meter.start();
-  return sim;
-}
 
 /** A certificate that expired two days ago. */
 const expire = (behaviour: Behaviour) =>

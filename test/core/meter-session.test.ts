@@ -24,6 +24,7 @@ import {
   type ServedRequest,
   SimulatedMeter,
   second,
+  startedWith,
   startUtcNs,
 } from './simulated-meter.ts';
 
@@ -31,15 +32,8 @@ beforeAll(async () => {
   await buildCore();
 });
 
-function started(change: (behaviour: Behaviour) => void = () => {}, options = {}): SimulatedMeter {
-  const sim = new SimulatedMeter(options);
-  change(sim.behaviour);
-  sim.meter.start();
-  return sim;
-}
-
 function keFailure(change: (behaviour: Behaviour) => void) {
-  const sim = started(change);
+  const sim = startedWith(change);
   sim.runUntil('a failed key establishment', () => sim.eventCodes().includes(MeterEvent.KeFailed), 60);
   const event = sim.events.find(({ code }) => code === MeterEvent.KeFailed)!;
   expect(sim.meter.time().status).toBe(ClockStatus.Unsynchronised);
@@ -48,7 +42,7 @@ function keFailure(change: (behaviour: Behaviour) => void) {
 
 describe('from power-on to time', () => {
   it('synchronises, tells who it is and shows the time within its bound', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     sim.run(20);
     const { status, boundNs, uncertaintyNs } = sim.meter.time();
@@ -71,7 +65,7 @@ describe('from power-on to time', () => {
   });
 
   it('asks for its first certificate without dates, and for later ones at its own time', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     const opens = () => sim.sent.filter((message) => message.type === Message.TlsOpen);
     expect(opens()).toMatchObject([{ validAt: undefined, host: 'time.test', port: 4460, alpn: 'ntske/1' }]);
@@ -81,13 +75,13 @@ describe('from power-on to time', () => {
   });
 
   it('uses the time floor for certificates where the trust policy wants dates checked', () => {
-    const sim = started(() => {}, { settings: { firstDatesUnchecked: false } });
+    const sim = startedWith(() => {}, { settings: { firstDatesUnchecked: false } });
     sim.runUntil('an open', () => sim.sent.length > 0);
     expect(sim.sent.find((message) => message.type === Message.TlsOpen)).toMatchObject({ validAt: 1_795_000_000n });
   });
 
   it('refuses the time of a server whose certificate does not hold at that time', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.notAfter = 1_795_000_000n;
     });
     sim.runUntil('a refusal', () => sim.eventCodes().includes(MeterEvent.CertificateRefused));
@@ -100,14 +94,14 @@ describe('from power-on to time', () => {
     ['2038', 2_147_483_640n],
     ['2040', 2_208_988_800n],
   ])('works across %s', (_, startSeconds) => {
-    const sim = started(() => {}, { startUtcNs: startSeconds * second });
+    const sim = startedWith(() => {}, { startUtcNs: startSeconds * second });
     sim.runUntilSynchronised();
     sim.run(60);
     expect(abs(sim.errorNs)).toBeLessThan(millisecond);
   });
 
   it('takes server and port records, and asks for the NTP socket there', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [Buffer.concat([record(7, [0x30, 0x39]), record(6, Buffer.from('ntp.test')), keAnswer()])];
     });
     sim.runUntilSynchronised();
@@ -130,7 +124,7 @@ describe('from power-on to time', () => {
 
 describe('requests (RFC 8915 5.7, data minimisation)', () => {
   it('hold nothing but random numbers, a cookie and placeholders', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     sim.run(300);
     const seen = new Set<string>();
@@ -147,7 +141,7 @@ describe('requests (RFC 8915 5.7, data minimisation)', () => {
   });
 
   it('refill the cookies that were lost, and are no shorter than the answer', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     sim.run(30);
     sim.behaviour.onRequest = () => [];
@@ -165,7 +159,7 @@ describe('requests (RFC 8915 5.7, data minimisation)', () => {
   });
 
   it.each([1, 63, 64, 97, 136, 168, 255, 256])('carry cookies of %i bytes', (bytes) => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [keAnswer(3, bytes)];
     });
     sim.runUntilSynchronised();
@@ -253,7 +247,7 @@ describe('errors of the key establishment (RFC 8915 4.1)', () => {
       const answer = Buffer.concat([...records, endOfMessage()]);
       const pieces: Uint8Array[] = [];
       for (let at = 0; at < answer.length; at += 1 + round * 7) pieces.push(answer.subarray(at, at + 1 + round * 7));
-      const sim = started((behaviour) => {
+      const sim = startedWith((behaviour) => {
         behaviour.onKe = () => pieces;
       });
       sim.runUntilSynchronised();
@@ -261,7 +255,7 @@ describe('errors of the key establishment (RFC 8915 4.1)', () => {
   });
 
   it('waits longer after each failure (RFC 8915 4.2)', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [endOfMessage()];
     });
     const { opened } = sim.servers[0]!;
@@ -364,7 +358,7 @@ describe('answers that must be refused', () => {
     ['a cookie of 257 bytes', sealed((parts) => (parts.cookies = [randomBytes(257)])), Reject.Malformed],
   ];
   it.each(cases)('%s', (_, make, expected) => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onRequest = (request) => make(sim, request);
     });
     sim.runUntil('a refusal', () => (sim.report?.rejected ?? 0) > 0);
@@ -377,7 +371,7 @@ describe('answers that must be refused', () => {
   it('every flipped bit of an answer', () => {
     let bit = 0;
     let wholeBits = Number.POSITIVE_INFINITY;
-    const sim = started(
+    const sim = startedWith(
       (behaviour) => {
         behaviour.onRequest = (request) => {
           const forged: Uint8Array[] = [];
@@ -403,7 +397,7 @@ describe('answers that must be refused', () => {
 
   it('truncated to every length', () => {
     let at = 0;
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onRequest = (request) => {
         const good = sim.answer(request);
         const cut = [];
@@ -418,7 +412,7 @@ describe('answers that must be refused', () => {
 
   it('replayed and late ones, while the good one counts', () => {
     let old: Buffer | undefined;
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onRequest = (request) => {
         const good = sim.answer(request);
         const all = [...(old === undefined ? [] : [old]), good, good];
@@ -434,7 +428,7 @@ describe('answers that must be refused', () => {
   });
 
   it('an answer that comes after three seconds', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.backNs = () => 3100n * millisecond;
     });
     sim.run(60);
@@ -442,7 +436,7 @@ describe('answers that must be refused', () => {
   });
 
   it('one forged answer after another does not keep the good one out', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onRequest = (request) => {
         const forged = sealedAnswer(
           answerParts(request, sim.utcNs + 3600n * second, sim.utcNs + 3600n * second),
@@ -459,7 +453,7 @@ describe('answers that must be refused', () => {
 describe('a server whose date cannot be', () => {
   // A receiver that lost 1,024 weeks of GPS; a clock that lost its date.
   it.each([0.8, 1.2, 19.625, 56.9, 95])('%s years behind: no time, now or after it is right again', (years) => {
-    const sim = started(
+    const sim = startedWith(
       (behaviour) => {
         behaviour.serverErrorNs = -BigInt(Math.round(years * 31_557_600)) * second;
         behaviour.notBefore = 0n;
@@ -476,7 +470,7 @@ describe('a server whose date cannot be', () => {
   });
 
   it('behind while the meter has the time: the meter keeps it', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.run(3_600);
     sim.behaviour.serverErrorNs = -1024n * 7n * 86_400n * second;
     sim.run(86_400);
@@ -488,7 +482,7 @@ describe('a server whose date cannot be', () => {
 describe('events', () => {
   it('what the network provokes displaces no correction of the clock', () => {
     let forging = false;
-    const sim = started(
+    const sim = startedWith(
       (behaviour) => {
         behaviour.onRequest = (request) => {
           const good = sim.answer(request);
@@ -527,7 +521,7 @@ describe('events', () => {
   });
 
   it('a correction that takes several polls is told once', () => {
-    const sim = started(
+    const sim = startedWith(
       (behaviour) => {
         behaviour.change = (parts) => {
           parts.rootDispersion = 0x2000;
@@ -545,7 +539,7 @@ describe('events', () => {
 
 describe('recovery', () => {
   it('gets new keys after a NAK that no answer contradicts', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     sim.run(60);
     const attempts = sim.report!.keAttempts;
@@ -562,7 +556,7 @@ describe('recovery', () => {
   });
 
   it('does not believe a NAK beside a valid answer', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onRequest = (request) => {
         const parts = answerParts(request, sim.utcNs, sim.utcNs);
         parts.stratum = 0;
@@ -576,7 +570,7 @@ describe('recovery', () => {
   });
 
   it('goes into holdover when the server is gone, its bound growing, and comes back', () => {
-    const sim = started(() => {}, { frequencyPpb: 20_000 });
+    const sim = startedWith(() => {}, { frequencyPpb: 20_000 });
     sim.runUntilSynchronised();
     sim.run(300);
     const bound = sim.meter.time().boundNs;
@@ -602,7 +596,7 @@ describe('recovery', () => {
   });
 
   it('tries the next address of a silent server that the NTS-KE server named (RFC 8915 4.1.7)', () => {
-    const sim = started((behaviour) => {
+    const sim = startedWith((behaviour) => {
       behaviour.onKe = () => [keAnswer(8, 100, 15, [record(6, Buffer.from('ntp.test'))])];
     });
     sim.runUntilSynchronised();
@@ -611,7 +605,7 @@ describe('recovery', () => {
   });
 
   it('asks no other address of the NTS-KE host: its cookies are for that one (RFC 8915 4.1.7)', () => {
-    const sim = started();
+    const sim = startedWith();
     sim.runUntilSynchronised();
     sim.behaviour.onRequest = () => [];
     sim.run(3_600);

@@ -10,6 +10,7 @@ import { Aead } from '../hostile/aeads.ts';
 import { seededRandom } from './random.ts';
 import { Life, partOffset } from './reserve-life.ts';
 import { second, testSettings } from './simulated-meter.ts';
+import type { Behaviour } from './simulated-server.ts';
 
 beforeAll(async () => {
   await buildCore();
@@ -203,15 +204,21 @@ describe('power that fails at an operation of the storage', () => {
   });
 });
 
+/** Something else comes in place of the next answer. */
+function insteadOfFirst(life: Life, other: Behaviour['onRequest']): void {
+  const { behaviour } = life.sim;
+  const { onRequest } = behaviour;
+  let answered = 0;
+  behaviour.onRequest = (request, exchange) => {
+    const answers = onRequest(request, exchange);
+    return answered++ === 0 ? other(request, exchange) : answers;
+  };
+}
+
 describe('the second cookie', () => {
   it('is loaded when the answer to the first is lost', () => {
     const life = stored();
-    const { onRequest } = life.sim.behaviour;
-    let lost = 0;
-    life.sim.behaviour.onRequest = (request, exchange) => {
-      const answers = onRequest(request, exchange);
-      return lost++ === 0 ? [] : answers;
-    };
+    insteadOfFirst(life, () => []);
     life.start();
     life.settle(30);
     expect([life.establishments, life.restored]).toEqual([0, 1]);
@@ -219,12 +226,7 @@ describe('the second cookie', () => {
 
   it('is loaded when somebody forges a NAK to the first', () => {
     const life = stored();
-    const { onRequest } = life.sim.behaviour;
-    let forged = 0;
-    life.sim.behaviour.onRequest = (request, exchange) => {
-      const answers = onRequest(request, exchange);
-      return forged++ === 0 ? [request.server.kiss(request, 'NTSN')] : answers;
-    };
+    insteadOfFirst(life, (request) => [request.server.kiss(request, 'NTSN')]);
     life.start();
     life.settle(30);
     expect(life.establishments).toBe(0);
@@ -235,12 +237,7 @@ describe('the second cookie', () => {
     const from = life.operations.length;
     life.fate = ({ kind, offset }, index) =>
       index >= from && kind === 'write' && offset === partOffset(0, 2) ? 'fails' : 'done';
-    const { onRequest } = life.sim.behaviour;
-    let lost = 0;
-    life.sim.behaviour.onRequest = (request, exchange) => {
-      const answers = onRequest(request, exchange);
-      return lost++ === 0 ? [] : answers;
-    };
+    insteadOfFirst(life, () => []);
     life.start();
     life.settle(90);
     expect([life.establishments, life.restored]).toEqual([1, 1]);

@@ -254,3 +254,22 @@ export class SimulatedMeter {
     }
   }
 }
+
+/** A started meter; `change` comes before its start. */
+export function started(
+  options: SimulatedMeterOptions,
+  change: (sim: SimulatedMeter) => void = () => {},
+): SimulatedMeter {
+  const sim = new SimulatedMeter(options);
+  change(sim);
+  sim.meter.start();
+  return sim;
+}
+
+/** A started meter whose first server behaves as `change` says. */
+export function startedWith(
+  change: (behaviour: Behaviour) => void = () => {},
+  options: SimulatedMeterOptions = {},
+): SimulatedMeter {
+  return started(options, ({ behaviour }) => change(behaviour));
+}

@@ -3,18 +3,11 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, Failure, Message, MeterEvent, Reject, SourceFlag, SourceState } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import type { AnswerParts } from './nts-reference.ts';
-import { SimulatedMeter, type SimulatedMeterOptions, second } from './simulated-meter.ts';
+import { SimulatedMeter, second, started } from './simulated-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
 });
-
-function started(options: SimulatedMeterOptions, change: (sim: SimulatedMeter) => void = () => {}): SimulatedMeter {
-  const sim = new SimulatedMeter(options);
-  change(sim);
-  sim.meter.start();
-  return sim;
-}
 
 const status = (sim: SimulatedMeter) => sim.meter.time().status;
 const rejected = (sim: SimulatedMeter, index: number, reason: Reject) => sim.counts[index]!.rejected[reason - 1]!;

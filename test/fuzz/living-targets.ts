@@ -2,6 +2,7 @@
 // is changed. So every input meets every state, and the time that they show can be checked against the truth.
 import { Channel, Event, Message } from '../../as/abi/codes.ts';
 import type { CheckedModules } from './checked-core.ts';
+import { gatewayMessages } from './gateway-messages.ts';
 import { frameOf, joined, mutate, openFrame } from './mutate.ts';
 import type { Prng } from './prng.ts';
 import type { Conditions, HostConditions } from './sockets.ts';
@@ -10,18 +11,6 @@ import { World } from './world.ts';
 
 /** Longest payload of an event for a meter with large buffers, and a little more. */
 const payloadLimit = 1300;
-const gatewayMessages = [
-  Message.UdpReceived,
-  Message.TimeProbe,
-  Message.UdpFailed,
-  Message.TlsOpened,
-  Message.TlsData,
-  Message.TlsExported,
-  Message.TlsClosed,
-  Message.UdpOpened,
-  Message.UdpOpenFailed,
-  Message.EventAck,
-];
 
 /** AEADs of each server; of three or four one may lie about the time, by however much. */
 function drawHosts(random: Prng, servers: number): Conditions['host'] {

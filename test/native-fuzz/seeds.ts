@@ -1,5 +1,6 @@
 // First inputs of each native target, in the form that its C reads (harness/*.c): what a good peer sends, and a few of
 // the rules' edges, so that the fuzzer need not find their shapes itself.
+
 import { Capability, Channel, Event, Failure, Message, RtcStatus, SettingsField } from '../../as/abi/codes.ts';
 import { Control, Credit } from '../../as/link/layout.ts';
 import {
@@ -12,6 +13,7 @@ import {
   record,
 } from '../core/nts-reference.ts';
 import { buildUnixSeconds } from '../fuzz/direct-meter.ts';
+import { gatewayMessages } from '../fuzz/gateway-messages.ts';
 import { keAnswer, settingsBlock, settingsBlockOf } from './data.ts';
 
 const u16 = (value: number) => [value & 0xff, value >> 8];
@@ -203,25 +205,12 @@ function startSeeds(): Buffer[] {
 
 // ---------------------------------------------------------------- messages to a meter
 
-const types: Message[] = [
-  Message.UdpReceived,
-  Message.TimeProbe,
-  Message.UdpFailed,
-  Message.TlsOpened,
-  Message.TlsData,
-  Message.TlsExported,
-  Message.TlsClosed,
-  Message.UdpOpened,
-  Message.UdpOpenFailed,
-  Message.EventAck,
-];
-
 /** A message for a source, behind its type and id. */
 function told(source: number, type: Message, rest: Uint8Array): Buffer {
   const short = rest.length < 256;
   // Five at a time; the rest is zeros.
   const length = short ? rest.length : Math.ceil(rest.length / 5);
-  const kind = types.indexOf(type) + (short ? 0 : 130 - (130 % types.length));
+  const kind = gatewayMessages.indexOf(type) + (short ? 0 : 130 - (130 % gatewayMessages.length));
   return bytes(source, kind, length, rest, zeros(short ? 0 : 5 * length - rest.length));
 }
 
