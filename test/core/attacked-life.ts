@@ -19,7 +19,10 @@ const comesBackSeconds = 180;
 
 export interface LifeOptions extends Partial<AttackedOptions> {
   readonly seed: number;
+  /** At least so long. */
   readonly days: number;
+  /** At least so many phases of attacks. */
+  readonly phasesLeast?: number;
   /** Longest phase of attacks. */
   readonly phaseDaysMost?: number;
   /** What the attacker does to all servers in each phase, instead of what he draws. */
@@ -153,7 +156,7 @@ class Life {
     // He is there from the first moment on, or comes later.
     meter.boot();
     if (random.chance(0.5)) this.#live(this.#between(minute, most / 4), day);
-    while (this.seconds < options.days * day) {
+    while (this.seconds < options.days * day || this.phases < (options.phasesLeast ?? 1)) {
       this.#attack();
       this.phases++;
       this.#live(this.#between(5 * minute, most), random.pick([day, 10 * day, 1000 * day]));
