@@ -156,8 +156,9 @@ describe('link', () => {
     for (let i = 0; i < noise.length; i++) noise[i] = random(10) === 0 ? 0 : 128 + random(128);
     line.sendRaw(noise);
     let awake = '';
+    // 64 KB through an emulator.
     while (awake === '') {
-      const { text } = await line.receive();
+      const { text } = await line.receive(20_000);
       if (text.startsWith('a')) awake = text;
     }
     const asked = BigInt(`0x${awake.slice(1, 17)}`);
@@ -166,7 +167,7 @@ describe('link', () => {
     let end = await line.receive(20_000);
     while (end.text[0] !== 'e') end = await line.receive(20_000);
     expect(end.text.endsWith('end')).toBe(true);
-  });
+  }, 60_000);
 
   it('keeps nothing of a frame that was handed over', async () => {
     const { emulator, line } = await start();
