@@ -30,11 +30,20 @@ function ready(): bool {
   return settingsServers() != 0 && randomReady();
 }
 
-/** The meter runs. After a start that is not the first, those that need NTS-KE do not ask for it all at once. */
+/** Whether the key establishments of a fleet are still to be spread. */
+let spreads: bool = false;
+
+/** The meter runs. After a start that is not the first, no server is asked for keys by a whole fleet at once. */
 export function sessionStart(first: bool): void {
-  for (let i: u32 = 0; i < sources(); i++) {
-    if (!first && exchangeAead(i) == 0) serverSpread(sourceAt(i).server);
-  }
+  spreads = !first;
+}
+
+// Also those that stand in for others, and those whose stored keys are too old: counted from the first network on, for
+// which a fleet waits together.
+function spread(): void {
+  if (!spreads) return;
+  spreads = false;
+  for (let i: u32 = 0; i < settingsServers(); i++) serverSpread(i);
 }
 
 /** The network was lost or came back without memory of our sockets: what stood on them begins anew. */
@@ -53,7 +62,10 @@ export function sessionStep(): void {
   if (!ready()) return;
   const now = timeNowLocal();
   agreeStep(now);
-  wasUp = wasUp || networkUp();
+  if (networkUp()) {
+    wasUp = true;
+    spread();
+  }
   for (let i: u32 = 0; i < sources(); i++) {
     const source = sourceAt(i);
     sourceHandle(source);
