@@ -273,7 +273,8 @@ function isStale(source: Source): bool {
 
 function storeDue(source: Source, now: i64): bool {
   if (clockStatus() != ClockStatus.Synchronised || now < source.storeAt || !fits(source.index)) return false;
-  if (!source.proven || source.ke != Ke.Idle) return false;
+  // A next start with a real-time clock would not look at its certificate's dates any more.
+  if (!source.proven || source.datesUnproven || source.ke != Ke.Idle) return false;
   // Nor with an age that is not known, or is of a time that was undone: the next answer puts it right.
   if (source.keysSinceUtc == 0 || source.keysSinceUtc > timeNowUtc()) return false;
   return cookiesHeld(source.index) >= COOKIES_STORED + COOKIES_LEFT;

@@ -387,6 +387,25 @@ describe('keys that serve no more', () => {
   );
 });
 
+describe('a certificate that was never seen to hold, of a server that disagrees', () => {
+  it('stands behind no stored keys: a next start with a real-time clock looks at its dates', () => {
+    const life = new Life({ servers: 3, rtc: true });
+    const { behaviour } = life.sim.servers[2]!;
+    behaviour.notAfter = life.sim.utcNs / second - 10n * 86_400n;
+    behaviour.serverErrorNs = 3600n * second;
+    life.start();
+    life.settle();
+    life.sim.run(60);
+    expect(life.sim.sources[2]!.flags & SourceFlag.DatesUnchecked).toBeTruthy();
+    life.cut(60);
+    behaviour.serverErrorNs = 0n;
+    life.start();
+    life.sim.run(400);
+    expect(life.restored).toBe(2);
+    expect(life.sim.report).toMatchObject({ status: ClockStatus.Synchronised, agreeing: 2 });
+  });
+});
+
 describe('a certificate that does not hold at the time obtained after a restart without real-time clock', () => {
   it('is refused, its time is not taken, and there are new keys', () => {
     const life = new Life();
