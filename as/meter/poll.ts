@@ -169,11 +169,10 @@ export function pollDeadline(source: Source, now: i64): i64 {
   return idle ? i64.MAX_VALUE : source.pollAt;
 }
 
-/** Without a network, polls are missed as well. */
+/** Without a network, polls are missed as well; that says nothing about the server and its keys. */
 export function pollMissed(source: Source, now: i64): void {
   if (now < source.pollAt) return;
   exchangeClose(source.index);
-  source.silence += 1;
   source.reach = (source.reach << 1) & 0xff;
   sourceChanged(source);
   source.pollAt = now + <i64>source.pollSeconds * SECOND_NS;

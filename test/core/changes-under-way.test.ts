@@ -1,7 +1,7 @@
 // What changes while something else is under way: a server that stops, moves or falls silent, a link that breaks, a clock
 // that is put right. The other servers go on, there are few wake-ups, and the meter finds back to a time.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ClockStatus, Message, SourceState, StorageMap } from '../../as/abi/codes.ts';
+import { ClockStatus, Failure, Message, SourceState, StorageMap } from '../../as/abi/codes.ts';
 import { type CoreModule, loadCoreModule } from '../../host/core/core.ts';
 import type { GatewayMessage } from '../../host/link/messages.ts';
 import type { MeterSettings } from '../../host/provision/settings-block.ts';
@@ -113,6 +113,26 @@ describe('servers that accept a connection and never answer', () => {
     sim.run(60);
     expect(sim.sources[3]).toMatchObject({ keHost: 'd.test', state: SourceState.Serving });
     expect(sim.counts[3]!.keFailures).toBe(0);
+  });
+});
+
+describe('a link that is back after more polls than a server may be silent for', () => {
+  it('leaves a meter that finds its NTP server gone with new keys soon, not when the old ones are four weeks old', () => {
+    const world = new World({ seed, modules, baud: 115_200 });
+    world.boot();
+    world.runUntilSynchronised();
+    world.run(1200);
+    world.line!.fault = () => [];
+    world.run(900);
+    world.line!.fault = (frame) => [frame];
+    // The name that the NTS-KE server gave for NTP is not resolved any more: no cookie is used up.
+    const tell = world.sockets.tell.bind(world.sockets);
+    world.sockets.tell = (message, afterNs) => {
+      if (message.type !== Message.UdpOpened) return tell(message, afterNs);
+      tell({ type: Message.UdpOpenFailed, socket: message.socket, reason: Failure.Dns, detail: '' }, afterNs);
+    };
+    const before = world.sockets.establishments;
+    world.runUntil('new keys', () => world.sockets.establishments > before, 8 * 64 + 60);
   });
 });
 
