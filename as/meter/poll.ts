@@ -425,8 +425,10 @@ function uselessAnswer(source: Source, reason: u32): void {
   keysWanted(source);
 }
 
-// RFC 5905 7.4.
+// RFC 5905 7.4. A server that says INIT, STEP or, as chronyd does, nothing has no time (7.3: a stratum of 0 means 16).
 function kissed(source: Source): void {
+  const obeyed = answerKiss == KISS_RATE || answerKiss == KISS_DENY || answerKiss == KISS_RSTR;
+  if (!obeyed) return uselessAnswer(source, Reject.Kiss);
   reject(source, Reject.Kiss);
   if (answerKiss == KISS_RATE) {
     source.burst = 0;
@@ -435,7 +437,7 @@ function kissed(source: Source): void {
     source.pollSeconds = min<u32>(max<u32>(source.pollSeconds * 2, source.pollFloor), settingsPollMax());
     source.pollAt = max<i64>(source.pollAt, timeNowLocal() + <i64>source.pollSeconds * SECOND_NS);
     raiseEvent(MeterEvent.RateLimited, source.pollSeconds, 0, true);
-  } else if (answerKiss == KISS_DENY || answerKiss == KISS_RSTR) {
+  } else {
     raiseEvent(MeterEvent.SourceStopped, answerKiss, 0, true);
     serverRefuses(source.server);
     pollsEnd(source);

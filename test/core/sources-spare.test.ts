@@ -66,10 +66,14 @@ describe('one at once, of three', () => {
     expect(Math.abs(Number(sim.errorNs))).toBeLessThan(1e6);
   });
 
-  it('leaves one that says only that it is not synchronised, and stays with one that serves', () => {
+  it.each([
+    ['in leap', 1, Buffer.from('GPS\0')],
+    ['as chronyd does', 0, Buffer.alloc(4)],
+    ['by INIT (RFC 5905 7.4)', 0, Buffer.from('INIT')],
+  ])('leaves one that says only that it is not synchronised, %s, and stays with one that serves', (_, stratum, id) => {
     const sim = started(one, 2, ({ servers }) => {
       servers[0]!.behaviour.change = (parts) => {
-        parts.first = 0xe4;
+        Object.assign(parts, { first: 0xe4, stratum, referenceId: id });
       };
     });
     sim.runUntil('synchronised', () => status(sim) === ClockStatus.Synchronised, 1200);
