@@ -109,10 +109,9 @@ export function pollsBegin(source: Source): void {
   closeSocket(source);
   source.address = 0;
   source.pollAt = timeNowLocal();
-  source.pollFloor = settingsPollMin();
-  source.pollSeconds = settingsPollMin();
+  source.pollSeconds = max<u32>(settingsPollMin(), source.pollFloor);
   source.answersAtPoll = 0;
-  source.burst = BURST_POLLS;
+  source.burst = source.pollFloor == 0 ? BURST_POLLS : 0;
   source.silence = 0;
   source.useless = 0;
   source.proven = false;
@@ -230,8 +229,8 @@ function miss(source: Source, now: i64): void {
     // Cookies of an address where NTS-KE was are for that address (RFC 8915 4.1.7).
     if (source.ntpElsewhere) source.address += 1;
   }
-  const soon = ((<i64>1) << min<i64>(source.silence, 16)) * SECOND_NS;
-  source.pollAt = now + min<i64>(soon, <i64>source.pollSeconds * SECOND_NS);
+  const soon = max<i64>((<i64>1) << min<i64>(source.silence, 16), source.pollFloor);
+  source.pollAt = now + min<i64>(soon, source.pollSeconds) * SECOND_NS;
   if (source.silence == SILENCE_KEYS) keysUseless(source);
   else if (cookiesHeld(source.index) == 0) withoutCookies(source);
 }
@@ -280,6 +279,7 @@ export function pollsEnd(source: Source): void {
   exchangeClear(source.index);
   cookiesClear(source.index);
   agreeDrop(source);
+  source.pollFloor = 0;
   source.nakSeen = false;
   source.datesUnchecked = false;
   sourceChanged(source);
@@ -433,8 +433,8 @@ function kissed(source: Source): void {
   if (answerKiss == KISS_RATE) {
     source.burst = 0;
     source.answersAtPoll = 0;
-    source.pollFloor = min<u32>(source.pollFloor * 2, settingsPollMax());
-    source.pollSeconds = min<u32>(max<u32>(source.pollSeconds * 2, source.pollFloor), settingsPollMax());
+    source.pollSeconds = min<u32>(source.pollSeconds * 2, settingsPollMax());
+    source.pollFloor = source.pollSeconds;
     source.pollAt = max<i64>(source.pollAt, timeNowLocal() + <i64>source.pollSeconds * SECOND_NS);
     raiseEvent(MeterEvent.RateLimited, source.pollSeconds, 0, true);
   } else {

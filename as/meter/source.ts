@@ -101,6 +101,7 @@ export class Source {
   nakSeen: bool;
   pollAt: i64;
   pollSeconds: u32;
+  /** s, the least that the server's RATE leaves, whatever becomes of keys and answers; 0 where it never asked for less. */
   pollFloor: u32;
   answersAtPoll: u32;
   burst: u32;

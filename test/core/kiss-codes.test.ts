@@ -66,6 +66,34 @@ describe('RATE with authenticator (RFC 5905 7.4)', () => {
     expect(sim.requests.length - polls).toBeLessThanOrEqual(11);
   });
 
+  it('holds when no answers come, and when new keys follow', () => {
+    const sim = synchronised({ settings: { poll: { minSeconds: 16, maxSeconds: 1024 }, keyAgeHours: 1 } });
+    let rated = 0;
+    sim.behaviour.onRequest = (request) => (rated++ < 3 ? sealed('RATE')(request) : []);
+    sim.runUntil('told three times', () => rated === 3, 3600);
+    sim.run(1);
+    const least = sim.sources[0]!.pollSeconds;
+    expect(least).toBeGreaterThanOrEqual(128);
+    const sentAt: number[] = [];
+    const note = () => sentAt.push(Number(sim.utcNs / second));
+    sim.behaviour.onRequest = () => {
+      note();
+      return [];
+    };
+    sim.run(4 * least);
+    sim.behaviour.onRequest = (request) => {
+      note();
+      return [sim.answer(request)];
+    };
+    sim.runUntil('new keys', () => sim.report!.keAttempts > 1, 7200);
+    const rekeyed = sentAt.length;
+    sim.run(4000);
+    expect(sentAt.length).toBeGreaterThan(rekeyed + 3);
+    const gaps = sentAt.slice(1).map((at, i) => at - sentAt[i]!);
+    // Each poll comes up to an eighth earlier; the first one under new keys at once.
+    expect(gaps.filter((gap) => gap < (least * 7) / 8 - 1).length).toBeLessThan(sim.report!.keAttempts);
+  });
+
   it('ends the burst at the start of a synchronisation', () => {
     const sim = new SimulatedMeter();
     sim.behaviour.onRequest = sealed('RATE');
