@@ -233,6 +233,12 @@ function stateText(terminal: Terminal, online: boolean): string {
   return online ? terminal.paint('green', 'online') : terminal.paint('red', 'offline');
 }
 
+/** Since when; a meter whose gateway was lost is offline, but nobody said since when. */
+function sinceText(saidOnline: boolean, online: boolean, sinceUtc: string): string {
+  if (saidOnline && !online) return `, as its gateway is; was online since ${sinceUtc}`;
+  return ` since ${sinceUtc}`;
+}
+
 /** A clock's status in its colour. */
 export function clockText(terminal: Terminal, status: string): string {
   const style = status === 'synchronised' ? 'green' : status === 'holdover' ? 'yellow' : 'red';
@@ -244,7 +250,10 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
   const { gateway, meter, online, state, info, time, servers } = status;
   const pairs = formatPairs([
     ['Meter', `${printable(meter)} at gateway ${printable(gateway)}`],
-    ['State', `${stateText(terminal, online)}${state === null ? '' : ` since ${state.sinceUtc}`}`],
+    [
+      'State',
+      `${stateText(terminal, online)}${state === null ? '' : sinceText(state.state === 'online', online, state.sinceUtc)}`,
+    ],
     [
       'Board',
       info === null ? undefined : `${printable(info.board)}, firmware ${printable(info.firmwareVersion) || '-'}`,

@@ -268,7 +268,10 @@ describe('metertime status', () => {
     await publishMeter('gw-1', 'meter-1', time());
     await publish('gw-1/state', { state: 'offline', sinceUtc: null, reason: 'lost', version: '0.1.0' });
     expect((await status()).stdout).toMatch(/^Gateway gw-1: offline \(lost\), .*\n\n.*\n=+\nmeter-1 +offline /m);
-    expect((await status('meter-1')).exitCode).toBe(ExitCode.NoTime);
+    const one = await status('meter-1');
+    expect(one.exitCode).toBe(ExitCode.NoTime);
+    // What is kept says since when it was online.
+    expect(one.stdout).toMatch(/^State +: offline, as its gateway is; was online since [-0-9T:.]+Z$/m);
     const json = JSON.parse((await status('--json')).stdout);
     expect(json.gateways['gw-1'].state).toBe('offline');
     expect(json.meters).toMatchObject([{ meter: 'meter-1', online: false, time: { boundNs: 1_200_000 } }]);
