@@ -332,7 +332,7 @@ class SyncRun {
 
   #serverResult(server: HostPort, index: number): ServerResult {
     const report = this.#reports.get(index);
-    const ok = this.#isAnswered(index);
+    const ok = this.#isAnswered(index) && !isUseless(report);
     return {
       server,
       ok,
@@ -356,6 +356,11 @@ class SyncRun {
     if (lastReject !== Reject.None) return `an answer was refused: ${nameOf(rejectNames, lastReject).text}`;
     return 'no answer came in time';
   }
+}
+
+/** Whether its answers were authenticated, and yet none of them gave a sample: all were refused for what they say. */
+function isUseless(report: ServerReport | undefined): boolean {
+  return report !== undefined && report.source.delayNs === 0n && report.counts.lastReject !== Reject.None;
 }
 
 function print(terminal: Terminal, result: SyncResult, verbose: boolean): void {

@@ -212,6 +212,12 @@ describe('metertime sync', () => {
     expect(late.stdout).toMatch(/no answer came in time/);
     expect(late.exitCode).toBe(ExitCode.NoTime);
     silent.close();
+    // Its answers are authenticated, and say a time before the software was built.
+    const old = await otherServer({ aheadNs: -20n * 365n * 86_400_000_000_000n });
+    const refused = await runMetertime(['sync', '--ca', caFile, server, old, '--agreement', '1']);
+    expect(refused.stdout).toMatch(
+      /^✗ 127\.0\.0\.1:\d+: an answer was refused: it says a time before this software was built/m,
+    );
     for (const [args, message] of [
       [['a', 'b', 'c', 'd', 'e'], /expected at most 4 servers, came 5/],
       [['a', 'a'], /a port 4460 came twice/],
