@@ -280,7 +280,10 @@ export function timePairs(terminal: Terminal, time: TimePayload): [string, strin
     ['Servers', `${servers.inUse} in use, ${servers.agreeing} agree, ${servers.needed} needed`],
     [
       'Reference',
-      server.ke === null ? undefined : `${printable(server.ke)}${number}, stratum ${server.stratum ?? '-'}`,
+      // Before a sample moved the clock, the server that the report names has nothing to do with its time.
+      server.ke === null || time.lastSynchronisationUtc === null
+        ? undefined
+        : `${printable(server.ke)}${number}, stratum ${server.stratum ?? '-'}`,
     ],
     ['Root delay', plainNs(server.rootDelayNs)],
     ['Root dispersion', plainNs(server.rootDispersionNs)],

@@ -195,6 +195,9 @@ describe('metertime status', () => {
     }
     expect(stdout).not.toContain('meter-2');
     expect((await status('meter-2')).exitCode).toBe(ExitCode.NoTime);
+    // In holdover from the real-time clock no server moved the clock yet.
+    await publishMeter('gw-1', 'meter-2', time({ status: ClockStatus.Holdover, stratum: 0, lastSyncUtcNs: 0n }));
+    expect((await status('meter-2')).stdout).not.toContain('Reference');
     const unknown = await status('meter-3');
     expect(unknown.exitCode).toBe(ExitCode.Failed);
     expect(unknown.stderr).toBe(
