@@ -378,7 +378,7 @@ function print(terminal: Terminal, result: SyncResult, verbose: boolean): void {
         { heading: 'Cookies', align: 'right' },
         { heading: 'Took', align: 'right' },
       ],
-      servers.map(serverRow),
+      servers.map((server) => serverRow(server, time)),
     ),
     '',
     ...formatPairs([
@@ -406,11 +406,19 @@ function clockLine(terminal: Terminal, { status, time }: SyncResult): string {
   return `${clockText(terminal, nameOf(clockStatusNames, status).name)}${flags}`;
 }
 
-function serverRow({ server, payload, firstMs }: ServerResult): string[] {
+/** A server's own report may be from before another one moved the clock; that of the time knows which was the last. */
+function markOf(payload: ServerPayload | undefined, time: TimePayload | undefined): string {
+  if (payload === undefined) return '?';
+  const moved = time !== undefined && time.lastSynchronisationUtc !== null && time.server.number === payload.number;
+  const flags = payload.flags.filter((flag) => flag !== 'reference');
+  return serverMark({ state: payload.state, flags: moved ? [...flags, 'reference'] : flags });
+}
+
+function serverRow({ server, payload, firstMs }: ServerResult, time: TimePayload | undefined): string[] {
   const nts = payload?.nts;
   const keys = nts !== undefined && nts.aeadName !== null;
   return [
-    payload === undefined ? '?' : serverMark(payload),
+    markOf(payload, time),
     formatHostPort(server),
     signedNs(payload?.offsetNs),
     plainNs(payload?.delayNs),
@@ -439,7 +447,7 @@ function resultJson(result: SyncResult): object {
     servers: result.servers.map(({ server, ok: answered, payload, firstMs: first, reason }) => ({
       server,
       ok: answered,
-      mark: payload === undefined ? '?' : serverMark(payload),
+      mark: markOf(payload, time),
       firstAnswerMs: first ?? null,
       reason: reason ?? null,
       report: payload ?? null,

@@ -125,6 +125,12 @@ describe('metertime sync', () => {
     }
   });
 
+  it('marks one server as the last to move the clock, where several did soon after each other', async () => {
+    const args = ['sync', '--ca', caFile, server, await otherServer({}), await otherServer({}), '--json'];
+    const { servers } = JSON.parse((await runMetertime(args)).stdout);
+    expect(servers.map(({ mark }: { mark: string }) => mark).toSorted()).toEqual(['*', '+', '+']);
+  }, 60_000);
+
   it('has no time where too few agree, unless fewer are asked for', async () => {
     const args = ['sync', '--ca', caFile, server, '127.0.0.1:1', '-n', '2'];
     const { exitCode, stdout } = await runMetertime(args);
