@@ -19,7 +19,7 @@ export let sampleDelay: i64 = 0;
  * @param receivedCorrected see there
  * @param serverReceived UTC ns by the server when it received
  * @param serverSent UTC ns by the server when it sent
- * @param rootDistance half the server's root delay plus its root dispersion, ns
+ * @param rootDistance half the server's root delay plus its root dispersion and precision, ns
  * @returns false when the timestamps contradict themselves (negative round trip)
  */
 export function sampleMeasure(

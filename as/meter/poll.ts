@@ -19,6 +19,7 @@ import {
   answerReceiveNs,
   answerRootDelayNs,
   answerRootDispersionNs,
+  answerRootDistanceNs,
   answerStratum,
   answerTransmitNs,
   exchangeAnswer,
@@ -375,7 +376,7 @@ function measure(source: Source, message: usize, firstTick: u64, lastTick: u64):
   const sent = source.sentKnown ? localFromTicks(source.sentTick) : source.builtAt;
   const first = localFromTicks(firstTick);
   const received = localFromTicks(lastTick) + localResolutionNs();
-  const distance = answerRootDelayNs / 2 + answerRootDispersionNs + 1;
+  const distance = answerRootDistanceNs() + 1;
   const measured = sampleMeasure(
     sent,
     received,

@@ -3,7 +3,7 @@
 //    0  leap 2 bits | version 3 bits | mode 3 bits
 //    1  stratum
 //    2  poll
-//    3  precision
+//    3  precision             log2 s, signed
 //    4  root delay            NTP short
 //    8  root dispersion       NTP short
 //   12  reference id
@@ -26,6 +26,7 @@ export const NTP_VERSION: u32 = 4;
 export const NTP_LEAP_UNSYNCHRONISED: u32 = 3;
 
 export const NTP_STRATUM: usize = 1;
+export const NTP_PRECISION: usize = 3;
 export const NTP_ROOT_DELAY: usize = 4;
 export const NTP_ROOT_DISPERSION: usize = 8;
 export const NTP_REFERENCE_ID: usize = 12;

@@ -37,3 +37,8 @@ export function ntpLatestNs(pivotUnixSeconds: i64): i64 {
 export function ntpShortToNs(at: usize): i64 {
   return <i64>((<u64>bswap<u32>(load<u32>(at)) * 1_000_000_000) >> 16);
 }
+
+/** The precision of an NTP header, log2 s, as ns, rounded up; beyond 4 s, 4 s. */
+export function ntpPrecisionNs(precision: i32): i64 {
+  return precision > 0 ? SECOND_NS << min<i32>(precision, 2) : (SECOND_NS >> min<i32>(-precision, 63)) + 1;
+}

@@ -36,6 +36,7 @@ import {
   NTP_MAX_BYTES,
   NTP_MODE_SERVER,
   NTP_ORIGIN,
+  NTP_PRECISION,
   NTP_RECEIVE,
   NTP_REFERENCE_ID,
   NTP_ROOT_DELAY,
@@ -44,7 +45,7 @@ import {
   NTP_TRANSMIT,
   NTP_VERSION,
 } from '../ntp/header';
-import { ntpLatestNs, ntpShortToNs, ntpToUnixNs, SECOND_NS } from '../ntp/timestamp';
+import { ntpLatestNs, ntpPrecisionNs, ntpShortToNs, ntpToUnixNs, SECOND_NS } from '../ntp/timestamp';
 import { COOKIE_MAX_BYTES, cookieAdd, cookiesRoom, cookieTake } from './cookies';
 
 const FIELD_UNIQUE_IDENTIFIER: u32 = 0x0104;
@@ -94,6 +95,8 @@ export let answerReceiveNs: i64 = 0;
 export let answerTransmitNs: i64 = 0;
 export let answerRootDelayNs: i64 = 0;
 export let answerRootDispersionNs: i64 = 0;
+/** By how much its timestamps may be wrong because its clock ticks (RFC 5905 7.3, precision). */
+export let answerPrecisionNs: i64 = 0;
 export let answerStratum: u32 = 0;
 export let answerLeap: u32 = 0;
 /** Kiss code of the last answer that was refused with `Reject.Kiss` or `Reject.Nak`. */
@@ -308,16 +311,22 @@ function keepCookies(source: u32, packet: usize, at: u32, end: u32): bool {
   return true;
 }
 
+/** By how much the last answer's timestamps may be wrong, ns (RFC 5905 9.1 and 11.2.1, without the meter's own part). */
+export function answerRootDistanceNs(): i64 {
+  return answerRootDelayNs / 2 + answerRootDispersionNs + answerPrecisionNs;
+}
+
 function readTimes(packet: usize, pivotUnixSeconds: i64): u32 {
   answerLeap = load<u8>(packet) >> 6;
   answerStratum = load<u8>(packet + NTP_STRATUM);
   answerRootDelayNs = ntpShortToNs(packet + NTP_ROOT_DELAY);
   answerRootDispersionNs = ntpShortToNs(packet + NTP_ROOT_DISPERSION);
+  answerPrecisionNs = ntpPrecisionNs(load<i8>(packet + NTP_PRECISION));
   answerReceiveNs = ntpToUnixNs(packet + NTP_RECEIVE, pivotUnixSeconds);
   answerTransmitNs = ntpToUnixNs(packet + NTP_TRANSMIT, pivotUnixSeconds);
   if (answerStratum == 0) return Reject.Kiss;
   if (answerStratum > 15 || answerLeap == NTP_LEAP_UNSYNCHRONISED) return Reject.Unsynchronised;
-  if (answerRootDelayNs / 2 + answerRootDispersionNs > ROOT_DISTANCE_MAX_NS) return Reject.RootDistance;
+  if (answerRootDistanceNs() > ROOT_DISTANCE_MAX_NS) return Reject.RootDistance;
   // RFC 5905 7.3: zero means that it is not known.
   if (isZero(packet + NTP_RECEIVE, 8) || isZero(packet + NTP_TRANSMIT, 8)) return Reject.ServerTime;
   if (answerTransmitNs < answerReceiveNs) return Reject.ServerTime;

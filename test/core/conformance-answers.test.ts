@@ -1,5 +1,6 @@
 // What a meter makes of answers, where RFC 8915 and RFC 5905 ask for it: how much of NTS-KE it reads (4), what an error
-// leaves behind (4.1.3), and kisses that say a time (RFC 5905 7.4). docs/conformance.md names these tests.
+// leaves behind (4.1.3), what a server's precision costs (RFC 5905 7.3), and kisses that say a time (RFC 5905 7.4).
+// docs/conformance.md names these tests.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, Message, MeterEvent } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
@@ -105,6 +106,30 @@ describe('a certificate that runs out', () => {
     sim.run(86_400);
     expect(sim.servers[0]!.opened.length).toBe(1);
     expect(sim.report).toMatchObject({ status: ClockStatus.Synchronised, reach: 0xff });
+  });
+});
+
+describe('a server whose clock ticks 64 times a second, and says so', () => {
+  it('gives no better time than that (RFC 5905 7.3, precision)', () => {
+    const precision = -6;
+    const tickNs = second >> BigInt(-precision);
+    const atTick = (utcNs: bigint) => utcNs - (utcNs % tickNs);
+    const sim = startedWith((behaviour) => {
+      Object.assign(behaviour, { outNs: () => 200_000n, backNs: () => 200_000n });
+      behaviour.change = (parts) => {
+        parts.receiveUtcNs = atTick(parts.receiveUtcNs);
+        parts.transmitUtcNs = atTick(parts.transmitUtcNs);
+        parts.precision = precision;
+      };
+    });
+    sim.runUntilSynchronised();
+    for (let i = 0; i < 200; i++) {
+      sim.run(3);
+      const { boundNs } = sim.meter.time();
+      const errorNs = sim.errorNs < 0n ? -sim.errorNs : sim.errorNs;
+      expect(errorNs).toBeLessThanOrEqual(boundNs);
+      expect(boundNs).toBeLessThan(3n * tickNs);
+    }
   });
 });
 

@@ -146,6 +146,8 @@ export interface AnswerParts {
   aead: number;
   first: number;
   stratum: number;
+  /** log2 s. */
+  precision: number;
   rootDelay: number;
   rootDispersion: number;
   referenceId: Buffer;
@@ -168,6 +170,7 @@ export function answerParts(request: Request, receiveUtcNs: bigint, transmitUtcN
     aead,
     first: 0x24,
     stratum: 1,
+    precision: -24,
     rootDelay: 0,
     rootDispersion: 0,
     referenceId: Buffer.from('TEST'),
@@ -188,7 +191,7 @@ export function unsealedAnswer(parts: AnswerParts): Buffer {
   header[0] = parts.first;
   header[1] = parts.stratum;
   header[2] = 6;
-  header[3] = 0xe8;
+  header[3] = parts.precision;
   header.writeUInt32BE(parts.rootDelay, 4);
   header.writeUInt32BE(parts.rootDispersion, 8);
   parts.referenceId.copy(header, 12);

@@ -314,6 +314,7 @@ function changeParts(random: Prng, parts: AnswerParts): void {
   if (random.chance(0.2))
     parts.first = random.chance(0.5) ? random.u32() & 0xff : random.pick([0x24, 0xe4, 0x64, 0x23]);
   if (random.chance(0.2)) parts.stratum = random.pick([0, 1, 2, 15, 16, 255]);
+  if (random.chance(0.2)) parts.precision = random.pick([-128, -64, -32, -6, -1, 0, 1, 2, 127]);
   if (random.chance(0.2)) parts.rootDelay = random.pick([0, 1, 0x10000, 0x30000, 0xffff_ffff]);
   if (random.chance(0.2)) parts.rootDispersion = random.pick([0, 1, 0x17fff, 0x18000, 0xffff_ffff]);
   if (random.chance(0.1))
@@ -397,7 +398,10 @@ function readAnswer(
   if (kiss) return Reject.Kiss;
   if (packet[1]! > 15 || packet[0]! >> 6 === 3) return Reject.Unsynchronised;
   const short = (at: number) => (BigInt(packet.readUInt32BE(at)) * second) >> 16n;
-  if (short(4) / 2n + short(8) > 1_500_000_000n) return Reject.RootDistance;
+  const precision = packet.readInt8(3);
+  // A server's precision is part of what its timestamps may be wrong by.
+  const precisionNs = precision > 0 ? 4n * second : (second >> BigInt(-precision)) + 1n;
+  if (short(4) / 2n + short(8) + precisionNs > 1_500_000_000n) return Reject.RootDistance;
   const [received, transmitted] = [timestamp(packet, 32), timestamp(packet, 40)];
   const zero = Buffer.alloc(8);
   if (packet.subarray(32, 40).equals(zero) || packet.subarray(40, 48).equals(zero)) return Reject.ServerTime;

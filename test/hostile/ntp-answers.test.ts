@@ -97,6 +97,8 @@ describe('header', () => {
         answer.rootDispersion = 0.6;
       },
     ],
+    ['RFC 5905 7.3: a precision of 2 s', 'RootDistance', (answer) => (answer.precision = 1)],
+    ['RFC 5905 7.3: the largest precision', 'RootDistance', (answer) => (answer.precision = 127)],
     ['RFC 5905 7.3: the largest root dispersion', 'RootDistance', (answer) => (answer.rootDispersion = 65_535.99998)],
     ['RFC 5905 8: an origin of zero', 'Origin', (answer) => (answer.origin = Buffer.alloc(8))],
     ['RFC 5905 8: an origin that is not ours', 'Origin', (answer) => (answer.origin = randomBytes(8))],
@@ -494,6 +496,7 @@ function lyingAnswer(packet: Buffer): Answer {
     version: 4,
     mode: 4,
     stratum: 1,
+    precision: -24,
     rootDelay: 0,
     rootDispersion: 0,
     referenceId: packet.subarray(12, 16),

@@ -92,6 +92,8 @@ export interface Answer {
   version: number;
   mode: number;
   stratum: number;
+  /** log2 s. */
+  precision: number;
   /** s. */
   rootDelay: number;
   rootDispersion: number;
@@ -144,6 +146,7 @@ export function goodAnswer(request: Request, association: Association, cookies: 
     version: 4,
     mode: 4,
     stratum: 1,
+    precision: -24,
     rootDelay: 0,
     rootDispersion: 0,
     referenceId: Buffer.from('LAB\0'),
@@ -164,7 +167,7 @@ export function goodAnswer(request: Request, association: Association, cookies: 
 /** Seals an answer with the keys of its association. */
 export function writeAnswer(answer: Answer): Buffer {
   const open = Buffer.concat([
-    Buffer.from([(answer.leap << 6) | (answer.version << 3) | answer.mode, answer.stratum, 6, 0xe8]),
+    Buffer.from([(answer.leap << 6) | (answer.version << 3) | answer.mode, answer.stratum, 6, answer.precision & 0xff]),
     shortFormat(answer.rootDelay),
     shortFormat(answer.rootDispersion),
     answer.referenceId,
