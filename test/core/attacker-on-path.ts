@@ -5,7 +5,8 @@
 import { Failure } from '../../as/abi/codes.ts';
 import type { VirtualTime } from '../../host/meter/clocks.ts';
 import type { Prng } from '../fuzz/prng.ts';
-import { kiss } from '../hostile/packets.ts';
+import { FieldType, kiss } from '../hostile/packets.ts';
+import { extensionField } from './nts-reference.ts';
 
 const second = 1e9;
 const minute = 60 * second;
@@ -89,9 +90,16 @@ const peace: Tactic = {
 
 type Forgery = (random: Prng, request: Buffer, seen: Buffer | undefined) => Buffer;
 
+const headerBytes = 48;
+/** The field of the unique identifier, behind the header of each request. */
+const identifierBytes = 36;
+
 const kissOf = (code: string): Forgery => {
   return (_, request) => kiss({ identifier: request.subarray(52, 84), origin: request.subarray(40, 48) }, code);
 };
+
+const unsealed: Forgery = (random, request, seen) =>
+  fitted(random, request, seen?.subarray(0, headerBytes + identifierBytes));
 
 const forgeries = {
   nak: kissOf('NTSN'),
@@ -101,21 +109,31 @@ const forgeries = {
   other: (random, request, seen) =>
     kissOf(String.fromCharCode(...Array.from({ length: 4 }, () => random.between(65, 90))))(random, request, seen),
   /** The time that he wants, without a seal. */
-  unsealed: (random, request, seen) => shifted(random, kissOf('GPS\0')(random, request, seen), 1),
+  unsealed,
+  /** The same with a seal of the right shape, made without the key; nothing is encrypted. */
+  sealed: (random, request, seen) => {
+    const nonceBytes = random.pick([12, 16]);
+    const seal = Buffer.concat([Buffer.of(0, nonceBytes, 0, 16), random.bytes(nonceBytes + 16)]);
+    return Buffer.concat([unsealed(random, request, seen), extensionField(FieldType.authenticator, seal)]);
+  },
   /** The request itself, as if it were an answer. */
   reflected: (_, request) => Buffer.concat([Buffer.of(0x24, 1), request.subarray(2)]),
   /** A sealed answer to another request, with this one's identifier and origin. */
-  dressed: (random, request, seen) => {
-    if (seen === undefined || seen.length < 84) return Buffer.from(random.bytes(200));
-    const packet = Buffer.from(seen);
-    request.copy(packet, 24, 40, 48);
-    request.copy(packet, 52, 52, 84);
-    return shifted(random, packet, 1);
-  },
+  dressed: fitted,
   garbage: (random) => Buffer.from(random.bytes(random.below(600))),
 } satisfies Record<string, Forgery>;
 
 const allForgeries: readonly Forgery[] = Object.values(forgeries);
+
+/** An answer that he has seen, or the beginning of it, as one to this request, with the time that he wants. */
+function fitted(random: Prng, request: Buffer, seen: Buffer | undefined): Buffer {
+  if (seen === undefined || seen.length < headerBytes + identifierBytes) return Buffer.from(random.bytes(200));
+  const packet = Buffer.from(seen);
+  packet[0] = 0x24;
+  request.copy(packet, 24, 40, 48);
+  request.copy(packet, headerBytes, headerBytes, headerBytes + identifierBytes);
+  return shifted(random, packet, 1);
+}
 
 // Receive and transmit timestamps moved by up to a day.
 function shifted(random: Prng, packet: Buffer, stratum: number): Buffer {
