@@ -609,7 +609,7 @@ export enum MeterEvent {
   AnswerRefused = 12,
   /** The server says that it cannot use our cookie (NTSN). Text: host. */
   Nak = 13,
-  /** The certificate does not hold at the time obtained: the time was undone. a, b: notBefore and notAfter, Unix seconds. Text: host. */
+  /** The certificate does not hold at the time obtained, which is not taken. a, b: notBefore and notAfter, Unix seconds. Text: host. */
   CertificateRefused = 14,
   /** Two authenticated samples contradict each other's bounds. a: gap ns. */
   BoundsDisagree = 15,

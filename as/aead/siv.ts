@@ -18,13 +18,10 @@
 //               276  K2: schedule of CTR         AES_SCHEDULE_BYTES
 //               520
 
-import { AES_KEY_MAX_BYTES, AES_SCHEDULE_BYTES, aesEncrypt, aesExpandKey } from './aes';
+import { AES_SCHEDULE_BYTES, aesEncrypt, aesExpandKey } from './aes';
 import { BLOCK_BYTES, clearBlock, copyBlock, doubleBlock, incrementBlock, xorBlock, xorBytes } from './block';
 import { CMAC_CONTEXT_BYTES, cmacFinish, cmacSetKey, cmacStart, cmacUpdate } from './cmac';
 import { equalBytes, wipe } from './constant-time';
-
-/** Size of the largest key: K1 for S2V, then K2 for CTR. */
-export const SIV_KEY_MAX_BYTES: u32 = 2 * AES_KEY_MAX_BYTES;
 
 /** Size of a tag, the synthetic initialisation vector V. */
 export const SIV_TAG_BYTES: u32 = BLOCK_BYTES;

@@ -104,14 +104,6 @@ export function clockLastSampleUtc(): i64 {
   return lastSampleUtc;
 }
 
-/** The time is not to be trusted any more, as after a certificate that does not hold. */
-export function clockForget(): void {
-  status = ClockStatus.Unsynchronised;
-  fromRtc = false;
-  lastSampleUtc = 0;
-  disciplineReset();
-}
-
 /** No authenticated sample for too long. */
 export function clockHoldover(t: i64): void {
   if (status != ClockStatus.Synchronised) return;

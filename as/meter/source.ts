@@ -147,9 +147,9 @@ const NTP_HOSTS: usize = memory.data(<i32>(68 * <u32>SERVERS_MAX), 4);
 const SERVERS: u32 = 4;
 const KINDS: u32 = 5;
 /** Local time from which on each may be asked for keys. */
-const RETRY_AT: usize = memory.data(32, 8);
+const RETRY_AT: usize = memory.data(<i32>(8 * SERVERS), 8);
 /** ms, for each kind of failure: the last wait. */
-const WAITS: usize = memory.data(80, 4);
+const WAITS: usize = memory.data(<i32>(4 * KINDS * SERVERS), 4);
 /** Servers that asked not to be polled any more: bits. */
 let refusing: u32 = 0;
 /** Servers that understand no more than what RFC 8915 requires, AEAD 15 alone: bits. */

@@ -233,7 +233,7 @@ export const meterEventNames: Names<MeterEvent> = {
   [MeterEvent.Nak]: { name: 'nak', text: 'The server says that it cannot use our cookie; new keys are needed.' },
   [MeterEvent.CertificateRefused]: {
     name: 'certificate-refused',
-    text: "The server's certificate does not hold at the time obtained: the time was undone.",
+    text: "The server's certificate does not hold at the time obtained, which is not taken.",
   },
   [MeterEvent.BoundsDisagree]: {
     name: 'bounds-disagree',
@@ -377,7 +377,7 @@ export function describeEvent(event: {
       return `${times}${from}; reason${b > 1n ? ' of the last' : ''}: ${nameOf(rejectNames, Number(a)).text}.`;
     }
     case MeterEvent.CertificateRefused:
-      return `The server's certificate${from} is valid from ${dateText(a)} to ${dateText(b)} only, not at the time obtained: the time was undone.`;
+      return `The server's certificate${from} is valid from ${dateText(a)} to ${dateText(b)} only, not at the time obtained, which is not taken.`;
     case MeterEvent.BoundsDisagree:
       return `Two authenticated samples contradict each other's bounds by ${durationText(a)}${from}.`;
     case MeterEvent.ClockSlewed:

@@ -6,7 +6,6 @@ import {
   Capability,
   Event,
   ResetCause,
-  RtcField,
   RtcStatus,
   StartField,
   StorageMap,
@@ -266,14 +265,4 @@ export class Device {
     payload.set([3, 0x73, 0x69, 0x6d, 1, 0x31], StartField.Names);
     return payload;
   }
-}
-
-/** Payload of `Event.RtcTime` for any fields. */
-export function rtcTime(fields: Partial<Record<Exclude<keyof typeof RtcField, 'Bytes'>, number>>): Uint8Array {
-  const payload = new Uint8Array(RtcField.Bytes);
-  for (const [name, value] of Object.entries(fields)) {
-    if (name === 'Year') new DataView(payload.buffer).setUint16(RtcField.Year, value, true);
-    else payload[RtcField[name as keyof typeof RtcField]] = value;
-  }
-  return payload;
 }

@@ -142,7 +142,7 @@ test.each([
     0n,
     1n << 62n,
     'ke.example',
-    "The server's certificate (ke.example) is valid from 1970-01-01T00:00:00Z to Unix second 4611686018427387904 only, not at the time obtained: the time was undone.",
+    "The server's certificate (ke.example) is valid from 1970-01-01T00:00:00Z to Unix second 4611686018427387904 only, not at the time obtained, which is not taken.",
   ],
   [
     MeterEvent.SourceStopped,

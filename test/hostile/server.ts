@@ -114,7 +114,6 @@ export class HostileServer {
   readonly #tcp: TcpServer[] = [];
   readonly #udp = new Map<4 | 6, UdpSocket>();
   readonly #open = new Set<Socket>();
-  readonly #tls = new Map<TlsOptions | undefined, TlsServer>();
   readonly #cookies = new Map<string, Association>();
   readonly #seen = new Set<string>();
   #kePort = 0;
