@@ -133,6 +133,22 @@ describe('a server whose clock ticks 64 times a second, and says so', () => {
   });
 });
 
+describe('an answer that takes long', () => {
+  it.each([-1, 1])("costs what the meter's own oscillator may err meanwhile (RFC 5905 9.1): %i", (sign) => {
+    const maxFrequencyErrorPpb = 100_000;
+    const sim = startedWith(
+      (behaviour) => Object.assign(behaviour, { outNs: () => 1_000n, backNs: () => 2_900_000_000n }),
+      { frequencyPpb: sign * maxFrequencyErrorPpb, maxFrequencyErrorPpb },
+    );
+    sim.runUntilSynchronised();
+    for (let i = 0; i < 50; i++) {
+      sim.run(1);
+      const errorNs = sim.errorNs < 0n ? -sim.errorNs : sim.errorNs;
+      expect(errorNs).toBeLessThanOrEqual(sim.meter.time().boundNs);
+    }
+  });
+});
+
 describe('a kiss that says a time (RFC 5905 7.4)', () => {
   const hour = 3600n * second;
   it.each(['RATE', 'NTSN', 'INIT', 'XYZW'])('%s, with and without a seal: it is not taken', (code) => {
