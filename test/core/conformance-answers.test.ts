@@ -2,11 +2,12 @@
 // leaves behind (4.1.3), what a server's precision costs (RFC 5905 7.3), and kisses that say a time (RFC 5905 7.4).
 // docs/conformance.md names these tests.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ClockStatus, Message, MeterEvent } from '../../as/abi/codes.ts';
+import { ClockStatus, Failure, Message, MeterEvent } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import {
   aeadRecord,
   answerParts,
+  compliantRecord,
   cookieRecord,
   endOfMessage,
   keAnswer,
@@ -20,15 +21,15 @@ beforeAll(async () => {
   await buildCore();
 });
 
-describe('the length of an answer (RFC 8915 4)', () => {
-  /** A right answer of so many bytes, filled up with a record that is not known. */
-  function answerOf(bytes: number): Buffer {
-    const cookies = Array.from({ length: 8 }, () => cookieRecord(100));
-    const first = Buffer.concat([nextProtocol(), aeadRecord()]);
-    const last = Buffer.concat([...cookies, endOfMessage()]);
-    return Buffer.concat([first, record(4000, Buffer.alloc(bytes - first.length - last.length - 4, 7), false), last]);
-  }
+/** A right answer of so many bytes, filled up with a record that is not known. */
+function answerOf(bytes: number): Buffer {
+  const cookies = Array.from({ length: 8 }, () => cookieRecord(100));
+  const first = Buffer.concat([nextProtocol(), aeadRecord()]);
+  const last = Buffer.concat([...cookies, endOfMessage()]);
+  return Buffer.concat([first, record(4000, Buffer.alloc(bytes - first.length - last.length - 4, 7), false), last]);
+}
 
+describe('the length of an answer (RFC 8915 4)', () => {
   it('of 65,536 bytes is taken', () => {
     const answer = answerOf(65_536);
     expect(answer.length).toBe(65_536);
@@ -47,6 +48,56 @@ describe('the length of an answer (RFC 8915 4)', () => {
     sim.run(5);
     expect(sim.eventCodes()).toContain(MeterEvent.KeFailed);
     expect(sim.meter.time().status).toBe(ClockStatus.Unsynchronised);
+  });
+});
+
+describe('a further key establishment takes nothing from the one before', () => {
+  it('no server, no port and no record 1024 (RFC 8915 4.1.7, 4.1.8, 5.1)', () => {
+    const extra = [record(6, Buffer.from('ntp.test')), record(7, [0x30, 0x39]), compliantRecord()];
+    let asked = 0;
+    const sim = startedWith(
+      (behaviour) => {
+        behaviour.onKe = () => [keAnswer(8, 100, 30, asked++ % 2 === 0 ? extra : [])];
+      },
+      { settings: { keyAgeHours: 1 } },
+    );
+    sim.run(3.5 * 3600);
+    const first = ['ntp.test.', 12345];
+    expect(sim.sentOf(Message.UdpOpen).map(({ host, port }) => [host, port])).toEqual([
+      first,
+      ['time.test', 123],
+      first,
+      ['time.test', 123],
+    ]);
+    const contexts = sim.sentOf(Message.TlsExport).map(({ context }) => context[3]);
+    expect(contexts).toEqual([30, 30, 15, 15, 30, 30, 30, 30, 15, 15, 30, 30]);
+    expect(sim.report).toMatchObject({ keFailures: 0, reach: 0xff });
+  });
+
+  it('nor what was read of it before it was cut off, wherever that was', () => {
+    for (let bytes = 1; bytes <= 40; bytes++) {
+      const sim = startedWith((behaviour) => {
+        behaviour.onKe = () => [keAnswer().subarray(0, bytes)];
+        behaviour.closeReason = Failure.None;
+      });
+      sim.run(5);
+      expect(sim.eventCodes(), `${bytes} bytes`).toContain(MeterEvent.KeFailed);
+      sim.behaviour.onKe = () => [keAnswer()];
+      sim.runUntilSynchronised();
+      expect(sim.servers[0]!.opened.length, `${bytes} bytes`).toBe(2);
+    }
+  });
+
+  it('nor its length', () => {
+    const sim = startedWith(
+      (behaviour) => {
+        behaviour.onKe = () => [answerOf(40_000)];
+      },
+      { settings: { keyAgeHours: 1 } },
+    );
+    sim.run(2.5 * 3600);
+    expect(sim.servers[0]!.opened.length).toBe(3);
+    expect(sim.report).toMatchObject({ keFailures: 0, reach: 0xff });
   });
 });
 
