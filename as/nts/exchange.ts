@@ -300,7 +300,7 @@ function keepCookies(source: u32, packet: usize, at: u32, end: u32): bool {
   while (at < end) {
     if (end - at < EXTENSION_HEADER_BYTES) return false;
     const fieldBytes = loadBe16(packet + at + 2);
-    if (fieldBytes < EXTENSION_HEADER_BYTES || fieldBytes > end - at) return false;
+    if (fieldBytes < EXTENSION_HEADER_BYTES || (fieldBytes & 3) != 0 || fieldBytes > end - at) return false;
     const length = fieldBytes - EXTENSION_HEADER_BYTES;
     if (loadBe16(packet + at) == FIELD_COOKIE) {
       if (length == 0 || length > COOKIE_MAX_BYTES) return false;

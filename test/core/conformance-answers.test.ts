@@ -112,6 +112,41 @@ describe('records that are optional', () => {
   });
 });
 
+describe('a host in a server record (RFC 8915 4.1.7)', () => {
+  it.each([
+    ['ntp.test', 'ntp.test.'],
+    ['ntp.test.', 'ntp.test.'],
+    ['1a.2.test', '1a.2.test.'],
+    [`${'a'.repeat(60)}.com`, `${'a'.repeat(60)}.com.`],
+    ['192.0.2.1', '192.0.2.1'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['fe::', 'fe::'],
+  ])('%s: NTP is asked for at %s', (named, host) => {
+    const sim = startedWith((behaviour) => {
+      behaviour.onKe = () => [keAnswer(8, 100, 15, [record(6, Buffer.from(named))])];
+    });
+    sim.runUntilSynchronised();
+    expect(sim.sentOf(Message.UdpOpen).map((open) => open.host)).toEqual([host]);
+  });
+});
+
+describe('an encrypted field', () => {
+  it.each([4, 5, 6, 7, 8])(
+    'of %i bytes is taken where that is a multiple of four, and refused else (RFC 8915 5.6)',
+    (bytes) => {
+      const sim = startedWith();
+      sim.runUntilSynchronised();
+      sim.run(60);
+      const { rejected } = sim.report!;
+      sim.behaviour.change = ({ extraSealed }) => {
+        extraSealed.push(Buffer.concat([Buffer.from([3, 0, 0, bytes]), Buffer.alloc(bytes - 4)]));
+      };
+      sim.run(600);
+      expect(sim.report!.rejected > rejected).toBe(bytes % 4 !== 0);
+    },
+  );
+});
+
 describe('an error or a warning among records that are right (RFC 8915 4.1.3, 4.1.4)', () => {
   const places = [0, 1, 2, 3, 6, 10];
   const codes = [0, 1, 2, 3, 255, 256, 32_767, 32_768, 65_535];
