@@ -256,3 +256,22 @@ describe('a real-time clock two years ahead', () => {
     for (const [i, { opened }] of sim.servers.entries()) expect(opened.length).toBeGreaterThanOrEqual(before[i]! + 2);
   });
 });
+
+describe('a real-time clock that is right', () => {
+  it('is not doubted for a certificate that ran out, where one server alone would have to be believed', () => {
+    const sim = started({ rtc: true });
+    sim.runUntilSynchronised();
+    sim.run(3600);
+    sim.meter.powerCut();
+    sim.storage.write(StorageMap.Reserves, new Uint8Array(4 * StorageMap.ReserveBytes).fill(0xff));
+    // Whoever has the key of an old certificate gives the time at which it held.
+    sim.behaviour.notAfter = sim.utcNs / second - 30n * 86_400n;
+    sim.behaviour.notBefore = sim.behaviour.notAfter - 60n * 86_400n;
+    sim.behaviour.serverErrorNs = -60n * 86_400n * second;
+    sim.meter.start();
+    sim.run(7 * 86_400);
+    expect(sim.servers[0]!.opened.length).toBeGreaterThan(5);
+    expect(sim.meter.time().status).toBe(ClockStatus.Holdover);
+    expect(Math.abs(Number(sim.errorNs))).toBeLessThan(2e9);
+  });
+});
