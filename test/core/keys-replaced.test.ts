@@ -122,3 +122,56 @@ describe('keys that are refreshed', () => {
     expect(world.codes()).not.toContain(MeterEvent.Nak);
   });
 });
+
+describe('keys that are needed no more', () => {
+  it.each([15, 16, 17, 30])(
+    'leave nothing of themselves in the memory, nor do those in use but where they stand: AEAD %i',
+    (aead) => {
+      // Without record 1024, there are keys of two contexts for AEAD 30, until one of them has led to an answer.
+      const compliant = false;
+      const world = new World({ seed, modules, settings: { aeads: [aead], keyAgeHours: 1 } });
+      world.conditions.host = () => ({ aeads: [aead], compliant, lieNs: () => 0 });
+      const keys: Uint8Array[] = [];
+      let inUse: { readonly clientToServer: Uint8Array; readonly serverToClient: Uint8Array } | undefined;
+      const { tell } = world.sockets;
+      world.sockets.tell = (message, afterNs) => {
+        if (message.type === Message.TlsExported) {
+          keys.push(message.key.slice());
+          inUse = world.sockets.connections.get(message.id)!.keys!;
+        }
+        tell.call(world.sockets, message, afterNs);
+      };
+      // Halves, since the ciphers of AES-SIV have one each.
+      const places = (key: Uint8Array) => {
+        const memory = world.device.core!.memory;
+        return [0, key.length / 2].map((from) => {
+          const half = key.slice(from, from + key.length / 2);
+          let count = 0;
+          for (let at = memory.indexOf(half); at >= 0; at = memory.indexOf(half, at + 1)) count++;
+          return count;
+        });
+      };
+      const expectForgotten = () => {
+        expect(keys.length).toBeGreaterThan(0);
+        for (const key of keys) {
+          const one = [inUse!.clientToServer, inUse!.serverToClient].some((own) => Buffer.compare(own, key) === 0)
+            ? 1
+            : 0;
+          expect(places(key)).toEqual([one, one]);
+        }
+      };
+      world.boot();
+      world.runUntilSynchronised();
+      world.run(100);
+      expectForgotten();
+      world.powerCut();
+      world.boot();
+      world.run(100);
+      expect(world.codes()).toContain(MeterEvent.KeysRestored);
+      expectForgotten();
+      world.run(3600);
+      expect(world.sockets.establishments).toBe(2);
+      expectForgotten();
+    },
+  );
+});

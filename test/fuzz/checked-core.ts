@@ -153,6 +153,11 @@ export class CheckedCore {
     return this.#capacity;
   }
 
+  /** What the core holds, for a look at what it should have forgotten. */
+  get memory(): Buffer {
+    return this.#memory.subarray(0, this.#end);
+  }
+
   #fail(message: string, cause?: unknown): never {
     throw new Violation(message, [...this.happened], this.#large, cause === undefined ? undefined : { cause });
   }
