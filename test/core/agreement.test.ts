@@ -88,6 +88,23 @@ describe('how many have to agree', () => {
   });
 });
 
+describe('a server that is off by nearly its root distance', () => {
+  it.each([
+    ['root dispersion, later', { rootDispersion: 0x1999 }, 99n],
+    ['root dispersion, earlier', { rootDispersion: 0x1999 }, -99n],
+    ['half its root delay, later', { rootDelay: 0x3333 }, 99n],
+    ['half its root delay, earlier', { rootDelay: 0x3333 }, -99n],
+  ])('agrees with one that is right: %s', (_, root, errorMs) => {
+    const sim = started({ servers: 2 }, ({ behaviour }) => {
+      behaviour.change = (parts) => Object.assign(parts, root);
+      behaviour.serverErrorNs = errorMs * millisecond;
+    });
+    watch(sim, 600);
+    expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2 });
+    expect(sim.eventCodes()).not.toContain(MeterEvent.SourceDisagrees);
+  });
+});
+
 describe('one liar of three', () => {
   it('is marked and told, and has no effect', () => {
     const sim = started({ servers: 3 });
@@ -126,19 +143,29 @@ describe('one liar of three', () => {
     expect(sim.sources.filter(({ flags }) => (flags & SourceFlag.Reference) !== 0)).toHaveLength(1);
   });
 
-  it('whose interval meets that of the only other one that is heard does not take the truth out of the bound', () => {
-    const sim = started({ servers: 3 }, (sim) => {
-      const [honest, liar] = sim.servers.map(({ behaviour }) => behaviour);
-      Object.assign(honest!, { outNs: () => 30n * millisecond, backNs: () => 0n });
-      Object.assign(liar!, { outNs: () => millisecond, backNs: () => millisecond, serverErrorNs: 20n * millisecond });
-      silence(sim, 2);
-    });
-    watch(sim, 600);
-    expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2 });
-    silence(sim, 2, false);
-    watch(sim, 3600);
-    expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2 });
-  });
+  it.each([
+    ['later', 30n, 0n, 20n],
+    ['earlier', 0n, 30n, -20n],
+  ])(
+    'whose interval meets that of the only other one that is heard does not take the truth out of the bound: %s',
+    (_, outMs, backMs, lieMs) => {
+      const sim = started({ servers: 3 }, (sim) => {
+        const [honest, liar] = sim.servers.map(({ behaviour }) => behaviour);
+        Object.assign(honest!, { outNs: () => outMs * millisecond, backNs: () => backMs * millisecond });
+        Object.assign(liar!, {
+          outNs: () => millisecond,
+          backNs: () => millisecond,
+          serverErrorNs: lieMs * millisecond,
+        });
+        silence(sim, 2);
+      });
+      watch(sim, 600);
+      expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2 });
+      silence(sim, 2, false);
+      watch(sim, 3600);
+      expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2 });
+    },
+  );
 
   /** A lie that changes from answer to answer, as nobody's clock does. */
   const lies: [string, (random: SeededRandom, sim: SimulatedMeter) => () => bigint][] = [

@@ -6,7 +6,7 @@ import { ClockStatus, MeterEvent, Reject, StorageMap } from '../../as/abi/codes.
 import { buildCore } from '../../scripts/build-core.mjs';
 import { keRecords } from './nts-reference.ts';
 import { seededRandom } from './random.ts';
-import { type SimulatedMeter, type SimulatedMeterOptions, startedWith } from './simulated-meter.ts';
+import { SimulatedMeter, type SimulatedMeterOptions, startedWith } from './simulated-meter.ts';
 import type { Behaviour, ServedRequest } from './simulated-server.ts';
 
 beforeAll(async () => {
@@ -71,6 +71,25 @@ describe('a cookie', () => {
       const { cookie } = sim.requests[0]!;
       expect(cookie.length).toBe(Math.max(Math.ceil(bytes / 4) * 4, 12));
       expect(cookie.subarray(bytes).every((byte) => byte === 0)).toBe(true);
+    }
+  });
+
+  it('that does not fit behind others of other lengths is left, and harms nothing of another server', () => {
+    // After the first five, 172 bytes are left: two for a length, and 170.
+    for (const [last, held] of [
+      [170, 6],
+      [171, 5],
+      [172, 5],
+    ] as const) {
+      const sim = new SimulatedMeter({ servers: 4 });
+      for (const { behaviour } of sim.servers) {
+        behaviour.cookies = 6;
+        behaviour.cookieBytes = [256, 256, 256, 256, 170, last];
+      }
+      sim.meter.start();
+      sim.run(30);
+      const keyed = sim.events.filter(({ code }) => code === MeterEvent.KeysEstablished);
+      expect(keyed.map(({ b }) => Number(b))).toEqual([held, held, held, held]);
     }
   });
 
