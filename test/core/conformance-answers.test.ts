@@ -10,6 +10,7 @@ import {
   compliantRecord,
   cookieRecord,
   endOfMessage,
+  extensionField,
   keAnswer,
   nextProtocol,
   record,
@@ -127,6 +128,18 @@ describe('a host in a server record (RFC 8915 4.1.7)', () => {
     });
     sim.runUntilSynchronised();
     expect(sim.sentOf(Message.UdpOpen).map((open) => open.host)).toEqual([host]);
+  });
+});
+
+describe('a second authenticator', () => {
+  it('is behind the first, so not authenticated and without effect (RFC 8915 5.7)', () => {
+    const sim = startedWith();
+    sim.behaviour.onRequest = (request) => [
+      Buffer.concat([sim.answer(request), extensionField(0x0404, Buffer.alloc(36, 7))]),
+    ];
+    sim.runUntilSynchronised();
+    sim.run(60);
+    expect(sim.report).toMatchObject({ rejected: 0, cookies: 8, reach: 0xff & ((1 << sim.requests.length) - 1) });
   });
 });
 
