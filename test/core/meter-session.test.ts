@@ -621,3 +621,29 @@ function attempts(sim: SimulatedMeter): number[] {
 function abs(value: bigint): bigint {
   return value < 0n ? -value : value;
 }
+
+describe('a connection that was given up', () => {
+  it('is not taken for the next one when it opens late', () => {
+    const sim = startedWith((behaviour) => {
+      behaviour.onTlsOpen = () => undefined;
+    });
+    sim.runUntil('a second attempt', () => sim.sentOf(Message.TlsOpen).length === 2);
+    const [first, next] = sim.sentOf(Message.TlsOpen).map(({ id }) => id);
+    const { notBefore, notAfter } = sim.behaviour;
+    const opened = (id: number) =>
+      sim.deliver({
+        type: Message.TlsOpened,
+        id,
+        notBefore,
+        notAfter,
+        fingerprint: new Uint8Array(32),
+        alpn: 'ntske/1',
+      });
+    opened(first!);
+    sim.run(1);
+    expect(sim.sentOf(Message.TlsWrite)).toEqual([]);
+    opened(next!);
+    sim.run(1);
+    expect(sim.sentOf(Message.TlsWrite).map(({ id }) => id)).toEqual([next]);
+  });
+});
