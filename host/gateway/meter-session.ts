@@ -15,6 +15,7 @@ import { Resolver } from '../net/dns.ts';
 import type { TlsTimeouts } from '../net/tls.ts';
 import { TokenBucket } from '../net/token-bucket.ts';
 import type { TrustAnchors } from '../net/trust-anchors.ts';
+import { HostAddresses } from './host-addresses.ts';
 import { HostClock } from './host-clock.ts';
 import { type MeterLimits, meterLimits } from './limits.ts';
 import { type ServerReport, ServerReports } from './server-reports.ts';
@@ -125,22 +126,25 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
     this.#limits = { ...meterLimits, ...options.limits };
     this.#clock = options.hostClock ?? new HostClock();
     this.#messages = new TokenBucket(this.#limits.messages);
+    const resolver = oneAtATime(options.resolver ?? new Resolver());
+    const addresses = new HostAddresses();
     const common = {
       link: this.link,
       limits: this.#limits,
-      resolver: oneAtATime(options.resolver ?? new Resolver()),
       log: this.#log,
     };
     this.#udp = new UdpSockets({
       ...common,
+      resolver,
+      addresses,
       ...(options.udpAnswersMs === undefined ? {} : { answersMs: options.udpAnswersMs }),
     });
     this.#tls = new TlsSockets({
       ...common,
+      resolver: { resolve: async (host) => addresses.forTls(host, await resolver.resolve(host)) },
       anchors: options.anchors,
       onConnected: (connection) => {
-        // NTP is to go where NTS-KE went.
-        if (connection.remote !== undefined) this.#udp.remember(connection.host, connection.remote);
+        if (connection.remote !== undefined) addresses.connected(connection.host, connection.remote);
         this.emit('tls', connection);
       },
       ...(options.tlsTimeouts ? { timeouts: options.tlsTimeouts } : {}),

@@ -6,11 +6,11 @@ import type { LinkEnd } from '../link/link-end.ts';
 import { truncateText } from '../link/message-bytes.ts';
 import type { UdpClose, UdpOpen, UdpSend } from '../link/messages.ts';
 import type { Logger } from '../log.ts';
-import { normaliseHost } from '../net/certificate-path.ts';
 import { type Address, addressBytes, type Resolver } from '../net/dns.ts';
 import { errorText, SocketError } from '../net/socket-error.ts';
 import { TokenBucket } from '../net/token-bucket.ts';
 import { UdpExchange, udpLimits } from '../net/udp.ts';
+import type { HostAddresses } from './host-addresses.ts';
 import type { MeterLimits } from './limits.ts';
 import { detailBytes } from './tls-sockets.ts';
 
@@ -18,6 +18,7 @@ export interface UdpSocketsOptions {
   readonly link: Pick<LinkEnd, 'send'>;
   readonly limits: MeterLimits;
   readonly resolver: Pick<Resolver, 'resolve'>;
+  readonly addresses: HostAddresses;
   readonly log: Logger;
   /** How long answers are heard; for tests. */
   readonly answersMs?: number;
@@ -25,6 +26,7 @@ export interface UdpSocketsOptions {
 
 interface Entry {
   readonly socket: number;
+  readonly host: string;
   readonly port: number;
   /** Undefined while the host is being resolved. */
   remote: Address | undefined;
@@ -34,16 +36,15 @@ interface Exchange {
   readonly socket: number;
   readonly exchange: number;
   readonly udp: UdpExchange;
+  /** No answer came, and none is waited for any more. */
+  readonly unanswered: () => void;
 }
-
-const rememberedHosts = 16;
 
 export class UdpSockets {
   readonly #options: UdpSocketsOptions;
   readonly #entries = new Map<number, Entry>();
   readonly #exchanges: Exchange[] = [];
   readonly #sends: TokenBucket;
-  readonly #tlsAddresses = new Map<string, Address>();
 
   constructor(options: UdpSocketsOptions) {
     this.#options = options;
@@ -58,16 +59,6 @@ export class UdpSockets {
     return this.#exchanges.length;
   }
 
-  /** The latest TLS connection to `host` went to `address`: that is offered first (RFC 8915 4.1.7). */
-  remember(host: string, address: Address): void {
-    const name = normaliseHost(host);
-    this.#tlsAddresses.delete(name);
-    if (this.#tlsAddresses.size >= rememberedHosts) {
-      this.#tlsAddresses.delete(this.#tlsAddresses.keys().next().value!);
-    }
-    this.#tlsAddresses.set(name, address);
-  }
-
   async open({ socket, attempt, port, host }: UdpOpen): Promise<void> {
     const { limits, resolver, link, log } = this.#options;
     this.close({ type: Message.UdpClose, socket });
@@ -79,10 +70,11 @@ export class UdpSockets {
       this.#tellFailed(socket, new SocketError(Failure.Limit, `at most ${limits.udpSockets} sockets at once`));
       return;
     }
-    const entry: Entry = { socket, port, remote: undefined };
+    const entry: Entry = { socket, host, port, remote: undefined };
     this.#entries.set(socket, entry);
     try {
-      const addresses = this.#order(host, await resolver.resolve(host));
+      const found = await resolver.resolve(host);
+      const addresses = this.#options.addresses.forDatagrams(host, found);
       if (this.#entries.get(socket) !== entry) return;
       const remote = addresses[attempt % addresses.length]!;
       entry.remote = remote;
@@ -102,12 +94,6 @@ export class UdpSockets {
     }
   }
 
-  #order(host: string, addresses: readonly Address[]): Address[] {
-    const first = this.#tlsAddresses.get(normaliseHost(host));
-    if (first === undefined) return [...addresses];
-    return [first, ...addresses.filter(({ address }) => address !== first.address)];
-  }
-
   /** @param arrivedNs process.hrtime.bigint() at the last byte of the message */
   send({ socket, exchange, payload }: UdpSend, arrivedNs: bigint): void {
     const entry = this.#entries.get(socket);
@@ -121,16 +107,18 @@ export class UdpSockets {
       fail(Failure.Limit);
       return;
     }
-    const { answersMs } = this.#options;
+    const { answersMs, addresses } = this.#options;
+    const { host, remote } = entry;
     const udp = new UdpExchange({
-      remote: entry.remote,
+      remote,
       port: entry.port,
       payload,
       ...(answersMs === undefined ? {} : { answersMs }),
     });
-    const one: Exchange = { socket, exchange, udp };
+    const one: Exchange = { socket, exchange, udp, unanswered: () => addresses.unanswered(host, remote) };
     this.#exchanges.push(one);
     udp.on('answer', (answer, arrivalNs) => {
+      addresses.heard(host, remote);
       const forwardResidenceNs = residence(arrivedNs, udp.departureNs ?? arrivalNs);
       this.#options.link.send(
         (nowNs) => ({
@@ -146,7 +134,9 @@ export class UdpSockets {
     });
     udp.on('closed', (error) => {
       this.#exchanges.splice(this.#exchanges.indexOf(one), 1);
-      if (error !== undefined) fail(error.failure);
+      if (error === undefined) return;
+      one.unanswered();
+      fail(error.failure);
     });
     udp.start();
   }
@@ -162,6 +152,7 @@ export class UdpSockets {
 
   close({ socket }: UdpClose): void {
     this.#entries.delete(socket);
+    for (const one of this.#exchanges) if (one.socket === socket && one.udp.answers === 0) one.unanswered();
     this.#closeExchanges((one) => one.socket === socket);
   }
 

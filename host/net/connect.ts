@@ -1,11 +1,13 @@
 // A TCP connection to the first of a host's addresses that answers: the next one is tried a quarter of a second after
-// the one before, or at once when that has failed (RFC 8305 5). At most one connection is left open.
+// the one before, or at once when that has failed (RFC 8305 5); one of last resort, two seconds after. At most one
+// connection is left open.
 import { connect, type Socket } from 'node:net';
 import { Failure } from '../../as/abi/codes.ts';
 import type { Address } from './dns.ts';
 import { errorText, SocketError } from './socket-error.ts';
 
 const staggerMs = 250;
+const lastResortMs = 2_000;
 
 export interface Connected {
   /** Half-open is allowed: the peer's end does not end ours. */
@@ -64,7 +66,7 @@ export function connectAny(
         socket.on('error', () => {});
         finish(() => resolve({ socket, address }), socket);
       });
-      stagger = setTimeout(tryNext, staggerMs);
+      stagger = setTimeout(tryNext, addresses[next]?.lastResort ? lastResortMs : staggerMs);
     };
 
     const deadline = setTimeout(

@@ -9,6 +9,8 @@ import { errorText, SocketError } from './socket-error.ts';
 export interface Address {
   readonly address: string;
   readonly family: 4 | 6;
+  /** Whether the others are to have more time to answer before this one is tried. */
+  readonly lastResort?: boolean;
 }
 
 const limits = {

@@ -268,6 +268,21 @@ describe('addresses that do not serve', () => {
       await lab.stop();
     }
   });
+
+  it('one that answers NTS-KE and no NTP: the next keys come from another one', async () => {
+    const { server } = surroundings;
+    server.always = { send: (packet, { from, reply }) => void (from.family === 'IPv6' && reply(packet)) };
+    const lab = named(async () => [serves, { address: '::1', family: 6 }]);
+    try {
+      lab.start();
+      await lab.pass('a time', () => lab.last.authenticated > 0, { stepMs: 1_000 });
+      await lab.synchronised();
+      expect(lab.last.keAttempts).toBe(2);
+    } finally {
+      server.always = undefined;
+      await lab.stop();
+    }
+  });
 });
 
 it('a lookup that never ends holds up its own meter alone', async () => {
