@@ -146,6 +146,8 @@ interface SyncResult {
   readonly uncertaintyNs: bigint | undefined;
   readonly boundNs: bigint | undefined;
   readonly utcNs: bigint | undefined;
+  /** Servers whose authenticated answers contradict the time. */
+  readonly contradicting: number;
   /** The meter's last report. */
   readonly time: TimePayload | undefined;
   /** From power-on to the first authenticated time, and to the end. */
@@ -216,6 +218,7 @@ class SyncRun {
         ...(ok
           ? { offsetNs: now.utcNs - hostNs, uncertaintyNs: now.uncertaintyNs, boundNs: now.boundNs, utcNs: now.utcNs }
           : { offsetNs: undefined, uncertaintyNs: undefined, boundNs: undefined, utcNs: undefined }),
+        contradicting: this.#contradicting,
         time: this.#time === undefined ? undefined : timePayload(meterId, this.#time),
         firstMs: this.#timeMs,
         totalMs: performance.now() - beginMs,
@@ -238,7 +241,7 @@ class SyncRun {
         resolve(ok);
       };
       const abort = (): void => settle(false);
-      const timer = setTimeout(() => settle(this.#hasTime() && this.#answered >= this.#time!.needed), timeoutMs);
+      const timer = setTimeout(() => settle(this.#hasTime() && this.#isAgreed), timeoutMs);
       signal.addEventListener('abort', abort, { once: true });
       const check = (): void => {
         const verdict = this.#verdict();
@@ -274,10 +277,27 @@ class SyncRun {
     const { needed, status } = this.#time;
     // The meter would try again, later and later; who waits at a terminal wants to know now.
     if (this.#answered === 0 || this.#answered < needed) return false;
-    if (this.#hasTime()) return this.#isMarked && this.#isMeasured ? true : undefined;
+    const hasTime = this.#hasTime();
+    if (hasTime && this.#isAgreed) return this.#isMarked && this.#isMeasured ? true : undefined;
     const least = Math.max(samples, conclusiveSamples);
-    const enough = [...this.#reports.values()].every(({ counts }) => counts.authenticated >= least);
-    return enough && status === ClockStatus.Unsynchronised ? false : undefined;
+    const enough = [...this.#reports].every(
+      ([index, { counts }]) => !this.#isAnswered(index) || counts.authenticated >= least,
+    );
+    return enough && (hasTime || status === ClockStatus.Unsynchronised) ? false : undefined;
+  }
+
+  /** Whether as many servers agree as are needed, and more than contradict them. */
+  get #isAgreed(): boolean {
+    const { agreeing, needed } = this.#time!;
+    return agreeing >= needed && agreeing > this.#contradicting;
+  }
+
+  /** Servers whose authenticated answers contradict the time; those of one may all lie before it, and so give no sample. */
+  get #contradicting(): number {
+    const contradicts = ({ source, counts }: ServerReport) =>
+      (source.flags & SourceFlag.Disagrees) !== 0 ||
+      (source.delayNs === 0n && counts.authenticated > 0 && counts.lastReject === Reject.BehindFloor);
+    return [...this.#reports.values()].filter(contradicts).length;
   }
 
   /** Whether the meter has a time behind which no certificate stands that is still to be checked. */
@@ -391,7 +411,7 @@ function print(terminal: Terminal, result: SyncResult, verbose: boolean): void {
       ['Bound', result.boundNs === undefined ? undefined : plainNs(result.boundNs)],
       ['Clock', clockLine(terminal, result)],
       ['Servers', time && `${time.servers.agreeing} of ${time.servers.inUse} agree, ${time.servers.needed} needed`],
-      ['Missing', result.ok ? undefined : time && waitingText({ missing: time.missing, ...time.servers })],
+      ['Missing', missingText(result)],
       ['Took', result.firstMs === undefined ? undefined : plainNs(Math.round(result.firstMs * 1e6))],
     ]),
   );
@@ -399,6 +419,16 @@ function print(terminal: Terminal, result: SyncResult, verbose: boolean): void {
     if (reason === undefined) continue;
     terminal.print(`${terminal.paint('red', '✗')} ${formatHostPort(server)}: ${printable(reason)}`);
   }
+}
+
+/** What stands between the meter and a time that counts. */
+function missingText({ ok, time, contradicting }: SyncResult): string | undefined {
+  if (ok || time === undefined) return undefined;
+  const { missing, servers } = time;
+  if (missing !== 'none') return waitingText({ missing, ...servers });
+  // A meter that has the time goes on with it while servers contradict each other.
+  if (servers.agreeing < servers.needed) return waitingText({ missing: 'majority', ...servers });
+  return contradicting === 0 ? undefined : `waiting for servers that agree: ${contradicting} contradict the time`;
 }
 
 function clockLine(terminal: Terminal, { status, time }: SyncResult): string {

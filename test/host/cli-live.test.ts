@@ -157,6 +157,18 @@ describe('metertime sync', () => {
     const apart = await runMetertime(['sync', '--ca', caFile, server, wrong]);
     expect(apart.exitCode).toBe(ExitCode.NoTime);
     expect(apart.stdout).toMatch(/^Missing : waiting for a majority: [01] of 2 needed servers agree$/m);
+    // One is enough only while none contradicts it: whichever was heard first, and whether the other one was heard at all.
+    for (const order of [
+      [server, wrong],
+      [wrong, server],
+    ]) {
+      const contradicted = await runMetertime(['sync', '--ca', caFile, ...order, '--agreement', '1']);
+      expect(contradicted.exitCode, contradicted.stdout).toBe(ExitCode.NoTime);
+      expect(contradicted.stdout).toMatch(
+        /^Missing : waiting for (a majority: 1 of 2|servers that agree: 1 contradict)/m,
+      );
+      expect(contradicted.stdout).not.toMatch(/^(Offset|Bound) /m);
+    }
   }, 60_000);
 
   it('offers the AEADs that it is told to', async () => {
@@ -224,6 +236,7 @@ describe('metertime sync', () => {
     expect(refused.stdout).toMatch(
       /^✗ 127\.0\.0\.1:\d+: an answer was refused: it says a time before this software was built/m,
     );
+    expect(refused.exitCode).toBe(ExitCode.NoTime);
     for (const [args, message] of [
       [['a', 'b', 'c', 'd', 'e'], /expected at most 4 servers, came 5/],
       [['a', 'a'], /a port 4460 came twice/],
