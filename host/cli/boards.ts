@@ -2,7 +2,9 @@
 import { Command } from 'commander';
 import { serversMax } from '../../scripts/build-core.mjs';
 import type { Board } from '../build/board.ts';
+import type { MeterSettings } from '../provision/settings-block.ts';
 import { type Context, withHelp } from './context.ts';
+import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { formatTable } from './table.ts';
 
@@ -17,6 +19,24 @@ export async function boardStorageBytes(name: string): Promise<number> {
   if (name === softwareBoard) return softwareStorageBytes;
   const { loadBoard } = await import('../build/board.ts');
   return loadBoard(name).storage.bytes;
+}
+
+/** Time servers that the meters of a board can use at once. */
+async function boardServers(name: string): Promise<number> {
+  if (name === softwareBoard) return serversMax;
+  const { loadBoard } = await import('../build/board.ts');
+  return loadBoard(name).servers;
+}
+
+/** Refuses settings with which a meter of this board would never have a time. @throws CliError */
+export async function checkAgreement(board: string, { agreement }: Pick<MeterSettings, 'agreement'>): Promise<void> {
+  if (typeof agreement !== 'number') return;
+  const servers = await boardServers(board);
+  if (agreement <= servers) return;
+  throw usageError(
+    `agreement: expected at most ${servers}, as many servers as ${board} asks at once, came ${agreement}`,
+    'Ask for fewer, or take a board that asks more at once; metertime boards lists them.',
+  );
 }
 
 interface Row {

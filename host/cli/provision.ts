@@ -6,7 +6,7 @@ import { formatHostPort, type HostPort, parseHostPort } from '../provision/host-
 import { checkSettings, type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
 import { maxStorageBytes, newStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
-import { boardStorageBytes } from './boards.ts';
+import { boardStorageBytes, checkAgreement } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -46,7 +46,7 @@ export function provisionCommand(context: Context): Command {
     .option('--poll-max <seconds>', `longest poll interval (default ${settingsDefaults.poll.maxSeconds})`, wholeNumber)
     .option('--report <seconds>', `interval of time reports (default ${settingsDefaults.reportSeconds})`, wholeNumber)
     .option('--root-key-file <file>', 'root key: 16 bytes or 32 hexadecimal digits')
-    .option('-b, --board <board>', 'size of a new file: that of this board')
+    .option('-b, --board <board>', 'the board of the meter: size of a new file, servers that it can ask at once')
     .addOption(
       new Option('--bytes <bytes>', `size of a new file (default ${newStorageBytes})`)
         .argParser(storageBytes)
@@ -119,6 +119,7 @@ function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
 async function provision({ terminal }: Context, file: string, options: Options): Promise<void> {
   const settings = mergeSettings(options.settings === undefined ? {} : readSettingsFile(options.settings), options);
   checkSettings(settings);
+  if (options.board !== undefined) await checkAgreement(options.board, settings);
   const bytes = options.bytes ?? (options.board === undefined ? undefined : await boardStorageBytes(options.board));
   const result = provisionStorage(file, settings, {
     ...(bytes === undefined ? {} : { bytes }),

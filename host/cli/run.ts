@@ -13,7 +13,7 @@ import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import type { HostPort } from '../provision/host-port.ts';
 import { type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
 import { provisionStorage, readStorageSettings } from '../provision/storage-file.ts';
-import { boardStorageBytes, softwareBoard } from './boards.ts';
+import { boardStorageBytes, checkAgreement, softwareBoard } from './boards.ts';
 import { type Context, collect, withHelp } from './context.ts';
 import { CliError, usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -127,7 +127,7 @@ function rtcArgument(text: string): bigint {
 async function provision(options: Options, servers: readonly HostPort[], file: string): Promise<void> {
   if (servers.length === 0) {
     if (options.storage !== undefined && existsSync(options.storage)) {
-      readStorageSettings(options.storage);
+      await checkAgreement(options.board, readStorageSettings(options.storage));
       return;
     }
     throw usageError('the meter needs a time server', 'Give --server HOST, or a provisioned --storage FILE.');

@@ -59,7 +59,7 @@ export const meterSettingsSchema = z.strictObject({
     .meta(
       settingMeta({
         description:
-          'How many servers have to agree before the clock is set. majority is more than half of those in use, and a server that asked not to be polled any more goes on counting as one of them. A number asks for that many; of the servers that are heard, more than half always have to agree, so that with 1 one server is enough only while no other contradicts it.',
+          'How many servers have to agree before the clock is set. majority is more than half of those in use, and a server that asked not to be polled any more goes on counting as one of them. A number asks for that many; of the servers that are heard, more than half always have to agree, so that with 1 one server is enough only while no other contradicts it. With 1 a server that is heard first and lies ahead may never be contradicted: once the time floor has followed it, the answers of the others are refused. A meter whose software asks fewer servers at once than the number never has a time; metertime provision --board refuses that.',
         example: 2,
         defaultText: '`majority`',
       }),

@@ -219,6 +219,23 @@ limits: { stratum: 3 }
     }
   });
 
+  it('is refused where more servers have to agree than the board asks at once, and run refuses such a storage', async () => {
+    const yaml = join(folder, 'three.yaml');
+    writeFileSync(yaml, 'id: meter-9\nservers: [a, b, c]\nagreement: 3\n');
+    const file = join(folder, 'meter-9.bin');
+    const message = 'agreement: expected at most 1, as many servers as mps2-an385 asks at once, came 3';
+    const refused = await runMetertime(['provision', file, '-s', yaml, '--board', 'mps2-an385']);
+    expect(refused.stderr).toContain(message);
+    expect(refused.exitCode).toBe(ExitCode.Usage);
+    expect(existsSync(file)).toBe(false);
+    for (const board of ['mps2-an385-4', 'software']) {
+      expect((await runMetertime(['provision', file, '-s', yaml, '--board', board])).exitCode).toBe(ExitCode.Ok);
+    }
+    const run = await runMetertime(['run', '--board', 'mps2-an385', '--storage', file]);
+    expect(run.stderr).toContain(message);
+    expect(run.exitCode).toBe(ExitCode.Usage);
+  });
+
   it("takes its size from a board and leaves another meter's storage alone", async () => {
     const file = join(folder, 'meter-3.bin');
     const args = ['provision', file, '-S', 'a', '--board', 'mps2-an385', '--id'];
