@@ -280,13 +280,10 @@ export function timePairs(terminal: Terminal, time: TimePayload): [string, strin
     ['Servers', `${servers.inUse} in use, ${servers.agreeing} agree, ${servers.needed} needed`],
     [
       'Reference',
-      // Before a sample moved the clock, the server that the report names has nothing to do with its time.
-      server.ke === null || time.lastSynchronisationUtc === null
-        ? undefined
-        : `${printable(server.ke)}${number}, stratum ${server.stratum ?? '-'}`,
+      server.ke === null ? undefined : `${printable(server.ke)}${number}, stratum ${server.stratum ?? '-'}`,
     ],
-    ['Root delay', plainNs(server.rootDelayNs)],
-    ['Root dispersion', plainNs(server.rootDispersionNs)],
+    ['Root delay', server.rootDelayNs === null ? undefined : plainNs(server.rootDelayNs)],
+    ['Root dispersion', server.rootDispersionNs === null ? undefined : plainNs(server.rootDispersionNs)],
     ['Last offset', `${signedNs(time.offsetNs)} (server minus meter)`],
     ['Last delay', plainNs(time.delayNs)],
     ['Last synchronised', time.lastSynchronisationUtc ?? 'never'],

@@ -439,7 +439,7 @@ function clockLine(terminal: Terminal, { status, time }: SyncResult): string {
 /** A server's own report may be from before another one moved the clock; that of the time knows which was the last. */
 function markOf(payload: ServerPayload | undefined, time: TimePayload | undefined): string {
   if (payload === undefined) return '?';
-  const moved = time !== undefined && time.lastSynchronisationUtc !== null && time.server.number === payload.number;
+  const moved = time?.server.number === payload.number;
   const flags = payload.flags.filter((flag) => flag !== 'reference');
   return serverMark({ state: payload.state, flags: moved ? [...flags, 'reference'] : flags });
 }

@@ -104,14 +104,14 @@ export const timeSchema = z.strictObject({
     agreeing: count,
     needed: count,
   }),
-  /** The server whose sample moved the clock last; `nts`, `reach` and `pollSeconds` are about it too. */
+  /** The server whose sample moved the clock last, null before; `nts`, `reach` and `pollSeconds` are about it too. */
   server: z.strictObject({
-    /** As in the topic of its own report; null without one. */
+    /** As in the topic of its own report. */
     number: count.nullable(),
     ke: z.string().nullable(),
     stratum: count.nullable(),
-    rootDelayNs: count,
-    rootDispersionNs: count,
+    rootDelayNs: count.nullable(),
+    rootDispersionNs: count.nullable(),
   }),
   /** The last authenticated sample; null for never. */
   lastSynchronisationUtc: utc.nullable(),
@@ -272,13 +272,15 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
     frequencyPpb: time.frequencyPpb,
     missing: nameOf(missingNames, time.missing).name,
     servers: { inUse: time.servers, agreeing: time.agreeing, needed: time.needed },
-    server: {
-      number: time.keHost === '' ? null : serverNumber(time.source),
-      ke: orNull(time.keHost),
-      stratum: time.stratum === 0 ? null : time.stratum,
-      rootDelayNs: time.rootDelayNs,
-      rootDispersionNs: time.rootDispersionNs,
-    },
+    server: sampled
+      ? {
+          number: serverNumber(time.source),
+          ke: orNull(time.keHost),
+          stratum: time.stratum === 0 ? null : time.stratum,
+          rootDelayNs: time.rootDelayNs,
+          rootDispersionNs: time.rootDispersionNs,
+        }
+      : { number: null, ke: null, stratum: null, rootDelayNs: null, rootDispersionNs: null },
     lastSynchronisationUtc: last.text,
     lastSynchronisationUtcNs: last.ns,
     nts: {

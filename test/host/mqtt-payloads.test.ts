@@ -58,6 +58,8 @@ describe('info', () => {
 });
 
 describe('time', () => {
+  const nobody = { number: null, ke: null, stratum: null, rootDelayNs: null, rootDispersionNs: null };
+
   test('says all that the meter said', () => {
     expect(timeSchema.parse(timePayload('m1', time))).toEqual({
       meter: 'm1',
@@ -102,8 +104,6 @@ describe('time', () => {
         lastSyncUtcNs: 0n,
         keysSinceUtcNs: 0n,
         aead: 0,
-        stratum: 0,
-        keHost: '',
         agreeing: 1,
         missing: Missing.Majority,
         lastReject: Reject.None,
@@ -123,10 +123,17 @@ describe('time', () => {
       nts: { aead: null, aeadName: null, keysSinceUtc: null },
       missing: 'majority',
       servers: { inUse: 3, agreeing: 1, needed: 2 },
-      server: { number: null, ke: null, stratum: null },
+      server: nobody,
       lastReject: 'none',
       lastKeError: 'none',
     });
+  });
+
+  test('names no server in holdover from the real-time clock: none moved the clock yet', () => {
+    const { server, delayNs } = timeSchema.parse(
+      timePayload('m1', { ...time, status: ClockStatus.Holdover, flags: TimeFlag.FromRtc, lastSyncUtcNs: 0n }),
+    );
+    expect({ server, delayNs }).toEqual({ server: nobody, delayNs: null });
   });
 
   test('gives exact durations up to 2^53 ns and none beyond', () => {
