@@ -54,7 +54,7 @@ let enough: bool = false;
 // Servers that have to agree: as the settings say, or more than half of those in use.
 function neededAtLeast(): u32 {
   const wanted = settingsAgreement();
-  return wanted == 0 ? sources() / 2 + 1 : min<u32>(wanted, sources());
+  return wanted == 0 ? sources() / 2 + 1 : wanted;
 }
 
 /** Servers that have to agree: as many as the settings say, and of those that are heard more than half. */
@@ -92,7 +92,11 @@ export function agreeDrop(source: Source): void {
   agreementDrop(source.index);
   source.agrees = false;
   source.disagrees = false;
+  dropped = true;
 }
+
+/** A sample went since the servers were last asked. */
+let dropped: bool = false;
 
 /**
  * Takes a sample: UTC minus local time.
@@ -137,6 +141,8 @@ export function agreeTake(
 
 /** Samples get too old: holdover begins when too few are left, or those that come do not agree for as long. */
 export function agreeStep(now: i64): void {
+  // Fewer may be left, but what they agreed on counts until it is too old.
+  if (dropped) askAll(now);
   const lost = now >= askAt && !askAll(now);
   if (!lost && now < countsUntil) return;
   countsUntil = i64.MAX_VALUE;
@@ -146,7 +152,7 @@ export function agreeStep(now: i64): void {
 
 /** Local time at which `agreeStep` has something to do again. */
 export function agreeDeadline(): i64 {
-  return min<i64>(askAt, countsUntil);
+  return dropped ? 0 : min<i64>(askAt, countsUntil);
 }
 
 /** Local time from which on the sample that moved the clock last is too old. */
@@ -157,6 +163,7 @@ let askAt: i64 = i64.MAX_VALUE;
 
 // Asks whether enough servers agree, and marks those that do not.
 function askAll(now: i64): bool {
+  dropped = false;
   const needed = agreeNeeded(now);
   const found = agreementFind(now, needed, truthfulNow(now));
   agreeing = agreedCount;

@@ -75,7 +75,7 @@ export const WANT_EXPORTS: u32 = 8 | 16 | 32 | 64;
 /** From asking for a connection to having it, and from the request to all keys. */
 const OPEN_DEADLINE_NS: i64 = 30 * SECOND_NS;
 const ANSWER_DEADLINE_NS: i64 = 15 * SECOND_NS;
-/** The latter while another server waits for the reader. */
+/** Longest silence of a server while another one waits for the reader. */
 const ANSWER_OTHERS_NS: i64 = 5 * SECOND_NS;
 
 /** A server that refuses even the plainest request is asked again after this (RFC 8915 4.1.3). */
@@ -92,6 +92,8 @@ const ALL_KEYS: u32 = 15;
 /** Source whose answer is being read. */
 const NOBODY: u32 = 0xff;
 let reading: u32 = NOBODY;
+/** Local time at which something of it came last. */
+let readAt: i64 = 0;
 
 /** New keys are wanted, when the server's wait allows it. */
 export function keysWanted(source: Source): void {
@@ -127,7 +129,7 @@ export function establishDeadline(source: Source): i64 {
 function deadlineOf(source: Source): i64 {
   if (reading != source.index) return source.deadline;
   for (let i: u32 = 0; i < sources(); i++) {
-    if (sourceAt(i).ke == Ke.Queued) return source.deadline - ANSWER_DEADLINE_NS + ANSWER_OTHERS_NS;
+    if (sourceAt(i).ke == Ke.Queued) return min<i64>(source.deadline, readAt + ANSWER_OTHERS_NS);
   }
   return source.deadline;
 }
@@ -173,6 +175,7 @@ function ask(source: Source, now: i64): void {
   source.deadline = now + ANSWER_DEADLINE_NS;
   source.wants |= WANT_REQUEST;
   reading = source.index;
+  readAt = timeNowLocal();
   if (serverIsPlain(source.server)) keBegin(source.index, AEAD_SIV_CMAC_256_ALONE, 1);
   else keBegin(source.index, settingsAeads(), settingsAeadCount());
   cookiesRenew(source.index);
@@ -251,6 +254,7 @@ function opened(source: Source, message: usize, length: u32): void {
 const FINGERPRINTS: usize = memory.data(<i32>(32 * <u32>SERVERS_MAX), 4);
 
 function received(source: Source, bytes: usize, length: u32): void {
+  readAt = timeNowLocal();
   keRead(bytes, length);
   if (keError() == KeError.None && !keEnded()) return;
   const verdict = keFinish();

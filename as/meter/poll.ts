@@ -39,6 +39,7 @@ import { timeNowLocal, timeNowUtc } from './now';
 import { requestById, requestSocket } from './requests';
 import { randomBytes } from './seed';
 import {
+  POLL_MAX_SECONDS,
   settingsKeyAgeNs,
   settingsPollMax,
   settingsPollMin,
@@ -70,7 +71,9 @@ import { stateFloorUtc } from './state';
 export const WANT_UDP_CLOSE: u32 = 0x100;
 export const WANT_UDP_OPEN: u32 = 0x200;
 
+/** From the request's last byte on the link to the answer, without their time on the link; and before that. */
 const EXCHANGE_DEADLINE_NS: i64 = 3 * SECOND_NS;
+const LEAVE_DEADLINE_NS: i64 = 10 * SECOND_NS;
 const SOCKET_DEADLINE_NS: i64 = 10 * SECOND_NS;
 
 /** Keys that lead to an answer at this age were good, whatever becomes of them. */
@@ -81,7 +84,8 @@ const BURST_POLLS: u32 = 4;
 const BURST_NS: i64 = 2 * SECOND_NS;
 /** Answers at one poll interval before it doubles. */
 const POLLS_BEFORE_LONGER: u32 = 4;
-/** Polls without an answer before another address is tried, before the interval counts as lost, and before new keys. */
+/** Polls without an answer that are soon repeated, before another address is tried, and before new keys. */
+const SILENCE_SOON: u32 = 2;
 const SILENCE_ADDRESS: u32 = 2;
 export const SILENCE_KEYS: u32 = 8;
 /** Answers without a time before another server is asked, where there is one. */
@@ -134,10 +138,17 @@ export function pollsNoteLeft(source: Source): void {
   source.sentTick = networkDatagramTick();
   source.sentKnown = true;
   leaving = NOBODY;
+  // The answer is no longer than the request, but may wait on the link for others.
+  const sent = localFromTicks(source.sentTick);
+  source.exchangeDeadline = sent + EXCHANGE_DEADLINE_NS + 2 * (sent - source.builtAt);
 }
 
 /** Does what is due of a source with keys. */
 export function pollStep(source: Source, now: i64): void {
+  if (source.overdue) {
+    source.overdue = false;
+    source.pollAt = min<i64>(source.pollAt, now + drawnNs(<i64>settingsPollMin() * SECOND_NS));
+  }
   if (exchangeOpen(source.index)) {
     if (now < source.exchangeDeadline) return;
     exchangeClose(source.index);
@@ -169,9 +180,10 @@ export function pollDeadline(source: Source, now: i64): i64 {
   return idle ? i64.MAX_VALUE : source.pollAt;
 }
 
-/** Without a network, polls are missed as well; that says nothing about the server and its keys. */
+/** Without a network, polls are missed as well; that says nothing about the server and its keys. One waits for it. */
 export function pollMissed(source: Source, now: i64): void {
   if (now < source.pollAt) return;
+  source.overdue = true;
   exchangeClose(source.index);
   source.reach = (source.reach << 1) & 0xff;
   sourceChanged(source);
@@ -230,8 +242,12 @@ function miss(source: Source, now: i64): void {
     // Cookies of an address where NTS-KE was are for that address (RFC 8915 4.1.7).
     if (source.ntpElsewhere) source.address += 1;
   }
-  const soon = max<i64>((<i64>1) << min<i64>(source.silence, 16), source.pollFloor);
-  source.pollAt = now + min<i64>(soon, source.pollSeconds) * SECOND_NS;
+  // Keys that have served keep their cookies for a server that is away for a while.
+  const soon = !source.proven || source.nakSeen || source.silence <= SILENCE_SOON;
+  const wait = soon
+    ? min<u32>(max<u32>(1 << min<u32>(source.silence, 16), source.pollFloor), source.pollSeconds)
+    : source.pollSeconds;
+  source.pollAt = now + <i64>wait * SECOND_NS;
   if (source.silence == SILENCE_KEYS) keysUseless(source);
   else if (cookiesHeld(source.index) == 0) withoutCookies(source);
 }
@@ -300,7 +316,7 @@ function poll(source: Source, now: i64): void {
   if (!networkIsOwn()) leaving = source.index;
   source.sentKnown = false;
   source.builtAt = now;
-  source.exchangeDeadline = now + EXCHANGE_DEADLINE_NS;
+  source.exchangeDeadline = now + (networkIsOwn() ? EXCHANGE_DEADLINE_NS : LEAVE_DEADLINE_NS);
   source.sent += 1;
 }
 
@@ -317,8 +333,12 @@ function schedulePoll(source: Source, now: i64): void {
     source.answersAtPoll = 0;
   }
   const interval = <i64>source.pollSeconds * SECOND_NS;
-  const spread = randomBytes(RANDOM, 2) ? (interval / 8 / 65_536) * <i64>load<u16>(RANDOM) : 0;
-  source.pollAt = now + interval - spread;
+  source.pollAt = now + interval - drawnNs(interval / 8);
+}
+
+// A time up to `most`, at random; none where there are no random bytes.
+function drawnNs(most: i64): i64 {
+  return randomBytes(RANDOM, 2) ? (most / 65_536) * <i64>load<u16>(RANDOM) : 0;
 }
 
 /**
@@ -434,7 +454,8 @@ function kissed(source: Source): void {
   if (answerKiss == KISS_RATE) {
     source.burst = 0;
     source.answersAtPoll = 0;
-    source.pollSeconds = min<u32>(source.pollSeconds * 2, settingsPollMax());
+    // Also beyond the longest of the settings: it is the server's to say.
+    source.pollSeconds = min<u32>(source.pollSeconds * 2, POLL_MAX_SECONDS);
     source.pollFloor = source.pollSeconds;
     source.pollAt = max<i64>(source.pollAt, timeNowLocal() + <i64>source.pollSeconds * SECOND_NS);
     raiseEvent(MeterEvent.RateLimited, source.pollSeconds, 0, true);

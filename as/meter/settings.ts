@@ -18,7 +18,7 @@ const SERVER_NAME_MAX: u32 = 63;
 const TAG_OPTIONAL: u32 = 0x80;
 
 const POLL_MIN_SECONDS: u32 = 1;
-const POLL_MAX_SECONDS: u32 = 36_000;
+export const POLL_MAX_SECONDS: u32 = 36_000;
 
 /** The meter's id: a text of at most 32 bytes. */
 export const METER_ID: usize = memory.data(36, 4);

@@ -100,6 +100,8 @@ export class Source {
   sentKnown: bool;
   nakSeen: bool;
   pollAt: i64;
+  /** A poll fell due without a network. */
+  overdue: bool;
   pollSeconds: u32;
   /** s, the least that the server's RATE leaves, whatever becomes of keys and answers; 0 where it never asked for less. */
   pollFloor: u32;

@@ -50,7 +50,7 @@ export class LinkUrlError extends LinkError {
 }
 
 const defaultBaud = 115_200;
-const baudRates = { least: 300, most: 4_000_000 } as const;
+const baudRates = { least: 1_200, most: 4_000_000 } as const;
 /** What the sockets API takes for a path: 108 bytes with a final zero (sun_path). */
 const maxSocketPathBytes = 107;
 

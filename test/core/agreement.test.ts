@@ -2,6 +2,7 @@
 // the bound covers the error.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent, Missing, SourceFlag, TimeFlag } from '../../as/abi/codes.ts';
+import { loadCoreModule } from '../../host/core/core.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type SeededRandom, seededRandom } from './random.ts';
 import { millisecond, type SimulatedMeter, second, started } from './simulated-meter.ts';
@@ -85,6 +86,34 @@ describe('how many have to agree', () => {
     expect(sim.report).toMatchObject({ agreeing: 1, needed: 2 });
     expect(sim.report!.flags & TimeFlag.NoMajority).not.toBe(0);
     expect(sim.events.map(({ code }) => code)).toContain(MeterEvent.MajorityLost);
+  });
+});
+
+describe('a number of the settings', () => {
+  it('that a board of fewer servers cannot reach is not weakened: no time, and the report says what is missing', async () => {
+    const core = loadCoreModule((await buildCore({ servers: 1 })).path);
+    const sim = started({ servers: 3, settings: { agreement: 2 }, core });
+    sim.run(3600);
+    expect(status(sim)).toBe(Unsynchronised);
+    expect(sim.report).toMatchObject({ agreeing: 1, needed: 2, missing: Missing.Majority });
+    expect(sim.report!.flags & TimeFlag.NoMajority).not.toBe(0);
+    expect(sim.report!.flags & TimeFlag.SingleSource).toBe(0);
+  }, 120_000);
+});
+
+describe('a server that stops counting', () => {
+  it('is told at once, also where the others are asked rarely; what they agreed on counts until it is too old', () => {
+    const sim = started({ servers: 2, settings: { poll: { minSeconds: 1024, maxSeconds: 1024 } } });
+    sim.run(3000);
+    expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 2, needed: 2 });
+    sim.servers[1]!.behaviour.onRequest = (request) => [request.server.sealedKiss(request, 'DENY')];
+    sim.runUntil('it stops', () => sim.eventCodes().includes(MeterEvent.SourceStopped), 1100);
+    silence(sim, 0);
+    sim.run(60);
+    expect(sim.report).toMatchObject({ status: Synchronised, agreeing: 1, needed: 2 });
+    expect(sim.eventCodes()).toContain(MeterEvent.MajorityLost);
+    watch(sim, 8 * 1030, 60);
+    expect(status(sim)).toBe(Holdover);
   });
 });
 

@@ -52,18 +52,19 @@ describe.each(['DENY', 'RSTR'])('%s with authenticator (RFC 5905 7.4)', (code) =
 });
 
 describe('RATE with authenticator (RFC 5905 7.4)', () => {
-  it('lengthens the poll interval at once, and again each time, up to the longest', () => {
-    const sim = synchronised({ settings: { poll: { minSeconds: 16, maxSeconds: 1024 } } });
+  it('lengthens the poll interval at once, and again each time, beyond the longest of the settings, up to ten hours', () => {
+    const sim = synchronised({ settings: { poll: { minSeconds: 16, maxSeconds: 64 } } });
     sim.behaviour.onRequest = sealed('RATE');
-    sim.run(3 * 3600);
+    sim.run(48 * 3600);
     const told = sim.events.filter(({ code }) => code === MeterEvent.RateLimited).map(({ a }) => Number(a));
     expect(told[0]).toBeGreaterThanOrEqual(32);
-    for (const [i, seconds] of told.slice(1).entries()) expect(seconds).toBe(Math.min(2 * told[i]!, 1024));
-    expect(told.at(-1)).toBe(1024);
+    for (const [i, seconds] of told.slice(1).entries()) expect(seconds).toBe(Math.min(2 * told[i]!, 36_000));
+    expect(told.at(-1)).toBe(36_000);
     expect(sim.sources[0]!.state).toBe(SourceState.Serving);
     const polls = sim.requests.length;
-    sim.run(10_240);
-    expect(sim.requests.length - polls).toBeLessThanOrEqual(11);
+    sim.run(360_000);
+    expect(sim.requests.length - polls).toBeLessThanOrEqual(12);
+    expect(sim.report!.keAttempts).toBe(1);
   });
 
   it('holds when no answers come, and when new keys follow', () => {

@@ -141,7 +141,7 @@ limits: [1]
     ],
     [
       'name: g\nlinks: ["serial:/dev/x?baud=150"]',
-      'gw.yaml:2:9: links[1] is "serial:/dev/x?baud=150"; expected a baud rate from 300 to 4000000',
+      'gw.yaml:2:9: links[1] is "serial:/dev/x?baud=150"; expected a baud rate from 1200 to 4000000',
     ],
     [
       'name: g\nlinks: ["unix:/tmp/a?b=c"]',
