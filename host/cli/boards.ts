@@ -2,9 +2,8 @@
 import { Command } from 'commander';
 import { serversMax } from '../../scripts/build-core.mjs';
 import type { Board } from '../build/board.ts';
-import type { MeterSettings } from '../provision/settings-block.ts';
+import { type MeterSettings, SettingsBlockError } from '../provision/settings-block.ts';
 import { type Context, withHelp } from './context.ts';
-import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { formatTable } from './table.ts';
 
@@ -28,14 +27,15 @@ async function boardServers(name: string): Promise<number> {
   return loadBoard(name).servers;
 }
 
-/** Refuses settings with which a meter of this board would never have a time. @throws CliError */
+/** Refuses settings with which a meter of this board would never have a time. @throws SettingsBlockError */
 export async function checkAgreement(board: string, { agreement }: Pick<MeterSettings, 'agreement'>): Promise<void> {
   if (typeof agreement !== 'number') return;
   const servers = await boardServers(board);
   if (agreement <= servers) return;
-  throw usageError(
-    `agreement: expected at most ${servers}, as many servers as ${board} asks at once, came ${agreement}`,
-    'Ask for fewer, or take a board that asks more at once; metertime boards lists them.',
+  throw new SettingsBlockError(
+    'settings-value',
+    `agreement: expected at most ${servers}, as many servers as ${board} asks at once, came ${agreement}; metertime boards lists how many each board asks`,
+    ['agreement'],
   );
 }
 

@@ -3,7 +3,13 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { aeadText } from '../provision/aeads.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../provision/host-port.ts';
-import { checkSettings, type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
+import {
+  checkSettings,
+  type MeterSettings,
+  type SettingPath,
+  SettingsBlockError,
+  settingsDefaults,
+} from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
 import { maxStorageBytes, newStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
 import { boardStorageBytes, checkAgreement } from './boards.ts';
@@ -90,7 +96,7 @@ function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
   const id = options.id ?? file.id;
   const servers = options.server ?? file.servers;
   if (id === undefined) throw usageError('the meter needs an id', 'Give --id ID, or id in the --settings file.');
-  if (servers === undefined || servers.length === 0) {
+  if (servers === undefined) {
     throw usageError('the meter needs a time server', 'Give --server HOST, or servers in the --settings file.');
   }
   const shortest = options.pollMin ?? file.poll?.minSeconds;
@@ -116,10 +122,34 @@ function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
   };
 }
 
+/** @throws {SettingsBlockError} settings-value; where the file says what is wrong, with its line and column */
+async function wholeSettings(options: Options): Promise<MeterSettings> {
+  const file = options.settings === undefined ? undefined : readSettingsFile(options.settings);
+  const settings = mergeSettings(file?.given ?? {}, options);
+  try {
+    checkSettings(settings);
+    if (options.board !== undefined) await checkAgreement(options.board, settings);
+    return settings;
+  } catch (error) {
+    if (!(error instanceof SettingsBlockError) || isOption(error.setting, options)) throw error;
+    const place = file?.placeOf(error.setting);
+    if (place === undefined) throw error;
+    throw new SettingsBlockError(error.code, `${place}: ${error.message}`, error.setting, { cause: error });
+  }
+}
+
+/** Whether a setting comes from the command line alone. */
+function isOption(setting: SettingPath, options: Options): boolean {
+  const { id, server, pollMin, pollMax, report } = options;
+  const given: Record<string, unknown> = {
+    ...{ id, servers: server, 'poll.minSeconds': pollMin, 'poll.maxSeconds': pollMax, reportSeconds: report },
+    poll: pollMin === undefined ? undefined : pollMax,
+  };
+  return given[setting.filter((part) => typeof part === 'string').join('.')] !== undefined;
+}
+
 async function provision({ terminal }: Context, file: string, options: Options): Promise<void> {
-  const settings = mergeSettings(options.settings === undefined ? {} : readSettingsFile(options.settings), options);
-  checkSettings(settings);
-  if (options.board !== undefined) await checkAgreement(options.board, settings);
+  const settings = await wholeSettings(options);
   const bytes = options.bytes ?? (options.board === undefined ? undefined : await boardStorageBytes(options.board));
   const result = provisionStorage(file, settings, {
     ...(bytes === undefined ? {} : { bytes }),

@@ -1,4 +1,4 @@
-// Reads settings text into the schema's shape and says everything that is wrong with it, with line and column.
+// Reads settings text into a schema's shape, that of the gateway or that of a meter, and says everything that is wrong with it, with line and column.
 // No message holds a secret: values under secret settings, values of unknown keys and user names in URLs are not quoted,
 // and the YAML parser's own messages, which quote the text, are replaced.
 import {
@@ -78,6 +78,14 @@ export class Positions {
     return key?.range?.[0] ?? this.valueOffset(path);
   }
 
+  /** `file:line:column` of the value at `path`; undefined where the text does not say it. */
+  place(path: Path): string | undefined {
+    const node = this.document.getIn(path, true) as Node | undefined;
+    if (!node?.range) return undefined;
+    const { line, col } = this.lines.linePos(node.range[0]);
+    return `${this.file}:${line}:${col}`;
+  }
+
   private pair(path: Path): Pair | undefined {
     const parent = this.document.getIn(path.slice(0, -1), true);
     const key = path.at(-1);
@@ -86,14 +94,23 @@ export class Positions {
 }
 
 /** What reading gave: settings only where there is no error. */
-export interface Reading {
+export interface Reading<Settings = RawSettings> {
   readonly problems: Problem[];
-  readonly settings: RawSettings | undefined;
+  readonly settings: Settings | undefined;
   readonly positions: Positions;
 }
 
-/** Reads and validates `text`; all problems at once, in the order of the text. */
+/** Reads and validates a gateway's settings; all problems at once, in the order of the text. */
 export function readSettings(text: string, file: string): Reading {
+  return readYaml(text, file, settingsSchema);
+}
+
+/** As `readSettings`, for any schema. */
+export function readYaml<Schema extends z.ZodType>(
+  text: string,
+  file: string,
+  schema: Schema,
+): Reading<z.output<Schema>> {
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -109,9 +126,9 @@ export function readSettings(text: string, file: string): Reading {
   problems.push(...aliasProblems(document, positions));
   if (problems.length > 0) return { problems: sorted(problems), settings: undefined, positions };
   const value: unknown = document.contents === null ? {} : document.toJS();
-  const result = settingsSchema.safeParse(value);
+  const result = schema.safeParse(value);
   if (result.success) return { problems: [], settings: result.data, positions };
-  problems.push(...result.error.issues.flatMap((issue) => issueProblems(issue, value, positions)));
+  problems.push(...result.error.issues.flatMap((issue) => issueProblems(issue, value, positions, schema)));
   return { problems: sorted(problems), settings: undefined, positions };
 }
 
@@ -175,10 +192,10 @@ export function pathText(path: Path): string {
     .join('');
 }
 
-function issueProblems(issue: z.core.$ZodIssue, root: unknown, positions: Positions): Problem[] {
+function issueProblems(issue: z.core.$ZodIssue, root: unknown, positions: Positions, schema: z.ZodType): Problem[] {
   const path = issue.path as Path;
   if (issue.code === 'unrecognized_keys') {
-    const known = keysAt(path);
+    const known = keysAt(schema, path);
     return issue.keys.map((key) => {
       const at = [...path, key];
       const meant = suggest(key, known);
@@ -194,7 +211,7 @@ function issueProblems(issue: z.core.$ZodIssue, root: unknown, positions: Positi
   const name = pathText(path);
   const value = valueAt(root, path);
   if (value === undefined) {
-    const example = metaAt(path)?.example;
+    const example = metaAt(schema, path)?.example;
     const such = typeof example === 'string' ? `, such as ${path.at(-1)}: ${example}` : '';
     return [
       positions.problem(
@@ -206,7 +223,10 @@ function issueProblems(issue: z.core.$ZodIssue, root: unknown, positions: Positi
     ];
   }
   const subject = path.length === 0 ? 'the file' : name;
-  const said = issue.code === 'custom' && typeof value === 'object' ? '' : ` is ${quote(value, path)}`;
+  const said =
+    issue.code === 'custom' && typeof value === 'object'
+      ? ''
+      : ` is ${quote(value, metaAt(schema, path)?.secret === true)}`;
   const meant =
     issue.code === 'invalid_value' && typeof value === 'string' ? suggest(value, issue.values.map(String)) : undefined;
   const hint = meant === undefined ? '' : `; did you mean "${meant}"?`;
@@ -222,6 +242,7 @@ function expected(issue: z.core.$ZodIssue): string {
 }
 
 function expectation(issue: z.core.$ZodIssue): string {
+  if (issue.message.startsWith('expected ')) return issue.message.slice('expected '.length);
   switch (issue.code) {
     case 'invalid_type':
       return typeNames[issue.expected] ?? `${issue.expected}`;
@@ -232,7 +253,7 @@ function expectation(issue: z.core.$ZodIssue): string {
     case 'too_big':
       return issue.origin === 'string' ? `at most ${issue.maximum} characters` : `${issue.maximum} or less`;
     default:
-      return issue.message.replace(/^expected /, '');
+      return issue.message;
   }
 }
 
@@ -246,8 +267,8 @@ const typeNames: Partial<Record<string, string>> = {
 };
 
 /** The value as it may be shown: short, on one line, never a secret. */
-function quote(value: unknown, path: Path): string {
-  if (metaAt(path)?.secret === true) return 'not shown here';
+function quote(value: unknown, secret: boolean): string {
+  if (secret) return 'not shown here';
   if (value === null) return 'empty';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a group of settings';
@@ -264,8 +285,8 @@ function valueAt(root: unknown, path: Path): unknown {
 }
 
 /** The schema of the setting at `path`, without defaults around it. */
-function schemaAt(path: Path): z.ZodType | undefined {
-  let schema: z.ZodType | undefined = settingsSchema;
+function schemaAt(root: z.ZodType, path: Path): z.ZodType | undefined {
+  let schema: z.ZodType | undefined = root;
   for (const part of path) {
     const inner = unwrap(schema);
     const { shape, element } = inner as { shape?: Record<string, z.ZodType>; element?: z.ZodType };
@@ -295,12 +316,12 @@ export function metaOf(schema: z.ZodType): SettingMeta | undefined {
   return undefined;
 }
 
-function metaAt(path: Path): SettingMeta | undefined {
-  const schema = schemaAt(path);
+function metaAt(root: z.ZodType, path: Path): SettingMeta | undefined {
+  const schema = schemaAt(root, path);
   return schema === undefined ? undefined : metaOf(schema);
 }
 
-function keysAt(path: Path): string[] {
-  const schema = schemaAt(path);
+function keysAt(root: z.ZodType, path: Path): string[] {
+  const schema = schemaAt(root, path);
   return Object.keys((schema && (unwrap(schema) as { shape?: object }).shape) ?? {});
 }

@@ -7,13 +7,19 @@ import { aeadChoice, aeadText, knownAeads } from './aeads.ts';
 import type { HostPort } from './host-port.ts';
 import { canonicalHost, hostProblem, quoted } from './host-port.ts';
 
+/** Where a setting stands: `poll`, `minSeconds`; `servers`, 0. */
+export type SettingPath = readonly (string | number)[];
+
 /** Settings cannot be written, or a block cannot be read. */
 export class SettingsBlockError extends Error {
   constructor(
     readonly code: 'settings-value' | 'settings-absent' | 'settings-version' | 'settings-damaged',
     message: string,
+    /** What the message is about; empty for all of them. */
+    readonly setting: SettingPath = [],
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
     this.name = 'SettingsBlockError';
   }
 }
@@ -82,8 +88,8 @@ export const coreDefaults = {
 
 const crcBytes = 4;
 
-function refuse(message: string): never {
-  throw new SettingsBlockError('settings-value', message);
+function refuse(message: string, ...setting: SettingPath): never {
+  throw new SettingsBlockError('settings-value', message, setting);
 }
 
 interface Range {
@@ -93,7 +99,7 @@ interface Range {
 
 function checkNumber(name: string, value: number, { least, most }: Range, unit = ''): void {
   if (!Number.isInteger(value) || value < least || value > most) {
-    refuse(`${name}: expected a whole number${unit} from ${least} to ${most}, came ${value}`);
+    refuse(`${name}: expected a whole number${unit} from ${least} to ${most}, came ${value}`, ...name.split('.'));
   }
 }
 
@@ -114,29 +120,32 @@ export function checkSettings(settings: MeterSettings): void {
     if (before === index) continue;
     const first = settings.servers[before]!.host;
     const as = first === host ? '' : ` (first as ${first})`;
-    refuse(`servers: expected each server once, ${host} port ${port} came twice${as}`);
+    refuse(`servers: expected each server once, ${host} port ${port} came twice${as}`, 'servers', index);
   }
 }
 
 function checkBlock(settings: MeterSettings): void {
   const { id, servers, poll, reportSeconds } = settings;
   if (!/^[A-Za-z0-9._-]{1,32}$/.test(id)) {
-    refuse(`id: expected 1 to 32 letters, digits, dots, dashes and underscores, came ${quoted(id)}`);
+    refuse(`id: expected 1 to 32 letters, digits, dots, dashes and underscores, came ${quoted(id)}`, 'id');
   }
   if (servers.length < 1 || servers.length > settingsLimits.servers) {
-    refuse(`servers: expected 1 to ${settingsLimits.servers} NTS-KE servers, came ${servers.length}`);
+    refuse(`servers: expected 1 to ${settingsLimits.servers} NTS-KE servers, came ${servers.length}`, 'servers');
   }
-  for (const { host, port } of servers) {
+  for (const [index, { host, port }] of servers.entries()) {
     const problem = hostProblem(host);
-    if (problem !== undefined) refuse(`servers: ${problem}, came ${quoted(host)}`);
+    if (problem !== undefined) refuse(`servers: ${problem}, came ${quoted(host)}`, 'servers', index);
     if (!Number.isInteger(port) || port < 1 || port > 65_535) {
-      refuse(`servers: expected a port from 1 to 65535 for ${host}, came ${port}`);
+      refuse(`servers: expected a port from 1 to 65535 for ${host}, came ${port}`, 'servers', index);
     }
   }
   checkSeconds('poll.minSeconds', poll.minSeconds, settingsLimits.pollSeconds);
   checkSeconds('poll.maxSeconds', poll.maxSeconds, settingsLimits.pollSeconds);
   if (poll.minSeconds > poll.maxSeconds) {
-    refuse(`poll: expected minSeconds no larger than maxSeconds, came ${poll.minSeconds} and ${poll.maxSeconds}`);
+    refuse(
+      `poll: expected minSeconds no larger than maxSeconds, came ${poll.minSeconds} and ${poll.maxSeconds}`,
+      'poll',
+    );
   }
   checkSeconds('reportSeconds', reportSeconds, settingsLimits.reportSeconds);
   checkChoices(settings);
@@ -149,7 +158,10 @@ function checkChoices({ servers, aeads, keyAgeHours, agreement, spreadSeconds, l
   if (typeof agreement === 'number') {
     checkNumber('agreement', agreement, { least: 1, most: settingsLimits.servers });
     if (agreement > servers.length) {
-      refuse(`agreement: expected at most ${servers.length}, as many as there are servers, came ${agreement}`);
+      refuse(
+        `agreement: expected at most ${servers.length}, as many as there are servers, came ${agreement}`,
+        'agreement',
+      );
     }
   }
   if (spreadSeconds !== undefined) checkSeconds('spreadSeconds', spreadSeconds, settingsLimits.spreadSeconds);
@@ -161,10 +173,12 @@ function checkChoices({ servers, aeads, keyAgeHours, agreement, spreadSeconds, l
 }
 
 function checkAeads(aeads: readonly number[]): void {
-  if (aeads.length === 0) refuse(`aeads: expected at least ${aeadChoice}`);
+  if (aeads.length === 0) refuse(`aeads: expected at least ${aeadChoice}`, 'aeads');
   for (const [index, aead] of aeads.entries()) {
-    if (!knownAeads.some((known) => known === aead)) refuse(`aeads: expected ${aeadChoice}, came ${aead}`);
-    if (aeads.indexOf(aead) !== index) refuse(`aeads: expected each once, ${aeadText(aead)} came twice`);
+    if (!knownAeads.some((known) => known === aead))
+      refuse(`aeads: expected ${aeadChoice}, came ${aead}`, 'aeads', index);
+    if (aeads.indexOf(aead) !== index)
+      refuse(`aeads: expected each once, ${aeadText(aead)} came twice`, 'aeads', index);
   }
 }
 

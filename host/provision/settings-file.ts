@@ -1,9 +1,8 @@
 // A meter's settings as a YAML file, for `metertime provision --settings FILE`: the same names as MeterSettings, servers
 // as HOST or HOST:PORT. It never holds the root key. Errors name line, value and what was expected.
-import { LineCounter, parseDocument } from 'yaml';
 import { z } from 'zod';
+import { formatProblem, readYaml } from '../config/problems.ts';
 import { settingMeta } from '../config/schema.ts';
-import { suggest } from '../config/suggest.ts';
 import { readTextWithin } from '../files.ts';
 import { aeadChoice, aeadText, parseAeads } from './aeads.ts';
 import { parseHostPort } from './host-port.ts';
@@ -11,6 +10,7 @@ import {
   coreDefaults,
   type MeterSettings,
   type ServerLimits,
+  type SettingPath,
   SettingsBlockError,
   settingsDefaults,
   settingsLimits,
@@ -171,82 +171,56 @@ export interface GivenSettings {
   readonly limits?: MeterSettings['limits'];
 }
 
+/** What a file says, and where. */
+export interface SettingsFile {
+  readonly given: GivenSettings;
+  /** `FILE:LINE:COLUMN` of a setting; undefined where the file does not say it. */
+  readonly placeOf: (setting: SettingPath) => string | undefined;
+}
+
 /** @throws {FileError} @throws {SettingsBlockError} settings-value with `FILE:LINE:COLUMN: …` for the first thing wrong */
-export function readSettingsFile(path: string): GivenSettings {
+export function readSettingsFile(path: string): SettingsFile {
   return parseSettings(readTextWithin(path, limitBytes), path);
 }
 
 /** As `readSettingsFile`, for text that `file` is the name of. */
-export function parseSettings(text: string, file: string): GivenSettings {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
-  const refuse = (offset: number, message: string): never => {
-    const { line, col } = lines.linePos(offset);
-    throw new SettingsBlockError('settings-value', `${file}:${Math.max(line, 1)}:${Math.max(col, 1)}: ${message}`);
-  };
-  const [problem] = document.errors;
-  if (problem !== undefined) refuse(problem.pos[0], problem.message);
-
-  const value: unknown = document.contents === null ? {} : document.toJS();
-  const parsed = meterSettingsSchema.safeParse(value);
-  const offsetOf = (at: readonly PropertyKey[]): number => {
-    for (let length = at.length; length > 0; length--) {
-      const node = document.getIn(at.slice(0, length), true) as { range?: [number, number, number] } | undefined;
-      if (node?.range) return node.range[0];
-    }
-    return 0;
-  };
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
-    if (issue?.code === 'unrecognized_keys') {
-      const key = issue.keys[0]!;
-      const known = keysAt(issue.path);
-      const meant = suggest(key, known);
-      const hint = meant === undefined ? `expected one of ${known.join(', ')}` : `did you mean "${meant}"?`;
-      return refuse(offsetOf([...issue.path, key]), `unknown setting "${key}"; ${hint}`);
-    }
-    const at = issue?.path ?? [];
-    const name = at
-      .map((part) => (typeof part === 'number' ? `[${part + 1}]` : `.${String(part)}`))
-      .join('')
-      .slice(1);
-    return refuse(offsetOf(at), `${name === '' ? 'settings' : name}: ${issue?.message ?? 'not understood'}`);
+export function parseSettings(text: string, file: string): SettingsFile {
+  const { problems, settings: data, positions } = readYaml(text, file, meterSettingsSchema);
+  const [problem] = problems;
+  if (problem !== undefined || data === undefined) {
+    throw new SettingsBlockError('settings-value', problem === undefined ? file : formatProblem(problem));
   }
-  const { data } = parsed;
+  const refuse = (setting: SettingPath, message: string): never => {
+    const place = formatProblem(positions.problem('error', positions.valueOffset(setting), setting, message));
+    throw new SettingsBlockError('settings-value', place, setting);
+  };
   const servers = data.servers?.map((server, index) => {
     try {
       return parseHostPort(server);
     } catch (error) {
-      return refuse(offsetOf(['servers', index]), `servers: ${(error as Error).message}`);
+      return refuse(['servers', index], `servers: ${(error as Error).message}`);
     }
   });
-  return {
+  const given = {
     ...{ id: data.id, servers, firstDatesUnchecked: data.firstDatesUnchecked, poll: data.poll },
     ...{ reportSeconds: data.reportSeconds, keyAgeHours: data.keyAgeHours, agreement: data.agreement },
     spreadSeconds: data.spreadSeconds,
-    aeads: readAeads(data.aeads, (index, message) => refuse(offsetOf(['aeads', index]), `aeads: ${message}`)),
+    aeads: readAeads(data.aeads, refuse),
     limits: data.limits === undefined ? undefined : wholeLimits(data.limits),
   };
-}
-
-/** The settings that there are where an unknown one stands. */
-function keysAt(path: readonly PropertyKey[]): string[] {
-  const { poll, limits: server } = meterSettingsSchema.shape;
-  const [group] = path;
-  const { shape } = group === 'poll' ? poll.unwrap() : group === 'limits' ? server.unwrap() : meterSettingsSchema;
-  return Object.keys(shape);
+  return { given, placeOf: (setting) => positions.place(setting) };
 }
 
 function readAeads(
   given: readonly (string | number)[] | undefined,
-  refuse: (index: number, message: string) => never,
+  refuse: (setting: SettingPath, message: string) => never,
 ): number[] | undefined {
   if (given === undefined) return undefined;
   for (const count of [0, ...given.keys()]) {
     try {
       parseAeads(given.slice(0, count + 1));
     } catch (error) {
-      refuse(count, (error as Error).message);
+      refuse(given.length === 0 ? ['aeads'] : ['aeads', count], `aeads: ${(error as Error).message}`);
     }
   }
   return parseAeads(given);

@@ -147,15 +147,43 @@ describe('provision', () => {
     });
     for (const [text, message] of [
       ['id: a\nservers:\n  - "a b"\n', `${yaml}:3:5: servers: "a b": expected a DNS name`],
-      ['id: a\nserver: [b]\n', `${yaml}:2:9: unknown setting "server"; did you mean "servers"?`],
-      ['id: a\nservers: [b]\nreportSeconds: soon\n', `${yaml}:3:16: reportSeconds: `],
-      ['id: [', `${yaml}:1:6: `],
+      ['id: a\nserver: [b]\n', `${yaml}:2:1: unknown setting "server"; did you mean "servers"?`],
+      [
+        'id: a\nservers: [b]\nreportSeconds: soon\n',
+        `${yaml}:3:16: reportSeconds is "soon"; expected a whole number of seconds`,
+      ],
+      ['id: [', `${yaml}:1:6: expected `],
+      ['id: a\nid: b\n', `${yaml}:2:1: expected each setting once; this one stands above, too`],
+      ['id: 12\nservers: [b]\n', `${yaml}:1:5: id is 12; expected text (in quotes if it looks like a number)`],
+      ['servers: a\n', `${yaml}:1:10: servers is "a"; expected a list: lines that begin with "- ", or [ ]`],
+      ['poll: null\n', `${yaml}:1:7: poll is empty; expected settings of its own, indented below it`],
+      ['firstDatesUnchecked: maybe\n', `${yaml}:1:22: firstDatesUnchecked is "maybe"; expected true or false`],
+      ['id: a/b\nservers: [b]\n', `${yaml}:1:5: id: expected 1 to 32 letters, digits, dots, dashes and`],
+      ['id: ""\nservers: [b]\n', `${yaml}:1:5: id: expected 1 to 32 letters`],
+      ['id: a\nservers: []\n', `${yaml}:2:10: servers: expected 1 to 4 NTS-KE servers, came 0`],
+      ['id: a\nservers: [b, c, d, e, f]\n', `${yaml}:2:10: servers: expected 1 to 4 NTS-KE servers, came 5`],
+      ['id: a\nservers:\n  - b\n  - B:4460\n', `${yaml}:4:5: servers: expected each server once, B port 4460 came`],
+      [
+        'id: a\nservers: [b]\npoll:\n  minSeconds: 9\n  maxSeconds: 8\n',
+        `${yaml}:4:3: poll: expected minSeconds no larger than maxSeconds, came 9 and 8`,
+      ],
     ] as const) {
       writeFileSync(yaml, text);
       const wrong = await runMetertime(['provision', join(folder, 'none.bin'), '-s', yaml]);
       expect(wrong.stderr).toContain(message);
       expect(wrong.exitCode).toBe(ExitCode.Usage);
       expect(existsSync(join(folder, 'none.bin'))).toBe(false);
+    }
+    // What the command line says is nowhere in the file.
+    writeFileSync(yaml, 'id: a\nservers: [b]\npoll: { minSeconds: 2 }\n');
+    for (const [option, message] of [
+      [['--id', 'a/b'], /^metertime: id: expected/],
+      [['--server', 'c', '--server', 'C'], /^metertime: servers: expected each server once/],
+      [['--poll-max', '1'], /meter\.yaml:3:7: poll: expected minSeconds no larger than maxSeconds, came 2 and 1/],
+    ] as const) {
+      const wrong = await runMetertime(['provision', join(folder, 'none.bin'), '-s', yaml, ...option]);
+      expect(wrong.stderr).toMatch(message);
+      expect(wrong.exitCode).toBe(ExitCode.Usage);
     }
   });
 
@@ -204,13 +232,14 @@ limits: { stratum: 3 }
       ['aeads:\n  - 30\n  - AES-GCM\n', `${yaml}:5:5: aeads: "AES-GCM": expected one of AES-128-GCM-SIV (30)`],
       ['aeads: [15, 15]\n', `${yaml}:3:13: aeads: expected each algorithm once`],
       ['aeads: []\n', `${yaml}:3:8: aeads: expected at least one of`],
-      ['aeads: [{}]\n', `${yaml}:3:9: aeads[1]: expected one of`],
-      ['keyAgeHours: 0\n', `${yaml}:3:14: keyAgeHours: expected a whole number of hours from 1 to 65535`],
-      ['agreement: most\n', `${yaml}:3:12: agreement: expected majority, or a whole number from 1 to 4`],
-      ['agreement: 3\n', 'agreement: expected at most 1, as many as there are servers, came 3'],
-      ['limits: { stratum: 16 }\n', `${yaml}:3:20: limits.stratum: expected a whole number from 1 to 15`],
-      ['limits: { delay: 16 }\n', 'unknown setting "delay"; '],
-      ['spreadSeconds: -1\n', `${yaml}:3:16: spreadSeconds: expected a whole number of seconds from 0 to 65535`],
+      ['aeads: [{}]\n', `${yaml}:3:9: aeads[1] is a group of settings; expected one of`],
+      ['keyAgeHours: 0\n', `${yaml}:3:14: keyAgeHours is 0; expected a whole number of hours from 1 to 65535`],
+      ['aeads: 30\n', `${yaml}:3:8: aeads is 30; expected a list: lines that begin with "- ", or [ ]`],
+      ['agreement: most\n', `${yaml}:3:12: agreement is "most"; expected majority, or a whole number from 1 to 4`],
+      ['agreement: 3\n', `${yaml}:3:12: agreement: expected at most 1, as many as there are servers, came 3`],
+      ['limits: { stratum: 16 }\n', `${yaml}:3:20: limits.stratum is 16; expected a whole number from 1 to 15`],
+      ['limits: { delay: 16 }\n', `${yaml}:3:11: unknown setting "limits.delay"; `],
+      ['spreadSeconds: -1\n', `${yaml}:3:16: spreadSeconds is -1; expected a whole number of seconds from 0 to 65535`],
     ]) {
       writeFileSync(yaml, `id: meter-6\nservers: [a.example]\n${text}`);
       const wrong = await runMetertime(['provision', file, '-s', yaml]);
@@ -225,7 +254,7 @@ limits: { stratum: 3 }
     const file = join(folder, 'meter-9.bin');
     const message = 'agreement: expected at most 1, as many servers as mps2-an385 asks at once, came 3';
     const refused = await runMetertime(['provision', file, '-s', yaml, '--board', 'mps2-an385']);
-    expect(refused.stderr).toContain(message);
+    expect(refused.stderr).toContain(`${yaml}:3:12: ${message}`);
     expect(refused.exitCode).toBe(ExitCode.Usage);
     expect(existsSync(file)).toBe(false);
     for (const board of ['mps2-an385-4', 'software']) {
