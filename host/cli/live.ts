@@ -2,27 +2,17 @@
 import type { ClockDifference } from '../gateway/meter-session.ts';
 import type { EventPayload, InfoPayload, ServerPayload, TimePayload } from '../mqtt/payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
-import { waitingText } from '../text/names.ts';
+import { eventNews, waitingText } from '../text/names.ts';
 import { serverMark, serverState } from './server-table.ts';
 import { clockText } from './status.ts';
 import { printable, type Style, type Terminal } from './terminal.ts';
 import { plainNs, reachText, signedNs } from './units.ts';
 
-/** Events that are good news, and those that are bad; all others are neither. */
-const good = new Set(['synchronised', 'keys-established', 'keys-restored', 'rtc-accepted', 'majority-reached']);
-const bad = new Set([
-  'settings-invalid',
-  'seed-invalid',
-  'storage-failed',
-  'ke-failed',
-  'answer-refused',
-  'nak',
-  'certificate-refused',
-  'bounds-disagree',
-  'source-stopped',
-  'source-disagrees',
-  'majority-lost',
-]);
+const newsMarks: Readonly<Record<'good' | 'bad' | 'neither', readonly [mark: string, style: Style]>> = {
+  good: ['✓', 'green'],
+  bad: ['✗', 'red'],
+  neither: ['·', 'cyan'],
+};
 
 export class LiveView {
   readonly #terminal: Terminal;
@@ -39,11 +29,7 @@ export class LiveView {
   event(meter: string, payload: EventPayload, gateway?: string): void {
     if (this.#json) this.#object('event', payload, gateway);
     else {
-      const [mark, style]: [string, Style] = good.has(payload.event)
-        ? ['✓', 'green']
-        : bad.has(payload.event)
-          ? ['✗', 'red']
-          : ['·', 'cyan'];
+      const [mark, style] = newsMarks[eventNews(payload.event)];
       this.#line(meter, this.#terminal.paint(style, mark), printable(payload.text));
     }
   }

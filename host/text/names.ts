@@ -258,6 +258,35 @@ export const meterEventNames: Names<MeterEvent> = {
   },
 };
 
+const goodEvents = [
+  MeterEvent.Synchronised,
+  MeterEvent.KeysEstablished,
+  MeterEvent.KeysRestored,
+  MeterEvent.RtcAccepted,
+  MeterEvent.MajorityReached,
+];
+const badEvents = [
+  MeterEvent.SettingsInvalid,
+  MeterEvent.SeedInvalid,
+  MeterEvent.StorageFailed,
+  MeterEvent.Holdover,
+  MeterEvent.KeFailed,
+  MeterEvent.AnswerRefused,
+  MeterEvent.Nak,
+  MeterEvent.CertificateRefused,
+  MeterEvent.BoundsDisagree,
+  MeterEvent.SourceStopped,
+  MeterEvent.SourceDisagrees,
+  MeterEvent.MajorityLost,
+];
+
+/** What an event, by its name, is to people who watch. */
+export function eventNews(name: string): 'good' | 'bad' | 'neither' {
+  const isOne = (code: MeterEvent) => meterEventNames[code].name === name;
+  if (goodEvents.some(isOne)) return 'good';
+  return badEvents.some(isOne) ? 'bad' : 'neither';
+}
+
 /** AEAD algorithms by their number in IANA's registry; 0 stands for no keys. */
 export const aeadNames: Readonly<Record<number, string>> = {
   15: 'AEAD_AES_SIV_CMAC_256',

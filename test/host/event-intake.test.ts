@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { MeterEvent } from '../../as/abi/codes.ts';
 import { EventIntake } from '../../host/cli/event-intake.ts';
-import { silentLogger } from '../../host/log.ts';
+import { loggerTo, silentLogger } from '../../host/log.ts';
 import { OutboxError } from '../../host/outbox/outbox.ts';
 import { until } from '../../host/setup/until.ts';
 
@@ -28,6 +28,29 @@ function makeIntake() {
 }
 
 describe('events', () => {
+  it('are logged as warnings where run would mark them as bad news', async () => {
+    const levels: string[] = [];
+    const log = loggerTo(({ level }) => void levels.push(level));
+    const intake = new EventIntake(undefined, rate, log);
+    const codes = [
+      MeterEvent.Started,
+      MeterEvent.Synchronised,
+      MeterEvent.SourceDisagrees,
+      MeterEvent.AnswerRefused,
+      MeterEvent.SourceStopped,
+      MeterEvent.MajorityLost,
+      MeterEvent.Holdover,
+      MeterEvent.CertificateRefused,
+      200 as MeterEvent,
+    ];
+    for (const [index, code] of codes.entries()) {
+      const event = { code, sequence: index + 1, boot: 7, utcNs: 0n, uptimeNs: 0n, a: 0n, b: 0n, text: '' };
+      intake.take({ event, ack: () => {} } as never);
+    }
+    await until('all logged', () => levels.length === codes.length);
+    expect(levels).toEqual(['info', 'info', 'warn', 'warn', 'warn', 'warn', 'warn', 'warn', 'info']);
+  });
+
   it('are acknowledged in order, none before one that is not stored yet', async () => {
     const { stored, acknowledged, refuse, take } = makeIntake();
     refuse.add(2);
