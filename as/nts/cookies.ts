@@ -1,6 +1,6 @@
 // The cookies of each server (RFC 8915 5.7), packed, lengths may differ.
 // What always holds: at most eight of a server, of 1 to 256 bytes each, and no more than fit into its jar: eight of up to
-// 170 bytes, or five of 256; a cookie leaves when it is taken, so none is ever sent twice; the oldest leaves first.
+// 168 bytes, or five of 256; a cookie leaves when it is taken, so none is ever sent twice; the oldest leaves first.
 // While new keys are being established, the last two of the old cookies stay in front of the new ones, so that the old
 // keys serve on where no new ones come.
 //

@@ -115,6 +115,9 @@ class CountingStorage extends MemoryStorage {
 
 // ---------------------------------------------------------------- the meter
 
+/** What every packet that opens has under its seal, and no two have alike. */
+const headerOf = (packet: Buffer) => packet.subarray(0, 48).toString('latin1');
+
 export class AttackedMeter {
   readonly time = new VirtualTime();
   readonly clock: VirtualClock;
@@ -137,6 +140,9 @@ export class AttackedMeter {
   #attempts: Attempts[] = [];
   /** Answers that each server's source has counted as authenticated. */
   #authenticated: number[] = [];
+  /** Headers of the servers' answers that the meter has not got yet, and when it got the last one. */
+  readonly #served = new Set<string>();
+  #heardNs = 0n;
   /** Servers whose newest keys led to no answer yet. */
   readonly #unproven = new Set<number>();
   #connections = new Map<number, Connection>();
@@ -185,7 +191,9 @@ export class AttackedMeter {
       pathNs: (server: number) => this.servers[server]!.pathNs * (1 + this.#random.fraction() ** 4),
       serve: (server: number, packet: Buffer) => {
         const answer = this.servers[server]!.serve(packet, this.utcNs);
-        return answer === undefined ? [] : [answer];
+        if (answer === undefined) return [];
+        this.#served.add(headerOf(answer));
+        return [answer];
       },
       toMeter: (socket: number, exchange: number, payload: Buffer) => this.#datagram(socket, exchange, payload),
     };
@@ -227,6 +235,7 @@ export class AttackedMeter {
       failures: noFailures(),
     }));
     this.#authenticated = this.servers.map(() => 0);
+    this.#heardNs = this.time.nowNs;
     this.#unproven.clear();
     this.#events = [];
     this.#last = undefined;
@@ -256,6 +265,10 @@ export class AttackedMeter {
     const localNs = this.#localNs;
     if (status !== this.#status) this.#statusChanged(status);
     if (status === ClockStatus.Unsynchronised) return status;
+    const silentSeconds = Number(this.time.nowNs - this.#heardNs) / 1e9;
+    if (status === ClockStatus.Synchronised && silentSeconds > 8 * (this.options.pollMaxSeconds + 3) * 1.01) {
+      this.fail(`synchronised, and no answer for ${Math.round(silentSeconds)} s`);
+    }
     const errorNs = utcNs > this.utcNs ? utcNs - this.utcNs : this.utcNs - utcNs;
     if (errorNs > boundNs) this.fail(`an error of ${errorNs} ns, a bound of ${boundNs} ns`);
     this.worstErrorOfBound = Math.max(this.worstErrorOfBound, Number(errorNs) / Number(boundNs));
@@ -315,7 +328,8 @@ export class AttackedMeter {
     const { state, cookies, retrySeconds } = known.source;
     if (state === SourceState.Stopped) this.fail(`server ${server} is stopped`);
     if (retrySeconds > longestWaitSeconds) this.fail(`a wait of ${retrySeconds} s`);
-    if (cookies > 0) return 0;
+    // A forged NAK makes a meter try keys that such a server does not know.
+    if (cookies > 0 && !this.servers[server]!.mayGetOtherKeys) return 0;
     return Math.max(0, retrySeconds - Number(this.time.nowNs - known.atNs) / 1e9);
   }
 
@@ -360,6 +374,7 @@ export class AttackedMeter {
 
   #datagram(socket: number, exchange: number, payload: Buffer): void {
     if (!this.meter.running || !this.#sockets.has(socket) || payload.length > 1232) return;
+    if (this.#served.delete(headerOf(payload))) this.#heardNs = this.time.nowNs;
     this.#deliver({
       type: Message.UdpReceived,
       socket,

@@ -76,13 +76,18 @@ function refused(cases: readonly (readonly [string, Reason, NtpMisbehaviour])[])
 
 describe('header', () => {
   const cases: [string, Reason, Edit][] = [
-    ['RFC 5905 7.3: version 3', 'Mode', (answer) => (answer.version = 3)],
-    ['RFC 5905 7.3: version 5', 'Mode', (answer) => (answer.version = 5)],
+    ...[0, 1, 2, 3, 5, 6, 7].map((version): [string, Reason, Edit] => [
+      `RFC 5905 7.3: version ${version}`,
+      'Mode',
+      (answer) => (answer.version = version),
+    ]),
     ['RFC 5905 7.3: mode 0', 'Mode', (answer) => (answer.mode = 0)],
+    ['RFC 5905 7.3: mode 1, symmetric', 'Mode', (answer) => (answer.mode = 1)],
     ['RFC 5905 7.3: mode 2, symmetric', 'Mode', (answer) => (answer.mode = 2)],
     ['RFC 5905 7.3: mode 3, a client', 'Mode', (answer) => (answer.mode = 3)],
     ['RFC 5905 7.3: mode 5, broadcast', 'Mode', (answer) => (answer.mode = 5)],
     ['RFC 5905 7.3: mode 6, control', 'Mode', (answer) => (answer.mode = 6)],
+    ['RFC 5905 7.3: mode 7, private', 'Mode', (answer) => (answer.mode = 7)],
     ['RFC 5905 7.3: leap 3, not synchronised', 'Unsynchronised', (answer) => (answer.leap = 3)],
     ['RFC 5905 7.3: stratum 16, not synchronised', 'Unsynchronised', (answer) => (answer.stratum = 16)],
     ['RFC 5905 7.3: stratum 17, reserved', 'Unsynchronised', (answer) => (answer.stratum = 17)],
