@@ -5,7 +5,7 @@ import type { Board } from '../build/board.ts';
 import { type MeterSettings, SettingsBlockError } from '../provision/settings-block.ts';
 import { type Context, withHelp } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
-import { formatTable } from './table.ts';
+import { formatPairs, formatTable, leastColumns } from './table.ts';
 
 /** The meter in software: no firmware, the same core. */
 export const softwareBoard = 'software';
@@ -106,17 +106,20 @@ async function listAll({ terminal }: Context, json: boolean): Promise<void> {
         { heading: 'Servers', align: 'right' },
         { heading: 'Oscillator', align: 'right' },
         { heading: 'Runs in' },
-        { heading: 'Description' },
       ],
-      rows.map(({ name, description, run, board }) => [
+      rows.map(({ name, run, board }) => [
         name,
         kib(board?.budgets.flashBytes),
         kib(board?.budgets.ramBytes),
         String(board?.servers ?? serversMax),
         `±${(board?.maxFrequencyErrorPpb ?? 100_000) / 1000} ppm`,
         run,
-        description,
       ]),
+    ),
+    '',
+    ...formatPairs(
+      rows.map(({ name, description }) => [name, description]),
+      Math.max(leastColumns, terminal.columns ?? 0),
     ),
   );
 }

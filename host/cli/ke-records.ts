@@ -1,5 +1,6 @@
 // NTS-KE records for people (RFC 8915 4): what each one says. For display only: whether an answer counts is decided by
 // the core. Bytes that are no whole record are shown as such.
+import { shortAead } from '../provision/aeads.ts';
 import { aeadName } from '../text/names.ts';
 import { printable } from './terminal.ts';
 
@@ -70,7 +71,7 @@ function describeBody(type: number, body: Buffer): string {
     case 3:
       return list((code) => `${(type === 2 ? errors[code] : undefined) ?? 'unknown code'} (${code})`);
     case 4:
-      return list((id) => `${(aeadName(id) ?? 'none').replace(/^AEAD \d+$/, 'unknown AEAD')} (${id})`);
+      return list((id) => `${shortAead(aeadName(id) ?? 'none').replace(/^AEAD \d+$/, 'unknown AEAD')} (${id})`);
     case 5:
       return `${body.length} bytes, for one request`;
     case 6:

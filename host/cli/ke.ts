@@ -13,7 +13,7 @@ import { ExitCode } from './exit-codes.ts';
 import { type KeRecord, readKeRecords } from './ke-records.ts';
 import { type KeSession, type KeVerdict, runKeSession } from './ke-session.ts';
 import { aeadOption, seconds } from './options.ts';
-import { formatPairs, formatTable } from './table.ts';
+import { formatPairs, formatTableWrapped, leastColumns } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 interface Options {
@@ -172,11 +172,25 @@ function oneLine(name: string): string {
 }
 
 function validityText(terminal: Terminal, { notBefore, notAfter }: CertificateSummary, nowSeconds: bigint): string {
-  const days = (from: bigint, to: bigint): string => `${(to - from) / 86_400n} days`;
-  if (nowSeconds < notBefore) return terminal.paint('red', `not valid for another ${days(nowSeconds, notBefore)}`);
-  if (nowSeconds > notAfter) return terminal.paint('red', `expired ${days(notAfter, nowSeconds)} ago`);
-  const left = `${days(nowSeconds, notAfter)} left`;
+  if (nowSeconds < notBefore) {
+    return terminal.paint('red', `not valid for another ${spanText(notBefore - nowSeconds)}`);
+  }
+  if (nowSeconds > notAfter) return terminal.paint('red', `expired ${spanText(nowSeconds - notAfter)} ago`);
+  const left = `${spanText(notAfter - nowSeconds)} left`;
   return notAfter - nowSeconds < 14n * 86_400n ? terminal.paint('yellow', left) : left;
+}
+
+/** `3 days`, `47 hours`, `119 minutes`, `1 second`: in the largest unit of which there are two. */
+function spanText(seconds: bigint): string {
+  const units = [
+    ['day', 86_400n],
+    ['hour', 3_600n],
+    ['minute', 60n],
+    ['second', 1n],
+  ] as const;
+  const [unit, size] = units.find(([, each]) => seconds >= 2n * each) ?? units[3];
+  const count = seconds / size;
+  return `${count} ${unit}${count === 1n ? '' : 's'}`;
 }
 
 function recordLines(terminal: Terminal, title: string, bytes: Uint8Array): string[] {
@@ -190,7 +204,8 @@ function recordLines(terminal: Terminal, title: string, bytes: Uint8Array): stri
   }
   return [
     terminal.paint('bold', `${title}, ${bytes.length} bytes`),
-    ...formatTable(
+    ...formatTableWrapped(
+      Math.max(leastColumns, terminal.columns ?? 0),
       [
         { heading: '' },
         { heading: 'Type', align: 'right' },

@@ -38,7 +38,7 @@ export function provisionCommand(context: Context): Command {
   const command = new Command('provision')
     .summary("write a meter's settings into its storage")
     .description(
-      'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds, state, and the reserves of keys and cookies.',
+      'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds, state, and the reserves of keys and cookies of those servers that keep their place in the list.',
     )
     .argument('<file>', 'storage file; made when it does not exist')
     .option('-s, --settings <file>', 'YAML or JSON file (docs/meter-settings.md); options count more than it')

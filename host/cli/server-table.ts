@@ -3,7 +3,8 @@
 // stand whole where there is more to say of a server.
 import type { ServerPayload } from '../mqtt/payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
-import { type Column, formatTable, tableWidth } from './table.ts';
+import { keErrorNames, textOfName } from '../text/names.ts';
+import { type Column, formatTable, leastColumns, tableWidth, wrapText } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, reachText, secondsSince, signedNs } from './units.ts';
 
@@ -22,11 +23,12 @@ export const serverLegend = `
   Delay   round trip of that sample       Cook    cookies held
   Last    since that sample               CLen    bytes of the next cookie
   Sent    requests                        Auth    authenticated answers
+  Refused answers, also authenticated     (so Auth and Refused may count one
+          ones for what they say          answer both)
 `
   .trimEnd()
   .split('\n');
 
-export const leastColumns = 80;
 /** However wide the other columns become, this much of a name is left. */
 const leastName = 12;
 
@@ -128,12 +130,16 @@ function notes(servers: readonly ServerPayload[]): string[] {
       ...(server.leap === null || server.leap === 'none' ? [] : [`leap second: ${printable(server.leap)}`]),
       ...Object.entries(server.rejected).map(([reason, times]) => `${times} refused: ${printable(reason)}`),
       ...(server.lastKiss === null ? [] : [`last kiss code ${printable(server.lastKiss)}`]),
-      ...(server.lastKeError === 'none' ? [] : [`last failed key establishment: ${printable(server.lastKeError)}`]),
+      ...(server.lastKeError === 'none'
+        ? []
+        : [`last failed key establishment: ${printable(textOfName(keErrorNames, server.lastKeError))}`]),
     ];
     return said.length === 0 ? [] : wrapped(`${number}  ${printable(ke ?? '-')}: `, said);
   });
   return lines.length === 0 ? [] : ['', ...lines];
 }
+
+const indent = '   ';
 
 /** Items behind one another, in lines of at most 80 columns. */
 function wrapped(begin: string, items: readonly string[]): string[] {
@@ -143,9 +149,12 @@ function wrapped(begin: string, items: readonly string[]): string[] {
     const text = `${item}${index === items.length - 1 ? '' : '; '}`;
     if (line.length + text.trimEnd().length > leastColumns) {
       lines.push(line.trimEnd());
-      line = '   ';
+      line = indent;
     }
-    line += text;
+    // One that is longer than a line goes on in the next.
+    const [last = '', ...others] = wrapText(text.trimEnd(), leastColumns - indent.length).reverse();
+    lines.push(...others.reverse().map((each, at) => `${at === 0 ? line : indent}${each}`));
+    line = `${others.length === 0 ? line : indent}${last}${text.endsWith(' ') ? ' ' : ''}`;
   }
   return [...lines, line];
 }

@@ -7,13 +7,13 @@ import type {
   ServerPayload,
   TimePayload,
 } from '../mqtt/payloads.ts';
-import { waitingText } from '../text/names.ts';
+import { keErrorNames, textOfName, waitingText } from '../text/names.ts';
 import { type BrokerOptions, connectBroker, type Report, readReports, withBrokerOptions } from './broker.ts';
 import { type Context, withHelp } from './context.ts';
 import { CliError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
-import { leastColumns, serverLegend, serverLines } from './server-table.ts';
-import { formatPairs, formatTableWithin } from './table.ts';
+import { serverLegend, serverLines } from './server-table.ts';
+import { formatPairs, formatTableWithin, leastColumns } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, ppmText, reachText, secondsSince, signedNs } from './units.ts';
 
@@ -248,21 +248,24 @@ export function clockText(terminal: Terminal, status: string): string {
 /** Everything about one meter: its time as chronyc tracking shows it, then its servers. */
 export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
   const { gateway, meter, online, state, info, time, servers } = status;
-  const pairs = formatPairs([
-    ['Meter', `${printable(meter)} at gateway ${printable(gateway)}`],
+  const pairs = formatPairs(
     [
-      'State',
-      `${stateText(terminal, online)}${state === null ? '' : sinceText(state.state === 'online', online, state.sinceUtc)}`,
+      ['Meter', `${printable(meter)} at gateway ${printable(gateway)}`],
+      [
+        'State',
+        `${stateText(terminal, online)}${state === null ? '' : sinceText(state.state === 'online', online, state.sinceUtc)}`,
+      ],
+      [
+        'Board',
+        info === null ? undefined : `${printable(info.board)}, firmware ${printable(info.firmwareVersion) || '-'}`,
+      ],
+      ['Core SHA-256', info?.software.coreSha256],
+      ['Image SHA-256', info?.software.imageSha256 ?? undefined],
+      ['Started by', info === null ? undefined : printable(info.resetCause)],
+      ...(time === null ? [] : timePairs(terminal, time)),
     ],
-    [
-      'Board',
-      info === null ? undefined : `${printable(info.board)}, firmware ${printable(info.firmwareVersion) || '-'}`,
-    ],
-    ['Core SHA-256', info?.software.coreSha256],
-    ['Image SHA-256', info?.software.imageSha256 ?? undefined],
-    ['Started by', info === null ? undefined : printable(info.resetCause)],
-    ...(time === null ? [] : timePairs(terminal, time)),
-  ]);
+    Math.max(leastColumns, terminal.columns ?? 0),
+  );
   return [...pairs, ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers)])];
 }
 
@@ -290,7 +293,7 @@ export function timePairs(terminal: Terminal, time: TimePayload): [string, strin
     ['Frequency', ppmText(time.frequencyPpb)],
     [
       'Key establishments',
-      `${counters.keAttempts}, ${counters.keFailures} failed (last: ${printable(time.lastKeError)})`,
+      `${counters.keAttempts}, ${counters.keFailures} failed${time.lastKeError === 'none' ? '' : ` (last: ${printable(textOfName(keErrorNames, time.lastKeError))})`}`,
     ],
     ['Requests', `${counters.sent} sent, ${counters.authenticated} authenticated answers`],
     ['Refused', `${counters.rejected} (last: ${printable(time.lastReject)}), ${counters.naks} NAKs`],

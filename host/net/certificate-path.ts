@@ -249,7 +249,7 @@ function dateProblem(path: readonly ParsedCertificate[], validAt: bigint): Probl
     if (validAt < summary.notBefore || validAt > summary.notAfter) {
       const when = validAt < summary.notBefore ? 'not valid before' : 'expired at';
       const limit = validAt < summary.notBefore ? summary.notBefore : summary.notAfter;
-      const text = `"${label}": ${when} ${isoTime(limit)}, the meter's time is ${isoTime(validAt)}`;
+      const text = `"${label}": ${when} ${isoTime(limit)}, checked at ${isoTime(validAt)}`;
       return { failure: Failure.Expired, text };
     }
   }

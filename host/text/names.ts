@@ -306,6 +306,11 @@ export function nameOf(table: Readonly<Record<number, Name>>, code: number): Nam
   return table[code] ?? { name: `unknown-${code}`, text: `code ${code}, not known to this version of metertime` };
 }
 
+/** What a name of a table says; the name itself where this program does not know it. */
+export function textOfName(table: Readonly<Record<number, Name>>, name: string): string {
+  return Object.values(table).find((one) => one.name === name)?.text ?? name;
+}
+
 /** Names of the bits set in `bits`, lowest first; unknown bits as `unknown-VALUE`. */
 export function namesOfBits(table: Readonly<Record<number, Name>>, bits: number): string[] {
   const names: string[] = [];
@@ -356,8 +361,7 @@ export function waitingText(time: {
 }): string | undefined {
   const { missing, agreeing, needed } = time;
   if (missing === 'none') return undefined;
-  const text = Object.values(missingNames).find(({ name }) => name === missing)?.text ?? missing;
-  return `waiting for ${text}${missing === 'majority' ? `: ${agreeing} of ${needed} needed servers agree` : ''}`;
+  return `waiting for ${textOfName(missingNames, missing)}${missing === 'majority' ? `: ${agreeing} of ${needed} needed servers agree` : ''}`;
 }
 
 /** An event of a meter as one sentence for people. `a`, `b`, `text`: as `MeterEvent` says. */

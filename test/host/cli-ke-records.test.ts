@@ -26,7 +26,7 @@ it('names each record and says what is in it', () => {
   expect(rest).toBe(0);
   expect(records.map(({ name, critical, text }) => `${name}${critical ? '!' : ''}: ${text}`)).toEqual([
     'NTS Next Protocol Negotiation!: NTPv4 (0)',
-    'AEAD Algorithm Negotiation: AEAD_AES_SIV_CMAC_256 (15), AEAD_AES_128_GCM_SIV (30), unknown AEAD (4660)',
+    'AEAD Algorithm Negotiation: AES-SIV-CMAC-256 (15), AES-128-GCM-SIV (30), unknown AEAD (4660)',
     'Error!: bad request (1)',
     'Warning!: unknown code (9)',
     'New Cookie for NTPv4: 100 bytes, for one request',

@@ -317,8 +317,10 @@ describe('init', () => {
 describe('boards', () => {
   it('lists what firmware can be built for, and the meter in software', async () => {
     const { stdout } = await runMetertime(['boards']);
-    expect(stdout).toMatch(/^Board +Flash +RAM +Servers +Oscillator +Runs in +Description\n=+\n/);
+    expect(stdout).toMatch(/^Board +Flash +RAM +Servers +Oscillator +Runs in\n=+\n/);
     expect(stdout).toMatch(/^software +- +- +4 +±100 ppm +this process/m);
+    expect(stdout).toMatch(/^mps2-an385 +: Cortex-M3 on .*\n {15}/m);
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(stdout).toMatch(/^mps2-an385 +64 KiB +16 KiB +1 +±100 ppm +emulator/m);
     expect(stdout).toMatch(/^mps2-an385-4 +64 KiB +32 KiB +4 +±100 ppm +emulator/m);
     const json = JSON.parse((await runMetertime(['boards', '--json'])).stdout);
