@@ -199,7 +199,12 @@ describe('metertime ke', () => {
       ['tls-version', { maxVersion: 'TLSv1.2' }, [], /does not speak TLS 1\.3/],
       ['alpn', { ALPNProtocols: [] }, [], /expected protocol ntske\/1, the server chose none/],
       ['wrong-name', pem(other), [], /is for another name/],
-      ['expired', pem(expired), [], /the dates of the server's certificate path do not hold: .*expired at .*, checked at 20/],
+      [
+        'expired',
+        pem(expired),
+        [],
+        /the dates of the server's certificate path do not hold: .*expired at .*, checked at 20/,
+      ],
     ];
     for (const [failure, options, args, message] of cases) {
       const server = await serve((socket) => socket.end(), options);
