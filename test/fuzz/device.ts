@@ -1,15 +1,6 @@
 // The hardware of a simulated meter: does what the core asks for, each thing after the time that it takes, in virtual
 // time; its power can be cut at any instant, also in the middle of a write.
-import {
-  Abi,
-  Action,
-  Capability,
-  Event,
-  ResetCause,
-  RtcStatus,
-  StartField,
-  StorageMap,
-} from '../../as/abi/codes.ts';
+import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField, StorageMap } from '../../as/abi/codes.ts';
 import { VirtualClock, type VirtualTime } from '../../host/meter/clocks.ts';
 import { dateOfNs, decodeRtcSet, encodeRtcTime, nsOfDate } from '../../host/meter/parts.ts';
 import { CheckedCore, type CheckedModules, type CheckOptions } from './checked-core.ts';
