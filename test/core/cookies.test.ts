@@ -74,23 +74,40 @@ describe('a cookie', () => {
     }
   });
 
-  it('that does not fit behind others of other lengths is left, and harms nothing of another server', () => {
-    // After the first five, 172 bytes are left: two for a length, and 170.
-    for (const [last, held] of [
-      [170, 6],
-      [171, 5],
-      [172, 5],
-    ] as const) {
+  it('fills a jar to its last byte; one that does not fit is left, and harms nothing of another server', () => {
+    // 1,376 bytes, of which a cookie takes two more than it has.
+    const before = [256, 256, 256, 256, 170];
+    const cases = [
+      { cookieBytes: Array.from({ length: 8 }, () => 170), held: 8 },
+      { cookieBytes: [...before, 170], held: 6 },
+      { cookieBytes: [...before, 171], held: 5 },
+      { cookieBytes: [...before, 172], held: 5 },
+    ];
+    for (const { cookieBytes, held } of cases) {
       const sim = new SimulatedMeter({ servers: 4 });
       for (const { behaviour } of sim.servers) {
-        behaviour.cookies = 6;
-        behaviour.cookieBytes = [256, 256, 256, 256, 170, last];
+        Object.assign(behaviour, { cookieBytes, cookies: cookieBytes.length, onRequest: () => [] });
       }
       sim.meter.start();
-      sim.run(30);
+      sim.run(2);
       const keyed = sim.events.filter(({ code }) => code === MeterEvent.KeysEstablished);
       expect(keyed.map(({ b }) => Number(b))).toEqual([held, held, held, held]);
+      // The first of each is sent.
+      expect(sim.sources.map(({ cookies }) => cookies)).toEqual(Array.from({ length: 4 }, () => held - 1));
     }
+  });
+
+  it('that leaves a jar full to its last byte harms nothing of another server', () => {
+    const sim = new SimulatedMeter({ servers: 4 });
+    // An answer brings one as long as that which was sent; in a field of its own, so padded to four bytes.
+    for (const { behaviour } of sim.servers) behaviour.cookieBytes = [168, 172];
+    sim.meter.start();
+    sim.run(60);
+    for (const { opened, requests } of sim.servers) {
+      expect(opened.length).toBe(1);
+      expect(requests.length).toBeGreaterThan(4);
+    }
+    expect(Math.min(...sim.sources.map(({ cookies }) => cookies))).toBeGreaterThanOrEqual(7);
   });
 
   it('too many are left where they are: eight are held at most', () => {
