@@ -1,9 +1,10 @@
 // `npm test`: sets up everything, lints, runs all tests, and says at its end how many ran.
 // Arguments go to vitest (`npm test -- test/core`); with any, linting is left to `npm run lint`.
+// METERTIME_NATIVE_FUZZ=skip leaves native fuzzing out, with the compiler that it needs.
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { step } from './lib/progress.mjs';
 import { readText, root } from './lib/project.mjs';
 import { lint } from './lint.mjs';
@@ -19,9 +20,17 @@ const args = process.argv.slice(2);
 const seed = process.env.METERTIME_SEED ?? String(randomInt(2 ** 31));
 console.log(`metertime: set-up, lint and tests; random tests with METERTIME_SEED=${seed}`);
 
+const nativeFuzz = process.env.METERTIME_NATIVE_FUZZ !== 'skip';
+/** @type {string[]} why tests fail or are skipped */
+const reasons = nativeFuzz ? [] : ['native fuzzing is left out: METERTIME_NATIVE_FUZZ=skip'];
 try {
-  const missing = await setUp({ debian: ['servers', 'firmware', 'emulator', 'fuzz'] });
-  for (const { reason } of missing) console.error(`  ! ${reason}; its tests will fail`);
+  /** @type {import('./debian.mjs').GroupName[]} */
+  const needed = ['servers', 'firmware', 'emulator'];
+  const missing = await setUp({ debian: nativeFuzz ? [...needed, 'fuzz'] : needed });
+  for (const { reason } of missing) {
+    reasons.push(reason);
+    console.error(`  ! ${reason}; tests that need it fail, or are named as skipped in the last lines`);
+  }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
   process.exit(1);
@@ -58,6 +67,7 @@ const exitCode = await new Promise((resolve) => {
   vitest.on('close', (code) => resolve(code ?? 1));
 });
 
+const isRun = /^(passed|failed)$/;
 const text = readText(resultsPath);
 const results = text === undefined ? undefined : JSON.parse(text);
 const seconds = Math.round((performance.now() - startMs) / 1000);
@@ -71,5 +81,12 @@ if (results === undefined) {
       `${results.numPendingTests + results.numTodoTests} skipped, in ${files.length} files (${failedFiles} failed); ` +
       `lint ${args.length > 0 ? 'not run' : clean ? 'clean' : 'FAILED'}; METERTIME_SEED=${seed}; ${seconds} s`,
   );
+  for (const { name, assertionResults } of files) {
+    const skipped = assertionResults.filter(
+      (/** @type {{ status: string }} */ { status }) => !isRun.test(status),
+    ).length;
+    if (skipped > 0) console.log(`  skipped: ${skipped} of ${relative(root, name)}`);
+  }
 }
+for (const reason of reasons) console.log(`  ! ${reason}`);
 process.exitCode = exitCode === 0 && clean && results !== undefined ? 0 : 1;

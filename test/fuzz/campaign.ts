@@ -2,7 +2,8 @@
 //
 // A found input is a JSON file: target, round seed, what happened, and every event that the core was given, so that it
 // can be given again without the world around it.
-import { type CheckedModules, type RecordedEvent, twinModules, Violation } from './checked-core.ts';
+import { createContext, Script } from 'node:vm';
+import { CheckedCore, type CheckedModules, type RecordedEvent, twinModules, Violation } from './checked-core.ts';
 import { Prng } from './prng.ts';
 import type { Target } from './targets.ts';
 
@@ -57,10 +58,33 @@ export async function runTarget(
   return { inputs, rounds, seconds: seconds(), found: undefined };
 }
 
-/** One round: the number of its inputs, or what it found. */
-export function runRound(target: Target, roundSeed: number, modules: CheckedModules): number | Found {
+/** A round takes well below a second; one that takes this long hangs. */
+const roundLimitMs = 30_000;
+const context = createContext({});
+const script = new Script('task()');
+
+/** Calls what may never return. @throws Violation when it does not return in time, or what it throws */
+function limited<T>(task: () => T, limitMs: number): T {
+  context.task = task;
   try {
-    return target.round(new Prng(roundSeed), modules);
+    // V8 interrupts loops of WebAssembly too.
+    return script.runInContext(context, { timeout: limitMs });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ERR_SCRIPT_EXECUTION_TIMEOUT') throw error;
+    const { happened = [], large = true } = CheckedCore.last ?? {};
+    throw new Violation(`a round does not end within ${limitMs / 1000} s`, [...happened], large, { cause: error });
+  }
+}
+
+/** One round: the number of its inputs, or what it found. */
+export function runRound(
+  target: Target,
+  roundSeed: number,
+  modules: CheckedModules,
+  limitMs = roundLimitMs,
+): number | Found {
+  try {
+    return limited(() => target.round(new Prng(roundSeed), modules), limitMs);
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     return {

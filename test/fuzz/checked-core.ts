@@ -1,7 +1,8 @@
 // A core that is watched: whatever it is given, it must not trap, grow, write outside its memory, or answer nonsense.
 // Two instances take every event. They differ in where they lie in memory and in what lies behind an event's payload,
-// so a read beyond the payload shows as a difference, and one beyond the core's memory as a trap.
-import { readFileSync } from 'node:fs';
+// so a read beyond the payload shows as a difference, and one beyond the core's memory as a trap. The second has red zones
+// around its static regions and each server's part of them, and could grow.
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
 import {
@@ -17,6 +18,7 @@ import {
 } from '../../as/abi/codes.ts';
 import { type CoreAction, type CoreExports, loadCoreModule, splitActions } from '../../host/core/core.ts';
 import { root } from '../../scripts/lib/project.mjs';
+import { findZones, insertZones, type Zone } from './red-zones.ts';
 
 const pageBytes = 65_536;
 
@@ -40,20 +42,22 @@ export interface RecordedEvent {
   readonly payload: Uint8Array;
 }
 
-/** Compiles the core with its data from `memoryBase` on. */
-async function compile(memoryBase: number): Promise<WebAssembly.Module> {
+/** Changes a source before it is compiled. `path` is relative to the checkout. */
+export type Change = (path: string, text: string) => string;
+
+/** Compiles the core with red zones, its data from `memoryBase` on, in a memory that may grow. */
+async function compile(memoryBase: number, change: Change): Promise<WebAssembly.Module> {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
-  config.options.memoryBase = memoryBase;
+  Object.assign(config.options, { memoryBase, maximumMemory: 2 });
   config.options.outFile = 'core.wasm';
   let wasm: Uint8Array | undefined;
   const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--noColors'], {
     readFile: (name: string) => {
       if (name === 'asconfig.json') return JSON.stringify(config);
-      try {
-        return readFileSync(join(root, name), 'utf8');
-      } catch {
-        return null;
-      }
+      const path = join(root, name);
+      if (!existsSync(path)) return null;
+      const text = readFileSync(path, 'utf8');
+      return name.startsWith('as/') ? insertZones(name, change(name, text)) : text;
     },
     writeFile: (_name: string, contents: Uint8Array | string) => {
       if (typeof contents !== 'string') wasm = contents;
@@ -70,10 +74,22 @@ function instance(module: WebAssembly.Module, large: boolean): CoreExports {
   return exports;
 }
 
-/** The core as it is, and, for a second instance, as it is when its memory ends where the page ends. */
+/** A core whose memory ends where the page ends. */
+interface Twin {
+  readonly module: WebAssembly.Module;
+  readonly zones: readonly Zone[];
+  /** Its static memory before anything happened. */
+  readonly fresh: Buffer;
+}
+
+interface TwinInstance extends Twin {
+  readonly exports: CoreExports;
+}
+
+/** The core as it is, and what `CheckOptions.twin` needs. */
 export interface CheckedModules {
   readonly plain: WebAssembly.Module;
-  readonly atEnd?: { readonly small: WebAssembly.Module; readonly large: WebAssembly.Module };
+  readonly atEnd?: { readonly small: Twin; readonly large: Twin };
 }
 
 let twins: Promise<CheckedModules> | undefined;
@@ -85,20 +101,23 @@ export function checkedModules(): CheckedModules {
 
 /** The core with what `CheckOptions.twin` needs. */
 export function twinModules(): Promise<CheckedModules> {
-  twins ??= compileTwins();
+  twins ??= compileTwins((_path, text) => text);
   return twins;
 }
 
-async function compileTwins(): Promise<CheckedModules> {
-  const { plain } = checkedModules();
-  const shifted = async (large: boolean) => {
-    const room = pageBytes - instance(plain, large).memoryEnd();
-    const module = await compile(16 + (room & ~15));
-    const end = instance(module, large).memoryEnd();
+/** The core, beside which the second instance runs changed sources: for tests. */
+export async function compileTwins(change: Change): Promise<CheckedModules> {
+  const first = await compile(16, change);
+  const shifted = async (large: boolean): Promise<Twin> => {
+    const room = pageBytes - instance(first, large).memoryEnd();
+    const module = await compile(16 + (room & ~15), change);
+    const fresh = instance(module, large);
+    const end = fresh.memoryEnd();
     if (end > pageBytes || end <= pageBytes - 16) throw new Error(`the core ends at ${end} instead of the page's end`);
-    return module;
+    const memory = Buffer.from(fresh.memory.buffer).subarray(0, fresh.actionBuffer());
+    return { module, zones: findZones(memory, memory.length), fresh: memory };
   };
-  return { plain, atEnd: { small: await shifted(false), large: await shifted(true) } };
+  return { ...checkedModules(), atEnd: { small: await shifted(false), large: await shifted(true) } };
 }
 
 /** Bytes behind the core's memory that it must not touch. */
@@ -116,15 +135,17 @@ export interface CheckOptions {
 }
 
 export class CheckedCore {
+  /** The one that was given an event last. */
+  static last: CheckedCore | undefined;
   readonly #exports: CoreExports;
-  readonly #twin: CoreExports | undefined;
+  readonly #twin: TwinInstance | undefined;
   readonly #memory: Buffer;
   readonly #actionAt: number;
   readonly #eventAt: number;
   readonly #end: number;
   readonly #capacity: number;
   readonly #record: boolean;
-  readonly #large: boolean;
+  readonly large: boolean;
   readonly #behind: Buffer;
   readonly #twinGarbage = Buffer.alloc(LinkLimit.DatagramBytes + 64, 0x5a);
   readonly happened: RecordedEvent[] = [];
@@ -136,14 +157,14 @@ export class CheckedCore {
     this.#exports = instance(modules.plain, large);
     if (twin && modules.atEnd === undefined) throw new Error('a twin needs the modules of twinModules()');
     const shifted = large ? modules.atEnd?.large : modules.atEnd?.small;
-    this.#twin = twin && shifted !== undefined ? instance(shifted, large) : undefined;
+    this.#twin = twin && shifted !== undefined ? { ...shifted, exports: instance(shifted.module, large) } : undefined;
     this.#memory = Buffer.from(this.#exports.memory.buffer);
     this.#actionAt = this.#exports.actionBuffer();
     this.#eventAt = this.#exports.eventBuffer();
     this.#end = this.#exports.memoryEnd();
     this.#capacity = this.#exports.eventCapacity() - Abi.EventHeaderBytes;
     this.#record = record;
-    this.#large = large;
+    this.large = large;
     this.#memory.fill(canary, this.#end);
     this.#behind = Buffer.alloc(pageBytes - this.#end, canary);
   }
@@ -159,12 +180,13 @@ export class CheckedCore {
   }
 
   #fail(message: string, cause?: unknown): never {
-    throw new Violation(message, [...this.happened], this.#large, cause === undefined ? undefined : { cause });
+    throw new Violation(message, [...this.happened], this.large, cause === undefined ? undefined : { cause });
   }
 
   /** One event. @throws Violation */
   handle(event: number, tick: bigint, payload: Uint8Array = new Uint8Array(0)): CoreAction[] {
     if (this.#record) this.happened.push({ event, tick, payload: payload.slice() });
+    CheckedCore.last = this;
     this.handled++;
     const startMs = performance.now();
     const length = this.#call(this.#exports, this.#memory, event, tick, payload);
@@ -172,7 +194,6 @@ export class CheckedCore {
     if (tookMs > this.slowestMs) this.slowestMs = tookMs;
     if (tookMs > handleLimitMs) this.#fail(`event ${event} took ${Math.round(tookMs)} ms`);
     if (length > this.#eventAt - this.#actionAt) this.#fail(`${length} bytes of actions are more than their buffer`);
-    if (this.#exports.memory.buffer.byteLength !== pageBytes) this.#fail('the memory grew');
     if (this.#memory.compare(this.#behind, 0, this.#behind.length, this.#end) !== 0) {
       this.#fail('a byte behind the memory of the core changed');
     }
@@ -195,13 +216,19 @@ export class CheckedCore {
     }
   }
 
-  #compare(twin: CoreExports, event: number, tick: bigint, payload: Uint8Array, expected: Buffer): void {
-    const memory = Buffer.from(twin.memory.buffer);
-    const behind = twin.eventBuffer() + Abi.EventHeaderBytes + Math.min(payload.length, this.#capacity);
+  #compare(twin: TwinInstance, event: number, tick: bigint, payload: Uint8Array, expected: Buffer): void {
+    const { exports, zones, fresh } = twin;
+    const memory = Buffer.from(exports.memory.buffer);
+    const behind = exports.eventBuffer() + Abi.EventHeaderBytes + Math.min(payload.length, this.#capacity);
     const garbage = this.#twinGarbage.subarray(0, pageBytes - behind);
     memory.set(garbage, behind);
-    const length = this.#call(twin, memory, event, tick, payload);
-    const at = twin.actionBuffer();
+    const length = this.#call(exports, memory, event, tick, payload);
+    if (exports.memory.buffer.byteLength !== pageBytes) this.#fail(`event ${event}: the memory grew`);
+    for (const { from, to } of zones) {
+      if (memory.compare(fresh, from, to, from, to) !== 0)
+        this.#fail(`event ${event}: the red zone at ${from} was written`);
+    }
+    const at = exports.actionBuffer();
     if (length !== expected.length || memory.compare(expected, 0, expected.length, at, at + length) !== 0) {
       this.#fail(`event ${event}: what lies behind its payload of ${payload.length} bytes makes a difference`);
     }

@@ -52,7 +52,7 @@ function newWorld(random: Prng, modules: CheckedModules, baud?: number): World {
     forgeries: 0.1,
     residenceLies: random.chance(0.5),
     host: drawHosts(random, servers),
-    cookieBytes: random.pick([1, 17, 64, 100, 104, 255, 256]),
+    cookieBytes: random.pick([1, 17, 64, 100, 104, 170, 171, 255, 256]),
     cookies: random.between(1, 9),
   });
   return world;

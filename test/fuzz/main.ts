@@ -1,5 +1,5 @@
 // The program behind `npm run fuzz`: targets in node, then those of the compiled C (test/native-fuzz). One thread runs
-// the targets in node, this one prints how far it is and notices when an event never ends.
+// the targets in node, this one prints how far it is.
 // Exit code 0: nothing found; 1: found, its input is in a file; 2: asked wrongly.
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,9 +10,6 @@ import { nativeTargetOf, nativeTargets } from '../native-fuzz/campaign.ts';
 import { fuzzNatively, replayNatively } from '../native-fuzz/command.ts';
 import { targets } from './all-targets.ts';
 import { type Found, type Progress, runTarget } from './campaign.ts';
-
-/** A round takes well below a second; one that takes this long hangs. */
-const roundLimitMs = 60_000;
 
 interface Task {
   readonly seed: number;
@@ -139,24 +136,15 @@ async function main(): Promise<number> {
 async function fuzzInNode(task: Task): Promise<boolean> {
   const worker = new Worker(new URL(import.meta.url), { workerData: task });
   let progress: Progress | undefined;
-  let heardMs = performance.now();
   let clean = true;
   const rate = (inputs: number, seconds: number) =>
     `${inputs} inputs, ${Math.round(inputs / Math.max(seconds, 0.001))}/s`;
   const timer = setInterval(() => {
     if (progress === undefined) return;
-    const { target, inputs, seconds, roundSeed } = progress;
-    if (performance.now() - heardMs < roundLimitMs) {
-      console.log(`  ${target}: ${rate(inputs, seconds)}`);
-      return;
-    }
-    const message = `a round does not end within ${roundLimitMs / 1000} s`;
-    console.error(`FOUND ${target}: ${message}\n  ${save({ target, roundSeed, message, large: true, events: [] })}`);
-    clean = false;
-    void worker.terminate();
+    const { target, inputs, seconds } = progress;
+    console.log(`  ${target}: ${rate(inputs, seconds)}`);
   }, 5000);
   worker.on('message', (told: Told) => {
-    heardMs = performance.now();
     if ('progress' in told) progress = told.progress;
     else if ('ended' in told) {
       const { target, inputs, rounds, seconds } = told.ended;

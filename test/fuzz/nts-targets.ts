@@ -284,7 +284,7 @@ export class Servers {
         clientToServer: random.bytes(algorithm(aead).keyBytes),
         serverToClient: random.bytes(algorithm(aead).keyBytes),
       });
-      const cookieBytes = random.pick([1, 16, 100, 256]);
+      const cookieBytes = random.pick([1, 16, 100, 170, 256]);
       const answer = keAnswer(8, cookieBytes, aead, compliant ? [compliantRecord()] : []);
       for (let at = 0; at < answer.length; at += 235) {
         meter.tell({ type: Message.TlsData, id: message.id, data: answer.subarray(at, at + 235) });
@@ -338,6 +338,12 @@ function changeParts(random: Prng, parts: AnswerParts): void {
   while (random.chance(0.2)) parts.extra.push(field());
   while (random.chance(0.2)) parts.extraSealed.push(field());
   if (random.chance(0.2)) parts.extraSealed.push(Buffer.from(random.bytes(random.size(40))));
+  // A length that is no more than a field's header.
+  if (random.chance(0.1)) {
+    const type = random.pick([0x104, 0x204, 0x304, 0x404, 0x4321]);
+    const short = Buffer.from([type >> 8, type & 0xff, 0, random.below(5), ...random.bytes(random.below(9))]);
+    parts.extraSealed.splice(random.below(parts.extraSealed.length + 1), 0, short);
+  }
   while (random.chance(0.2))
     parts.cookies.push(Buffer.from(random.bytes(random.pick([0, 1, 12, 100, 255, 256, 257, 260]))));
 }

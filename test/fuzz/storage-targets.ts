@@ -57,7 +57,19 @@ function randomItems(random: Prng): Uint8Array {
     items.splice(random.below(items.length + 1), 0, joined([Uint8Array.of(other, value.length), value]));
   }
   const all = joined(items);
+  if (random.chance(0.05)) return fullItems(all, random.between(497, 504));
   return random.chance(0.2) ? mutate(random, all, 500) : all.subarray(0, 500);
+}
+
+/** The same with an item that may be skipped behind them, up to so many bytes: the block has room for 500. */
+function fullItems(items: Uint8Array, bytes: number): Uint8Array {
+  const list = [items.subarray(0, bytes)];
+  for (let left = bytes - items.length; left >= 2; ) {
+    const size = left > 257 ? 200 : left;
+    list.push(Uint8Array.of(0x80, size - 2), new Uint8Array(size - 2));
+    left -= size;
+  }
+  return joined(list);
 }
 
 function goodItem(tag: SettingsTag, random: Prng): Uint8Array {
@@ -84,14 +96,15 @@ function goodItem(tag: SettingsTag, random: Prng): Uint8Array {
 }
 
 function settingsBlock(random: Prng, items: Uint8Array): Uint8Array {
-  const block = Buffer.from(random.bytes(StorageMap.SettingsBytes));
+  const room = Math.max(StorageMap.SettingsBytes, SettingsField.Items + items.length + 4);
+  const block = Buffer.from(random.bytes(room));
   block.writeUInt32LE(SettingsFormat.Magic, SettingsField.Magic);
   block.writeUInt16LE(random.chance(0.97) ? SettingsFormat.Version : random.below(4), SettingsField.Version);
   block.writeUInt16LE(items.length, SettingsField.ItemsBytes);
   block.set(items, SettingsField.Items);
   const end = SettingsField.Items + items.length;
   block.writeUInt32LE(crc32(block.subarray(0, end)), end);
-  return new Uint8Array(block);
+  return new Uint8Array(block.subarray(0, StorageMap.SettingsBytes));
 }
 
 /** What the core must make of a settings block; layout in as/abi/codes.ts. */

@@ -1,8 +1,7 @@
 // Builds the native fuzzer: parsers.ts with all of as/ to wasm, wasm2c to C, clang with libFuzzer, AddressSanitizer and
 // UBSan.
 //
-// What always holds: in front of each static region of the core, and behind the last, lies a red zone that tells its
-// length; each replacement in a source must find what it replaces; a build is whole or absent, and one whose inputs did
+// What always holds: red zones lie around each static region of the core and each server's part of it; each replacement in a source must find what it replaces; a build is whole or absent, and one whose inputs did
 // not change is not done again.
 import {
   existsSync,
@@ -22,64 +21,18 @@ import { abiHeader, enumLines, memoryHeader } from '../../host/build/headers.ts'
 import { requireTool, runTool, type Tool } from '../../host/build/tools.ts';
 import { convertWasm } from '../../host/build/wasm-to-c.ts';
 import { cacheDir, filesBelow, hashFiles, root } from '../../scripts/lib/project.mjs';
+import type { Change } from '../fuzz/checked-core.ts';
+import { insertZones, replaceOnce, zoneMagic } from '../fuzz/red-zones.ts';
 import { dataHeader } from './data.ts';
 
 const here = join(root, 'test', 'native-fuzz');
 const memoryBytes = 65_536;
-/** First eight bytes of a red zone. */
-const zoneMagic = [0x7a4f6e45, 0xc35a9d17] as const;
 /** Bytes between the buffers of actions and events; a multiple of eight. */
 const bufferGap = 32;
-
-/** Changes a source before it is compiled. `path` is relative to the checkout. */
-export type Change = (path: string, text: string) => string;
 
 export interface Fuzzer {
   readonly path: string;
   readonly env: Readonly<Record<string, string>>;
-}
-
-/** Replaces what must be there exactly once. */
-export function replaceOnce(text: string, what: string, by: string): string {
-  const parts = text.split(what);
-  if (parts.length !== 2) throw new Error(`"${what}" occurs ${parts.length - 1} times, expected once`);
-  return parts.join(by);
-}
-
-/** Where the parenthesis or bracket at `open` is closed. */
-function closing(text: string, open: number): number {
-  let depth = 0;
-  for (let at = open; at < text.length; at++) {
-    if ('([{'.includes(text[at]!)) depth++;
-    else if (')]}'.includes(text[at]!) && --depth === 0) return at;
-  }
-  throw new Error(`nothing closes what begins with "${text.slice(open, open + 40)}"`);
-}
-
-/** The first of the arguments between two parentheses. */
-function firstArgument(text: string): string {
-  for (let at = 0; at < text.length; at++) {
-    if ('([{'.includes(text[at]!)) at = closing(text, at);
-    else if (text[at] === ',') return text.slice(0, at);
-  }
-  return text;
-}
-
-/**
- * Puts a red zone in front of each `memory.data` of a source: bytes, also as a constant expression, or a type and its
- * values; then the alignment, which may be left out. A table of values tells no length: 0.
- */
-function insertZones(text: string): string {
-  const zone = (bytes: string) => `memory.data<u32>([${zoneMagic[0]}, ${zoneMagic[1]}, 0, ${bytes}], 16) * 0`;
-  const [head = '', ...regions] = text.split('memory.data');
-  return regions.reduce((result, rest) => {
-    const type = /^(?:<\w+>)?(?=\()/.exec(rest)?.[0];
-    if (type === undefined) throw new Error(`a static region has a form that is not known here: ${rest.slice(0, 60)}`);
-    const end = closing(rest, type.length);
-    const first = firstArgument(rest.slice(type.length + 1, end)).trim();
-    const bytes = type === '' ? `<u32>(${first})` : '0';
-    return `${result}(${zone(bytes)} + memory.data${type}(${first}, 16))${rest.slice(end + 1)}`;
-  }, head);
 }
 
 function readSource(path: string, change: Change): string | null {
@@ -98,7 +51,7 @@ function readSource(path: string, change: Change): string | null {
     );
   }
   const changed = change(path, text);
-  return changed.includes('memory.data') ? insertZones(changed) : changed;
+  return insertZones(path, changed);
 }
 
 /** Compiles the core with its red zones. */
@@ -227,6 +180,7 @@ function inputsHash(): string {
   const files = [
     ...filesBelow(join(root, 'as'), (path) => path.endsWith('.ts')),
     ...filesBelow(here, (path) => /\.(ts|c|h)$/.test(path)),
+    join(root, 'test', 'fuzz', 'red-zones.ts'),
     ...filesBelow(join(root, 'firmware', 'runtime'), () => true),
     ...filesBelow(join(root, 'host', 'build'), () => true),
     join(root, 'asconfig.json'),

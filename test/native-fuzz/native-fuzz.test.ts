@@ -10,8 +10,11 @@ import { buildFuzzer, type Fuzzer } from './build.ts';
 import { type NativeOutcome, type NativeTarget, nativeTargets, replayNative, runNative } from './campaign.ts';
 
 const cases = join(import.meta.dirname, 'cases');
+const left = process.env.METERTIME_NATIVE_FUZZ === 'skip';
 const clang = debianTool('clang-14');
-if (!clang.ok) console.log(`nothing is fuzzed natively: ${clang.reason}`);
+if (!clang.ok && !left) {
+  throw new Error(`nothing can be fuzzed natively: ${clang.reason}; to leave that out: METERTIME_NATIVE_FUZZ=skip`);
+}
 
 const folder = mkdtempSync(join(tmpdir(), 'metertime-native-fuzz-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -24,7 +27,7 @@ const runTarget = (fuzzer: Fuzzer, target: NativeTarget, seconds: number): Promi
     foundFolder: join(folder, 'found'),
   });
 
-describe.runIf(clang.ok)('whatever the compiled core is given', () => {
+describe.skipIf(left)('whatever the compiled core is given', () => {
   let fuzzer: Fuzzer;
   beforeAll(async () => {
     fuzzer = await buildFuzzer();
@@ -46,8 +49,18 @@ describe.runIf(clang.ok)('whatever the compiled core is given', () => {
   });
 });
 
-/** Mistakes in the core: where, what is replaced by what, which target finds it, and as what. */
-const planted = [
+/** A mistake in the core: where, what is replaced by what, which target finds it, and as what. */
+interface Mistake {
+  readonly mistake: string;
+  readonly path: string;
+  readonly what: RegExp;
+  readonly by: string;
+  readonly target: NativeTarget['name'];
+  readonly finding: RegExp;
+}
+
+/** One for each target. */
+const planted: readonly Mistake[] = [
   {
     mistake: 'a read one byte behind a message',
     path: 'as/nts/key-establishment.ts',
@@ -88,22 +101,69 @@ const planted = [
     target: 'reserve',
     finding: /cookie \d+ is sent/,
   },
-] as const;
+];
 
-describe.runIf(clang.ok)('in a copy of the core with mistakes', () => {
+/** Those that only first inputs of the right shape reach within a short run. */
+const plantedAtEdges: readonly Mistake[] = [
+  {
+    mistake: "a byte from one server's jar into the next one",
+    path: 'as/nts/cookies.ts',
+    what: /(load<u16>\(jar, 4\) - used)\);/,
+    by: '$1 + 1);',
+    target: 'ke',
+    finding: /use-after-poison, WRITE[\s\S]*cookiesKeepOld/,
+  },
+  {
+    mistake: 'settings that leave no room for all of the CRC-32',
+    path: 'as/meter/settings.ts',
+    what: /(<u32>SettingsField\.Items) - CRC_BYTES\)/,
+    by: '$1)',
+    target: 'settings',
+    finding: /access out of bounds[\s\S]*readBlock/,
+  },
+  {
+    mistake: 'a host in the storage that is too long',
+    path: 'as/meter/reserve.ts',
+    what: /host > SERVER_NAME_BYTES \+ 1\)/,
+    by: 'host > SERVER_NAME_BYTES + 2)',
+    target: 'part',
+    finding: /AEAD \d+ instead of 0/,
+  },
+  {
+    mistake: 'a message shorter than what is read of it',
+    path: 'as/meter/establish.ts',
+    what: /length > 2 \? load<u8>\(message, 2\) : Failure\.Request/,
+    by: 'load<u8>(message, 2)',
+    target: 'messages',
+    finding: /access out of bounds/,
+  },
+  {
+    mistake: 'pieces that are more than a message',
+    path: 'as/link/datagram.ts',
+    what: /(filled \+ length > <u32>LinkLimit\.DatagramBytes)\)/,
+    by: '$1 + 8)',
+    target: 'frames',
+    finding: /use-after-poison, WRITE[\s\S]*datagramReceived/,
+  },
+];
+
+describe.skipIf(left).each([
+  { name: 'planted', mistakes: planted },
+  { name: 'edges', mistakes: plantedAtEdges },
+])('in a copy of the core with mistakes ($name)', ({ name: copy, mistakes }) => {
   let fuzzer: Fuzzer;
   beforeAll(async () => {
     const change = (path: string, text: string) =>
-      planted
+      mistakes
         .filter((mistake) => mistake.path === path)
         .reduce((changed: string, { what, by }) => {
           if (!what.test(changed)) throw new Error(`${path}: nothing there looks like ${what}`);
           return changed.replace(what, by);
         }, text);
-    fuzzer = await buildFuzzer({ name: 'planted', change });
+    fuzzer = await buildFuzzer({ name: copy, change });
   }, 300_000);
 
-  it.each(planted)(
+  it.each(mistakes)(
     'finds $mistake',
     async ({ target: name, finding }) => {
       const target = nativeTargets.find((one) => one.name === name)!;

@@ -1,7 +1,17 @@
 // First inputs of each native target, in the form that its C reads (harness/*.c): what a good peer sends, and a few of
 // the rules' edges, so that the fuzzer need not find their shapes itself.
 
-import { Capability, Channel, Event, Failure, Message, RtcStatus, SettingsField } from '../../as/abi/codes.ts';
+import { crc32 } from 'node:zlib';
+import {
+  Capability,
+  Channel,
+  Event,
+  Failure,
+  Message,
+  RtcStatus,
+  SettingsField,
+  StorageMap,
+} from '../../as/abi/codes.ts';
 import { Control, Credit } from '../../as/link/layout.ts';
 import {
   aeadRecord,
@@ -29,6 +39,13 @@ const nowNs = (buildUnixSeconds + 1_000_000n) * second;
 /** Second byte: source, AEADs offered, old cookies, whether the new ones count (harness/parsers.c). */
 const keMode = (source: number, rest: number) => (source & 3) | (rest === 6 ? 16 | 32 : rest === 234 ? 8 : 32);
 
+/** An answer with cookies of these lengths; eight of one length. */
+function answerWith(lengths: readonly number[]): Buffer {
+  const all = lengths.length === 1 ? Array.from({ length: 8 }, () => lengths[0]!) : lengths;
+  const cookies = all.map((length) => record(5, new Uint8Array(length).fill(0xc0), false));
+  return Buffer.concat([nextProtocol(), aeadRecord(), ...cookies, endOfMessage()]);
+}
+
 function keSeeds(): Buffer[] {
   const server = record(6, Buffer.from('ntp.test'), false);
   const answers = [
@@ -51,6 +68,12 @@ function keSeeds(): Buffer[] {
     keAnswer(60, 30, [compliantRecord()]),
     keAnswer(60, 30, [record(1024, [0], false)]),
     keAnswer(256, 17, [record(1024, [], true)]),
+    // A jar that is full to its last byte, and one byte more: alone, and beside two old cookies of 200 bytes.
+    ...[[170], [256, 256, 256, 256, 256, 84], [256, 256, 256, 256, 256, 85]].map(answerWith),
+    ...[
+      [200, 200, 200, 200, 162],
+      [200, 200, 200, 200, 163],
+    ].map(answerWith),
   ];
   const endless = record(0x4000, new Uint8Array(300).fill(0xff), false);
   return [
@@ -95,6 +118,11 @@ function header(stratum: number, kiss: string): Buffer {
   return result;
 }
 
+/** A sealed field with a cookie, which needs no padding (RFC 8915 5.6). */
+const cookieField = (length: number) => bytes(2, 4, (4 + length) >> 8, (4 + length) & 0xff, zeros(length));
+
+const nakAnswer = () => answer({ mode: mode.origin | mode.identifier, header: header(0, 'NTSN') });
+
 function answers(): Buffer[] {
   const good = mode.origin | mode.identifier | mode.sealed | mode.plausible;
   const cookies = Buffer.concat(Array.from({ length: 3 }, () => extensionField(0x204, zeros(100))));
@@ -110,7 +138,7 @@ function answers(): Buffer[] {
     answer({ mode: good | mode.context, text: cookies }),
     answer({ mode: good | mode.source, text: cookies }),
     answer({ mode: good, nonceBytes: 64, text: cookies }),
-    answer({ mode: nak, header: header(0, 'NTSN') }),
+    nakAnswer(),
     answer({ mode: nak, header: header(0, 'RATE'), fields: other }),
     answer({ mode: nak | mode.sealed, header: header(0, 'RATE') }),
     answer({ mode: nak | mode.sealed, header: header(3, '\x7f\0\0\x01') }),
@@ -130,6 +158,10 @@ function answers(): Buffer[] {
       value.writeUInt16BE(sealed, 2);
       return answer({ mode: nak, header: header(1, 'TEST'), fields: extensionField(0x404, value) });
     }),
+    // The jar is full again, to its last byte.
+    ...[170, 171].map((length) => answer({ mode: good, text: cookieField(length) })),
+    // Sealed fields of no length, and of less than their header.
+    ...[0, 1, 2, 3, 4].map((length) => answer({ mode: good, text: bytes(4, 4, 0, length, zeros(8)) })),
   ];
 }
 
@@ -156,6 +188,24 @@ const server = (length: number) => bytes(3, 2 + length, u16(4460), Buffer.alloc(
 /** AEADs, age of keys, agreement, spread, limits. */
 const more = bytes(7, 4, 17, 16, 15, 30, 8, 2, u16(24), 9, 1, 3, 10, 2, u16(600), 11, 5, 4, u16(500), u16(700));
 
+/** A block with as many bytes of items and the right CRC-32 behind them, as much of it as there is room for. */
+function longBlock(itemsBytes: number): Buffer {
+  const block = Buffer.alloc(SettingsField.Items + itemsBytes + 4);
+  block.set(settingsBlock.subarray(0, SettingsField.Items));
+  block.writeUInt16LE(itemsBytes, SettingsField.ItemsBytes);
+  block.set(items, SettingsField.Items);
+  // Items that may be skipped fill it, in lengths that add up to the byte.
+  let at = SettingsField.Items + items.length;
+  for (let left = itemsBytes - items.length; left > 0; ) {
+    const size = left > 257 ? 200 : left;
+    block.set([0x80, size - 2], at);
+    at += size;
+    left -= size;
+  }
+  block.writeUInt32LE(crc32(block.subarray(0, at)), at);
+  return block.subarray(0, StorageMap.SettingsBytes);
+}
+
 function settingsSeeds(): Buffer[] {
   const id = bytes(1, 32, Buffer.alloc(32, 'm'));
   const all = [
@@ -169,6 +219,7 @@ function settingsSeeds(): Buffer[] {
   ];
   return [
     ...all.map((list) => bytes(1, list)),
+    ...[499, 500, 501, 502, 503, 504].map((length) => bytes(0, longBlock(length))),
     bytes(0, settingsBlock),
     bytes(2, u16(100), settingsBlock.subarray(0, 100)),
   ];
@@ -214,6 +265,9 @@ function told(source: number, type: Message, rest: Uint8Array): Buffer {
   return bytes(source, kind, length, rest, zeros(short ? 0 : 5 * length - rest.length));
 }
 
+/** A message that is its type alone. */
+const cut = (type: Message) => bytes(0, 40 + gatewayMessages.indexOf(type), 0);
+
 /** Steps of the target `messages` (harness/meter.c). */
 const message = (source: number, type: Message, rest: Uint8Array) => bytes(1, told(source, type, rest));
 const datagram = (source: number, one: Uint8Array) => bytes(0, source, zeros(8), one);
@@ -236,7 +290,8 @@ const doing = (state: 0 | 1 | 2, servers: number) => state + 3 * (servers - 1);
 
 function messageSeeds(): Buffer[] {
   const all = answers();
-  const [good, , , , , , , nak] = all as [Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer, Buffer];
+  const good = all[0]!;
+  const nak = nakAnswer();
   const failed = message(0, Message.UdpOpenFailed, bytes(Failure.Dns, 0));
   const silence = Array.from({ length: 10 }, () => bytes(wake, later(4000, 20)));
   const eachSource = [0, 1, 2, 3].map((source) => datagram(source, good));
@@ -262,7 +317,12 @@ function messageSeeds(): Buffer[] {
     bytes(establishment(1, keAnswer(16, 16), 48), establishment(2, keAnswer(16, 17), 64), wake),
   ];
   const counts = [1, 2, 3, 4];
+  const short = gatewayMessages.flatMap((type) => [
+    bytes(1, cut(type)),
+    ...[0, 1, 2, 3].map((length) => message(0, type, zeros(length))),
+  ]);
   return [
+    ...short.flatMap((one) => ([0, 1, 2] as const).map((state) => bytes(doing(state, 1), one))),
     ...establishments.flatMap((list) => counts.map((servers) => bytes(doing(0, servers), list))),
     ...steps.flatMap((list) =>
       counts.flatMap((servers) => [bytes(doing(1, servers), list), bytes(doing(2, servers), list)]),
@@ -278,6 +338,46 @@ const change = (source: number, part: number, how: number, changes: readonly (re
 const spoilt = (source: number, part: number, at: number, by: number) =>
   bytes(source | (part << 2) | 32, u16(at), by, 0);
 
+/** An input of the target `part` (harness/part.c) for a meter with as many servers, and bytes changed before the seal. */
+function partInput(
+  servers: number,
+  source: number,
+  part: number,
+  changes: readonly (readonly [number, number])[],
+  how = 0,
+) {
+  const before = 3 * ((servers * (servers - 1)) / 2);
+  const state = before + 3 * source + part;
+  return bytes(how | (changes.length << 5), state, ...changes.map(([at, by]) => bytes(u16(at), by)));
+}
+
+function partSeeds(): Buffer[] {
+  const [livesOn, ownLength, ownRecord, unsealed, spoiltOne] = [16, 1, 2, 4, 8];
+  const record = 20;
+  const sources = [1, 2, 3, 4].flatMap((servers) => Array.from({ length: servers }, (_, i) => [servers, i] as const));
+  const host = (length: number) => [[record + 192, length]] as const;
+  const aead = (value: number) => [[record, value & 0xff] as const, [record + 1, value >> 8] as const];
+  return [
+    ...sources.flatMap(([servers, source]) => [
+      ...[0, 1, 2].map((part) => partInput(servers, source, part, [], livesOn)),
+      ...[0, 64, 65, 66, 67, 68, 72, 73, 255].map((length) => partInput(servers, source, 0, host(length), livesOn)),
+      ...[0, 1, 2, 3].map((server) => partInput(servers, source, 0, [[0, 4 | server]], livesOn)),
+    ]),
+    ...[0, 14, 15, 16, 17, 18, 30, 271].map((value) => partInput(1, 0, 0, aead(value), livesOn)),
+    ...[1, 2].flatMap((part) =>
+      [0, 1, 2, 255, 256, 257, 258, 65_535].map((length) => partInput(1, 0, part, aead(length), livesOn)),
+    ),
+    ...[0, 1, 2].flatMap((part) =>
+      [0, 3, 19, 20, 21, 279, 280, 281, 343].map((length) => bytes(partInput(2, 1, part, [], ownLength), u16(length))),
+    ),
+    ...[0, 1, 2].flatMap((part) => [
+      partInput(2, 0, part, [], unsealed),
+      bytes(partInput(2, 0, part, [], spoiltOne), u16(5), 0x80),
+      ...[0, 0xff].map((byte) => bytes(partInput(4, 2, part, [], ownRecord | livesOn), new Uint8Array(260).fill(byte))),
+    ]),
+  ];
+}
+
 function reserveSeeds(): Buffer[] {
   const good = (answers: number) => Buffer.of(2 | (answers << 3));
   const hours = (count: number) => Buffer.of(7 | (count << 3));
@@ -289,7 +389,7 @@ function reserveSeeds(): Buffer[] {
     bytes(restart, restart, restart, good(10)),
     bytes(good(4), restart, ...Array.from({ length: 6 }, () => bytes(wake, later(4000, 20))), good(10), restart),
     bytes(good(12), failing(0x55), hours(25), good(8), failing(0xff), restart, good(8)),
-    bytes(datagram(0, answers()[7]!), later(4000, 20), wake, good(8), restart, good(8)),
+    bytes(datagram(0, nakAnswer()), later(4000, 20), wake, good(8), restart, good(8)),
   ];
   const whole = [0, 1, 2, 3].flatMap((servers) => lives.map((life) => bytes(servers, u16(0), life)));
   const none = [0, 1, 2, 3].flatMap((servers) => lives.map((life) => bytes(servers | 4, u16(0), life)));
@@ -300,7 +400,7 @@ function reserveSeeds(): Buffer[] {
     // Another AEAD, another server, a longer and a shorter host, lengths of cookies.
     change(0, 0, 0, [[20, 1]]),
     change(0, 0, 0, [[0, 1]]),
-    change(1, 0, 0, [[212, 0x45]]),
+    ...[0x45, 0x46, 0x4c].map((by) => change(1, 0, 0, [[212, by]])),
     change(1, 0, 0, [[212, 4]]),
     ...[64, 0x41, 0xbf, 0x140].map((by) => change(0, 1, 0, [[20 + (by >> 8), by & 0xff]])),
     change(2, 1, 64 | 16, [[0, 0]]),
@@ -329,6 +429,8 @@ function frameSeeds(): Buffer[] {
   const status = bytes(Control.Status, 3, 0, Credit.GatewayStream, 0, Credit.GatewayReport);
   const lists = [
     bytes(piece(1, 237), ...Array.from({ length: 4 }, () => piece(0, 237)), piece(2, 71)),
+    // One byte, and eight, more than there is room for.
+    ...[72, 79].map((last) => bytes(piece(1, 237), ...Array.from({ length: 4 }, () => piece(0, 237)), piece(2, last))),
     bytes(piece(1, 237), ...Array.from({ length: 6 }, () => piece(0, 237)), piece(2, 237)),
     bytes(piece(3, 13), piece(3, 1), frame(Channel.Time, 3, bytes(Message.TimeProbe, zeros(4)))),
     bytes(...[1, 2, 3, 4, 5].map((length) => frame(Channel.Stream, 0, bytes(Message.TlsData, zeros(length))))),
@@ -350,6 +452,7 @@ export const seeds: Readonly<Record<string, () => Buffer[]>> = {
   answer: answerSeeds,
   settings: settingsSeeds,
   start: startSeeds,
+  part: partSeeds,
   reserve: reserveSeeds,
   messages: messageSeeds,
   frames: frameSeeds,
@@ -362,6 +465,7 @@ export const longestInput = {
   answer: 2200,
   settings: 600,
   start: 1024,
+  part: 320,
   reserve: 2048,
   messages: 4096,
   frames: 3072,

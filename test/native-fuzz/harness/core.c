@@ -6,9 +6,10 @@
 #include "wasm_rt.h"
 
 enum {
-  /// A red zone as build.ts compiles it in front of each region: magic, number of the region, its bytes.
+  /// A red zone as it is compiled in front of each region (test/fuzz/red-zones.ts): magic, bytes of each of its parts, 0
+  /// where it has none, and its own.
   ZONE_BYTES = 16,
-  ZONES_MAX = 128,
+  ZONES_MAX = 256,
   ACTIONS_MAX = 4096,
 };
 
@@ -169,8 +170,16 @@ static void add_zone(uint32_t from, uint32_t to) {
   zones++;
 }
 
-// Finds what build.ts compiled in: in front of each region a zone that tells its bytes. What lies between a region and
-// the next zone belongs to that zone.
+// Behind each part of a region lies a zone, up to a multiple of eight.
+static void add_part_zones(uint32_t region, uint32_t length, uint32_t part) {
+  uint32_t stride = (part + 23) / 8 * 8;
+  for (uint32_t next = stride; part != 0 && next <= length; next += stride) {
+    add_zone(region + next - stride + part, region + next);
+  }
+}
+
+// Finds what was compiled in: in front of each region a zone that tells its bytes. What lies between a region and the
+// next zone belongs to that zone.
 static void find_zones(uint32_t end) {
   uint32_t region_end = 0;
   uint32_t found = 0;
@@ -180,6 +189,7 @@ static void find_zones(uint32_t end) {
     uint32_t length = get_u32(bytes + 12);
     uint32_t from = region_end == 0 ? at : region_end;
     add_zone(from, at + ZONE_BYTES);
+    add_part_zones(at + ZONE_BYTES, length, get_u32(bytes + 8));
     found++;
     // 0: a table, whose length is not told.
     region_end = length == 0 ? 0 : at + ZONE_BYTES + length;
@@ -295,7 +305,7 @@ void trace_bytes(const uint8_t *bytes, uint32_t length) {
 }
 
 static const fuzz_target *const targets[] = {&target_ke, &target_aead, &target_answer, &target_settings, &target_start,
-  &target_reserve, &target_messages, &target_frames};
+  &target_part, &target_reserve, &target_messages, &target_frames};
 static const fuzz_target *target;
 
 static void check_zones(void) {

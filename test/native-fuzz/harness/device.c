@@ -60,8 +60,32 @@ static void seal_part(const device *meter, uint32_t source, uint32_t part, uint8
   data[meter->spoilt[source][part].at % STORAGE_MAP_RESERVE_PART_BYTES] ^= meter->spoilt[source][part].by;
 }
 
-static uint32_t part_offset(uint32_t source, uint32_t part) {
+uint32_t device_part_offset(uint32_t source, uint32_t part) {
   return STORAGE_MAP_RESERVES + source * STORAGE_MAP_RESERVE_BYTES + part * STORAGE_MAP_RESERVE_PART_STRIDE;
+}
+
+uint8_t *device_part(device *meter, uint32_t source, uint32_t part) {
+  return meter->storage + device_part_offset(source, part);
+}
+
+static void put_keys(device *meter, uint32_t source, uint8_t *record) {
+  enum { PORT = 2, SINCE = 8, NOT_AFTER = 24, KEYS_AT = 64 };
+  put_u16(record, device_aead(meter->servers, source));
+  put_u16(record + PORT, 123);
+  put_u64(record + SINCE, FUZZ_START_UTC_NS - 3600000000000ull);
+  put_u64(record + NOT_AFTER, 1ull << 40);
+  memcpy(record + KEYS_AT, answer_key(source, KEY_REQUEST), ANSWER_KEY_BYTES);
+  memcpy(record + KEYS_AT + ANSWER_KEY_BYTES, answer_key(source, KEY_ANSWER), ANSWER_KEY_BYTES);
+  memcpy(record + RECORD_NTP_HOST, "\4time", 5);
+}
+
+void device_put_part(device *meter, uint32_t source, uint32_t part) {
+  uint8_t *data = device_part(meter, source, part);
+  memset(data, 0, STORAGE_MAP_RESERVE_PART_BYTES);
+  put_u32(data + PART_NUMBER, 0x1000 + 16 * source + 4 + source);
+  if (part == PART_KEYS) return put_keys(meter, source, data + PART_RECORD);
+  put_u16(data + PART_RECORD, ANSWER_COOKIE_BYTES);
+  cookie_make(data + PART_RECORD + RECORD_COOKIE, meter->cookies++);
 }
 
 static void read_storage(device *meter, queued *answer, const uint8_t *payload) {
@@ -76,7 +100,7 @@ static void read_storage(device *meter, queued *answer, const uint8_t *payload) 
     }
   }
   for (uint32_t i = 0; i < SOURCES * PARTS; i++) {
-    bool whole = offset == part_offset(i / PARTS, i % PARTS) && length == STORAGE_MAP_RESERVE_PART_BYTES;
+    bool whole = offset == device_part_offset(i / PARTS, i % PARTS) && length == STORAGE_MAP_RESERVE_PART_BYTES;
     if (whole && meter->sealing_part[i / PARTS][i % PARTS]) seal_part(meter, i / PARTS, i % PARTS, answer->payload + 4);
   }
   answer->event = EVENT_STORAGE_DATA;
@@ -88,7 +112,7 @@ static void write_storage(device *meter, queued *answer, const uint8_t *payload,
   uint32_t offset = get_u32(payload);
   if (!failed) memcpy(meter->storage + offset, payload + 4, length - 4);
   for (uint32_t i = 0; i < SOURCES * PARTS && !failed; i++) {
-    if (offset == part_offset(i / PARTS, i % PARTS)) meter->sealing_part[i / PARTS][i % PARTS] = false;
+    if (offset == device_part_offset(i / PARTS, i % PARTS)) meter->sealing_part[i / PARTS][i % PARTS] = false;
   }
   memcpy(answer->payload, payload, 4);
   answer->payload[4] = failed ? 1 : 0;
@@ -105,9 +129,8 @@ static void note_cookie(device *meter, const uint8_t *packet, uint32_t length) {
   if (number == 0 || number >= COOKIES_KNOWN) return;
   if (meter->sent[number / 8] >> number % 8 & 1) fuzz_fail("cookie %u is sent twice", number);
   meter->sent[number / 8] |= (uint8_t)(1u << number % 8);
-  enum { PART_COOKIE = 22 };
   for (uint32_t i = 0; i < SOURCES * PARTS; i++) {
-    const uint8_t *stored = meter->storage + part_offset(i / PARTS, i % PARTS) + PART_COOKIE;
+    const uint8_t *stored = meter->storage + device_part_offset(i / PARTS, i % PARTS) + PART_RECORD + RECORD_COOKIE;
     bool there = meter->sealing_part[i / PARTS][i % PARTS] && i % PARTS != 0;
     if (there && cookie_number(stored, ANSWER_COOKIE_BYTES) == number) {
       fuzz_fail("cookie %u is sent, and still in the storage", number);
@@ -189,6 +212,8 @@ void device_feed(device *meter, uint32_t event, const uint8_t *payload, uint32_t
           meter->wake = get_u64(action.payload);
           break;
         case ACTION_STORAGE_READ:
+          meter->held = meter->hold != 0 && get_u32(action.payload) == meter->hold;
+          if (meter->held) break;
           read_storage(meter, answer, action.payload);
           break;
         case ACTION_STORAGE_WRITE:
@@ -224,6 +249,17 @@ void device_start(device *meter, uint32_t capabilities) {
   memcpy(start, fuzz_start, sizeof start);
   start[START_FIELD_CAPABILITIES] = (uint8_t)capabilities;
   device_feed(meter, EVENT_START, start, sizeof start);
+}
+
+void device_release(device *meter, uint32_t length) {
+  queued answer = {0};
+  uint8_t asked[8];
+  put_u32(asked, meter->hold);
+  put_u32(asked + 4, STORAGE_MAP_RESERVE_PART_BYTES);
+  meter->hold = 0;
+  meter->held = false;
+  read_storage(meter, &answer, asked);
+  device_feed(meter, answer.event, answer.payload, 4 + length);
 }
 
 void device_wake(device *meter) {

@@ -7,6 +7,9 @@
 
 enum { PARTS = 3, COOKIES_KNOWN = 4096 };
 
+/// Parts of a reserve as they lie in the storage (as/meter/reserve.ts): the first has the keys, the others a cookie each.
+enum { PART_NUMBER = 0, PART_RECORD = 20, PART_KEYS = 0, RECORD_COOKIE = 2, RECORD_NTP_HOST = 192 };
+
 /// What a gateway knows of one of the meter's time servers.
 typedef struct {
   uint8_t connection;
@@ -39,6 +42,9 @@ typedef struct {
     uint16_t at;
     uint8_t by;
   } spoilt[SOURCES][PARTS];
+  /// Offset at which a read waits for `device_release`, 0 for none; and whether one does.
+  uint32_t hold;
+  bool held;
   device_source source[SOURCES];
   /// Number of the next cookie, and which were sent.
   uint32_t cookies;
@@ -61,6 +67,14 @@ void device_start(device *meter, uint32_t capabilities);
 
 /// The power fails and comes back: a new core, with the storage as it is.
 void device_restart(device *meter, const core_image *off);
+
+/// Where a part of a source's reserve lies in the storage; and one as the meter would have written it there, unsealed.
+uint32_t device_part_offset(uint32_t source, uint32_t part);
+uint8_t *device_part(device *meter, uint32_t source, uint32_t part);
+void device_put_part(device *meter, uint32_t source, uint32_t part);
+
+/// The part for which the meter waits is read: as many bytes of it, and zeros behind them.
+void device_release(device *meter, uint32_t length);
 
 /// Lets time pass to the wake-up that was asked for.
 void device_wake(device *meter);

@@ -4,9 +4,9 @@
 // - The core ends each call without a trap. A call that takes longer than libFuzzer's -timeout is a finding.
 // - A message lies against the end of the linear memory, so that a read or write behind it traps. Bytes in front of it
 //   are poisoned, except for at most seven that AddressSanitizer cannot tell apart; these differ in the second run.
-// - Around each static region of the core lies a red zone (build.ts puts it there), poisoned and compared: an access
-//   that leaves its region is AddressSanitizer's finding, even though it stays inside the linear memory. The same holds
-//   between the buffers of actions and events.
+// - Around each static region of the core, and around each server's part of it, lies a red zone (build.ts puts it there),
+//   poisoned and compared: an access that leaves its region, or leads from one server to the next, is AddressSanitizer's
+//   finding, even though it stays inside the linear memory. The same holds between the buffers of actions and events.
 // - The linear memory never grows; the core has no other.
 // - Every input runs twice, from the same state, with other bytes around its messages and in the core's buffers: results,
 //   actions, globals and all static memory must be the same.
@@ -97,7 +97,7 @@ typedef struct {
   void (*run)(fuzz_input *input);
 } fuzz_target;
 
-extern const fuzz_target target_ke, target_aead, target_answer, target_settings, target_start, target_reserve,
-  target_messages, target_frames;
+extern const fuzz_target target_ke, target_aead, target_answer, target_settings, target_start, target_part,
+  target_reserve, target_messages, target_frames;
 
 #endif

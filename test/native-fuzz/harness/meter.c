@@ -254,48 +254,19 @@ const fuzz_target target_messages = {"messages", messages_prepare, messages_run}
 
 // ---------------------------------------------------------------- reserves
 
-/// Parts of a reserve as they lie in the storage (as/meter/reserve.ts).
-enum { PART_NUMBER = 0, PART_RECORD = 20, PART_KEYS = 0 };
-
 static core_image *off_image;
 
 static void reserve_prepare(void) {
   off_image = image_save();
 }
 
-static uint8_t *part_of(device *meter, uint32_t source, uint32_t part) {
-  return meter->storage + STORAGE_MAP_RESERVES + source * STORAGE_MAP_RESERVE_BYTES +
-    part * STORAGE_MAP_RESERVE_PART_STRIDE;
-}
-
-static void put_keys(device *meter, uint32_t source, uint8_t *record) {
-  enum { PORT = 2, SINCE = 8, NOT_AFTER = 24, KEYS_AT = 64, NTP_HOST = 192 };
-  put_u16(record, device_aead(meter->servers, source));
-  put_u16(record + PORT, 123);
-  put_u64(record + SINCE, FUZZ_START_UTC_NS - 3600000000000ull);
-  put_u64(record + NOT_AFTER, 1ull << 40);
-  memcpy(record + KEYS_AT, answer_key(source, KEY_REQUEST), ANSWER_KEY_BYTES);
-  memcpy(record + KEYS_AT + ANSWER_KEY_BYTES, answer_key(source, KEY_ANSWER), ANSWER_KEY_BYTES);
-  memcpy(record + NTP_HOST, "\4time", 5);
-}
-
-static void put_part(device *meter, uint32_t source, uint32_t part) {
-  enum { COOKIE = 2 };
-  uint8_t *data = part_of(meter, source, part);
-  memset(data, 0, STORAGE_MAP_RESERVE_PART_BYTES);
-  put_u32(data + PART_NUMBER, 0x1000 + 16 * source + 4 + source);
-  if (part == PART_KEYS) return put_keys(meter, source, data + PART_RECORD);
-  put_u16(data + PART_RECORD, ANSWER_COOKIE_BYTES);
-  cookie_make(data + PART_RECORD + COOKIE, meter->cookies++);
-}
-
 // What the input does to one part: nothing to a right one, or bytes changed before it is sealed, or after, or no seal.
 static void change_part(device *meter, fuzz_input *input) {
-  enum { UNSEALED = 16, SPOILT = 32, RANDOM = 64, COOKIE = 2 };
+  enum { UNSEALED = 16, SPOILT = 32, RANDOM = 64 };
   uint32_t which = input_byte(input);
   uint32_t source = which & 3;
   uint32_t part = (which >> 2 & 3) % PARTS;
-  uint8_t *data = part_of(meter, source, part);
+  uint8_t *data = device_part(meter, source, part);
   meter->sealing_part[source][part] = !(which & UNSEALED);
   if (which & SPOILT) {
     meter->spoilt[source][part].at = input_u16(input) % STORAGE_MAP_RESERVE_PART_BYTES;
@@ -307,7 +278,7 @@ static void change_part(device *meter, fuzz_input *input) {
     data[at] = which & RANDOM ? input_byte(input) : data[at] ^ input_byte(input);
   }
   // A cookie that is known again, whatever its length.
-  if (part != PART_KEYS) cookie_make(data + PART_RECORD + COOKIE, meter->cookies++);
+  if (part != PART_KEYS) cookie_make(data + PART_RECORD + RECORD_COOKIE, meter->cookies++);
 }
 
 static bool keys_hold(const device *meter, uint32_t source) {
@@ -361,7 +332,7 @@ static void reserve_run(fuzz_input *input) {
   device_init(&meter, 1 + (mode & 3));
   deeds done = {0, 0};
   for (uint32_t i = 0; i < SOURCES * PARTS; i++) {
-    put_part(&meter, i / PARTS, i % PARTS);
+    device_put_part(&meter, i / PARTS, i % PARTS);
     meter.sealing_part[i / PARTS][i % PARTS] = !(mode & ONLY_SOME);
   }
   uint32_t changes = (mode >> 3) % CHANGES_MAX;

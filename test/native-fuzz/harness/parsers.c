@@ -114,21 +114,27 @@ const fuzz_target target_aead = {"aead", NULL, aead_run};
 
 // ---------------------------------------------------------------- NTP
 
-// Each source has keys of another AEAD and a request that waits.
+// Each source has keys of another AEAD and a request that waits; eight cookies fill its jar to the last byte.
 static const uint8_t answer_aeads[SOURCES] = {15, 16, 17, 30};
 static core_image *asked;
 static ntp_request requests[SOURCES];
 
+// A request, with what random bytes it wants; its length and place.
+static uint32_t request(uint32_t source, uint32_t *at) {
+  enum { REQUEST_MAX_BYTES = 1232, RANDOM_BYTES = 56 };
+  *at = message_room(REQUEST_MAX_BYTES + RANDOM_BYTES);
+  for (uint32_t i = 0; i < RANDOM_BYTES; i++) *memory_at(*at + REQUEST_MAX_BYTES + i) = (uint8_t)(i * 7 + 1 + source);
+  return w2c_core_fuzzExchangeRequest(&core, source, *at, *at + REQUEST_MAX_BYTES);
+}
+
 static void ask(uint32_t source) {
-  enum { REQUEST_MAX_BYTES = 1232, RANDOM_BYTES = 56, COOKIE_BYTES = 100 };
+  enum { COOKIE_BYTES = 170 };
   uint8_t bytes[2 * ANSWER_KEY_BYTES + COOKIE_BYTES] = {0};
   memcpy(bytes, answer_key(source, KEY_REQUEST), ANSWER_KEY_BYTES);
   memcpy(bytes + ANSWER_KEY_BYTES, answer_key(source, KEY_ANSWER), ANSWER_KEY_BYTES);
   uint32_t at = message_place(bytes, sizeof bytes);
   w2c_core_fuzzExchangeBegin(&core, source, answer_aeads[source], at, false, at + 2 * ANSWER_KEY_BYTES, COOKIE_BYTES);
-  at = message_room(REQUEST_MAX_BYTES + RANDOM_BYTES);
-  for (uint32_t i = 0; i < RANDOM_BYTES; i++) *memory_at(at + REQUEST_MAX_BYTES + i) = (uint8_t)(i * 7 + 1 + source);
-  uint32_t length = w2c_core_fuzzExchangeRequest(&core, source, at, at + REQUEST_MAX_BYTES);
+  uint32_t length = request(source, &at);
   request_read(&requests[source], source, memory_at(at), length);
 }
 
@@ -155,6 +161,11 @@ static void answer_run(fuzz_input *input) {
     if (!w2c_core_fuzzExchangeOpen(&core, i)) fuzz_fail("an answer that nobody sealed ends the exchange");
     if (w2c_core_fuzzCookiesHeld(&core, i) != held[i]) fuzz_fail("an answer that nobody sealed brings cookies");
   }
+  if (!kind.authentic) return;
+  // What it brought is used, the oldest first.
+  uint32_t before = w2c_core_fuzzCookiesHeld(&core, source);
+  trace_add(request(source, &at));
+  if (w2c_core_fuzzCookiesHeld(&core, source) != before - 1) fuzz_fail("a request takes no cookie");
 }
 
 const fuzz_target target_answer = {"answer", answer_prepare, answer_run};
