@@ -1,10 +1,12 @@
 // One NTS key establishment, watched: the core of a meter with a network of its own does it, the connection is a real
 // one, and what goes over it is kept for display. Whether it succeeded is what the core says.
 // Exported keys go to the core and nowhere else.
+import { isIP } from 'node:net';
 import { Channel, Failure, KeError, Message, MeterEvent } from '../../as/abi/codes.ts';
 import { decodeMessage, encodeMessage, type GatewayMessage, tlsDataBytes } from '../link/messages.ts';
 import type { SoftwareMeter } from '../meter/software-meter.ts';
 import { Resolver } from '../net/dns.ts';
+import { lookupProcesses } from '../net/lookup.ts';
 import { errorText, SocketError } from '../net/socket-error.ts';
 import { connectTls, type TlsConnection, type TlsDetails, TlsOpenError } from '../net/tls.ts';
 import type { TrustAnchors } from '../net/trust-anchors.ts';
@@ -53,6 +55,8 @@ export interface KeSessionOptions {
 
 /** Does one key establishment. Never rejects for what the server or the network does. */
 export async function runKeSession(options: KeSessionOptions): Promise<KeSession> {
+  // What is told as the time of the lookup is then that alone.
+  if (isIP(options.server.host) === 0) await lookupProcesses.ready();
   const watch = new KeWatch(options);
   try {
     return await watch.run();

@@ -315,7 +315,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   }
 }
 
-/** One lookup at a time, so that a meter with bad names holds one of the resolver's threads and no more. */
+/** One lookup at a time, so that a meter with bad names holds one of the resolver's places and no more. */
 function oneAtATime(resolver: Pick<Resolver, 'resolve'>): Pick<Resolver, 'resolve'> {
   let last: Promise<unknown> = Promise.resolve();
   return {

@@ -1,9 +1,8 @@
 // Names to addresses of both families, in the order in which they are to be tried; of a name with many, the first 16.
-// The system's resolver answers (getaddrinfo: hosts file, search order, RFC 6724 sorting). It runs on four threads that
-// all of node shares, so lookups are bounded in number and the same name is asked for once.
-import { lookup } from 'node:dns';
+// The system answers (lookup.ts). A name is asked for once, however many ask at a time, and has its own time alone.
 import { isIP } from 'node:net';
 import { Failure } from '../../as/abi/codes.ts';
+import { type Lookup, lookupInTime, systemLookup } from './lookup.ts';
 import { errorText, SocketError } from './socket-error.ts';
 
 export interface Address {
@@ -14,33 +13,18 @@ export interface Address {
 }
 
 const limits = {
-  running: 3,
-  timeoutMs: 5_000,
   keepMs: 30_000,
   entries: 256,
   /** Addresses of a name that are used: a DNS answer may hold thousands, and each would be tried. */
   addresses: 16,
 } as const;
 
-/** Asks the system; replaced in tests. */
-export type Lookup = (host: string) => Promise<Address[]>;
-
-const systemLookup: Lookup = (host) =>
-  new Promise((resolve, reject) => {
-    // The hosts file, where this name is, knows it without the dot of a fully qualified name (RFC 6761 6.3).
-    lookup(host === 'localhost.' ? 'localhost' : host, { all: true, verbatim: true }, (error, found) => {
-      if (error) reject(error);
-      else resolve(found.map(({ address, family }) => ({ address, family: family === 6 ? 6 : 4 })));
-    });
-  });
-
 /** Resolves host names; answers are kept for half a minute, so that attempts at one name see one list. */
 export class Resolver {
   readonly #lookup: Lookup;
   readonly #kept = new Map<string, { addresses: Promise<Address[]>; untilMs: number }>();
-  readonly #waiting: (() => void)[] = [];
-  #running = 0;
 
+  /** @param lookupHost by default the system's */
   constructor(lookupHost: Lookup = systemLookup) {
     this.#lookup = lookupHost;
   }
@@ -67,38 +51,14 @@ export class Resolver {
   }
 
   async #ask(name: string): Promise<Address[]> {
-    const asked = this.#take().then(() => this.#lookup(name).finally(() => this.#give()));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(
-        () => reject(new SocketError(Failure.Dns, `no DNS server answered for ${name} within ${limits.timeoutMs} ms`)),
-        limits.timeoutMs,
-      );
-    });
     try {
-      const found = await Promise.race([asked, late]);
+      const found = await lookupInTime(this.#lookup, name);
       if (found.length === 0) throw new SocketError(Failure.Dns, `${name} has no address`);
       return interleave(found).slice(0, limits.addresses);
     } catch (error) {
       if (error instanceof SocketError) throw error;
       throw new SocketError(Failure.Dns, explain(name, error), { cause: error });
-    } finally {
-      clearTimeout(timer);
     }
-  }
-
-  #take(): Promise<void> {
-    if (this.#running < limits.running) {
-      this.#running++;
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  #give(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#running--;
-    else next();
   }
 }
 

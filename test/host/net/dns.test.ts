@@ -1,5 +1,5 @@
 // Names to addresses: literals, families in turn, one question for many askers, and each way to fail.
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Failure } from '../../../as/abi/codes.ts';
 import { type Address, addressBytes, interleave, isHostName, Resolver } from '../../../host/net/dns.ts';
 
@@ -47,17 +47,34 @@ test('many askers, one question; failures are not kept', async () => {
   expect(asked).toBe(2);
 });
 
-test('at most three lookups run at once; the next one begins when one ends', async () => {
-  const running: (() => void)[] = [];
-  const resolver = new Resolver(() => new Promise((resolve) => running.push(() => resolve([four('192.0.2.1')]))));
-  const all = Promise.all(Array.from({ length: 5 }, (_, at) => resolver.resolve(`h${at}.example`)));
-  await expect.poll(() => running.length).toBe(3);
-  running[0]!();
-  await expect.poll(() => running.length).toBe(4);
-  running[1]!();
-  await expect.poll(() => running.length).toBe(5);
-  for (const end of running) end();
-  expect(await all).toHaveLength(5);
+test('a lookup that never ends fails in its time, again and again, and holds up no other', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const givenUp: AbortSignal[] = [];
+    const resolver = new Resolver((host, signal) => {
+      if (!host.startsWith('slow')) return Promise.resolve([four('192.0.2.1')]);
+      givenUp.push(signal);
+      return new Promise(() => {});
+    });
+    for (let attempt = 1; attempt <= 4; attempt++) {
+      const names = Array.from({ length: 300 }, (_, at) => `slow${at}.example`);
+      const late = Promise.all(
+        names.map((name) =>
+          expect(resolver.resolve(name)).rejects.toMatchObject({
+            failure: Failure.Dns,
+            message: `no DNS server answered for ${name}`,
+          }),
+        ),
+      );
+      expect(await resolver.resolve(`good${attempt}.example`)).toEqual([four('192.0.2.1')]);
+      await vi.advanceTimersByTimeAsync(8_000);
+      await late;
+      expect(givenUp.map(({ aborted }) => aborted)).toEqual(Array(300 * attempt).fill(true));
+    }
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test.each<[string, Failure]>([
