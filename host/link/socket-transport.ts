@@ -2,6 +2,7 @@
 import { EventEmitter } from 'node:events';
 import { statSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type NetConnectOpts, type Server, type Socket } from 'node:net';
+import { socketLookup } from '../net/lookup.ts';
 import { errorText } from '../net/socket-error.ts';
 import { AcceptedLinks, type AcceptLimits } from './accepted-links.ts';
 import { DuplexTransport } from './duplex-transport.ts';
@@ -15,7 +16,7 @@ const connectTimeoutMs = 10_000;
 /** Connects to a meter, again and again when the connection is lost. */
 export function connectSocket(address: SocketAddress): LinkTransport {
   const name = 'path' in address ? `unix:${address.path}` : `tcp://${hostPort(address.host, address.port)}`;
-  return new DuplexTransport({ name, connect: (signal) => open({ ...address }, signal) });
+  return new DuplexTransport({ name, connect: (signal) => open({ ...address, lookup: socketLookup }, signal) });
 }
 
 function open(options: NetConnectOpts, signal: AbortSignal): Promise<Socket> {

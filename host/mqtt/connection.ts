@@ -6,7 +6,7 @@
 // - No more messages are under way than the broker allows (receive maximum), none is larger than it takes.
 // - A broker without MQTT 5, QoS 1 or retained messages is refused, with the reason.
 // - The same trouble is reported once, until it changes or ends.
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import type { IClientOptions, MqttClient } from 'mqtt';
 import { namedFileLimitBytes, passwordIn } from '../config/named-files.ts';
 import type { MqttSettings } from '../config/settings.ts';
 import { FileError, readFileWithin } from '../files.ts';
@@ -20,6 +20,7 @@ import {
   refusedBy,
   versionError,
 } from './broker-error.ts';
+import { connectClient } from './client.ts';
 import { packetTooLarge } from './reason-codes.ts';
 
 export interface Publication {
@@ -91,7 +92,6 @@ export class BrokerConnection {
     if (attempt === undefined) return;
     const wasUp = attempt.upAtMs !== undefined;
     this.#attempt = undefined;
-    attempt.client.removeAllListeners('close');
     await new Promise<void>((resolve) => {
       const timer = setTimeout(() => attempt.client.end(true, () => resolve()), timeoutMs);
       attempt.client.end(!wasUp, () => {
@@ -144,7 +144,7 @@ export class BrokerConnection {
   #connect(): void {
     let client: MqttClient;
     try {
-      client = mqtt.connect(this.#clientOptions());
+      client = connectClient(this.#clientOptions());
     } catch (error) {
       this.#failed(undefined, connectionError(this.#broker, error));
       return;
