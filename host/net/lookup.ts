@@ -5,7 +5,7 @@
 // What always holds:
 // - A lookup has a place until its asker gives up and no longer holds up any other. 128 run at once; more wait in order.
 // - A process is started when there is something to ask, and ends when it has been idle, when all its places hang, and
-//   when this process ends, however that is. It keeps this process alive only while something is asked.
+//   when this process ends, however that is. It keeps this process alive only until it can be asked, and while it is.
 // - What it says is judged strictly: it has read what strangers sent. One that says anything else is ended.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { isIP, type LookupFunction, type Socket } from 'node:net';
@@ -105,7 +105,6 @@ class LookupProcess {
     this.#child.on('exit', () => this.end());
     this.#child.stdin?.on('error', () => this.end());
     this.#child.stdout?.setEncoding('latin1').on('data', (text: string) => this.#said(text));
-    this.#rested();
   }
 
   /** Undefined when it could not be started. */

@@ -87,16 +87,21 @@ describe.skipIf(refusal !== undefined)('a DNS server that never ends its answers
   }, 100_000);
 
   it('leaves nothing behind when the gateway is killed while lookups hang', async () => {
-    const gateway = spawn(...inside('hang'), { stdio: ['ignore', 'pipe', 'inherit'] });
-    const line = await new Promise<string>((resolve, reject) => {
-      gateway.stdout.once('data', (text) => resolve(String(text)));
-      gateway.once('exit', (code) => reject(new Error(`it ended with ${code}`)));
-    });
-    const pids: number[] = JSON.parse(line);
-    expect(pids).toHaveLength(1);
-    expect(pids.map(isRunning)).toEqual([true]);
-    gateway.kill('SIGKILL');
-    await until('the end of its processes', async () => !pids.some(isRunning), { timeoutMs: 10_000 });
+    const server = spawn(...inside('hang'), { stdio: ['pipe', 'pipe', 'inherit'] });
+    try {
+      const line = await new Promise<string>((resolve, reject) => {
+        server.stdout.once('data', (text) => resolve(String(text)));
+        server.once('exit', (code) => reject(new Error(`it ended with ${code}`)));
+      });
+      const { asking, pids } = JSON.parse(line) as { asking: number; pids: number[] };
+      expect([asking, ...pids].map(isRunning)).toEqual([true, true]);
+      process.kill(asking, 'SIGKILL');
+      // While the server keeps its connections.
+      await until('the end of its processes', () => !pids.some(isRunning), { timeoutMs: 5_000 });
+      expect(server.exitCode).toBeNull();
+    } finally {
+      server.stdin.end();
+    }
   });
 });
 
