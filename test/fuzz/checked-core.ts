@@ -18,6 +18,7 @@ import {
 } from '../../as/abi/codes.ts';
 import { type CoreAction, type CoreExports, loadCoreModule, splitActions } from '../../host/core/core.ts';
 import { root } from '../../scripts/lib/project.mjs';
+import { Prng } from './prng.ts';
 import { findZones, insertZones, type Zone } from './red-zones.ts';
 
 const pageBytes = 65_536;
@@ -78,7 +79,7 @@ function instance(module: WebAssembly.Module, large: boolean): CoreExports {
 interface Twin {
   readonly module: WebAssembly.Module;
   readonly zones: readonly Zone[];
-  /** Its static memory before anything happened. */
+  /** Its static memory before anything happened, the zones filled. */
   readonly fresh: Buffer;
 }
 
@@ -115,7 +116,10 @@ export async function compileTwins(change: Change): Promise<CheckedModules> {
     const end = fresh.memoryEnd();
     if (end > pageBytes || end <= pageBytes - 16) throw new Error(`the core ends at ${end} instead of the page's end`);
     const memory = Buffer.from(fresh.memory.buffer).subarray(0, fresh.actionBuffer());
-    return { module, zones: findZones(memory, memory.length), fresh: memory };
+    const zones = findZones(memory, memory.length);
+    // No two alike, so that what is copied from one into another shows.
+    for (const { from, to } of zones) memory.set(new Prng(from).bytes(to - from), from);
+    return { module, zones, fresh: memory };
   };
   return { ...checkedModules(), atEnd: { small: await shifted(false), large: await shifted(true) } };
 }
@@ -157,7 +161,10 @@ export class CheckedCore {
     this.#exports = instance(modules.plain, large);
     if (twin && modules.atEnd === undefined) throw new Error('a twin needs the modules of twinModules()');
     const shifted = large ? modules.atEnd?.large : modules.atEnd?.small;
-    this.#twin = twin && shifted !== undefined ? { ...shifted, exports: instance(shifted.module, large) } : undefined;
+    if (twin && shifted !== undefined) {
+      this.#twin = { ...shifted, exports: instance(shifted.module, large) };
+      shifted.fresh.copy(Buffer.from(this.#twin.exports.memory.buffer));
+    }
     this.#memory = Buffer.from(this.#exports.memory.buffer);
     this.#actionAt = this.#exports.actionBuffer();
     this.#eventAt = this.#exports.eventBuffer();

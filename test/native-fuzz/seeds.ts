@@ -118,9 +118,6 @@ function header(stratum: number, kiss: string): Buffer {
   return result;
 }
 
-/** A sealed field with a cookie, which needs no padding (RFC 8915 5.6). */
-const cookieField = (length: number) => bytes(2, 4, (4 + length) >> 8, (4 + length) & 0xff, zeros(length));
-
 const nakAnswer = () => answer({ mode: mode.origin | mode.identifier, header: header(0, 'NTSN') });
 
 function answers(): Buffer[] {
@@ -158,10 +155,16 @@ function answers(): Buffer[] {
       value.writeUInt16BE(sealed, 2);
       return answer({ mode: nak, header: header(1, 'TEST'), fields: extensionField(0x404, value) });
     }),
-    // The jar is full again, to its last byte.
-    ...[170, 171].map((length) => answer({ mode: good, text: cookieField(length) })),
-    // Sealed fields of no length, and of less than their header.
-    ...[0, 1, 2, 3, 4].map((length) => answer({ mode: good, text: bytes(4, 4, 0, length, zeros(8)) })),
+    // The jar is full to its last byte; a cookie more; one that does not fit.
+    ...[
+      [164, 164],
+      [164, 164, 12],
+      [164, 168],
+    ].map((lengths) =>
+      answer({ mode: good, text: Buffer.concat(lengths.map((length) => extensionField(0x204, zeros(length)))) }),
+    ),
+    // Sealed fields of no length, of less than their header, and of no multiple of four.
+    ...[0, 1, 2, 3, 4, 5, 6, 7, 8].map((length) => answer({ mode: good, text: bytes(4, 4, 0, length, zeros(8)) })),
   ];
 }
 
