@@ -5,6 +5,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { MeterEvent } from '../../as/abi/codes.ts';
 import { until } from '../../host/setup/until.ts';
 import { descendants } from '../../scripts/lib/processes.mjs';
 import { root } from '../../scripts/lib/project.mjs';
@@ -199,15 +200,16 @@ describe('what it shows', () => {
       .stdout()
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line) as { seconds: number; who?: string; event?: string; text?: string });
+      .map((line) => JSON.parse(line) as { seconds: number; who?: string; event?: string; text?: string; code?: number });
     const quantities = happenings.flatMap((each) => Object.entries(each).filter(([name]) => name.endsWith('Ns')));
     expect(new Set(quantities.map(([name]) => name))).toEqual(new Set(['boundNs', 'offsetNs', 'movedNs']));
     for (const [name, value] of quantities) expect(value, name).toBeTypeOf('number');
     expect(happenings.find(({ who }) => who === 'firmware')?.text).toContain('the meters run in software');
     const live = happenings.filter(({ event }) => event === 'live');
     for (const { text } of live) expect(text).toMatch(/^synchronised ± \d\S* .?s, error certainly below \d\S* .?s$/);
-    const events = (id: string) =>
-      happenings.filter(({ who, event }) => who === id && event !== 'live').map(({ event }) => event);
+    // On a busy machine a first answer may have been held up, and the next one corrects that by more than is passed over.
+    const told = happenings.filter(({ event, code }) => event !== 'live' && code !== MeterEvent.ClockSlewed);
+    const events = (id: string) => told.filter(({ who }) => who === id).map(({ event }) => event);
     const arrival = [
       ...['power-on', 'info', 'rtc-refused', 'tls', 'keys-established', 'certificate-dates'],
       ...['clock-set', 'synchronised', 'measured', 'clock-before'],

@@ -187,7 +187,11 @@ test('600 silent connections keep no meter out, whether from elsewhere or from b
   expect(lines.length).toBeLessThanOrEqual(5);
   expect(lines[0]).toMatchObject({
     level: 'warn',
-    fields: { peer: expect.stringContaining('127.0.0.2'), reason: '64 connections of this peer have no session yet' },
+    fields: {
+      peer: expect.stringContaining('127.0.0.2'),
+      // The latter where the first of them are older than a connection is certain of its place.
+      reason: expect.stringMatching(/^(64 connections of this peer have no session yet|it had no session yet, and .*)$/),
+    },
   });
 }, 30_000);
 
