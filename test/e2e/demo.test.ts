@@ -200,7 +200,9 @@ describe('what it shows', () => {
       .stdout()
       .trimEnd()
       .split('\n')
-      .map((line) => JSON.parse(line) as { seconds: number; who?: string; event?: string; text?: string; code?: number });
+      .map(
+        (line) => JSON.parse(line) as { seconds: number; who?: string; event?: string; text?: string; code?: number },
+      );
     const quantities = happenings.flatMap((each) => Object.entries(each).filter(([name]) => name.endsWith('Ns')));
     expect(new Set(quantities.map(([name]) => name))).toEqual(new Set(['boundNs', 'offsetNs', 'movedNs']));
     for (const [name, value] of quantities) expect(value, name).toBeTypeOf('number');

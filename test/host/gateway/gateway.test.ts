@@ -190,7 +190,9 @@ test('600 silent connections keep no meter out, whether from elsewhere or from b
     fields: {
       peer: expect.stringContaining('127.0.0.2'),
       // The latter where the first of them are older than a connection is certain of its place.
-      reason: expect.stringMatching(/^(64 connections of this peer have no session yet|it had no session yet, and .*)$/),
+      reason: expect.stringMatching(
+        /^(64 connections of this peer have no session yet|it had no session yet, and .*)$/,
+      ),
     },
   });
 }, 30_000);
