@@ -99,9 +99,7 @@ class LookupProcess {
       stdio: ['pipe', 'pipe', 'inherit'],
       windowsHide: true,
     });
-    this.#child.on('error', (error: NodeJS.ErrnoException) =>
-      this.end(new LookupError(error.code ?? 'EIO', `${process.execPath} cannot be started: ${error.message}`)),
-    );
+    this.#child.on('error', (error) => this.end(notStarted(error)));
     this.#child.on('exit', () => this.end());
     this.#child.stdin?.on('error', () => this.end());
     this.#child.stdout?.setEncoding('latin1').on('data', (text: string) => this.#said(text));
@@ -191,6 +189,12 @@ class LookupProcess {
   }
 }
 
+/** Of some errors, as where there is no memory for it (ENOMEM), `spawn` throws; of most it tells later. */
+function notStarted(error: NodeJS.ErrnoException): LookupError {
+  const message = `${process.execPath} cannot be started: ${error.message}`;
+  return new LookupError(error.code ?? 'EIO', message, { cause: error });
+}
+
 /** `id = ADDRESS…` or `id ! CODE`; undefined for anything else. */
 function readAnswer(line: string): { id: number; code: string | undefined; addresses: Address[] } | undefined {
   const [id = '', kind, ...words] = line.split(' ');
@@ -243,9 +247,14 @@ export class LookupProcesses {
 
   #next(): void {
     while (this.#waiting.length > 0) {
-      const process = this.#withPlace();
-      if (process === undefined) return;
-      process.ask(this.#waiting.shift()!);
+      try {
+        const process = this.#withPlace();
+        if (process === undefined) return;
+        process.ask(this.#waiting[0]!);
+      } catch (error) {
+        this.#waiting[0]!.reject(notStarted(error as NodeJS.ErrnoException));
+      }
+      this.#waiting.shift();
     }
   }
 

@@ -190,6 +190,20 @@ test('a node that cannot be started is an error of each lookup', async () => {
   expect(await processes.lookup('good.test', never())).toHaveLength(2);
 });
 
+test('a node whose start is refused at once is an error of each lookup, those that wait for a place included', async () => {
+  start();
+  const slow = askSlow(128);
+  const waiting = codeOf(processes.lookup('good.test', never()));
+  // No argument or variable may be so long (execve(2), E2BIG).
+  vi.stubEnv('LONG', 'x'.repeat(1_000_000));
+  processes.stop();
+  expect(await waiting).toBe('E2BIG');
+  await expect(processes.lookup('good.test', never())).rejects.toThrow('cannot be started');
+  vi.unstubAllEnvs();
+  await slow.giveUp();
+  expect(await processes.lookup('good.test', never())).toHaveLength(2);
+});
+
 test('the system knows localhost, with a dot at its end too', async () => {
   for (const host of ['localhost', 'localhost.']) {
     expect((await systemLookup(host, never())).map(({ address }) => address)).toContain('127.0.0.1');
