@@ -446,27 +446,28 @@ function uselessAnswer(source: Source, reason: u32): void {
   keysWanted(source);
 }
 
-// RFC 5905 7.4. A server that says INIT, STEP or, as chronyd does, nothing has no time (7.3: a stratum of 0 means 16).
+// RFC 5905 7.4. A server that says INIT, STEP or, as chronyd does, nothing has no time (7.3: a stratum of 0 means 16), and
+// one that says RATE to every request gives none.
 function kissed(source: Source): void {
-  const obeyed = answerKiss == KISS_RATE || answerKiss == KISS_DENY || answerKiss == KISS_RSTR;
-  if (!obeyed) return uselessAnswer(source, Reject.Kiss);
+  if (answerKiss == KISS_RATE) pollLess(source);
+  if (answerKiss != KISS_DENY && answerKiss != KISS_RSTR) return uselessAnswer(source, Reject.Kiss);
   reject(source, Reject.Kiss);
-  if (answerKiss == KISS_RATE) {
-    source.burst = 0;
-    source.answersAtPoll = 0;
-    // Also beyond the longest of the settings: it is the server's to say.
-    source.pollSeconds = min<u32>(source.pollSeconds * 2, POLL_MAX_SECONDS);
-    source.pollFloor = source.pollSeconds;
-    source.pollAt = max<i64>(source.pollAt, timeNowLocal() + <i64>source.pollSeconds * SECOND_NS);
-    raiseEvent(MeterEvent.RateLimited, source.pollSeconds, 0, true);
-  } else {
-    raiseEvent(MeterEvent.SourceStopped, answerKiss, 0, true);
-    serverRefuses(source.server);
-    pollsEnd(source);
-    source.stopped = !sourceMoves(source);
-    if (source.stopped) source.ke = Ke.Idle;
-    else keysWanted(source);
-  }
+  raiseEvent(MeterEvent.SourceStopped, answerKiss, 0, true);
+  serverRefuses(source.server);
+  pollsEnd(source);
+  source.stopped = !sourceMoves(source);
+  if (source.stopped) source.ke = Ke.Idle;
+  else keysWanted(source);
+}
+
+// Also beyond the longest interval of the settings: it is the server's to say.
+function pollLess(source: Source): void {
+  source.burst = 0;
+  source.answersAtPoll = 0;
+  source.pollSeconds = min<u32>(source.pollSeconds * 2, POLL_MAX_SECONDS);
+  source.pollFloor = source.pollSeconds;
+  source.pollAt = max<i64>(source.pollAt, timeNowLocal() + <i64>source.pollSeconds * SECOND_NS);
+  raiseEvent(MeterEvent.RateLimited, source.pollSeconds, 0, true);
 }
 
 function reject(source: Source, reason: u32): void {

@@ -81,6 +81,21 @@ describe('one at once, of three', () => {
     expect(attempts(sim)).toEqual([1, 1]);
   });
 
+  it('leaves one that answers RATE to every request (RFC 5905 7.4), and not one that does so now and then', () => {
+    let answers = 0;
+    const sim = started(one, 3, ({ servers: [first] }) => {
+      first!.behaviour.onRequest = (request) =>
+        answers++ % 4 === 3 ? [first!.answer(request)] : [first!.sealedKiss(request, 'RATE')];
+    });
+    sim.run(5 * 86_400);
+    expect(answers).toBeGreaterThan(12);
+    expect(hosts(sim)).toEqual(['a.test']);
+    sim.behaviour.onRequest = (request) => [request.server.sealedKiss(request, 'RATE')];
+    sim.runUntil('another one', () => hosts(sim)[0] === 'b.test', 9 * 36_000);
+    sim.runUntil('its time', () => status(sim) === ClockStatus.Synchronised, 60);
+    expect(sim.report!.pollSeconds).toBeLessThanOrEqual(64);
+  });
+
   it('leaves one that asks for it (RFC 5905 7.4), for good', () => {
     const sim = started(one, 2);
     sim.run(60);
