@@ -50,11 +50,12 @@ export class HostAddresses {
     return [first, ...addresses.filter(({ address }) => address !== first.address)];
   }
 
-  /** For a TLS connection: silent addresses come last, and only when the others had time to answer. */
+  /** For a TLS connection: silent addresses come last, and only when the others, where there are any, had time to answer. */
   forTls(host: string, addresses: readonly Address[]): Address[] {
     const silent = [...(this.#hosts.get(normaliseHost(host))?.silent ?? [])];
     const good = addresses.filter(({ address }) => !silent.includes(address));
     const others = silent.flatMap((one) => addresses.filter(({ address }) => address === one));
+    if (good.length === 0) return others;
     return [...good, ...others.map((one) => ({ ...one, lastResort: true }))];
   }
 
