@@ -84,6 +84,8 @@ const BURST_POLLS: u32 = 4;
 const BURST_NS: i64 = 2 * SECOND_NS;
 /** Answers at one poll interval before it doubles. */
 const POLLS_BEFORE_LONGER: u32 = 4;
+/** Answers at the longest interval before what RATE asked for is halved. */
+const ANSWERS_AFTER_RATE: u32 = 64;
 /** Polls without an answer that are soon repeated, before another address is tried, and before new keys. */
 const SILENCE_SOON: u32 = 2;
 const SILENCE_ADDRESS: u32 = 2;
@@ -331,9 +333,19 @@ function schedulePoll(source: Source, now: i64): void {
   if (source.answersAtPoll >= POLLS_BEFORE_LONGER && source.pollSeconds < settingsPollMax()) {
     source.pollSeconds = min<u32>(source.pollSeconds * 2, settingsPollMax());
     source.answersAtPoll = 0;
+  } else if (source.pollFloor != 0 && source.answersAtPoll >= ANSWERS_AFTER_RATE) {
+    afterRate(source);
   }
   const interval = <i64>source.pollSeconds * SECOND_NS;
   source.pollAt = now + interval - drawnNs(interval / 8);
+}
+
+// A few RATEs in the years of a meter are not to add up: the server says so again where it means it.
+function afterRate(source: Source): void {
+  const half = source.pollFloor / 2;
+  source.pollFloor = half > settingsPollMin() ? half : 0;
+  source.pollSeconds = max<u32>(half, settingsPollMax());
+  source.answersAtPoll = 0;
 }
 
 // A time up to `most`, at random; none where there are no random bytes.

@@ -34,7 +34,7 @@ import { cookieBytes, cookiesHeld } from '../nts/cookies';
 import { exchangeAead } from '../nts/exchange';
 import { agreeCount, agreeEnough, agreeNeeded } from './agree';
 import { eventMessage, eventSent, eventsLost, eventsPending } from './events';
-import { networkBegin, networkSend, networkUp } from './network';
+import { networkBegin, networkIsOwn, networkSend, networkUp } from './network';
 import { timeNowLocal, timeNowUtc } from './now';
 import { sessionMissing } from './session';
 import { METER_ID, settingsReportSeconds, settingsServerName, settingsServers } from './settings';
@@ -113,7 +113,8 @@ function sendSources(): void {
 
 /** Local time at which the next report is due. */
 export function reportDeadline(): i64 {
-  return networkUp() ? timeAt : i64.MAX_VALUE;
+  // One that waits for room on the link goes with the frame that brings it.
+  return networkUp() && (networkIsOwn() || !timeDue) ? timeAt : i64.MAX_VALUE;
 }
 
 /** Sends what is due and has room. */

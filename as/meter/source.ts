@@ -103,7 +103,7 @@ export class Source {
   /** A poll fell due without a network. */
   overdue: bool;
   pollSeconds: u32;
-  /** s, the least that the server's RATE leaves, whatever becomes of keys and answers; 0 where it never asked for less. */
+  /** s, the least that the server's RATE leaves, also under new keys and when answers fail; 0 where it never asked for less. */
   pollFloor: u32;
   answersAtPoll: u32;
   burst: u32;

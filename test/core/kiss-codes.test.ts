@@ -95,6 +95,20 @@ describe('RATE with authenticator (RFC 5905 7.4)', () => {
     expect(gaps.filter((gap) => gap < (least * 7) / 8 - 1).length).toBeLessThan(sim.report!.keAttempts);
   });
 
+  it('is forgotten by halves after 64 answers at what it asked for, as a few in years are not to add up', () => {
+    const sim = synchronised({ settings: { poll: { minSeconds: 16, maxSeconds: 64 } } });
+    sim.runUntil('the longest interval', () => sim.sources[0]!.pollSeconds === 64, 1200);
+    let rated = 0;
+    sim.behaviour.onRequest = (request) => (rated++ < 2 ? sealed('RATE')(request) : [sim.answer(request)]);
+    sim.runUntil('rated twice', () => sim.sources[0]!.pollSeconds === 256, 600);
+    sim.run(62 * 224);
+    expect(sim.sources[0]!.pollSeconds).toBe(256);
+    sim.run(6 * 256);
+    expect(sim.sources[0]!.pollSeconds).toBe(128);
+    sim.run(3 * 66 * 128);
+    expect(sim.sources[0]!.pollSeconds).toBe(64);
+  });
+
   it('ends the burst at the start of a synchronisation', () => {
     const sim = new SimulatedMeter();
     sim.behaviour.onRequest = sealed('RATE');

@@ -11,6 +11,20 @@ beforeAll(async () => {
   modules = checkedModules();
 });
 
+describe('a line that loses all long frames of the meter', () => {
+  it('does not keep it awake while its reports wait for room', () => {
+    const seed = seededRandom('reports that wait').below(0x1_0000_0000);
+    const world = new World({ seed, modules, baud: 9_600 });
+    world.boot();
+    world.runUntilSynchronised(300);
+    world.line!.fault = (frame) => (frame.length > 60 ? [] : [frame]);
+    world.run(60);
+    const before = world.device.handled;
+    world.run(3600);
+    expect(world.device.handled - before).toBeLessThan(20 * 3600);
+  });
+});
+
 describe('a slow line', () => {
   it.each([
     [1_200, 1, 100],
