@@ -175,7 +175,7 @@ function ask(source: Source, now: i64): void {
   source.deadline = now + ANSWER_DEADLINE_NS;
   source.wants |= WANT_REQUEST;
   reading = source.index;
-  readAt = timeNowLocal();
+  readAt = now;
   if (serverIsPlain(source.server)) keBegin(source.index, AEAD_SIV_CMAC_256_ALONE, 1);
   else keBegin(source.index, settingsAeads(), settingsAeadCount());
   cookiesRenew(source.index);

@@ -298,7 +298,6 @@ export function pollsEnd(source: Source): void {
   exchangeClear(source.index);
   cookiesClear(source.index);
   agreeDrop(source);
-  source.pollFloor = 0;
   source.nakSeen = false;
   source.datesUnchecked = false;
   sourceChanged(source);

@@ -334,6 +334,7 @@ export function sourceMovesBefore(source: Source, until: i64): bool {
     bestAt = serverRetryAt(i);
   }
   const moved = best != source.server;
+  if (moved) source.pollFloor = 0;
   source.server = best;
   return moved;
 }

@@ -96,7 +96,7 @@ export let answerTransmitNs: i64 = 0;
 export let answerRootDelayNs: i64 = 0;
 export let answerRootDispersionNs: i64 = 0;
 /** By how much its timestamps may be wrong because its clock ticks (RFC 5905 7.3, precision). */
-export let answerPrecisionNs: i64 = 0;
+let answerPrecisionNs: i64 = 0;
 export let answerStratum: u32 = 0;
 export let answerLeap: u32 = 0;
 /** Kiss code of the last answer that was refused with `Reject.Kiss` or `Reject.Nak`. */

@@ -5,7 +5,7 @@ import type { Board } from '../build/board.ts';
 import { type MeterSettings, SettingsBlockError } from '../provision/settings-block.ts';
 import { type Context, withHelp } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
-import { formatPairs, formatTable, leastColumns } from './table.ts';
+import { formatPairs, formatTable, tableColumns } from './table.ts';
 
 /** The meter in software: no firmware, the same core. */
 export const softwareBoard = 'software';
@@ -119,7 +119,7 @@ async function listAll({ terminal }: Context, json: boolean): Promise<void> {
     '',
     ...formatPairs(
       rows.map(({ name, description }) => [name, description]),
-      Math.max(leastColumns, terminal.columns ?? 0),
+      tableColumns(terminal),
     ),
   );
 }

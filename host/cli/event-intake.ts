@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts';
 import type { MeterPublisher } from '../mqtt/publisher.ts';
 import { TokenBucket } from '../net/token-bucket.ts';
 import { OutboxError } from '../outbox/outbox.ts';
-import { describeEvent, eventNews, meterEventNames, nameOf } from '../text/names.ts';
+import { describeEvent, eventNews } from '../text/names.ts';
 
 export class EventIntake {
   static readonly #mostWaiting = 64;
@@ -77,7 +77,7 @@ export class EventIntake {
       this.log.debug('an event stays with its meter', { sequence: event.sequence, code: error.code });
       return false;
     }
-    const isBad = eventNews(nameOf(meterEventNames, event.code).name) === 'bad';
+    const isBad = eventNews(event.code) === 'bad';
     this.log[isBad ? 'warn' : 'info'](describeEvent(event), { sequence: event.sequence });
     ack();
     return true;

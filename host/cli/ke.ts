@@ -13,7 +13,7 @@ import { ExitCode } from './exit-codes.ts';
 import { type KeRecord, readKeRecords } from './ke-records.ts';
 import { type KeSession, type KeVerdict, runKeSession } from './ke-session.ts';
 import { aeadOption, seconds } from './options.ts';
-import { formatPairs, formatTableWrapped, leastColumns } from './table.ts';
+import { formatPairs, formatTableWrapped, tableColumns } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 interface Options {
@@ -205,7 +205,7 @@ function recordLines(terminal: Terminal, title: string, bytes: Uint8Array): stri
   return [
     terminal.paint('bold', `${title}, ${bytes.length} bytes`),
     ...formatTableWrapped(
-      Math.max(leastColumns, terminal.columns ?? 0),
+      tableColumns(terminal),
       [
         { heading: '' },
         { heading: 'Type', align: 'right' },

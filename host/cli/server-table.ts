@@ -4,7 +4,7 @@
 import type { ServerPayload } from '../mqtt/payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
 import { keErrorNames, textOfName } from '../text/names.ts';
-import { type Column, formatTable, leastColumns, tableWidth, wrapText } from './table.ts';
+import { type Column, formatTable, leastColumns, tableColumns, tableWidth, wrapText } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, reachText, secondsSince, signedNs } from './units.ts';
 
@@ -56,7 +56,7 @@ export function serverLines(terminal: Terminal, servers: readonly ServerPayload[
     { columns: answerColumns, rows: servers.map(answerCells) },
   ];
   const others = Math.max(...tables.map(({ columns, rows }) => tableWidth(columns, rows)));
-  const name = Math.max(leastName, Math.max(leastColumns, terminal.columns ?? 0) - others - '#n'.length - 4);
+  const name = Math.max(leastName, tableColumns(terminal) - others - '#n'.length - 4);
   const begins = servers.map((server) => begin(terminal, server, name));
   const lines = tables.flatMap(({ columns, rows }) => [
     '',

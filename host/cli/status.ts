@@ -13,7 +13,7 @@ import { type Context, withHelp } from './context.ts';
 import { CliError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { serverLegend, serverLines } from './server-table.ts';
-import { formatPairs, formatTableWithin, leastColumns } from './table.ts';
+import { formatPairs, formatTableWithin, tableColumns } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, ppmText, reachText, secondsSince, signedNs } from './units.ts';
 
@@ -175,7 +175,7 @@ function printAll(
   terminal.print(...(verbose ? legend : ['']));
   terminal.print(
     ...formatTableWithin(
-      Math.max(leastColumns, terminal.columns ?? 0),
+      tableColumns(terminal),
       meterColumns,
       meters.map((each) => meterRow(terminal, each)),
     ),
@@ -264,7 +264,7 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
       ['Started by', info === null ? undefined : printable(info.resetCause)],
       ...(time === null ? [] : timePairs(terminal, time)),
     ],
-    Math.max(leastColumns, terminal.columns ?? 0),
+    tableColumns(terminal),
   );
   return [...pairs, ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers)])];
 }

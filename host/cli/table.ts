@@ -3,6 +3,11 @@
 /** Columns that every table has, however narrow the terminal is. */
 export const leastColumns = 80;
 
+/** Columns that a table may take on a terminal. */
+export function tableColumns({ columns }: { readonly columns?: number | undefined }): number {
+  return Math.max(leastColumns, columns ?? 0);
+}
+
 /** A last column of sentences needs no rule over all of its width. */
 const longestRule = 110;
 

@@ -1,4 +1,5 @@
-// Reads settings text into a schema's shape, that of the gateway or that of a meter, and says everything that is wrong with it, with line and column.
+// Reads settings text into a schema's shape, that of the gateway or that of a meter, and says everything that is wrong
+// with it, with line and column.
 // No message holds a secret: values under secret settings, values of unknown keys and user names in URLs are not quoted,
 // and the YAML parser's own messages, which quote the text, are replaced.
 import {

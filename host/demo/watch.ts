@@ -6,7 +6,15 @@ import type { MeterSession } from '../gateway/meter-session.ts';
 import type { OpenedConnection } from '../gateway/tls-sockets.ts';
 import type { Info, MeterEventMessage, Time } from '../link/messages.ts';
 import { isoTime } from '../net/certificate-path.ts';
-import { aeadName, describeEvent, durationText, nameOf, rejectNames, rtcRefusalNames } from '../text/names.ts';
+import {
+  aeadName,
+  describeEvent,
+  durationText,
+  eventNews,
+  nameOf,
+  rejectNames,
+  rtcRefusalNames,
+} from '../text/names.ts';
 import type { Mark, Story } from './story.ts';
 
 /** Gives the explanation the first time, and the short text after that. */
@@ -167,7 +175,7 @@ export class MeterWatch {
         return;
       }
     }
-    this.#say(troubles.has(code) ? 'failed' : 'note', describeEvent(event), { event: 'other', code });
+    this.#say(eventNews(code) === 'bad' ? 'failed' : 'note', describeEvent(event), { event: 'other', code });
   }
 
   /** Once, when the meter's events and its report agree that it has the time and has checked the certificate at it. */
@@ -195,15 +203,6 @@ export class MeterWatch {
     });
   }
 }
-
-const troubles = new Set<number>([
-  MeterEvent.SettingsInvalid,
-  MeterEvent.SeedInvalid,
-  MeterEvent.StorageFailed,
-  MeterEvent.KeFailed,
-  MeterEvent.CertificateRefused,
-  MeterEvent.BoundsDisagree,
-]);
 
 /** `2026-11-22 03:04:05 UTC` */
 export function dateTime(unixSeconds: bigint | number): string {

@@ -235,7 +235,7 @@ export class LookupProcesses {
     return [...this.#processes].map(({ pid }) => pid);
   }
 
-  /** Ends all of them; what they were asked has failed. Others are started for what is asked later. */
+  /** Ends all of them; what they were asked has failed. Others are started for what waits or is asked later. */
   stop(): void {
     for (const process of [...this.#processes]) process.end();
   }

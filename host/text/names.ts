@@ -280,9 +280,9 @@ const badEvents = [
   MeterEvent.MajorityLost,
 ];
 
-/** What an event, by its name, is to people who watch. */
-export function eventNews(name: string): 'good' | 'bad' | 'neither' {
-  const isOne = (code: MeterEvent) => meterEventNames[code].name === name;
+/** What an event, by its code or its name, is to people who watch. */
+export function eventNews(event: number | string): 'good' | 'bad' | 'neither' {
+  const isOne = (code: MeterEvent) => code === event || meterEventNames[code].name === event;
   if (goodEvents.some(isOne)) return 'good';
   return badEvents.some(isOne) ? 'bad' : 'neither';
 }

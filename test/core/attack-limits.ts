@@ -1,6 +1,11 @@
 // What a meter may do at most whatever an attacker does, and what counts it.
-import { Failure } from '../../as/abi/codes.ts';
+import { Failure, StorageMap } from '../../as/abi/codes.ts';
+import type { VirtualTime } from '../../host/meter/clocks.ts';
+import { MemoryStorage } from '../../host/meter/storage.ts';
 import { Violation } from '../fuzz/checked-core.ts';
+import { second } from './simulated-meter.ts';
+
+export const dayNs = 86_400n * second;
 
 /** What no request may hold twice, ever. */
 export class NeverTwice {
@@ -33,8 +38,22 @@ export class Tally {
   }
 }
 
+/** Counts what is written. */
+export class CountingStorage extends MemoryStorage {
+  readonly writes = new Tally(dayNs);
+
+  constructor(readonly time: VirtualTime) {
+    super(StorageMap.FullBytes);
+  }
+
+  override write(offset: number, bytes: Uint8Array): void {
+    this.writes.add(this.time.nowNs);
+    super.write(offset, bytes);
+  }
+}
+
 /**
- * Requests to a server in an hour: at each poll interval, as often as misses make them, 2, 4, 8 … s apart; further ones
+ * Requests to a server in an hour: at each poll interval, as often as misses of new keys make them, 2, 4, 8 … s apart; further ones
  * for each key establishment.
  */
 export function requestsInHour(pollMinSeconds: number, establishments: number): number {

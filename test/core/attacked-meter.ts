@@ -25,12 +25,13 @@ import {
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
 import { type Cancel, type MeterClock, SoftwareRtc } from '../../host/meter/parts.ts';
 import { SoftwareMeter } from '../../host/meter/software-meter.ts';
-import { MemoryStorage } from '../../host/meter/storage.ts';
 import { encodeSeedSlot, encodeSettings } from '../../host/provision/settings-block.ts';
 import { Violation } from '../fuzz/checked-core.ts';
 import type { Prng } from '../fuzz/prng.ts';
 import type { Association } from '../hostile/packets.ts';
 import {
+  CountingStorage,
+  dayNs,
   establishmentsInDay,
   type FailureKind,
   kindOf,
@@ -45,7 +46,6 @@ import { HonestServer } from './honest-server.ts';
 import { buildUnixSeconds, second, startUtcNs } from './simulated-meter.ts';
 
 const hourNs = 3600n * second;
-const dayNs = 86_400n * second;
 
 /** How a world is drawn. */
 export interface AttackedOptions {
@@ -97,19 +97,6 @@ class WatchedClock implements MeterClock {
       callback();
       this.happened();
     });
-  }
-}
-
-class CountingStorage extends MemoryStorage {
-  readonly writes = new Tally(dayNs);
-
-  constructor(readonly time: VirtualTime) {
-    super(StorageMap.FullBytes);
-  }
-
-  override write(offset: number, bytes: Uint8Array): void {
-    this.writes.add(this.time.nowNs);
-    super.write(offset, bytes);
   }
 }
 
