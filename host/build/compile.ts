@@ -62,7 +62,9 @@ async function compileAll({ root, folder, board, gcc, sources }: ImageInputs): P
     () => compile(coreFlags, join(folder, 'core.c'), join('obj', 'core', 'core.o')),
     ...sources.map((source) => () => compile(flagsOf(source), source, objectOf(source))),
   ];
-  await Promise.all([worker(jobs), worker(jobs)]);
+  // When one has failed the folder is about to go: no compiler is left at work in it.
+  const ends = await Promise.allSettled([worker(jobs), worker(jobs)]);
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
 }
 
 // Library functions must not be compiled into calls of themselves.
@@ -71,7 +73,12 @@ function flagsOf(source: string): string[] {
 }
 
 async function worker(jobs: (() => Promise<unknown>)[]): Promise<void> {
-  for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+  try {
+    for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+  } catch (error) {
+    jobs.length = 0;
+    throw error;
+  }
 }
 
 async function link({ root, folder, board, gcc, sources, elfPath }: ImageInputs): Promise<void> {
