@@ -2,7 +2,7 @@
 // What always holds: an event of the wrong length or for the other role does nothing; each call ends in bounded time.
 
 import { actionsAt, actionsBytes, actionsClear, buffersEnlarge, eventAt, eventBytes } from './abi/buffers';
-import { Abi, Event, RtcField } from './abi/codes';
+import { Abi, Event, RtcField, TemperatureField } from './abi/codes';
 import { gatewayFrame, gatewayFrameSent, gatewaySend, gatewayStart, gatewayStep } from './meter/gateway-end';
 import {
   meterFrame,
@@ -14,6 +14,7 @@ import {
   meterStep,
   meterStorageData,
   meterStorageDone,
+  meterTemperature,
   meterTimeAsk,
   meterWoken,
 } from './meter/meter';
@@ -97,6 +98,9 @@ function handleMeter(event: u32, tick: u64, payload: usize, length: u32): void {
       break;
     case Event.RtcDone:
       if (length >= 1) meterRtcDone(load<u8>(payload) != 0);
+      break;
+    case Event.Temperature:
+      if (length >= <u32>TemperatureField.Bytes) meterTemperature(payload);
       break;
     case Event.Message:
       if (length >= 2) meterMessage(load<u8>(payload), payload + 1, length - 1, tick);

@@ -11,8 +11,8 @@
 
 import { Abi, LinkLimit, StorageMap } from './codes';
 
-/** A frame, a storage write, the real-time clock, the next wake-up and the time: what may accompany a message. */
-const RESERVED: u32 = 608;
+/** A frame, a storage write, real-time clock, thermometer, the next wake-up and the time: what may accompany a message. */
+const RESERVED: u32 = 612;
 
 /** Actions of a meter on a link: one report is built here before the link takes it. */
 const SMALL_ACTIONS: u32 = RESERVED + Abi.ActionHeaderBytes + 1 + LinkLimit.MessageBytes;

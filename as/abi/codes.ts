@@ -4,7 +4,7 @@
 
 /** Version of everything in this file; Event.Start refuses another one. */
 export enum Abi {
-  Version = 2,
+  Version = 3,
   /** Bytes in front of each event's payload: the local tick (u64) at which it happened. */
   EventHeaderBytes = 8,
   /** Bytes in front of each action's payload: kind (u16), payload length (u16). */
@@ -33,6 +33,8 @@ export enum Event {
   Message = 9,
   /** Asks for the time at the header's tick: answered by `Action.TimeNow`. No payload. */
   TimeAsk = 10,
+  /** Answer to `Action.TemperatureRead`: `TemperatureField`. */
+  Temperature = 11,
   /** The gateway's end of a link starts: `LinkStartField`. Once, first, instead of `Start`. */
   LinkStart = 16,
   /** The gateway's end sends: channel u8, then the message. Refused (dropped, counted) unless `Action.LinkReady` said that there is room. */
@@ -59,6 +61,8 @@ export enum Action {
   TimeNow = 8,
   /** The gateway's end: what the link is and has room for: `LinkReadyField`. */
   LinkReady = 9,
+  /** Read the thermometer. No payload. */
+  TemperatureRead = 10,
 }
 
 /** Why the meter started. */
@@ -92,7 +96,7 @@ export enum StartField {
   AbiVersion = 0,
   /** u8, `ResetCause`. */
   ResetCause = 2,
-  /** u8, bit 0: the board has a network of its own (no link); bit 1: a real-time clock; bit 2: storage. */
+  /** u8, bit 0: the board has a network of its own (no link); bit 1: a real-time clock; bit 2: storage; bit 3: a thermometer. */
   Capabilities = 3,
   /** u32, local ticks per second, 1,000 or more. */
   TickHz = 4,
@@ -118,6 +122,8 @@ export enum Capability {
   OwnNetwork = 1,
   Rtc = 2,
   Storage = 4,
+  /** It measures the temperature of the oscillator, as near to it as the board allows. */
+  Thermometer = 8,
 }
 
 /** Payload of `Event.RtcTime`; `Action.RtcSet` carries the same from `Second` on. UTC, Gregorian. */
@@ -142,6 +148,30 @@ export enum RtcStatus {
   Stopped = 1,
   /** No clock answers, or what it answers is no date. */
   Absent = 2,
+}
+
+/** Payload of `Event.Temperature`. */
+export enum TemperatureField {
+  /** u8, `TemperatureStatus`. */
+  Status = 0,
+  /** i32. */
+  MilliCelsius = 1,
+  Bytes = 5,
+}
+
+export enum TemperatureStatus {
+  Measured = 0,
+  /** No thermometer answers, or it has measured nothing yet. */
+  Failed = 1,
+}
+
+/** Temperatures, thousandths of a degree Celsius. */
+export enum MilliCelsius {
+  /** In the place of one that is not known. */
+  None = -0x8000_0000,
+  /** What the thermometers in use can measure. */
+  Least = -55_000,
+  Most = 125_000,
 }
 
 /** Payload of `Action.TimeNow`. */
@@ -441,8 +471,10 @@ export enum TimeField {
   Missing = 111,
   /** u8, index of the server that the report's server fields are about. */
   Source = 112,
-  /** One text: its NTS-KE host. */
-  Texts = 113,
+  /** i32, the thermometer's last good reading, where it is not older than five minutes; `MilliCelsius.None` else. */
+  MilliCelsius = 113,
+  /** One text: the server's NTS-KE host. */
+  Texts = 117,
 }
 
 /** What a meter without a time waits for next. */
@@ -629,6 +661,8 @@ export enum MeterEvent {
   MajorityLost = 22,
   /** As many servers agree as are needed, at last or again. a, b as above. */
   MajorityReached = 23,
+  /** The thermometer gives nothing that counts; told once until it does again. a: 1 where it answers. b: its answer then, thousandths of a degree Celsius. */
+  ThermometerFailed = 24,
 }
 
 export enum RtcRefusal {

@@ -79,6 +79,7 @@ import {
   stateWrite,
   stateWritten,
 } from './state';
+import { thermometerAnswer, thermometerStart, thermometerStep } from './thermometer';
 
 const STAGE_SETTINGS: u32 = 0;
 const STAGE_SEEDS: u32 = 1;
@@ -137,6 +138,7 @@ export function meterStart(start: usize, length: u32): bool {
   capabilities = load<u8>(start, StartField.Capabilities);
   localConfigure(tickHz, load<u32>(start, StartField.MaxFrequencyErrorPpb));
   stateStart(<i64>load<u64>(start, StartField.BuildUnixSeconds));
+  thermometerStart(capabilities);
   seedEntropy(start + StartField.Entropy);
   clear(start + StartField.Entropy, 32);
   reportStart(start, names, namesBytes);
@@ -311,6 +313,11 @@ function writeState(): void {
   stateWrite();
 }
 
+/** `Event.Temperature`. */
+export function meterTemperature(at: usize): void {
+  thermometerAnswer(at);
+}
+
 /** `Event.Frame`: false when the meter takes no frames yet. */
 export function meterFrame(frame: usize, length: u32, firstTick: u64, lastTick: u64): void {
   if (!online || networkIsOwn()) return;
@@ -361,7 +368,7 @@ export function meterStep(): void {
     begin(stage);
   }
   let due = retryAt;
-  let rtcDue = i64.MAX_VALUE;
+  let stepDue = i64.MAX_VALUE;
   let wake = u64.MAX_VALUE;
   if (online) {
     if (!networkIsOwn() && linkSessionChanged()) {
@@ -371,7 +378,7 @@ export function meterStep(): void {
     }
     if (stage == STAGE_RUNNING) {
       sessionStep();
-      rtcDue = stepRtc();
+      stepDue = min<i64>(stepRtc(), thermometerStep());
       // The state is written as soon as the real-time clock is set.
       if (!storageBusy && settingUtc == 0) storageBusy = reserveStep(timeNowLocal());
     }
@@ -381,7 +388,7 @@ export function meterStep(): void {
       if (frameBytes != 0) copy(actionAdd(Action.FrameSend, frameBytes), linkFrame(), frameBytes);
       wake = linkDeadline();
     }
-    due = min<i64>(min<i64>(due, rtcDue), reportDeadline());
+    due = min<i64>(min<i64>(due, stepDue), reportDeadline());
     if (stage == STAGE_RUNNING) due = min<i64>(due, sessionDeadline());
   }
   if (due != i64.MAX_VALUE) wake = min<u64>(wake, ticksFromLocal(max<i64>(due, timeNowLocal() + WAKE_MIN_NS)));

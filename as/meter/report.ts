@@ -9,6 +9,7 @@ import {
   ClockStatus,
   InfoField,
   Message,
+  MilliCelsius,
   SourceCountField,
   SourceField,
   SourceFlag,
@@ -29,6 +30,7 @@ import {
   clockUtc,
 } from '../clock/clock';
 import { localFromTicks } from '../clock/local';
+import { temperatureKnown, temperatureMilliCelsius } from '../clock/temperature';
 import { SECOND_NS } from '../ntp/timestamp';
 import { cookieBytes, cookiesHeld } from '../nts/cookies';
 import { exchangeAead } from '../nts/exchange';
@@ -206,6 +208,8 @@ function sendTime(): bool {
   store<u8>(message, <u8>agreeNeeded(now), TimeField.Needed);
   store<u8>(message, <u8>sessionMissing(), TimeField.Missing);
   store<u8>(message, <u8>source.index, TimeField.Source);
+  const temperature = temperatureKnown(now) ? temperatureMilliCelsius() : MilliCelsius.None;
+  store<i32>(message, temperature, TimeField.MilliCelsius);
   const at = appendText(message + TimeField.Texts, hostOf(source));
   networkSend(Channel.Report, <u32>(at - message));
   return true;

@@ -7,7 +7,7 @@ import type {
   ServerPayload,
   TimePayload,
 } from '../mqtt/payloads.ts';
-import { keErrorNames, textOfName, waitingText } from '../text/names.ts';
+import { celsiusText, keErrorNames, textOfName, waitingText } from '../text/names.ts';
 import { type BrokerOptions, connectBroker, type Report, readReports, withBrokerOptions } from './broker.ts';
 import { type Context, withHelp } from './context.ts';
 import { CliError } from './errors.ts';
@@ -291,6 +291,7 @@ export function timePairs(terminal: Terminal, time: TimePayload): [string, strin
     ['Last delay', plainNs(time.delayNs)],
     ['Last synchronised', time.lastSynchronisationUtc ?? 'never'],
     ['Frequency', ppmText(time.frequencyPpb)],
+    ['Temperature', time.temperatureMilliCelsius === null ? undefined : celsiusText(time.temperatureMilliCelsius)],
     [
       'Key establishments',
       `${counters.keAttempts}, ${counters.keFailures} failed${time.lastKeError === 'none' ? '' : ` (last: ${printable(textOfName(keErrorNames, time.lastKeError))})`}`,

@@ -12,6 +12,7 @@ import {
   LinkLimit,
   Message,
   type MeterEvent,
+  MilliCelsius,
   type Missing,
   Reject,
   type ResetCause,
@@ -145,6 +146,8 @@ export interface Time {
   readonly needed: number;
   /** What a meter without a time waits for next. */
   readonly missing: Missing;
+  /** Of the oscillator, thousandths of a degree Celsius; undefined where no thermometer says it. */
+  readonly milliCelsius: number | undefined;
   /** Index of the server that stratum, cookies, keys and offset are about, and its NTS-KE host; empty without one. */
   readonly source: number;
   readonly keHost: string;
@@ -491,6 +494,7 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
       needed: r.u8(TimeField.Needed),
       missing: r.u8(TimeField.Missing),
       source: r.u8(TimeField.Source),
+      milliCelsius: temperature(r, TimeField.MilliCelsius),
     };
     if (fixed.servers > sourcesMax) {
       throw new MessageError('value', `Time: expected at most ${sourcesMax} servers, came ${fixed.servers}`);
@@ -665,6 +669,7 @@ const encoders: Encoders = {
       .u8(m.needed)
       .u8(m.missing)
       .u8(m.source)
+      .i32(m.milliCelsius ?? MilliCelsius.None)
       .text(m.keHost),
   [Message.Source]: (m, w) =>
     w
@@ -742,6 +747,18 @@ function clockStatus(reader: ByteReader, at: number): ClockStatus {
     throw new MessageError('value', `${reader.name}: expected a clock status of 0 to 2, came ${status}`);
   }
   return status;
+}
+
+function temperature(reader: ByteReader, at: number): number | undefined {
+  const value = reader.i32(at);
+  if (value === MilliCelsius.None) return undefined;
+  if (value < MilliCelsius.Least || value > MilliCelsius.Most) {
+    throw new MessageError(
+      'value',
+      `${reader.name}: expected a temperature of ${MilliCelsius.Least} to ${MilliCelsius.Most} thousandths of a degree, came ${value}`,
+    );
+  }
+  return value;
 }
 
 function sourceIndex(reader: ByteReader, at: number): number {

@@ -1,6 +1,6 @@
 // What a meter in software takes from outside: clock, storage, real-time clock, entropy.
 // Nothing here reads the machine's time or randomness by itself, so a simulation decides all of it.
-import { RtcField, RtcStatus } from '../../as/abi/codes.ts';
+import { RtcField, RtcStatus, TemperatureField, TemperatureStatus } from '../../as/abi/codes.ts';
 
 /** Takes back what was asked for; does nothing when it has happened or was taken back before. */
 export type Cancel = () => void;
@@ -56,6 +56,14 @@ export function encodeRtcTime(reading: { status: RtcStatus; date?: RtcDate }): U
     payload[RtcField.Month] = reading.date.month;
     new DataView(payload.buffer).setUint16(RtcField.Year, reading.date.year, true);
   }
+  return payload;
+}
+
+/** Payload of `Event.Temperature`: thousandths of a degree Celsius; undefined where the thermometer gives nothing. */
+export function encodeTemperature(milliCelsius: number | undefined): Uint8Array {
+  const payload = new Uint8Array(TemperatureField.Bytes);
+  payload[TemperatureField.Status] = milliCelsius === undefined ? TemperatureStatus.Failed : TemperatureStatus.Measured;
+  new DataView(payload.buffer).setInt32(TemperatureField.MilliCelsius, milliCelsius ?? 0, true);
   return payload;
 }
 

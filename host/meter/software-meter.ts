@@ -24,6 +24,7 @@ import {
   type Cancel,
   decodeRtcSet,
   encodeRtcTime,
+  encodeTemperature,
   type MeterClock,
   type MeterRtc,
   type MeterStorage,
@@ -70,6 +71,8 @@ export interface SoftwareMeterOptions {
   readonly entropy?: () => Uint8Array;
   readonly storage?: MeterStorage;
   readonly rtc?: MeterRtc;
+  /** Measures the temperature of the oscillator, thousandths of a degree Celsius; undefined where it gives nothing. */
+  readonly thermometer?: () => number | undefined;
   /** The line to a gateway; or `onMessage`, for a board with a network of its own. */
   readonly line?: MeterLine;
   /** Takes what the meter sends when it has a network of its own; answers go to `deliver`. */
@@ -231,7 +234,7 @@ export class SoftwareMeter {
   }
 
   #startPayload(cause: ResetCause, trapCode: TrapCode): Uint8Array {
-    const { clock, rtc, storage, entropy, onMessage } = this.#options;
+    const { clock, rtc, storage, thermometer, entropy, onMessage } = this.#options;
     const encoder = new TextEncoder();
     const names = [this.#options.board ?? 'software', this.#options.version ?? ''].map((name) => {
       const text = encoder.encode(name);
@@ -245,7 +248,8 @@ export class SoftwareMeter {
     payload[StartField.Capabilities] =
       (onMessage === undefined ? 0 : Capability.OwnNetwork) |
       (rtc === undefined ? 0 : Capability.Rtc) |
-      (storage === undefined ? 0 : Capability.Storage);
+      (storage === undefined ? 0 : Capability.Storage) |
+      (thermometer === undefined ? 0 : Capability.Thermometer);
     view.setUint32(StartField.TickHz, clock.tickHz, true);
     view.setUint32(StartField.MaxFrequencyErrorPpb, this.#options.maxFrequencyErrorPpb ?? 100_000, true);
     view.setUint32(StartField.StorageBytes, storage?.bytes ?? 0, true);
@@ -324,7 +328,7 @@ export class SoftwareMeter {
   }
 
   #do(kind: Action, payload: Uint8Array, generation: number): void {
-    const { clock, rtc, storage, line, onMessage } = this.#options;
+    const { clock, rtc, storage, thermometer, line, onMessage } = this.#options;
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     const answer = (event: Event, body: Uint8Array, tick = clock.nowTicks()): void => {
       if (generation === this.#generation) this.#feed(event, tick, body);
@@ -378,6 +382,13 @@ export class SoftwareMeter {
           },
           () => answer(Event.RtcDone, Uint8Array.of(0)),
           () => answer(Event.RtcDone, Uint8Array.of(1)),
+        );
+        break;
+      case Action.TemperatureRead:
+        settle(
+          () => thermometer?.(),
+          (milliCelsius) => answer(Event.Temperature, encodeTemperature(milliCelsius)),
+          () => answer(Event.Temperature, encodeTemperature(undefined)),
         );
         break;
       case Action.Message:

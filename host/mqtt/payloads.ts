@@ -97,6 +97,8 @@ export const timeSchema = z.strictObject({
   /** Hard bound on the error. */
   boundNs: durationNs,
   frequencyPpb: z.int(),
+  /** Of the oscillator; null where no thermometer says it. */
+  temperatureMilliCelsius: z.int().nullable(),
   /** What the meter waits for next to have an authenticated time; `none` when it has one. */
   missing: z.string(),
   servers: z.strictObject({
@@ -270,6 +272,7 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
     uncertaintyNs: known ? duration(time.uncertaintyNs) : null,
     boundNs: known ? duration(time.boundNs) : null,
     frequencyPpb: time.frequencyPpb,
+    temperatureMilliCelsius: time.milliCelsius ?? null,
     missing: nameOf(missingNames, time.missing).name,
     servers: { inUse: time.servers, agreeing: time.agreeing, needed: time.needed },
     server: sampled

@@ -98,6 +98,7 @@ export const capabilityNames: Names<Capability> = {
   [Capability.OwnNetwork]: { name: 'own-network', text: 'The board has a network of its own.' },
   [Capability.Rtc]: { name: 'rtc', text: 'The board has a real-time clock.' },
   [Capability.Storage]: { name: 'storage', text: 'The board has storage that survives a power cut.' },
+  [Capability.Thermometer]: { name: 'thermometer', text: "The board measures its oscillator's temperature." },
 };
 
 export const resetCauseNames: Names<ResetCause> = {
@@ -256,6 +257,10 @@ export const meterEventNames: Names<MeterEvent> = {
     name: 'majority-reached',
     text: 'As many servers agree as are needed.',
   },
+  [MeterEvent.ThermometerFailed]: {
+    name: 'thermometer-failed',
+    text: 'The thermometer gives nothing that counts.',
+  },
 };
 
 const goodEvents = [
@@ -278,6 +283,7 @@ const badEvents = [
   MeterEvent.SourceStopped,
   MeterEvent.SourceDisagrees,
   MeterEvent.MajorityLost,
+  MeterEvent.ThermometerFailed,
 ];
 
 /** What an event, by its code or its name, is to people who watch. */
@@ -333,6 +339,11 @@ export function durationText(ns: bigint | number): string {
   const scaled = value / divisor;
   const digits = divisor === 1 || Math.abs(scaled) >= 100 ? 0 : Math.abs(scaled) >= 10 ? 1 : 2;
   return `${scaled.toFixed(digits)} ${unit}`;
+}
+
+/** `23.56 °C`, of thousandths of a degree. */
+export function celsiusText(milliCelsius: number): string {
+  return `${(milliCelsius / 1000).toFixed(2)} °C`;
 }
 
 /** Unix seconds as ISO 8601, or the number itself where no such date exists. */
@@ -429,6 +440,9 @@ export function describeEvent(event: {
       return `Too few servers agree: ${a} of the ${b} that are needed.`;
     case MeterEvent.MajorityReached:
       return `Enough servers agree: ${a}, where ${b} are needed.`;
+    case MeterEvent.ThermometerFailed:
+      if (a === 0n) return 'The thermometer does not answer.';
+      return `The thermometer gives nothing that counts: its last answer is ${celsiusText(Number(b))}.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }

@@ -30,7 +30,8 @@ import { second, servingNs } from './simulated-server.ts';
 export const startUtcNs = 1_795_305_600n * second;
 export const buildUnixSeconds = 1_795_000_000;
 
-export interface SimulatedMeterOptions extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'trace' | 'source'>> {
+export interface SimulatedMeterOptions
+  extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'thermometer' | 'trace' | 'source'>> {
   /** How many servers the settings name: a.test, b.test and so on; without it, time.test. */
   readonly servers?: number;
   readonly settings?: Partial<MeterSettings>;
@@ -99,6 +100,7 @@ export class SimulatedMeter {
       ...(this.rtc === undefined ? {} : { rtc: this.rtc }),
       ...(options.core === undefined ? {} : { source: options.core }),
       ...(options.entropy === undefined ? {} : { entropy: options.entropy }),
+      ...(options.thermometer === undefined ? {} : { thermometer: options.thermometer }),
       ...(options.trace === undefined ? {} : { trace: options.trace }),
       ...(options.source === undefined ? {} : { source: options.source }),
     });

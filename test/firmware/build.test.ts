@@ -203,7 +203,7 @@ describe('numbers for C', () => {
     const numbers = Object.values(codes).flatMap((values) =>
       Object.values(values).filter((value) => typeof value === 'number'),
     );
-    expect(header.match(/ = \d+,$/gm)).toHaveLength(numbers.length);
+    expect(header.match(/ = -?\d+,$/gm)).toHaveLength(numbers.length);
   });
 });
 

@@ -252,7 +252,14 @@ export class CheckedCore {
       if (problem !== undefined) this.#fail(`action ${Action[kind] ?? kind}: ${problem}`);
     }
     if (total !== length) this.#fail(`actions of ${total} bytes in ${length}`);
-    for (const once of [Action.FrameSend, Action.Wake, Action.RtcRead, Action.RtcSet, Action.TimeNow]) {
+    for (const once of [
+      Action.FrameSend,
+      Action.Wake,
+      Action.RtcRead,
+      Action.RtcSet,
+      Action.TemperatureRead,
+      Action.TimeNow,
+    ]) {
       if (actions.filter(({ kind }) => kind === once).length > 1)
         this.#fail(`two actions ${Action[once]} in one event`);
     }
@@ -284,6 +291,7 @@ function actionProblem(kind: number, payload: Uint8Array): string | undefined {
         : `writes ${bytes - 4} bytes at ${offset}`;
     }
     case Action.RtcRead:
+    case Action.TemperatureRead:
       return wrong(bytes === 0);
     case Action.RtcSet:
       return wrong(bytes === RtcField.Bytes - RtcField.Second);

@@ -2,7 +2,7 @@
 // time; its power can be cut at any instant, also in the middle of a write.
 import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField, StorageMap } from '../../as/abi/codes.ts';
 import { VirtualClock, type VirtualTime } from '../../host/meter/clocks.ts';
-import { dateOfNs, decodeRtcSet, encodeRtcTime, nsOfDate } from '../../host/meter/parts.ts';
+import { dateOfNs, decodeRtcSet, encodeRtcTime, encodeTemperature, nsOfDate } from '../../host/meter/parts.ts';
 import { CheckedCore, type CheckedModules, type CheckOptions } from './checked-core.ts';
 import type { Prng } from './prng.ts';
 
@@ -47,6 +47,8 @@ export interface DeviceOptions {
   readonly buildUnixSeconds: bigint;
   readonly entropy: boolean;
   readonly rtc?: DriftingRtc;
+  /** Measures thousandths of a degree Celsius; undefined where it gives nothing. */
+  readonly thermometer?: () => number | undefined;
   readonly check?: Partial<CheckOptions>;
 }
 
@@ -172,7 +174,7 @@ export class Device {
 
   #do(kind: number, payload: Uint8Array, generation: number): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-    const { rtc } = this.options;
+    const { rtc, thermometer } = this.options;
     switch (kind) {
       case Action.FrameSend:
         this.onFrame(payload, () => {
@@ -215,6 +217,9 @@ export class Device {
           );
         });
         break;
+      case Action.TemperatureRead:
+        this.#after(500_000n, generation, () => this.feed(Event.Temperature, encodeTemperature(thermometer?.())));
+        break;
       case Action.Message:
         this.onMessage(payload[0]!, payload.slice(1));
         break;
@@ -241,13 +246,16 @@ export class Device {
   }
 
   #startPayload(cause: ResetCause): Uint8Array {
-    const { ownNetwork, rtc, tickHz, maxFrequencyErrorPpb, buildUnixSeconds, entropy } = this.options;
+    const { ownNetwork, rtc, thermometer, tickHz, maxFrequencyErrorPpb, buildUnixSeconds, entropy } = this.options;
     const payload = new Uint8Array(StartField.Names + 2 + 4);
     const view = new DataView(payload.buffer);
     view.setUint16(StartField.AbiVersion, Abi.Version, true);
     payload[StartField.ResetCause] = cause;
     payload[StartField.Capabilities] =
-      Capability.Storage | (ownNetwork ? Capability.OwnNetwork : 0) | (rtc === undefined ? 0 : Capability.Rtc);
+      Capability.Storage |
+      (ownNetwork ? Capability.OwnNetwork : 0) |
+      (rtc === undefined ? 0 : Capability.Rtc) |
+      (thermometer === undefined ? 0 : Capability.Thermometer);
     view.setUint32(StartField.TickHz, tickHz, true);
     view.setUint32(StartField.MaxFrequencyErrorPpb, maxFrequencyErrorPpb, true);
     view.setUint32(StartField.StorageBytes, this.storage.length, true);

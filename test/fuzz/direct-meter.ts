@@ -63,6 +63,8 @@ export class DirectMeter {
   /** What the meter asked for lately, reports aside. */
   asked: MeterMessage[] = [];
   rtc: Uint8Array | undefined;
+  /** Payload of the thermometer's answer; without one there is none. */
+  temperature: () => Uint8Array | undefined = () => undefined;
 
   constructor(
     modules: CheckedModules,
@@ -96,7 +98,10 @@ export class DirectMeter {
         this.feed(Event.StorageDone, joined([body.subarray(0, 4), Uint8Array.of(0)]));
       } else if (kind === Action.RtcRead) this.feed(Event.RtcTime, this.rtc ?? Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 0));
       else if (kind === Action.RtcSet) this.feed(Event.RtcDone, Uint8Array.of(0));
-      else if (kind === Action.Message) this.#message(body[0]!, body.slice(1));
+      else if (kind === Action.TemperatureRead) {
+        const answer = this.temperature();
+        if (answer !== undefined) this.feed(Event.Temperature, answer);
+      } else if (kind === Action.Message) this.#message(body[0]!, body.slice(1));
     }
   }
 

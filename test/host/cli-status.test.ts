@@ -52,7 +52,15 @@ function time(change: Partial<Time> = {}): Omit<Time, 'type'> {
     ...{ utcNs, offsetNs: 12_300n, delayNs: 456_000n, uncertaintyNs: 230_000n, boundNs: 1_200_000n },
     ...{ lastSyncUtcNs: utcNs - 8_000_000_000n, keysSinceUtcNs: utcNs - 60_000_000_000n, sent: 9, authenticated: 8 },
     ...{ rejected: 1, naks: 0, keAttempts: 1, keFailures: 0, lastReject: 7, lastKeError: 0, eventsLost: 0 },
-    ...{ servers: 1, agreeing: 1, needed: 1, missing: Missing.None, source: 0, keHost: 'ke.example' },
+    ...{
+      servers: 1,
+      agreeing: 1,
+      needed: 1,
+      missing: Missing.None,
+      milliCelsius: undefined,
+      source: 0,
+      keHost: 'ke.example',
+    },
     ...change,
   };
 }
@@ -177,7 +185,7 @@ describe('metertime status', () => {
   });
 
   it('shows everything about one meter, and says by its exit code whether it has the time', async () => {
-    await publishMeter('gw-1', 'meter-1', time());
+    await publishMeter('gw-1', 'meter-1', time({ milliCelsius: -5_062 }));
     await publishMeter('gw-1', 'meter-2', time({ status: ClockStatus.Holdover }));
     const { exitCode, stdout } = await status('meter-1');
     expect(exitCode).toBe(ExitCode.Ok);
@@ -189,12 +197,15 @@ describe('metertime status', () => {
       /^Servers +: 1 in use, 1 agree, 1 needed$/m,
       /^Reference +: ke\.example \(number 1\), stratum 1$/m,
       /^Frequency +: -1\.234 ppm$/m,
+      /^Temperature +: -5\.06 °C$/m,
       /^Refused +: 1 \(last: authentication\), 0 NAKs$/m,
     ]) {
       expect(stdout).toMatch(line);
     }
     expect(stdout).not.toContain('meter-2');
-    expect((await status('meter-2')).exitCode).toBe(ExitCode.NoTime);
+    const other = await status('meter-2');
+    expect(other.exitCode).toBe(ExitCode.NoTime);
+    expect(other.stdout).not.toContain('Temperature');
     // In holdover from the real-time clock no server moved the clock yet.
     await publishMeter('gw-1', 'meter-2', time({ status: ClockStatus.Holdover, stratum: 0, lastSyncUtcNs: 0n }));
     expect((await status('meter-2')).stdout).not.toContain('Reference');

@@ -4,7 +4,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { Abi, Action, Capability, Event, ResetCause, RtcStatus, StartField, StorageMap } from '../../as/abi/codes.ts';
+import {
+  Abi,
+  Action,
+  Capability,
+  Event,
+  ResetCause,
+  RtcStatus,
+  StartField,
+  StorageMap,
+  TemperatureStatus,
+} from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
 import { dateOfNs, type MeterStorage, nsOfDate, SoftwareRtc } from '../../host/meter/parts.ts';
@@ -50,6 +60,7 @@ describe('start', () => {
     const { meter, heard } = makeMeter({
       storage: new MemoryStorage(),
       rtc: new SoftwareRtc(() => 0n),
+      thermometer: () => 25_000,
       entropy: () => new Uint8Array(32).fill(7),
       maxFrequencyErrorPpb: 50_000,
       board: 'bench',
@@ -62,7 +73,9 @@ describe('start', () => {
     expect(heard[0]!.event).toBe(Event.Start);
     expect(view.getUint16(StartField.AbiVersion, true)).toBe(Abi.Version);
     expect(view.getUint8(StartField.ResetCause)).toBe(ResetCause.PowerOn);
-    expect(view.getUint8(StartField.Capabilities)).toBe(Capability.OwnNetwork | Capability.Rtc | Capability.Storage);
+    expect(view.getUint8(StartField.Capabilities)).toBe(
+      Capability.OwnNetwork | Capability.Rtc | Capability.Storage | Capability.Thermometer,
+    );
     expect(view.getUint32(StartField.TickHz, true)).toBe(1_000_000);
     expect(view.getUint32(StartField.MaxFrequencyErrorPpb, true)).toBe(50_000);
     expect(view.getUint32(StartField.StorageBytes, true)).toBe(StorageMap.FullBytes);
@@ -134,14 +147,32 @@ describe('actions', () => {
     ]);
   });
 
-  it('says so when there is no real-time clock and no storage', () => {
+  it('reads the thermometer', () => {
+    const readings: (number | undefined)[] = [-12_345, undefined];
+    const { meter, ask, heard } = makeMeter({
+      thermometer: () => {
+        if (readings.length === 0) throw new Error('broken');
+        return readings.shift();
+      },
+    });
+    meter.start();
+    for (let i = 0; i < 3; i++) ask(action(Action.TemperatureRead));
+    expect(heard.slice(1).map(({ event, payload }) => [event, [...payload]])).toEqual([
+      [Event.Temperature, [TemperatureStatus.Measured, ...u32(-12_345)]],
+      [Event.Temperature, [TemperatureStatus.Failed, 0, 0, 0, 0]],
+      [Event.Temperature, [TemperatureStatus.Failed, 0, 0, 0, 0]],
+    ]);
+  });
+
+  it('says so when there is no real-time clock, no thermometer and no storage', () => {
     const { meter, ask, heard } = makeMeter();
     meter.start();
-    ask(action(Action.RtcRead), action(Action.RtcSet, [0, 0, 0, 1, 1, 0, 0]));
+    ask(action(Action.RtcRead), action(Action.RtcSet, [0, 0, 0, 1, 1, 0, 0]), action(Action.TemperatureRead));
     ask(action(Action.StorageRead, [...u32(0), ...u32(4)]), action(Action.StorageWrite, [...u32(0), 1]));
     expect(heard.slice(1).map(({ event, payload }) => [event, [...payload]])).toEqual([
       [Event.RtcTime, [RtcStatus.Absent, 0, 0, 0, 0, 0, 0, 0]],
       [Event.RtcDone, [1]],
+      [Event.Temperature, [TemperatureStatus.Failed, 0, 0, 0, 0]],
       [Event.StorageData, u32(0)],
       [Event.StorageDone, [...u32(0), 1]],
     ]);

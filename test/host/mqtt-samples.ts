@@ -69,6 +69,7 @@ export const time: Time = {
   agreeing: 2,
   needed: 2,
   missing: Missing.None,
+  milliCelsius: -12_345,
   source: 1,
   keHost: 'ke.example',
 };

@@ -181,6 +181,14 @@ test.each([
   ],
   [MeterEvent.MajorityLost, 1n, 2n, '', 'Too few servers agree: 1 of the 2 that are needed.'],
   [MeterEvent.MajorityReached, 3n, 2n, '', 'Enough servers agree: 3, where 2 are needed.'],
+  [MeterEvent.ThermometerFailed, 0n, 0n, '', 'The thermometer does not answer.'],
+  [
+    MeterEvent.ThermometerFailed,
+    1n,
+    -128_000n,
+    '',
+    'The thermometer gives nothing that counts: its last answer is -128.00 °C.',
+  ],
   [4242, 0n, 0n, '', 'code 4242, not known to this version of metertime.'],
 ])('event %d is told as a sentence', (code, a, b, text, sentence) => {
   expect(describeEvent({ code, a, b, text })).toBe(sentence);

@@ -6,6 +6,7 @@ import {
   ClockStatus,
   Failure,
   Message,
+  MilliCelsius,
   Missing,
   Reject,
   SourceCountField,
@@ -92,6 +93,7 @@ const messages: LinkMessage[] = [
     agreeing: 3,
     needed: 2,
     missing: Missing.Majority,
+    milliCelsius: -55_000,
     source: 1,
     keHost: 'ke.example',
   },
@@ -231,7 +233,9 @@ test('layout: a Source and its counts are what as/abi/codes.ts draws', () => {
   expect(counts.readUInt32LE(SourceCountField.KeFailures)).toBe(0xffffffff);
   expect(counts.readUInt16LE(SourceCountField.Rejected + 2 * (Reject.Authentication - 1))).toBe(65_535);
   const time = of(Message.Time);
-  expect([...time.subarray(TimeField.Servers, TimeField.Texts + 1)]).toEqual([4, 3, 2, 7, 1, 10]);
+  expect([...time.subarray(TimeField.Servers, TimeField.Texts + 1)]).toEqual([
+    4, 3, 2, 7, 1, 0x28, 0x29, 0xff, 0xff, 10,
+  ]);
 });
 
 test('a kiss code that is none is told as its digits', () => {
@@ -252,6 +256,18 @@ test('a server beyond those that settings can name is refused', () => {
   const time = encodeMessage(messages.find((message) => message.type === Message.Time)!);
   time[TimeField.Servers] = sourcesMax + 1;
   expect(() => decodeMessage(Channel.Report, time)).toThrow(/at most 4 servers, came 5/);
+});
+
+test('a temperature may be unknown, and is refused beyond what a thermometer measures', () => {
+  const time = messages.find((message) => message.type === Message.Time)!;
+  const bytes = encodeMessage({ ...time, milliCelsius: undefined });
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  expect(view.getInt32(TimeField.MilliCelsius, true)).toBe(MilliCelsius.None);
+  expect(decodeMessage(Channel.Report, bytes)).toMatchObject({ milliCelsius: undefined });
+  for (const beyond of [MilliCelsius.Least - 1, MilliCelsius.Most + 1]) {
+    view.setInt32(TimeField.MilliCelsius, beyond, true);
+    expect(() => decodeMessage(Channel.Report, bytes)).toThrow(/expected a temperature of -55000 to 125000/);
+  }
 });
 
 test('directions are told apart', () => {
