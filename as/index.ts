@@ -21,6 +21,7 @@ import {
 import { timeSetNow } from './meter/now';
 
 export * from './aead/exports';
+export * from './clock/exports';
 export { testMeterKey } from './meter/keys';
 export { backoffNext, backoffSpread } from './nts/backoff';
 

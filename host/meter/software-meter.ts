@@ -159,6 +159,11 @@ export class SoftwareMeter {
     return this.#traps;
   }
 
+  /** The running core: for simulations that look at more of it than a meter tells. */
+  get core(): Core | undefined {
+    return this.#core;
+  }
+
   /** Switches the meter on. */
   start(cause: ResetCause = ResetCause.PowerOn): void {
     if (this.#core !== undefined) {
