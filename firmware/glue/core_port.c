@@ -1,7 +1,7 @@
 // Carries events into the compiled core and out of it what it asks for (docs/protocol.md, "The core's exports").
 //
-// What always holds: actions are done in their order. Writes, and reading and setting the clock, are done at once and
-// leave only their answers; a read of the storage is done when its answer is handed over, straight into the event
+// What always holds: actions are done in their order. Writes, setting the clock, and reading clock and thermometer are
+// done at once and leave only their answers; a read of the storage is done when its answer is handed over, straight into the event
 // buffer, so a write of the same bytes must not come before that. A core that breaks the interface is a bug of
 // ours: the firmware restarts and says so.
 #include "core_port.h"
@@ -129,6 +129,17 @@ static void core_set_clock(const uint8_t *payload) {
   core_add_answer(EVENT_RTC_DONE, tick_read_now(), 1)->payload[0] = set ? 0 : 1;
 }
 
+#ifdef BOARD_THERMOMETER_ADDRESS
+static void core_read_thermometer(void) {
+  int32_t milli_celsius = 0;
+  uint64_t tick = tick_read_now();
+  bool measured = thermometer_read_temperature(&milli_celsius);
+  uint8_t *fields = core_add_answer(EVENT_TEMPERATURE, tick, TEMPERATURE_FIELD_BYTES)->payload;
+  fields[TEMPERATURE_FIELD_STATUS] = measured ? TEMPERATURE_STATUS_MEASURED : TEMPERATURE_STATUS_FAILED;
+  bytes_put_u32(fields + TEMPERATURE_FIELD_MILLI_CELSIUS, (uint32_t)milli_celsius);
+}
+#endif
+
 static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t length) {
   if (kind == ACTION_FRAME_SEND && link_send_bytes(payload, length)) return;
   if (kind == ACTION_WAKE && length == 8) {
@@ -141,6 +152,10 @@ static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t lengt
     core_read_clock();
   } else if (kind == ACTION_RTC_SET && length == RTC_FIELD_BYTES - RTC_FIELD_SECOND) {
     core_set_clock(payload);
+#ifdef BOARD_THERMOMETER_ADDRESS
+  } else if (kind == ACTION_TEMPERATURE_READ && length == 0) {
+    core_read_thermometer();
+#endif
   } else {
     core_refuse_action();
   }

@@ -89,6 +89,12 @@ void rtc_read_time(struct rtc_time *time);
 /// anywhere, it leaves the time before, the new one, or one in 2000 or 2001, which is behind every time floor.
 bool rtc_set_time(const struct rtc_time *time);
 
+// ---- thermometer: on boards that define BOARD_THERMOMETER_ADDRESS
+
+/// Reads the last measured temperature, thousandths of a degree Celsius, without waiting for a measurement; false when
+/// none answers, or when it had to be configured first and so has to measure anew.
+bool thermometer_read_temperature(int32_t *milli_celsius);
+
 // ---- watchdog
 
 /// From here on the watchdog resets the board unless it is fed within BOARD_WATCHDOG_TICKS.

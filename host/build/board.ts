@@ -57,6 +57,7 @@ export const boardSchema = z.strictObject({
   watchdog: z.strictObject({ device: z.string(), timeoutMs: positive.max(60_000) }),
   i2c: z.strictObject({ device: z.string(), hz: positive.max(1_000_000) }),
   rtc: z.strictObject({ driver, address }),
+  thermometer: z.strictObject({ driver, address }).optional().describe('beside the oscillator'),
   storage: z.strictObject({
     driver,
     address,

@@ -59,6 +59,11 @@ export interface Emulator {
   /** Halts the processor and its clocks, and lets them go on. */
   pause(): Promise<void>;
   resume(): Promise<void>;
+  /**
+   * From now on it is so warm, thousandths of a degree Celsius (QEMU: -128,000 to 127,999), where the board has a
+   * thermometer.
+   */
+  setTemperature(milliCelsius: number): Promise<void>;
   /** Reads the microcontroller's memory. */
   readMemory(address: number, length: number): Promise<Buffer>;
   /** Bytes of stack used at most since the start, from its paint, and how many there are. */
@@ -71,6 +76,8 @@ const startTimeoutMs = 20_000;
 const stopTimeoutMs = 2_000;
 const socketPathBytes = 107;
 const stackPaint = 0x5aa5c33c;
+/** QEMU's object for the device that the board's data name `id=thermometer`. */
+const thermometerPath = '/machine/peripheral/thermometer';
 
 const running = new Set<ChildProcess>();
 let exitHandled = false;
@@ -162,6 +169,9 @@ function makeEmulator(
     },
     async resume() {
       await qmp.run('cont');
+    },
+    async setTemperature(value) {
+      await qmp.run('qom-set', { path: thermometerPath, property: 'temperature', value });
     },
     readMemory,
     async readStack() {

@@ -210,6 +210,7 @@ function firmwareSources(board: Board, root: string): string[] {
     board.i2cs[board.i2c.device]!,
     board.rtc,
     board.storage,
+    ...(board.thermometer === undefined ? [] : [board.thermometer]),
   ].map(({ driver }) => join('firmware', 'drivers', `${driver}.c`));
   const folders = ['firmware/runtime', 'firmware/glue', ...board.sources];
   return [...new Set([...folders.flatMap(inFolder), ...drivers])].sort();

@@ -41,9 +41,12 @@ export function boardHeader(board: Board): string {
   const alarm = board.timers[board.ticks.alarm]!;
   const watchdog = board.watchdogs[board.watchdog.device]!;
   const i2c = board.i2cs[board.i2c.device]!;
+  const { thermometer } = board;
+  const capabilities =
+    codes.Capability.Rtc | codes.Capability.Storage | (thermometer === undefined ? 0 : codes.Capability.Thermometer);
   return header(`Board ${board.name}: made from boards/${board.name}/board.json and what it inherits.`, [
     `#define BOARD_NAME ${JSON.stringify(board.name)}`,
-    `#define BOARD_CAPABILITIES ${codes.Capability.Rtc | codes.Capability.Storage}u`,
+    `#define BOARD_CAPABILITIES ${capabilities}u`,
     `#define BOARD_CLOCK_HZ ${board.clockHz}u`,
     `#define BOARD_TICK_HZ ${board.clockHz}u`,
     `#define BOARD_MAX_FREQUENCY_ERROR_PPB ${board.maxFrequencyErrorPpb}u`,
@@ -60,6 +63,7 @@ export function boardHeader(board: Board): string {
     `#define BOARD_I2C_BASE ${hex(i2c.base)}`,
     `#define BOARD_I2C_HZ ${board.i2c.hz}u`,
     `#define BOARD_RTC_ADDRESS ${hex(board.rtc.address)}`,
+    ...(thermometer === undefined ? [] : [`#define BOARD_THERMOMETER_ADDRESS ${hex(thermometer.address)}`]),
     `#define BOARD_STORAGE_ADDRESS ${hex(board.storage.address)}`,
     `#define BOARD_STORAGE_BYTES ${board.storage.bytes}u`,
     `#define BOARD_STORAGE_PAGE_BYTES ${board.storage.pageBytes}u`,

@@ -44,7 +44,7 @@ it('keeps within 5 ms of the server, and within its bound, for a minute on a mac
     meterId: 'minute',
     board,
     resetCause: ResetCause.PowerOn,
-    capabilities: Capability.Rtc | Capability.Storage,
+    capabilities: Capability.Rtc | Capability.Storage | Capability.Thermometer,
     firmwareVersion: meter.firmware.version,
   });
   expect(Buffer.from(watch.infos.at(-1)!.coreSha256).toString('hex')).toBe(meter.firmware.coreSha256);

@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import * as codes from '../../as/abi/codes.ts';
-import { abiHeader } from '../../host/build/headers.ts';
+import { abiHeader, boardHeader } from '../../host/build/headers.ts';
 import {
   BuildError,
   buildFirmware,
@@ -121,6 +121,23 @@ describe('a build', { timeout: 120_000 }, () => {
     }
   });
 
+  it('has no driver for a part that the board has not', async () => {
+    const corePath = await compileTestCore('echo');
+    const copy = copyCheckout('cool', (board) => {
+      delete board.thermometer;
+    });
+    const map = (outDir: string) => readFileSync(join(outDir, 'firmware.map'), 'utf8');
+    const folder = join(temporary.path, 'without');
+    const without = await buildFirmware({ board: boardName, corePath, root: copy, outDir: folder });
+    const here = await buildEchoFirmware();
+    expect(map(join(here.elfPath, '..'))).toMatch(/tmp105\.o[\s\S]*thermometer_read_temperature/);
+    expect(map(folder)).not.toMatch(/tmp105|thermometer/);
+    expect(boardHeader(loadBoard(boardName, copy))).toContain(
+      `#define BOARD_CAPABILITIES ${codes.Capability.Rtc | codes.Capability.Storage}u`,
+    );
+    expect(without.flash.usedBytes).toBeLessThan(here.flash.usedBytes);
+  });
+
   it('fails over budget, with the table', async () => {
     const corePath = await compileTestCore('echo');
     const copy = copyCheckout('small', (board) => {
@@ -178,6 +195,11 @@ describe('board data', () => {
 
   it.each([
     ['a wrong address', { rtc: { driver: 'ds1338', address: 104 } }, /rtc\.address/],
+    [
+      'a thermometer without an address',
+      { thermometer: { driver: 'tmp105', address: undefined } },
+      /thermometer\.address/,
+    ],
     ['an unknown key', { colour: 'red' }, /colour/],
     ['no server', { servers: 0 }, /servers/],
     ['five servers', { servers: 5 }, /servers/],

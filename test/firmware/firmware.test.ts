@@ -93,7 +93,7 @@ describe('start', () => {
     }).toEqual({
       abi: Abi.Version,
       cause: ResetCause.PowerOn,
-      capabilities: Capability.Rtc | Capability.Storage,
+      capabilities: Capability.Rtc | Capability.Storage | Capability.Thermometer,
       tickHz: board.clockHz,
       ppb: board.maxFrequencyErrorPpb,
       storage: board.storage.bytes,

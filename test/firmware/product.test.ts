@@ -63,7 +63,7 @@ it.each([boardName, `${boardName}-4`])(
       const { info, started, stackBytes } = await runOnce(board, report);
       expect(info).toMatchObject({
         resetCause: ResetCause.PowerOn,
-        capabilities: Capability.Rtc | Capability.Storage,
+        capabilities: Capability.Rtc | Capability.Storage | Capability.Thermometer,
         serversMax: board.servers,
         maxFrequencyErrorPpb: board.maxFrequencyErrorPpb,
         buildUnixSeconds: BigInt(report.buildUnixSeconds),

@@ -7,6 +7,7 @@
 //   I offset       64 bytes of the Start event's payload from there
 //   R offset length, W offset data      storage
 //   T, S fields    real-time clock
+//   H              thermometer
 //   A ticks        wake-up after so many ticks: a, tick asked for, tick of the event
 //   B              bytes of text as many as a frame holds
 //   X kind         break: o load out of bounds, u unreachable, d division, r recursion, l endless loop,
@@ -99,6 +100,8 @@ function command(at: usize, length: u32, first: u64, last: u64): void {
   } else if (letter === 83) {
     const payload = addAction(Action.RtcSet, RtcField.Bytes - RtcField.Second);
     for (let i: u32 = 0; i < 7; i++) store<u8>(payload + i, <u8>getHex(data + 2 * i, 2));
+  } else if (letter === 72) {
+    addAction(Action.TemperatureRead, 0);
   } else if (letter === 65) {
     wakeTick = last + getHex(data, 16);
     store<u64>(addAction(Action.Wake, 8), wakeTick);
@@ -140,6 +143,8 @@ export function handle(event: u32, length: u32): u32 {
     answerHex(116, length);
   } else if (event === Event.RtcDone) {
     answerHex(115, length);
+  } else if (event === Event.Temperature) {
+    answerHex(104, length);
   } else if (event === Event.Wake) {
     frameStart(97);
     putHex(wakeTick, 16);

@@ -1,4 +1,4 @@
-// Drivers of clock and EEPROM against parts that misbehave as real ones can and the emulator's cannot: a stopped
+// Drivers of clock, thermometer and EEPROM against parts that misbehave as real ones can and the emulator's cannot: a stopped
 // oscillator, registers that are no date, power cut within a setting, a part that is busy, gone or worn out. The parts
 // are models on the bus; drivers are the firmware's own. Prints each check that fails, then "checks failures".
 #include "i2c.h"
@@ -32,6 +32,13 @@ static bool clock_loses_power;
 // Before this step its second ends, unless writing the seconds restarted it.
 static uint32_t clock_carries_at = NEVER_STEP;
 static bool clock_keeps_phase;
+
+static uint8_t sensor_configuration;
+static int16_t sensor_temperature;
+static uint32_t sensor_settings;
+// Transfers, and the one that it does not acknowledge.
+static uint32_t sensor_transfers;
+static uint32_t sensor_fails_at = NEVER_STEP;
 
 static uint8_t memory[BOARD_STORAGE_BYTES];
 static uint32_t memory_pointer;
@@ -98,6 +105,20 @@ static bool clock_write(uint8_t first, const uint8_t *values, uint32_t count) {
   return true;
 }
 
+static bool sensor_write(uint8_t number, const uint8_t *values, uint32_t count) {
+  if (sensor_transfers++ == sensor_fails_at || number != 1 || count != 1) return false;
+  sensor_configuration = values[0];
+  sensor_settings++;
+  return true;
+}
+
+static bool sensor_read(uint8_t number, uint8_t *into, uint32_t length) {
+  if (sensor_transfers++ == sensor_fails_at || number > 1 || length != (number == 0 ? 2u : 1u)) return false;
+  into[0] = number == 0 ? (uint8_t)((uint16_t)sensor_temperature >> 8) : sensor_configuration;
+  if (number == 0) into[1] = (uint8_t)sensor_temperature;
+  return true;
+}
+
 static bool memory_write(const uint8_t *head, const uint8_t *body, uint32_t length) {
   if (now < memory_busy_until) return false;
   if (memory_busy_left > 0) {
@@ -119,6 +140,7 @@ static bool memory_write(const uint8_t *head, const uint8_t *body, uint32_t leng
 bool i2c_write_bytes(uint8_t address, const uint8_t *head, uint32_t head_length, const uint8_t *body,
                      uint32_t body_length) {
   if (address == BOARD_RTC_ADDRESS && head_length == 1) return clock_write(head[0], body, body_length);
+  if (address == BOARD_THERMOMETER_ADDRESS && head_length == 1) return sensor_write(head[0], body, body_length);
   return address == BOARD_STORAGE_ADDRESS && memory_write(head, body, body_length);
 }
 
@@ -128,6 +150,7 @@ bool i2c_read_bytes(uint8_t address, const uint8_t *head, uint32_t head_length, 
     for (uint32_t i = 0; i < length; i++) into[i] = clock_registers[(head[0] + i) % 8];
     return true;
   }
+  if (address == BOARD_THERMOMETER_ADDRESS) return head_length == 1 && sensor_read(head[0], into, length);
   if (!memory_write(head, NULL, 0) || head_length != 2) return false;
   for (uint32_t i = 0; i < length; i++) into[i] = memory[memory_pointer + i];
   return true;
@@ -318,6 +341,47 @@ static void parts_test_clock_failing(void) {
   parts_check(accepted, "one second later is right, whatever it carries");
 }
 
+// ---- thermometer
+
+// Whether it measured, and whether it was configured meanwhile.
+static bool sensor_measures(uint8_t configuration, bool *configured) {
+  int32_t value = -1;
+  sensor_configuration = configuration;
+  sensor_settings = 0;
+  bool measured = thermometer_read_temperature(&value);
+  *configured = sensor_settings == 1 && (sensor_configuration & 0x61) == 0x60;
+  return measured;
+}
+
+static void parts_test_thermometer(void) {
+  static const uint8_t others[] = {0x00, 0x20, 0x40, 0x61, 0xE1, 0x80};
+  static const uint8_t good[] = {0x60, 0xE0, 0x7E, 0xFE};
+  bool configured;
+  for (uint32_t i = 0; i < sizeof others; i++) {
+    parts_check(!sensor_measures(others[i], &configured), "what was measured with another configuration does not count");
+    parts_check(configured, "the thermometer is configured");
+    parts_check(sensor_measures(sensor_configuration, &configured), "then it measures");
+  }
+  for (uint32_t i = 0; i < sizeof good; i++) {
+    parts_check(sensor_measures(good[i], &configured) && sensor_settings == 0, "its alert bits do not matter");
+  }
+  bool right = true;
+  for (int32_t sixteenths = -2048; sixteenths < 2048; sixteenths++) {
+    int32_t value = 0;
+    sensor_temperature = (int16_t)(sixteenths * 16);
+    right = thermometer_read_temperature(&value) && value == sixteenths * 625 / 10 && right;
+  }
+  parts_check(right, "all temperatures are read right");
+  for (uint32_t step = 0; step < 2; step++) {
+    sensor_transfers = 0;
+    sensor_fails_at = step;
+    parts_check(!sensor_measures(0x60, &configured), "a thermometer that does not answer is found out");
+    sensor_transfers = 0;
+    parts_check(!sensor_measures(0x00, &configured), "nor does one pass that cannot be configured");
+  }
+  sensor_fails_at = NEVER_STEP;
+}
+
 // ---- storage
 
 static void parts_test_busy_storage(void) {
@@ -370,6 +434,7 @@ int main(void) {
   parts_test_clock_reading();
   parts_test_clock_setting();
   parts_test_clock_failing();
+  parts_test_thermometer();
   parts_test_busy_storage();
   memory_last_offset = 0;
   parts_test_storage();
