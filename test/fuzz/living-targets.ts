@@ -28,6 +28,18 @@ function drawHosts(random: Prng, servers: number): Conditions['host'] {
   };
 }
 
+/** One that fails now and then, says anything now and then, and the weather else. */
+function drawThermometer(random: Prng): () => number | undefined {
+  const [failing, lying] = [random.pick([0, 0.1, 0.9]), random.pick([0, 0.1, 0.9])];
+  let milliCelsius = random.between(-55_000, 125_000);
+  return () => {
+    if (random.chance(failing)) return undefined;
+    if (random.chance(lying)) return random.u32() | 0;
+    milliCelsius += random.between(-500, 500);
+    return milliCelsius;
+  };
+}
+
 function newWorld(random: Prng, modules: CheckedModules, baud?: number): World {
   const servers = random.between(1, 4);
   const world = new World({
@@ -39,6 +51,7 @@ function newWorld(random: Prng, modules: CheckedModules, baud?: number): World {
       poll: { minSeconds: 1, maxSeconds: random.pick([1, 4, 16]) },
       reportSeconds: random.pick([1, 60]),
     },
+    ...(random.chance(0.5) ? { thermometer: drawThermometer(random.fork()) } : {}),
     check: { twin: true, record: true },
     eventsPerSecond: Number.POSITIVE_INFINITY,
   });
@@ -76,6 +89,7 @@ function strayEvent(random: Prng): { event: number; payload: Uint8Array } {
     Event.FrameSent,
     Event.StorageData,
     Event.TimeAsk,
+    Event.Temperature,
     Event.LinkSend,
     0,
     99,

@@ -316,7 +316,7 @@ const start: Target = {
       const large = random.chance(0.5);
       const core = new CheckedCore(modules, { large, twin: true, record: true });
       let tick = BigInt(random.size(1e12));
-      const good = startPayload(random.below(8));
+      const good = startPayload(random.below(16));
       const linkStart = Uint8Array.of(0, 0xca, 0x9a, 0x3b, 1, 2, 3, 4);
       for (let event = random.size(60) + 1; event > 0; event--) {
         inputs++;

@@ -21,6 +21,8 @@ export interface WorldOptions {
   readonly tickHz?: number;
   readonly maxFrequencyErrorPpb?: number;
   readonly rtc?: { readonly frequencyPpb: number; readonly phaseNs?: bigint };
+  /** Measures thousandths of a degree Celsius; undefined where it gives nothing. */
+  readonly thermometer?: () => number | undefined;
   readonly entropy?: boolean;
   readonly startUtcNs?: bigint;
   /** How long before the start of the world the software was built. */
@@ -82,6 +84,7 @@ export class World {
         buildUnixSeconds: this.startUtcNs / second - (options.buildAgeSeconds ?? 1_000_000n),
         entropy: options.entropy ?? false,
         ...(this.rtc === undefined ? {} : { rtc: this.rtc }),
+        ...(options.thermometer === undefined ? {} : { thermometer: options.thermometer }),
         ...(options.check === undefined ? {} : { check: options.check }),
       },
       this.random.fork(),

@@ -13,6 +13,7 @@ import {
   StorageMap,
 } from '../../as/abi/codes.ts';
 import { Control, Credit } from '../../as/link/layout.ts';
+import { encodeTemperature } from '../../host/meter/parts.ts';
 import {
   aeadRecord,
   compliantRecord,
@@ -297,6 +298,11 @@ function messageSeeds(): Buffer[] {
   const nak = nakAnswer();
   const failed = message(0, Message.UdpOpenFailed, bytes(Failure.Dns, 0));
   const silence = Array.from({ length: 10 }, () => bytes(wake, later(4000, 20)));
+  const readings = (all: (number | undefined)[]) =>
+    all.map((value) => {
+      const payload = encodeTemperature(value);
+      return bytes(6 | (Event.Temperature << 3), payload.length, payload, later(4000, 20), wake);
+    });
   const eachSource = [0, 1, 2, 3].map((source) => datagram(source, good));
   const steps = [
     ...all.map((one, i) => datagram(i & 3, one)),
@@ -306,6 +312,7 @@ function messageSeeds(): Buffer[] {
     bytes(message(0, Message.TimeProbe, zeros(4)), Buffer.of(7), message(0, Message.EventAck, bytes(1, zeros(3)))),
     bytes(...silence, wake, message(0, Message.TlsClosed, bytes(Failure.Reset, 0)), wake),
     bytes(5, 0xff, 6 | (Event.StorageDone << 3), 5, zeros(5), 6 | (Event.RtcDone << 3), 1, 0),
+    bytes(...readings([20_000, 20_062, 90_000, 20_125, undefined, -0x8000_0000, 0x7fff_ffff, 20_125, 20_125])),
     bytes(...eachSource, wake, ...eachSource, wake, wake, wake, wake, ...eachSource),
   ];
   const closed = message(0, Message.TlsClosed, bytes(Failure.None, 0));

@@ -243,6 +243,7 @@ static const char *action_problem(const core_action *action) {
       if (get_u32(payload) < STORAGE_MAP_SEED_A) return "over the settings";
       return (uint64_t)get_u32(payload) + length - 4 <= STORAGE_MAP_FULL_BYTES ? NULL : "beyond the storage";
     case ACTION_RTC_READ:
+    case ACTION_TEMPERATURE_READ:
       return length == 0 ? NULL : "length";
     case ACTION_RTC_SET:
       return length == RTC_FIELD_BYTES - RTC_FIELD_SECOND ? NULL : "length";

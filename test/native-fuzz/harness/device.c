@@ -381,7 +381,7 @@ static bool all_answered(const device *meter, uint32_t answers) {
 
 void device_bring_up_connections(device *meter, uint32_t servers) {
   device_init(meter, servers);
-  device_start(meter, CAPABILITY_STORAGE | CAPABILITY_OWN_NETWORK);
+  device_start(meter, CAPABILITY_STORAGE | CAPABILITY_OWN_NETWORK | CAPABILITY_THERMOMETER);
   for (uint32_t i = 0; i < servers; i++) {
     for (uint32_t steps = 0; !meter->source[i].opens; steps++) {
       if (steps == 100) fuzz_fail("the meter does not open connection %u of %u", i, servers);
@@ -392,7 +392,7 @@ void device_bring_up_connections(device *meter, uint32_t servers) {
 
 void device_bring_up(device *meter, uint32_t servers, uint32_t answers) {
   device_init(meter, servers);
-  device_start(meter, CAPABILITY_STORAGE | CAPABILITY_OWN_NETWORK);
+  device_start(meter, CAPABILITY_STORAGE | CAPABILITY_OWN_NETWORK | CAPABILITY_THERMOMETER);
   for (uint32_t steps = 0; steps < 2000; steps++) {
     if (device_answer_asked(meter)) continue;
     bool enough = all_answered(meter, answers);

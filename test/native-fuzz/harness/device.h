@@ -59,7 +59,8 @@ typedef struct {
 /// A provisioned storage with as many servers, nothing else in it, and a real-time clock that is absent.
 void device_init(device *meter, uint32_t servers);
 
-/// Hands over an event and does what the core asks for in answer to it: storage and real-time clock at once.
+/// Hands over an event and does what the core asks for in answer to it: storage and real-time clock at once. What a
+/// thermometer answers is an event of the input.
 void device_feed(device *meter, uint32_t event, const uint8_t *payload, uint32_t length);
 
 /// The start event with these capabilities.

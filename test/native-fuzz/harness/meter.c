@@ -60,7 +60,8 @@ static void start_run(fuzz_input *input) {
     input_copy(input, slot + STATE_RECORD, STATE_RECORD_BYTES);
     if (mode & (SEALED_STATE_A << i)) meter.sealing |= 1u << i;
   }
-  uint32_t capabilities = CAPABILITY_STORAGE | CAPABILITY_RTC | (mode & LINKED ? 0 : CAPABILITY_OWN_NETWORK);
+  uint32_t capabilities = CAPABILITY_STORAGE | CAPABILITY_RTC | CAPABILITY_THERMOMETER;
+  if (!(mode & LINKED)) capabilities |= CAPABILITY_OWN_NETWORK;
   if (mode & OWN_START) {
     uint8_t start[START_MAX_BYTES];
     uint32_t length = input_byte(input) % sizeof start;
