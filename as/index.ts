@@ -3,6 +3,7 @@
 
 import { actionsAt, actionsBytes, actionsClear, buffersEnlarge, eventAt, eventBytes } from './abi/buffers';
 import { Abi, Event, RtcField, TemperatureField } from './abi/codes';
+import { agreeLeap } from './meter/agree';
 import { gatewayFrame, gatewayFrameSent, gatewaySend, gatewayStart, gatewayStep } from './meter/gateway-end';
 import {
   meterFrame,
@@ -78,6 +79,7 @@ export function handle(event: u32, length: u32): u32 {
 }
 
 function handleMeter(event: u32, tick: u64, payload: usize, length: u32): void {
+  agreeLeap();
   switch (event) {
     case Event.Wake:
       meterWoken();

@@ -178,6 +178,8 @@ export enum MilliCelsius {
 export enum TimeNowField {
   /** u8, `ClockStatus`. */
   Status = 0,
+  /** u8, `TimeFlag` bits. */
+  Flags = 1,
   /** i64, nanoseconds since 1970 without leap seconds (UTC as POSIX counts it); meaningless when unsynchronised. */
   UtcNs = 8,
   /** u64, hard bound on the error, ns. */
@@ -386,6 +388,9 @@ export enum TimeReplyField {
   Token = 1,
   /** u8, `ClockStatus`. */
   Status = 5,
+  /** u8 each, `TimeFlag` bits: at the last byte of the probe, where `LeapSecond` alone is told, and when the reply was made. */
+  ProbeFlags = 6,
+  ReplyFlags = 7,
   /** i64, UTC ns at the last byte of the probe, and when the reply was made. */
   ProbeUtcNs = 8,
   ReplyUtcNs = 16,
@@ -507,6 +512,8 @@ export enum TimeFlag {
   FromRtc = 8,
   /** Fewer servers agree than are needed. */
   NoMajority = 16,
+  /** An inserted leap second, 23:59:60, is passing: UTC ns repeat those of 23:59:59. */
+  LeapSecond = 32,
 }
 
 /** `Message.Source`: one of the meter's time servers. */
@@ -663,6 +670,12 @@ export enum MeterEvent {
   MajorityReached = 23,
   /** The thermometer gives nothing that counts; told once until it does again. a: 1 where it answers. b: its answer then, thousandths of a degree Celsius. */
   ThermometerFailed = 24,
+  /** The servers announce a leap second, or take it back. a: what UTC minus local time changes by, ns, 0 for taken back; b: the month's end, Unix seconds. */
+  LeapAnnounced = 25,
+  /** A leap second begins, or was begun too early and is undone. a: what UTC minus local time changes by, ns: -1 s where one is inserted; b: the month's end, Unix seconds. */
+  LeapSecond = 26,
+  /** What a server announced for the month's end is not what was done. a: its leap indicator, b: the month's end, Unix seconds. Text: host. */
+  LeapDisagrees = 27,
 }
 
 export enum RtcRefusal {

@@ -43,6 +43,29 @@ export function agreementUntil(t: i64): i64 {
   return until;
 }
 
+/** Local time of a server's last interval. */
+export function agreementTaken(source: u32): i64 {
+  return load<i64>(entryAt(source), 16);
+}
+
+/** A leap second: UTC minus local time changes by `deltaNs`, in all that was said before. */
+export function agreementLeap(deltaNs: i64): void {
+  move(deltaNs, deltaNs);
+}
+
+/** Whether there was a leap second is not known: all that was said before may be wrong by `ns`. */
+export function agreementWiden(ns: i64): void {
+  move(-ns, ns);
+}
+
+function move(lowBy: i64, highBy: i64): void {
+  for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
+    const at = entryAt(i);
+    store<i64>(at, load<i64>(at) + lowBy);
+    store<i64>(at, load<i64>(at, 8) + highBy, 8);
+  }
+}
+
 function lowAt(source: u32, t: i64): i64 {
   const at = entryAt(source);
   return load<i64>(at) - localErrorNs(t - load<i64>(at, 16));

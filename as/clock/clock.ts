@@ -15,7 +15,7 @@
 import { ClockStatus, MeterEvent } from '../abi/codes';
 import { raiseEvent } from '../meter/events';
 import { SECOND_NS } from '../ntp/timestamp';
-import { disciplineReset, disciplineSample, disciplineUncertaintyNs } from './discipline';
+import { disciplineReset, disciplineSample, disciplineUncertaintyNs, disciplineWiden } from './discipline';
 import { localErrorNs, localResolutionNs } from './local';
 
 /** A correction below this is slewed, above it the clock is set. */
@@ -120,6 +120,20 @@ export function clockFromRealTimeClock(t: i64, earliestUtc: i64, latestUtc: i64)
   status = ClockStatus.Holdover;
   fromRtc = true;
   disciplineReset();
+}
+
+/** A leap second: UTC minus local time changes by `deltaNs`, and with it all that is known of it. */
+export function clockLeap(deltaNs: i64): void {
+  difference += deltaNs;
+  low += deltaNs;
+  high += deltaNs;
+}
+
+/** Whether there was a leap second is not known: from local time `t` on the clock may be wrong by `ns` more. */
+export function clockWiden(t: i64, ns: i64): void {
+  low -= ns;
+  high += ns;
+  disciplineWiden(t, ns);
 }
 
 function setDifference(t: i64, value: i64): void {

@@ -28,6 +28,12 @@ export function disciplineReset(): void {
   varianceNs = 0;
 }
 
+/** The clock may be wrong by `ns` more from local time `t` on. */
+export function disciplineWiden(t: i64, ns: i64): void {
+  varianceNs = standardNs(t) + ns;
+  since = t;
+}
+
 // Standard uncertainty at local time t, ns.
 function standardNs(t: i64): i64 {
   const age = max<i64>(t - since, 0);

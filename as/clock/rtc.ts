@@ -9,6 +9,7 @@ import { rtcDriftNs, stateFloorUtc, stateRtcBoundNs, stateRtcSetUtc } from '../m
 import { SECOND_NS } from '../ntp/timestamp';
 import { civilDay, civilFromDays, civilMonth, civilYear, daysFromCivil, monthDays } from './civil';
 import { clockFromRealTimeClock } from './clock';
+import { leapCovered, leapMonthEnds } from './leap';
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -29,8 +30,11 @@ export function rtcRead(t: i64, at: usize): void {
   if (setUtc == 0) return refuse(RtcRefusal.NoProof, seconds);
   const utc = seconds * SECOND_NS;
   if (utc + READ_LATE_NS < stateFloorUtc()) return refuse(RtcRefusal.BehindFloor, seconds);
-  const error = stateRtcBoundNs() + rtcDriftNs(utc - setUtc);
+  const drift = stateRtcBoundNs() + rtcDriftNs(utc - setUtc);
+  // It counts no leap seconds.
+  const error = drift + leapMonthEnds(setUtc - stateRtcBoundNs(), utc + READ_LATE_NS + drift) * SECOND_NS;
   clockFromRealTimeClock(t, utc - READ_EARLY_NS - error, utc + READ_LATE_NS + error);
+  leapCovered(utc + READ_LATE_NS + error);
   raiseEvent(MeterEvent.RtcAccepted, error + READ_LATE_NS, 0, false);
 }
 

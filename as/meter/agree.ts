@@ -25,6 +25,7 @@ import {
   clockStatus,
   clockUncontradicted,
 } from '../clock/clock';
+import { leapDeadline, leapExcuses, leapForget, leapSampled, leapStep, leapTrust } from '../clock/leap';
 import { SECOND_NS } from '../ntp/timestamp';
 import { FailureKind } from '../nts/backoff';
 import { exchangeAead } from '../nts/exchange';
@@ -90,12 +91,13 @@ function truthfulNow(now: i64): u32 {
 /** A server's sample does not count any more. */
 export function agreeDrop(source: Source): void {
   agreementDrop(source.index);
+  leapForget(source.index);
   source.agrees = false;
   source.disagrees = false;
   dropped = true;
 }
 
-/** A sample went since the servers were last asked. */
+/** A sample went, or all have changed, since the servers were last asked. */
 let dropped: bool = false;
 
 /**
@@ -115,10 +117,9 @@ export function agreeTake(
 ): u32 {
   const now = timeNowLocal();
   const told = source.disagrees;
-  if (agreementTake(source.index, now, low, high, until) > 0) {
-    clockUncontradicted();
-    return Reject.Backwards;
-  }
+  const backwards = agreementTake(source.index, now, low, high, until);
+  if (backwards > 0) clockUncontradicted();
+  if (backwards > 0 && !leapExcuses(now, backwards)) return Reject.Backwards;
   while (askAll(now)) {
     if (certificatesHold(now)) break;
   }
@@ -136,11 +137,20 @@ export function agreeTake(
   sourceSetReference(source);
   countsUntil = until;
   clockCorrect(now, estimate, delay, rootDistance);
+  leapSampled(now);
   return Reject.None;
+}
+
+/** Months end: before anything reads the clock. */
+export function agreeLeap(): void {
+  const now = timeNowLocal();
+  if (leapStep(now, agreeNeeded(now))) dropped = true;
 }
 
 /** Samples get too old: holdover begins when too few are left, or those that come do not agree for as long. */
 export function agreeStep(now: i64): void {
+  // A sample may have brought the clock to the end of a month.
+  agreeLeap();
   // Fewer may be left, but what they agreed on counts until it is too old.
   if (dropped) askAll(now);
   const lost = now >= askAt && !askAll(now);
@@ -152,7 +162,7 @@ export function agreeStep(now: i64): void {
 
 /** Local time at which `agreeStep` has something to do again. */
 export function agreeDeadline(): i64 {
-  return dropped ? 0 : min<i64>(askAt, countsUntil);
+  return dropped ? 0 : min<i64>(min<i64>(askAt, countsUntil), leapDeadline(timeNowLocal()));
 }
 
 /** Local time from which on the sample that moved the clock last is too old. */
@@ -173,6 +183,7 @@ function askAll(now: i64): bool {
     const agrees = (agreedMask & (1 << i)) != 0;
     if (source.agrees != agrees) sourceChanged(source);
     source.agrees = agrees;
+    if (found && agreementHas(i, now)) leapTrust(i, agrees);
     if (source.agrees || !found) source.disagrees = false;
     else if (agreementHas(i, now)) mark(source, agreementGap(i, now, agreedLow, agreedHigh));
   }

@@ -44,7 +44,7 @@ import { SECOND_NS } from '../ntp/timestamp';
 import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
 import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
-import { reportDeadline, reportProbe, reportRestart, reportStart, reportStep } from './report';
+import { reportDeadline, reportFlags, reportProbe, reportRestart, reportStart, reportStep } from './report';
 import { reserveDone, reserveLoad, reserveOwns, reserveRead, reserveStart, reserveStep } from './reserve';
 import {
   random32,
@@ -355,6 +355,7 @@ export function meterTimeAsk(): void {
   const at = actionAdd(Action.TimeNow, TimeNowField.Bytes);
   clear(at, TimeNowField.Bytes);
   store<u8>(at, <u8>clockStatus(), TimeNowField.Status);
+  store<u8>(at, <u8>reportFlags(now), TimeNowField.Flags);
   if (clockStatus() == ClockStatus.Unsynchronised) return;
   store<i64>(at, clockUtc(now), TimeNowField.UtcNs);
   store<i64>(at, clockBoundNs(now), TimeNowField.BoundNs);

@@ -7,6 +7,7 @@
 
 import { Channel, Message, MeterEvent, Reject, UdpReceivedField } from '../abi/codes';
 import { clockOffset } from '../clock/clock';
+import { leapHides, leapNote, leapShiftNs } from '../clock/leap';
 import { localFromTicks, localResolutionNs } from '../clock/local';
 import { sampleDelay, sampleEstimate, sampleHigh, sampleLow, sampleMeasure } from '../clock/sample';
 import { NTP_MAX_BYTES } from '../ntp/header';
@@ -430,9 +431,14 @@ function measure(source: Source, message: usize, firstTick: u64, lastTick: u64):
     return uselessAnswer(source, Reject.Limits);
   }
   const now = timeNowLocal();
-  source.offsetNs = clockOffset(now, sampleEstimate);
+  if (leapHides(answerReceiveNs, now + sampleHigh)) return;
+  const shift = leapShiftNs(answerReceiveNs);
+  const estimate = sampleEstimate + shift;
+  leapNote(source.index, answerLeap, answerReceiveNs);
+  source.offsetNs = clockOffset(now, estimate);
   source.delayNs = sampleDelay;
-  const verdict = agreeTake(source, sampleLow, sampleHigh, sampleEstimate, sampleDelay, distance, now + lifeNs(source));
+  const until = now + lifeNs(source);
+  const verdict = agreeTake(source, sampleLow + shift, sampleHigh + shift, estimate, sampleDelay, distance, until);
   if (verdict != Reject.None) return uselessAnswer(source, verdict);
   if (source.agrees && agreeEnough()) source.useless = 0;
   source.lastUtc = timeNowUtc();

@@ -27,8 +27,8 @@ import {
   clockSlewing,
   clockStatus,
   clockUncertaintyNs,
-  clockUtc,
 } from '../clock/clock';
+import { leapSecond, leapUtc } from '../clock/leap';
 import { localFromTicks } from '../clock/local';
 import { temperatureKnown, temperatureMilliCelsius } from '../clock/temperature';
 import { SECOND_NS } from '../ntp/timestamp';
@@ -180,7 +180,7 @@ function sendTime(): bool {
   clear(message, TimeField.Texts);
   store<u8>(message, Message.Time);
   store<u8>(message, <u8>status, TimeField.Status);
-  store<u8>(message, <u8>flags(now), TimeField.Flags);
+  store<u8>(message, <u8>reportFlags(now), TimeField.Flags);
   const source = sourceReference();
   store<u8>(message, <u8>source.stratum, TimeField.Stratum);
   store<u8>(message, <u8>source.reach, TimeField.Reach);
@@ -306,7 +306,8 @@ function sendCounts(source: Source): bool {
   return true;
 }
 
-function flags(now: i64): u32 {
+/** `TimeFlag` bits of the time at local time `now`, that of the event being handled. */
+export function reportFlags(now: i64): u32 {
   let bits: u32 = 0;
   // A server that is outvoted does not count.
   for (let i: u32 = 0; i < sources(); i++) {
@@ -319,6 +320,7 @@ function flags(now: i64): u32 {
   if (clockFromRtc()) bits |= TimeFlag.FromRtc;
   else if (needed <= 1) bits |= TimeFlag.SingleSource;
   if (clockSlewing(now)) bits |= TimeFlag.Slewing;
+  if (leapSecond(now)) bits |= TimeFlag.LeapSecond;
   return bits;
 }
 
@@ -335,8 +337,11 @@ export function reportProbe(probe: usize, length: u32, lastTick: u64): void {
   store<u32>(message, token, TimeReplyField.Token);
   store<u8>(message, <u8>clockStatus(), TimeReplyField.Status);
   if (known) {
-    store<i64>(message, clockUtc(localFromTicks(lastTick)), TimeReplyField.ProbeUtcNs);
-    store<i64>(message, clockUtc(now), TimeReplyField.ReplyUtcNs);
+    const probed = localFromTicks(lastTick);
+    if (leapSecond(probed)) store<u8>(message, TimeFlag.LeapSecond, TimeReplyField.ProbeFlags);
+    store<u8>(message, <u8>reportFlags(now), TimeReplyField.ReplyFlags);
+    store<i64>(message, leapUtc(probed), TimeReplyField.ProbeUtcNs);
+    store<i64>(message, leapUtc(now), TimeReplyField.ReplyUtcNs);
     store<i64>(message, clockBoundNs(now), TimeReplyField.BoundNs);
   }
   networkSend(Channel.Time, TimeReplyField.Bytes);

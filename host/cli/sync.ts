@@ -146,6 +146,8 @@ interface SyncResult {
   readonly uncertaintyNs: bigint | undefined;
   readonly boundNs: bigint | undefined;
   readonly utcNs: bigint | undefined;
+  /** An inserted leap second was passing. */
+  readonly leapSecond: boolean;
   /** Servers whose authenticated answers contradict the time. */
   readonly contradicting: number;
   /** The meter's last report. */
@@ -218,6 +220,7 @@ class SyncRun {
         ...(ok
           ? { offsetNs: now.utcNs - hostNs, uncertaintyNs: now.uncertaintyNs, boundNs: now.boundNs, utcNs: now.utcNs }
           : { offsetNs: undefined, uncertaintyNs: undefined, boundNs: undefined, utcNs: undefined }),
+        leapSecond: now.leapSecond,
         contradicting: this.#contradicting,
         time: this.#time === undefined ? undefined : timePayload(meterId, this.#time),
         firstMs: this.#timeMs,
@@ -468,7 +471,7 @@ function resultJson(result: SyncResult): object {
     offsetNs: result.offsetNs ?? null,
     uncertaintyNs: result.uncertaintyNs ?? null,
     boundNs: result.boundNs ?? null,
-    utc: result.utcNs === undefined ? null : utcText(result.utcNs),
+    utc: result.utcNs === undefined ? null : utcText(result.utcNs, result.leapSecond),
     missing: time?.missing ?? null,
     agreeing: time?.servers.agreeing ?? 0,
     needed: time?.servers.needed ?? null,

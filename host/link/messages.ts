@@ -43,7 +43,9 @@ export interface TimeReply {
   readonly type: Message.TimeReply;
   readonly token: number;
   readonly status: ClockStatus;
-  /** UTC ns at the last byte of the probe, and when the reply was made. */
+  /** `TimeFlag` bits and UTC ns at the last byte of the probe, and when the reply was made. */
+  readonly probeFlags: number;
+  readonly replyFlags: number;
   readonly probeUtcNs: bigint;
   readonly replyUtcNs: bigint;
   readonly boundNs: bigint;
@@ -404,6 +406,8 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
       type: Message.TimeReply,
       token: r.u32(TimeReplyField.Token),
       status: clockStatus(r, TimeReplyField.Status),
+      probeFlags: r.u8(TimeReplyField.ProbeFlags),
+      replyFlags: r.u8(TimeReplyField.ReplyFlags),
       probeUtcNs: r.i64(TimeReplyField.ProbeUtcNs),
       replyUtcNs: r.i64(TimeReplyField.ReplyUtcNs),
       boundNs: r.u64(TimeReplyField.BoundNs),
@@ -604,7 +608,8 @@ const encoders: Encoders = {
     w
       .u32(m.token)
       .u8(m.status)
-      .pad(TimeReplyField.ProbeUtcNs)
+      .u8(m.probeFlags)
+      .u8(m.replyFlags)
       .i64(m.probeUtcNs)
       .i64(m.replyUtcNs)
       .u64(m.boundNs)

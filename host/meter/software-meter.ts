@@ -13,6 +13,7 @@ import {
   ResetCause,
   RtcStatus,
   StartField,
+  TimeFlag,
   TimeNowField,
   TrapCode,
 } from '../../as/abi/codes.ts';
@@ -104,6 +105,8 @@ export interface MeterTime {
   readonly status: ClockStatus;
   /** Nanoseconds since 1970 without leap seconds; meaningless when unsynchronised. */
   readonly utcNs: bigint;
+  /** An inserted leap second, 23:59:60, is passing: `utcNs` repeats 23:59:59. */
+  readonly leapSecond: boolean;
   /** Hard bound on the error, ns. */
   readonly boundNs: bigint;
   /** Expanded uncertainty (k = 2), ns. */
@@ -202,6 +205,7 @@ export class SoftwareMeter {
     return {
       status: view.getUint8(TimeNowField.Status) as ClockStatus,
       utcNs: view.getBigInt64(TimeNowField.UtcNs, true),
+      leapSecond: (view.getUint8(TimeNowField.Flags) & TimeFlag.LeapSecond) !== 0,
       boundNs: view.getBigUint64(TimeNowField.BoundNs, true),
       uncertaintyNs: view.getBigUint64(TimeNowField.UncertaintyNs, true),
     };

@@ -3,7 +3,7 @@
 // Always holds: names carry units; a duration is a number of nanoseconds, exact, or null where it is unknown or beyond
 // 2^53 ns (104 days); a time is ISO 8601 with nanoseconds, and beside it the count of nanoseconds since 1970 as text.
 import { z } from 'zod';
-import { ClockStatus } from '../../as/abi/codes.ts';
+import { ClockStatus, MeterEvent, TimeFlag } from '../../as/abi/codes.ts';
 import type { ServerReport } from '../gateway/server-reports.ts';
 import type { Info, MeterEventMessage, Time } from '../link/messages.ts';
 import {
@@ -210,14 +210,18 @@ export type EventPayload = z.infer<typeof eventSchema>;
 const nsPerSecond = 1_000_000_000n;
 const latestDateSeconds = 8_640_000_000_000n;
 
-/** Nanoseconds since 1970 as ISO 8601 with nine decimals; null where no calendar date exists. */
-export function utcText(ns: bigint): string | null {
+/**
+ * Nanoseconds since 1970 as ISO 8601 with nine decimals; null where no calendar date exists.
+ * @param leapSecond an inserted second is passing, which repeats 23:59:59 and is 23:59:60
+ */
+export function utcText(ns: bigint, leapSecond = false): string | null {
   const fraction = ((ns % nsPerSecond) + nsPerSecond) % nsPerSecond;
   const seconds = (ns - fraction) / nsPerSecond;
   if (seconds > latestDateSeconds || seconds < -latestDateSeconds) return null;
   const date = new Date(Number(seconds) * 1000)
     .toISOString()
     .replace(/\.000Z$/, '')
+    .replace(/(?<=23:59:)59$/, leapSecond ? '60' : '59')
     .replace(/^\+0*(?=\d{4,}-)/, '');
   return `${date}.${fraction.toString().padStart(9, '0')}Z`;
 }
@@ -231,9 +235,14 @@ function duration(ns: bigint): number | null {
 const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const orNull = (text: string) => (text === '' ? null : text);
 
+// The event is raised in the inserted second itself, where it is handled in time.
+function beginsLeapSecond({ code, a, b, utcNs }: Omit<MeterEventMessage, 'type'>): boolean {
+  return code === MeterEvent.LeapSecond && a < 0n && utcNs < b * nsPerSecond;
+}
+
 /** A time of which 0 means that there is none. */
-function when(ns: bigint): { text: string | null; ns: string | null } {
-  const text = ns === 0n ? null : utcText(ns);
+function when(ns: bigint, leapSecond = false): { text: string | null; ns: string | null } {
+  const text = ns === 0n ? null : utcText(ns, leapSecond);
   return { text, ns: text === null ? null : ns.toString() };
 }
 
@@ -258,7 +267,7 @@ export function infoPayload(info: Omit<Info, 'type'>): InfoPayload {
 
 export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayload {
   const known = time.status !== ClockStatus.Unsynchronised;
-  const made = when(known ? time.utcNs : 0n);
+  const made = when(known ? time.utcNs : 0n, (time.flags & TimeFlag.LeapSecond) !== 0);
   const last = when(time.lastSyncUtcNs);
   const sampled = last.ns !== null;
   return {
@@ -368,7 +377,7 @@ function rejectedByName(rejected: readonly number[]): Record<string, number> {
 }
 
 export function eventPayload(meter: string, event: Omit<MeterEventMessage, 'type'>): EventPayload {
-  const at = when(event.utcNs);
+  const at = when(event.utcNs, beginsLeapSecond(event));
   return {
     meter,
     boot: event.boot.toString(16).padStart(8, '0'),

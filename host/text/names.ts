@@ -50,6 +50,7 @@ export const timeFlagNames: Names<TimeFlag> = {
     text: 'The time comes from the real-time clock and is unconfirmed since the start.',
   },
   [TimeFlag.NoMajority]: { name: 'no-majority', text: 'Fewer servers agree than are needed.' },
+  [TimeFlag.LeapSecond]: { name: 'leap-second', text: 'An inserted leap second, 23:59:60, is passing.' },
 };
 
 /** What a meter without a time waits for: read behind "waiting for". */
@@ -261,6 +262,15 @@ export const meterEventNames: Names<MeterEvent> = {
     name: 'thermometer-failed',
     text: 'The thermometer gives nothing that counts.',
   },
+  [MeterEvent.LeapAnnounced]: {
+    name: 'leap-announced',
+    text: 'The servers announce a leap second, or take it back.',
+  },
+  [MeterEvent.LeapSecond]: { name: 'leap-second', text: 'A leap second takes place.' },
+  [MeterEvent.LeapDisagrees]: {
+    name: 'leap-disagrees',
+    text: 'What a server announced for the end of the month is not what was done.',
+  },
 };
 
 const goodEvents = [
@@ -284,6 +294,7 @@ const badEvents = [
   MeterEvent.SourceDisagrees,
   MeterEvent.MajorityLost,
   MeterEvent.ThermometerFailed,
+  MeterEvent.LeapDisagrees,
 ];
 
 /** What an event, by its code or its name, is to people who watch. */
@@ -350,6 +361,11 @@ export function celsiusText(milliCelsius: number): string {
 function dateText(unixSeconds: bigint): string {
   const date = new Date(Number(unixSeconds) * 1000);
   return Number.isNaN(date.getTime()) ? `Unix second ${unixSeconds}` : date.toISOString().replace('.000Z', 'Z');
+}
+
+/** The day before a month's end, in Unix seconds. */
+function dayBefore(end: bigint): string {
+  return dateText(end - 1n).replace(/T.*/, '');
 }
 
 /** `1 cookie`, `2 cookies`. */
@@ -443,6 +459,16 @@ export function describeEvent(event: {
     case MeterEvent.ThermometerFailed:
       if (a === 0n) return 'The thermometer does not answer.';
       return `The thermometer gives nothing that counts: its last answer is ${celsiusText(Number(b))}.`;
+    case MeterEvent.LeapAnnounced: {
+      if (a === 0n) return `The leap second at the end of ${dayBefore(b)} is announced no more.`;
+      return `The servers announce a leap second: the last second of ${dayBefore(b)} is ${a < 0n ? '23:59:60' : '23:59:58'}.`;
+    }
+    case MeterEvent.LeapSecond:
+      return `A leap second is ${a < 0n ? 'inserted' : 'left out'} at the end of ${dayBefore(b)}.`;
+    case MeterEvent.LeapDisagrees: {
+      const said = a === 0n ? 'no leap second' : a === 1n ? 'an inserted leap second' : 'a deleted leap second';
+      return `A server announced ${said} for the end of ${dayBefore(b)}, which is not what was done${from}.`;
+    }
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }

@@ -37,6 +37,8 @@ export interface SimulatedMeterOptions
   readonly settings?: Partial<MeterSettings>;
   readonly frequencyPpb?: number;
   readonly startUtcNs?: bigint;
+  /** UTC at a time that passes evenly and is UTC at the start: where leap seconds are to be. */
+  readonly utcNs?: (even: bigint) => bigint;
   readonly rtc?: boolean;
   readonly seed?: Uint8Array;
   readonly rootKey?: Uint8Array;
@@ -74,10 +76,12 @@ export class SimulatedMeter {
   readonly counts: SourceCounts[] = [];
   acknowledge = true;
   readonly #startUtcNs: bigint;
+  readonly #utcNs: (even: bigint) => bigint;
   readonly #seen = new Set<string>();
 
   constructor(options: SimulatedMeterOptions = {}) {
     this.#startUtcNs = options.startUtcNs ?? startUtcNs;
+    this.#utcNs = options.utcNs ?? ((even) => even);
     this.time = new VirtualTime();
     this.clock = new VirtualClock(this.time, {
       frequencyPpb: options.frequencyPpb ?? 0,
@@ -89,7 +93,8 @@ export class SimulatedMeter {
     const settings = { ...testSettings, ...named, ...options.settings };
     this.storage.write(StorageMap.Settings, encodeSettings(settings, options.rootKey ?? randomBytes(16)));
     this.storage.write(StorageMap.SeedA, encodeSeedSlot(options.seed ?? randomBytes(32), 1));
-    this.rtc = options.rtc ? new SoftwareRtc(() => this.utcNs) : undefined;
+    // It counts no leap seconds.
+    this.rtc = options.rtc ? new SoftwareRtc(() => this.#startUtcNs + this.time.nowNs) : undefined;
     this.servers = settings.servers.map(({ host }) => new SimulatedServer(host, () => this.utcNs));
     this.meter = new SoftwareMeter({
       clock: this.clock,
@@ -113,7 +118,7 @@ export class SimulatedMeter {
 
   /** True UTC. */
   get utcNs(): bigint {
-    return this.#startUtcNs + this.time.nowNs;
+    return this.#utcNs(this.#startUtcNs + this.time.nowNs);
   }
 
   /** Meter minus truth; the meter must have a time. */

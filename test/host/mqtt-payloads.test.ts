@@ -153,6 +153,14 @@ describe('time', () => {
       for (let flags = 0; flags < 256; flags++) timeSchema.parse(timePayload('m1', { ...time, status, flags }));
     }
     expect(timePayload('m1', { ...time, flags: TimeFlag.FromRtc }).flags).toEqual(['from-rtc']);
+    const utcNs = 1_798_761_599_250_000_000n;
+    const leapt = timePayload('m1', { ...time, utcNs, flags: TimeFlag.LeapSecond });
+    expect(leapt).toMatchObject({
+      utc: '2026-12-31T23:59:60.250000000Z',
+      utcNs: String(utcNs),
+      flags: ['leap-second'],
+    });
+    expect(timePayload('m1', { ...time, utcNs, flags: 0 }).utc).toBe('2026-12-31T23:59:59.250000000Z');
   });
 });
 

@@ -57,6 +57,34 @@ const tables: [string, Record<string, string | number>, Readonly<Record<number, 
   ['TimeFlag', TimeFlag, timeFlagNames],
 ];
 
+const monthEnd = 1_798_761_600n;
+const leapEvents: [MeterEvent, bigint, bigint, string, string][] = [
+  [
+    MeterEvent.LeapAnnounced,
+    -1_000_000_000n,
+    monthEnd,
+    '',
+    'The servers announce a leap second: the last second of 2026-12-31 is 23:59:60.',
+  ],
+  [
+    MeterEvent.LeapAnnounced,
+    1_000_000_000n,
+    monthEnd,
+    '',
+    'The servers announce a leap second: the last second of 2026-12-31 is 23:59:58.',
+  ],
+  [MeterEvent.LeapAnnounced, 0n, monthEnd, '', 'The leap second at the end of 2026-12-31 is announced no more.'],
+  [MeterEvent.LeapSecond, -1_000_000_000n, monthEnd, '', 'A leap second is inserted at the end of 2026-12-31.'],
+  [MeterEvent.LeapSecond, 1_000_000_000n, monthEnd, '', 'A leap second is left out at the end of 2026-12-31.'],
+  [
+    MeterEvent.LeapDisagrees,
+    1n,
+    monthEnd,
+    'a.test',
+    'A server announced an inserted leap second for the end of 2026-12-31, which is not what was done (a.test).',
+  ],
+];
+
 describe.each(tables)('%s', (_, codes, names) => {
   const members = Object.values(codes).filter((value): value is number => typeof value === 'number');
 
@@ -189,6 +217,7 @@ test.each([
     '',
     'The thermometer gives nothing that counts: its last answer is -128.00 °C.',
   ],
+  ...leapEvents,
   [4242, 0n, 0n, '', 'code 4242, not known to this version of metertime.'],
 ])('event %d is told as a sentence', (code, a, b, text, sentence) => {
   expect(describeEvent({ code, a, b, text })).toBe(sentence);

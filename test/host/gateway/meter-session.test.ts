@@ -562,7 +562,14 @@ describe('reports and the meter’s clock', () => {
     const answered = session.probeTime();
     const { token } = await link.expect(Message.TimeProbe);
     const wallNs = BigInt(Date.now()) * 1_000_000n;
-    const reply = { type: Message.TimeReply, token, status: ClockStatus.Synchronised, boundNs: 7n } as const;
+    const reply = {
+      type: Message.TimeReply,
+      token,
+      status: ClockStatus.Synchronised,
+      boundNs: 7n,
+      probeFlags: 0,
+      replyFlags: 0,
+    } as const;
     link.say({ ...reply, token: (token + 1) >>> 0, probeUtcNs: 0n, replyUtcNs: 0n });
     link.say({ ...reply, probeUtcNs: wallNs, replyUtcNs: wallNs + 1n });
     const time = await answered;

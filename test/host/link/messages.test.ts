@@ -34,6 +34,8 @@ const messages: LinkMessage[] = [
     type: Message.TimeReply,
     token: 0xdeadbeef,
     status: ClockStatus.Holdover,
+    probeFlags: 32,
+    replyFlags: 33,
     probeUtcNs: 1_790_000_000_123_456_789n,
     replyUtcNs: -1n,
     boundNs: (1n << 64n) - 1n,
