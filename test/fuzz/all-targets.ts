@@ -3,5 +3,6 @@ import { livingTargets } from './living-targets.ts';
 import { ntsTargets } from './nts-targets.ts';
 import { storageTargets } from './storage-targets.ts';
 import type { Target } from './targets.ts';
+import { thermometerTarget } from './thermometer-target.ts';
 
-export const targets: readonly Target[] = [...ntsTargets, ...storageTargets, ...livingTargets];
+export const targets: readonly Target[] = [...ntsTargets, ...storageTargets, thermometerTarget, ...livingTargets];

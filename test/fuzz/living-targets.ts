@@ -28,13 +28,14 @@ function drawHosts(random: Prng, servers: number): Conditions['host'] {
   };
 }
 
-/** One that fails now and then, says anything now and then, and the weather else. */
+/** One that fails now and then, says what it cannot measure now and then, and the weather else. */
 function drawThermometer(random: Prng): () => number | undefined {
   const [failing, lying] = [random.pick([0, 0.1, 0.9]), random.pick([0, 0.1, 0.9])];
+  const lie = random.pick([-55_001, 125_001, -0x7fff_ffff, 0x7fff_fffe, random.u32() | 0]);
   let milliCelsius = random.between(-55_000, 125_000);
   return () => {
     if (random.chance(failing)) return undefined;
-    if (random.chance(lying)) return random.u32() | 0;
+    if (random.chance(lying)) return lie + random.between(0, 1);
     milliCelsius += random.between(-500, 500);
     return milliCelsius;
   };
