@@ -1,7 +1,9 @@
 // The meter's clock against models of oscillator, network and servers, in virtual time, beside the figures of others.
 // Run by scripts/bench-clock.mjs; docs/bench-clock.md says what it shows.
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setImmediate as immediate } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { isMainThread } from 'node:worker_threads';
 import { FileError } from '../host/files.ts';
@@ -9,6 +11,7 @@ import { step } from '../scripts/lib/progress.mjs';
 import { root } from '../scripts/lib/project.mjs';
 import { type Case, CaseError, loadCases } from './clock/cases.ts';
 import { RunError, runAll, workHere } from './clock/crew.ts';
+import { plotCase } from './clock/plot.ts';
 import { caseText, said, tableHead, targetsOf } from './clock/report.ts';
 import { figuresOf, sumTallies } from './clock/tally.ts';
 
@@ -23,6 +26,7 @@ const usage = `npm run bench:clock -- [options]
   --jobs N        worker threads (${availableParallelism()}, one for each processor)
   --json          the figures as JSON
   --check         exit code 1 when a target of a case is missed
+  --plot DIR      also writes a picture of each case with its first seed (SVG) into this folder
   --help          this
 
 The cases, what they say and what the columns mean: docs/bench-clock.md`;
@@ -43,6 +47,7 @@ function readArguments() {
         jobs: { type: 'string', default: String(availableParallelism()) },
         json: { type: 'boolean', default: false },
         check: { type: 'boolean', default: false },
+        plot: { type: 'string' },
         help: { type: 'boolean', default: false },
       },
     }).values;
@@ -96,6 +101,18 @@ function readCases(path: string): Case[] {
   }
 }
 
+async function writePlots(cases: readonly Case[], seed: number, folder: string): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await step(`pictures in ${folder}`, async (note) => {
+    for (const each of cases) {
+      note(each.name);
+      await immediate();
+      writeFileSync(join(folder, `${each.name}.svg`), plotCase(each, seed));
+    }
+    note(`${cases.length}`);
+  });
+}
+
 async function main(): Promise<void> {
   const values = readArguments();
   if (values.help) return console.log(usage);
@@ -109,6 +126,7 @@ async function main(): Promise<void> {
   const tallies = await step(label, (note) =>
     runAll(cases, seeds, jobs, new URL(import.meta.url), (runs, all) => note(`${runs} of ${all} runs`)),
   );
+  if (values.plot !== undefined) await writePlots(cases, seeds[0]!, resolve(values.plot));
   const results = cases.map((of, n) => {
     const figures = figuresOf(sumTallies(tallies[n]!), of);
     return { of, figures, targets: targetsOf(of, figures) };

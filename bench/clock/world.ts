@@ -24,14 +24,18 @@ import { Oracle } from './oracle.ts';
 import { Oscillator, OscillatorClock } from './oscillator.ts';
 import { sampler } from './random.ts';
 
-/** 2026-11-22 00:00 UTC. */
-const startUtcNs = 1_795_305_600n * 1_000_000_000n;
-const buildUnixSeconds = 1_795_000_000;
+/** 2026-11-02 00:00 UTC: weeks before the month ends, when a leap second may be due that nobody announced. */
+const startUtcNs = 1_793_577_600n * 1_000_000_000n;
+const buildUnixSeconds = 1_793_000_000;
 const validUnixSeconds = startUtcNs / 1_000_000_000n;
 
 /** Both of the board mps2-an385. */
 const tickHz = 25_000_000;
 const maxFrequencyErrorPpb = 100_000;
+
+/** No slew lasts longer; and until then what a thermometer said still counts. */
+const slewedSeconds = 100;
+const frequencySeconds = 250;
 
 const hourNs = 3600e9;
 const pieceBytes = 235;
@@ -146,6 +150,7 @@ export class World {
       onTrap: ({ error }) => {
         throw error;
       },
+      ...(of.thermometer === undefined ? {} : { thermometer: this.#thermometer(of.thermometer) }),
     });
     this.#meter.start();
     this.#exports = this.#meter.core!.exports as ClockExports;
@@ -174,12 +179,17 @@ export class World {
 
   /** Frequency error of the oscillator as the clock sees it, ppb: how it runs on by itself when nothing is slewed any more. */
   frequencyPpb(second: number): number {
+    return (
+      (this.#aheadNs(second, slewedSeconds) - this.#aheadNs(second, frequencySeconds)) /
+      (frequencySeconds - slewedSeconds)
+    );
+  }
+
+  // What its UTC gains on the counter until then, ns.
+  #aheadNs(second: number, seconds: number): number {
     const localNs = second * 1e9 + this.oscillator.offsetNs[second]!;
-    const [from, to] = [1000e9, 2000e9].map((aheadNs) => {
-      this.#exports.testClock(Math.floor(((localNs + aheadNs) * tickHz) / 1e9));
-      return this.#utcNs() - aheadNs;
-    });
-    return -(to! - from!) / 1000;
+    this.#exports.testClock(Math.floor(((localNs + seconds * 1e9) * tickHz) / 1e9));
+    return this.#utcNs() - seconds * 1e9;
   }
 
   // UTC since the start, ns.
@@ -193,6 +203,15 @@ export class World {
   #u64(field: TimeNowField): number {
     const at = this.#actionAt + field;
     return this.#view.getUint32(at + 4, true) * high + this.#view.getUint32(at, true);
+  }
+
+  // What the sensor shows, in thousandths of a degree.
+  #thermometer({ resolutionK, offsetK }: NonNullable<Case['thermometer']>): () => number {
+    return () => {
+      const second = Math.min(Number(this.time.nowNs / 1_000_000_000n), this.oscillator.celsius!.length - 1);
+      const steps = Math.round((this.oscillator.celsius![second]! + offsetK) / resolutionK);
+      return Math.round(steps * resolutionK * 1000);
+    };
   }
 
   // -------------------------------------------------------------- the gateway
