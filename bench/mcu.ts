@@ -1,0 +1,124 @@
+// How many instructions the core takes on a microcontroller, exactly, beside other implementations of the ciphers. Run by
+// scripts/bench-mcu.mjs.
+import { parseArgs } from 'node:util';
+import { formatTable } from '../host/cli/table.ts';
+import { serversMax } from '../scripts/build-core.mjs';
+import { step } from '../scripts/lib/progress.mjs';
+import { boardName } from './mcu-board.ts';
+import { countCore, eventKinds } from './mcu-counts.ts';
+import peers from './mcu-peers.json' with { type: 'json' };
+
+const usage = `npm run bench:mcu -- [options]
+
+  --servers N     time servers that the core is laid out for, and asks (1)
+  --polls N       polls to count (40)
+  --seed N        of the random numbers (1)
+  --json          the figures as JSON
+  --check         exit code 1 when a target of docs/testing.md is missed`;
+
+const { values } = parseArgs({
+  options: {
+    servers: { type: 'string', default: '1' },
+    polls: { type: 'string', default: '40' },
+    seed: { type: 'string', default: '1' },
+    json: { type: 'boolean', default: false },
+    check: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+});
+if (values.help) {
+  console.log(usage);
+  process.exit(0);
+}
+
+function whole(option: 'servers' | 'polls' | 'seed', least: number, most: number): number {
+  const value = Number(values[option]);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  console.error(`--${option}: expected a whole number from ${least} to ${most}, came ${values[option]}`);
+  process.exit(2);
+}
+
+const parameters = {
+  servers: whole('servers', 1, serversMax),
+  // The first ones come before there is a time to read.
+  polls: whole('polls', 8, 1_000),
+  seed: whole('seed', 0, 2 ** 32 - 1),
+};
+
+const updateAtMost = 100_000;
+
+const names = {
+  request: 'build a request',
+  answer: 'accept an answer',
+  update: '  of that: update the clock',
+  poll: 'a whole poll',
+  idle: 'wake up with nothing due',
+  time: 'read the time',
+} as const;
+
+const {
+  events,
+  board: { ciphers, stackBytes },
+} = await step('instructions', (note) => countCore(parameters, note));
+const targets = [
+  {
+    what: 'one clock update',
+    came: events.update.most,
+    atMost: updateAtMost,
+    kept: events.update.most <= updateAtMost,
+  },
+];
+const within = targets.every(({ kept }) => kept);
+
+const number = (value: number) => value.toLocaleString('en-US');
+
+function printEvents(): void {
+  const columns = [
+    { heading: 'Instructions, AEAD 15' },
+    { heading: 'Count', align: 'right' },
+    { heading: 'Median', align: 'right' },
+    { heading: 'Most', align: 'right' },
+  ] as const;
+  const rows = eventKinds.map((kind) => {
+    const { times, median, most } = events[kind];
+    return [names[kind], ...[times, median, most].map(number)];
+  });
+  console.log(`\n${formatTable(columns, rows).join('\n')}`);
+}
+
+function printCiphers(): void {
+  const columns = [
+    { heading: 'Instructions' },
+    { heading: 'Request', align: 'right' },
+    { heading: 'Answer', align: 'right' },
+    { heading: 'Times ours', align: 'right' },
+  ] as const;
+  const own = [...ciphers].map(([algorithm, { setKey, sealRequest, openAnswer }]) => {
+    return [`AEAD ${algorithm}, metertime; keys: ${number(setKey)}`, number(sealRequest), number(openAnswer)];
+  });
+  const ours = ciphers.get(15)!;
+  const others = peers.aead15.map(({ name, request, answer }) => {
+    const ratios = [request / ours.sealRequest, answer / ours.openAnswer].map((ratio) => ratio.toFixed(2));
+    return [`AEAD 15, ${name}`, number(request), number(answer), ratios.join(', ')];
+  });
+  console.log(`\n${formatTable(columns, [...own, ...others]).join('\n')}`);
+}
+
+if (values.json) {
+  const byAlgorithm = Object.fromEntries(ciphers);
+  console.log(
+    JSON.stringify({ board: boardName, parameters, events, ciphers: byAlgorithm, stackBytes, peers, targets, within }),
+  );
+} else {
+  const { servers, seed } = parameters;
+  console.log(`${boardName} (Cortex-M3); ${servers === 1 ? '1 server' : `${servers} servers`}; seed ${seed}`);
+  printEvents();
+  printCiphers();
+  console.log(`
+Request: 188 bytes of associated data, no text; answer: 84 bytes, and 104 of text. The others' figures:
+${peers.source}. Deepest stack of the core: ${stackBytes} bytes.`);
+  for (const { what, came, atMost, kept } of targets) {
+    console.log(`${kept ? 'kept   ' : 'MISSED '} ${what}: ${number(came)}, at most ${number(atMost)}`);
+  }
+}
+if (values.check && !within) process.exitCode = 1;
