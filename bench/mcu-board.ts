@@ -2,13 +2,14 @@
 // What always holds: the core's C is made, compiled and laid out as in the firmware (host/build), with the same flags;
 // a board that takes other decisions than the recording's core, or measures a known loop wrongly, ends the bench.
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadBoard } from '../host/build/board.ts';
 import { linkerScript } from '../host/build/linker-script.ts';
 import { convertWasm } from '../host/build/wasm-to-c.ts';
 import { loadCoreModule } from '../host/core/core.ts';
+import { root } from '../scripts/lib/project.mjs';
 import { prepareProbe, runOnBoard } from '../test/firmware/probe.ts';
 import type { Recording } from './mcu-recording.ts';
 
@@ -63,7 +64,7 @@ export async function countOnBoard(wasmPath: string, recording: Recording, marke
     writeFileSync(recordingPath, recording.bytes);
     const { code, output } = await runOnBoard(
       folder,
-      ['firmware/runtime/memory.c', 'firmware/runtime/wasm_runtime.c', 'firmware/bench/bench.c'],
+      [...runtimeSources(), 'firmware/bench/bench.c'],
       [
         '-icount',
         `shift=${icountShift}`,
@@ -77,6 +78,12 @@ export async function countOnBoard(wasmPath: string, recording: Recording, marke
   } finally {
     rmSync(temporary, { recursive: true, force: true });
   }
+}
+
+function runtimeSources(): string[] {
+  const folder = 'firmware/runtime';
+  const names = readdirSync(join(root, folder)).filter((name) => name.endsWith('.c'));
+  return names.sort().map((name) => `${folder}/${name}`);
 }
 
 // As the firmware's build rounds it.

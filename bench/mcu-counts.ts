@@ -25,7 +25,7 @@ export interface Spread {
   readonly most: number;
 }
 
-export const eventKinds = ['request', 'answer', 'update', 'poll', 'idle', 'time'] as const;
+export const eventKinds = ['request', 'answer', 'update', 'poll', 'temperature', 'idle', 'time'] as const;
 
 export interface Counts {
   readonly events: Readonly<Record<(typeof eventKinds)[number], Spread>>;
@@ -63,6 +63,7 @@ function putTogether(recording: Recording, shipped: BoardCounts, marked: BoardCo
     answer: [],
     update: [],
     poll: [],
+    temperature: [],
     idle: [],
     time: [],
   };
@@ -73,8 +74,8 @@ function putTogether(recording: Recording, shipped: BoardCounts, marked: BoardCo
     const { instructions } = shipped.events.get(index)!;
     const before = poll === undefined || kind === 'request' ? 0 : polls.get(poll);
     if (poll !== undefined && before !== undefined) polls.set(poll, before + instructions);
-    if (kind === 'request' || kind === 'idle' || kind === 'time') found[kind].push(instructions);
     if (kind === 'piece') pieces += instructions;
+    else if (kind !== 'answer' && kind !== 'rest') found[kind].push(instructions);
     if (kind !== 'answer') continue;
     found.answer.push(pieces + instructions);
     pieces = 0;

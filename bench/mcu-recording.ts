@@ -12,7 +12,7 @@ import { World } from '../test/fuzz/world.ts';
 /** What an event is to the bench. */
 export interface Label {
   /** An answer longer than a frame comes as pieces before it. */
-  readonly kind: 'request' | 'piece' | 'answer' | 'idle' | 'time' | 'rest';
+  readonly kind: 'request' | 'piece' | 'answer' | 'temperature' | 'idle' | 'time' | 'rest';
   /** The poll to which it belongs, from 0; undefined: none. */
   readonly poll?: number;
 }
@@ -72,6 +72,8 @@ export function makeRecording(options: RecordingOptions): Recording {
       const last = datagram !== undefined && (datagram.flags & FrameFlag.Last) !== 0;
       if (last) answers++;
       labels.set(index, { kind: last ? 'answer' : datagram === undefined ? 'rest' : 'piece', poll: request.poll });
+    } else if (event === Event.Temperature && !sent) {
+      labels.set(index, { kind: 'temperature' });
     }
   }
   if (answers !== polls) throw new Error(`${polls} requests and ${answers} answers; each was to be answered`);
@@ -80,12 +82,13 @@ export function makeRecording(options: RecordingOptions): Recording {
 
 function live({ core, servers, polls, seed }: RecordingOptions) {
   const named = Array.from({ length: servers }, (_, i) => ({ host: `${'abcd'[i]}.test`, port: 4460 }));
-  const world = new World({
+  const world: World = new World({
     seed,
     modules: { plain: core.module },
     baud: 115_200,
     tickHz: Number(tickHz),
     rtc: { frequencyPpb: 2_000 },
+    thermometer: () => milliCelsius(world.time.nowNs),
     settings: {
       servers: named,
       poll: { minSeconds: 64, maxSeconds: 1024 },
@@ -115,6 +118,11 @@ function live({ core, servers, polls, seed }: RecordingOptions) {
   }
   world.run(Number(pollTicks / tickHz));
   return { happened: meter.happened, asked };
+}
+
+// A cabinet at 15 °C ± 10 K over the day.
+function milliCelsius(nowNs: bigint): number {
+  return Math.round(15_000 + 10_000 * Math.sin((2 * Math.PI * Number(nowNs)) / 86_400e9));
 }
 
 // Between two zeros.

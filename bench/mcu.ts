@@ -52,6 +52,7 @@ const names = {
   answer: 'accept an answer',
   update: '  of that: update the clock',
   poll: 'a whole poll',
+  temperature: 'take a temperature',
   idle: 'wake up with nothing due',
   time: 'read the time',
 } as const;

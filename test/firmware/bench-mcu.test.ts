@@ -23,7 +23,7 @@ beforeAll(async () => {
   corePath = (await buildCore({ servers: 1 })).path;
   recording = makeRecording({ ...options, core: loadCoreModule(corePath) });
   again = await countOnBoard(corePath, recording, false);
-});
+}, 300_000);
 
 describe('counts of instructions', () => {
   it('are the same in two runs, of each cipher and each event', () => {
