@@ -98,6 +98,7 @@ const oscillator = z.strictObject({
   flickerPpb: number(0, 1000).default(0),
   agingPpmPerYear: number(-100, 100).default(0),
   sine: z.strictObject({ ppb: number(0, 100_000), hours: number(0.01, 10_000).default(24) }).optional(),
+  steps: z.array(z.strictObject({ atHours: hours, ppb: number(-50_000, 50_000) })).default([]),
   crystal: z
     .strictObject({ ppmPerK2: number(-1, 1).default(-0.035), turningC: number(-40, 85).default(25) })
     .optional(),

@@ -101,14 +101,14 @@ export class Oscillator {
     const random = new Prng(seed);
     const [walk, flicker, cabinet] = [random.fork(), random.fork(), random.fork()];
     const normal = new Normal(walk);
-    const { offsetPpb, walkPpb, flickerPpb, agingPpmPerYear, sine, crystal } = oscillator;
+    const { offsetPpb, walkPpb, flickerPpb, agingPpmPerYear, sine, steps, crystal } = oscillator;
     const flickering = flickerPpb > 0 ? new Flicker(flickerPpb, new Normal(flicker)) : undefined;
     const air =
       temperature !== undefined && crystal !== undefined
         ? new Cabinet(temperature, crystal, cabinet, new Normal(cabinet))
         : undefined;
     const aging = (1000 * agingPpmPerYear) / yearSeconds;
-    const known = aging !== 0 || sine !== undefined || air !== undefined;
+    const known = aging !== 0 || sine !== undefined || steps.length > 0 || air !== undefined;
     this.#seconds = seconds;
     this.ppb = new Float64Array(seconds + 1);
     this.offsetNs = new Float64Array(seconds + 1);
@@ -125,6 +125,7 @@ export class Oscillator {
       if (known) {
         let knownPpb = aging * second;
         if (sine !== undefined) knownPpb += sine.ppb * Math.sin((2 * Math.PI * second) / (3600 * sine.hours));
+        for (const { atHours, ppb: step } of steps) if (second >= atHours * 3600) knownPpb += step;
         if (air !== undefined) {
           const kelvin = air.at(second);
           this.celsius![second] = crystal!.turningC + kelvin;

@@ -54,6 +54,13 @@ temperature: { meanC: 15, dailyPpb: 1000 }`;
     expect(knownOffsetNs![2 * day]).toBeCloseTo(offsetNs[2 * day]!, 3);
   });
 
+  it('steps when it is to', () => {
+    const text = 'oscillator: { walkPpb: 0, steps: [{ atHours: 1, ppb: 300 }, { atHours: 2, ppb: -500 }] }';
+    const { ppb, offsetNs, knownOffsetNs } = oscillatorOf(text, 10_000);
+    expect([3599, 3600, 7199, 7200].map((second) => ppb[second])).toEqual([10_000, 10_300, 10_300, 9800]);
+    expect(offsetNs[10_000]! - knownOffsetNs![10_000]!).toBeCloseTo(10_000 * 10_000, 3);
+  });
+
   it('drives a counter that has reached a tick when it calls back, and had not a ns before', () => {
     const oscillator = oscillatorOf('oscillator: { walkPpb: 30 }', 20_000);
     const time = new VirtualTime();

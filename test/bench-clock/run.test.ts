@@ -89,6 +89,35 @@ describe('the figures', () => {
   });
 });
 
+// The targets of accuracy with few seeds: beside the oracle on the same samples, so that the luck of the draw counts for
+// both. `oracleMs` is what the oracle comes to with seeds 1 to 100, so target / oracleMs is how far from it the clock may be.
+// The mean of the ratios' logarithms may be above that by five of its standard errors, as its own spread tells them, and by
+// 10 % at least: a clock that is just good enough fails once in more than a thousand draws, one that is twice as far from the
+// oracle practically always.
+const accuracy: readonly (readonly [name: string, oracleMs: number])[] = [
+  ['walk-9-j1', 0.233],
+  ['walk-9-j10', 1.05],
+  ['walk-8-j1', 0.541],
+  ['walk-8-j10', 2.33],
+  ['sine-j1', 0.233],
+  ['sine-j10', 1.05],
+  ['sine-thermometer-j1', 0.233],
+  ['sine-thermometer-j10', 1.05],
+];
+
+describe('accuracy', () => {
+  // The clock has no estimator yet that comes near to its targets.
+  it.fails.each(accuracy)('%s', { timeout: 120_000 }, (name, oracleMs) => {
+    const of = { ...cases.find((each) => each.name === name)!, readEverySeconds: 10 };
+    const logarithms = drawnSeeds(8).map((seed) => Math.log(figuresOf(runCase(of, seed), of).overOracle));
+    const mean = logarithms.reduce((sum, each) => sum + each, 0) / logarithms.length;
+    const squares = logarithms.reduce((sum, each) => sum + (each - mean) ** 2, 0);
+    const standardError = Math.sqrt(squares / (logarithms.length - 1) / logarithms.length);
+    const limit = Math.log(of.targets.rmsMs!.atMost! / oracleMs);
+    expect(mean).toBeLessThanOrEqual(limit + Math.max(5 * standardError, 0.1));
+  });
+});
+
 // Two seeds of each case, up to two days of them: the bound is right at each instant, whatever was drawn, and a time is
 // there. Inside U is a share that a run of so few hours spreads much of: the errors within a few hours hang together, so
 // each run stands for about ten independent looks. At 95 % or better, fewer than 80 % of 20 looks come once in 400 draws, and
