@@ -5,10 +5,15 @@
 //   goes between them.
 // - A short message (up to 64 bytes) has a slot of its own, so that it need not wait for room while a long one is sent.
 // - A slot is free again when the last byte of its message has left.
+// - With one server the two long buffers are one, and what is sent goes first: no piece is put into it before the last
+//   one of the message sent was copied out of it, and one that is given ends what was being put together. Nothing is lost by
+//   that: the only long messages of such a meter are its requests, and an answer comes after its request has left and
+//   before the next one is built; what comes at another time is late, and would not count either. Short messages stay out
+//   of that buffer, since they are sent at any time.
 //
 //   DATAGRAM    1256  the long message that is being sent
 //   SHORT         64  the short one
-//   REASSEMBLY  1256  pieces received, from the first on, without a gap
+//   REASSEMBLY  1256  pieces received, from the first on, without a gap; with one server at the same place
 
 import { Channel, LinkLimit } from '../abi/codes';
 import { copy, FRAME_PAYLOAD, frameBegin, frameEnd } from './frame';
@@ -20,10 +25,10 @@ const SHORT_BYTES: u32 = 64;
 const DOUBLE_WINDOW: u32 = 64;
 
 /** The buffer of the message that is sent in pieces. */
-export const DATAGRAM: usize = memory.data(1256, 4);
+const DATAGRAM: usize = memory.data(1256, 4);
 const SHORT: usize = memory.data(64, 4);
 /** A message that came in pieces. */
-export const REASSEMBLY: usize = memory.data(1256, 4);
+const REASSEMBLY: usize = SERVERS_MAX == 1 ? DATAGRAM : memory.data(1256, 4);
 
 // 0: free
 let datagramLength: u32 = 0;
@@ -54,12 +59,18 @@ export function datagramStart(): void {
   anyReceived = false;
 }
 
-/** Messages of any size that `datagramGive` takes now. */
+/** Where a message may be made that `datagramGive` then takes, while there is room. */
+export function datagramBuffer(): usize {
+  if (REASSEMBLY == DATAGRAM) filled = 0;
+  return DATAGRAM;
+}
+
+/** Long messages that `datagramGive` takes now. */
 export function datagramRoom(): u32 {
   return datagramLength == 0 ? 1 : 0;
 }
 
-/** Takes a message of 1 to 1,256 bytes; it may already lie at `DATAGRAM`. False when its slot is taken. */
+/** Takes a message of 1 to 1,256 bytes; it may already lie at `datagramBuffer`. False when its slot is taken. */
 export function datagramGive(message: usize, length: u32): bool {
   if (length <= SHORT_BYTES && shortLength == 0) {
     copy(SHORT, message, length);
@@ -67,8 +78,8 @@ export function datagramGive(message: usize, length: u32): bool {
     shortSent = false;
     return true;
   }
-  if (datagramLength != 0) return false;
-  if (message != DATAGRAM) copy(DATAGRAM, message, length);
+  if (datagramLength != 0 || (REASSEMBLY == DATAGRAM && length <= SHORT_BYTES)) return false;
+  if (message != datagramBuffer()) copy(DATAGRAM, message, length);
   datagramLength = length;
   datagramSent = 0;
   return true;
@@ -82,6 +93,11 @@ export function datagramBegun(): bool {
 /** Whether there is a frame to send. */
 export function datagramReady(): bool {
   return (shortLength != 0 && !shortSent) || datagramSent < datagramLength;
+}
+
+/** Whether a message may be put together: where it would lie is not being sent from. */
+function reassembles(): bool {
+  return REASSEMBLY != DATAGRAM || datagramSent == datagramLength;
 }
 
 /** Builds the next frame, which must be ready, and returns its length on the line. */
@@ -135,6 +151,7 @@ export function datagramReceived(sequence: u32, flags: u32, payload: usize, leng
       wholeFirstTick = firstTick;
       return true;
     }
+    if (!reassembles()) return false;
     filledFirstTick = firstTick;
   } else if (filled == 0 || !follows || filled + length > <u32>LinkLimit.DatagramBytes) {
     filled = 0;

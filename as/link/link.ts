@@ -24,9 +24,9 @@
 
 import { Channel, LinkLimit } from '../abi/codes';
 import {
-  DATAGRAM,
   datagramAt,
   datagramBegun,
+  datagramBuffer,
   datagramBuild,
   datagramDropped,
   datagramFirstTick,
@@ -347,16 +347,16 @@ export function linkSessionChanged(): bool {
   return result;
 }
 
-/** Messages that may be given now: stream and report 0 to 4, time 0 or 1 (of any size). */
+/** Messages that may be given now: stream and report 0 to 4, time 0 or 1 (of more than 64 bytes, or any that is the only one). */
 export function linkRoom(channel: u32): u32 {
   if (!up) return 0;
   if (channel == Channel.Time) return datagramRoom();
   return channel == Channel.Stream || channel == Channel.Report ? reliableRoom(channel) : 0;
 }
 
-/** A message on the time channel may be made here, 1,256 bytes, while `linkRoom` says that there is room. */
+/** A message on the time channel of more than 64 bytes may be made here, up to 1,256, while `linkRoom` says that there is room. */
 export function linkDatagramBuffer(): usize {
-  return DATAGRAM;
+  return datagramBuffer();
 }
 
 /**

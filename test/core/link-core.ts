@@ -49,16 +49,18 @@ export interface LinkExports {
   linkDatagramsDropped(): number;
 }
 
-let compiled: Promise<Uint8Array> | undefined;
+const compiled = new Map<number, Promise<Uint8Array>>();
 
-/** The module's bytes; compiled once. */
-export function compileLink(): Promise<Uint8Array> {
-  compiled ??= compile();
-  return compiled;
+/** The module's bytes, as a core for so many servers has it; compiled once. */
+export function compileLink(servers = 4): Promise<Uint8Array> {
+  const wasm = compiled.get(servers) ?? compile(servers);
+  compiled.set(servers, wasm);
+  return wasm;
 }
 
-async function compile(): Promise<Uint8Array> {
+async function compile(servers: number): Promise<Uint8Array> {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  config.options.use = config.options.use.map((one: string) => one.replace('SERVERS_MAX=4', `SERVERS_MAX=${servers}`));
   config.entries = ['link-entry.ts'];
   config.options.outFile = 'link.wasm';
   let wasm: Uint8Array | undefined;
@@ -81,16 +83,18 @@ async function compile(): Promise<Uint8Array> {
   return wasm;
 }
 
-let module: WebAssembly.Module | undefined;
+const modules = new Map<number, WebAssembly.Module>();
 
 /** A new instance. */
-export async function newLink(): Promise<LinkExports> {
-  module ??= new WebAssembly.Module((await compileLink()) as Uint8Array<ArrayBuffer>);
-  return new WebAssembly.Instance(module, {}).exports as unknown as LinkExports;
+export async function newLink(servers = 4): Promise<LinkExports> {
+  const wasm = (await compileLink(servers)) as Uint8Array<ArrayBuffer>;
+  if (!modules.has(servers)) modules.set(servers, new WebAssembly.Module(wasm));
+  return newLinkSync(servers);
 }
 
-/** A new instance of the module that `newLink` has compiled. */
-export function newLinkSync(): LinkExports {
-  if (module === undefined) throw new Error('newLink must have been called');
+/** A new instance of a module that `newLink` has compiled. */
+export function newLinkSync(servers = 4): LinkExports {
+  const module = modules.get(servers);
+  if (module === undefined) throw new Error(`newLink must have been called for ${servers} servers`);
   return new WebAssembly.Instance(module, {}).exports as unknown as LinkExports;
 }

@@ -39,6 +39,8 @@ export interface LineOptions {
   /** One way, besides the time that the bytes take. */
   readonly latencyNs: number;
   readonly tickHz: { readonly meter: number; readonly gateway: number };
+  /** Servers that the meter's core is built for; the gateway's is for four. */
+  readonly servers: number;
 }
 
 interface Planned {
@@ -145,7 +147,7 @@ export class LinkEnd {
 
   /** Loses all memory, and the frame that is being received; one that is being sent is cut. */
   restart(): void {
-    this.core = newLinkSync();
+    this.core = newLinkSync(this.gateway ? 4 : this.options.servers);
     this.#run++;
     this.#restartedAt = this.timeline.nowNs;
     this.#partial = [];
@@ -273,7 +275,7 @@ export function joinEnds(
   options: Partial<LineOptions> = {},
 ): { timeline: Timeline; meter: LinkEnd; gateway: LinkEnd } {
   const timeline = new Timeline();
-  const all = { baud: 115_200, latencyNs: 0, tickHz: { meter: 25_000_000, gateway: NS }, ...options };
+  const all = { baud: 115_200, latencyNs: 0, tickHz: { meter: 25_000_000, gateway: NS }, servers: 4, ...options };
   const meter = new LinkEnd(false, timeline, all, random);
   const gateway = new LinkEnd(true, timeline, all, random);
   meter.peer = gateway;

@@ -1,0 +1,126 @@
+// The link of a core for one server, where the long message that is sent and the one that is put together share a buffer:
+// neither ever changes the other.
+import { beforeAll, describe, expect, test } from 'vitest';
+import { Channel } from '../../as/abi/codes.ts';
+import { FrameFlag } from '../../as/link/layout.ts';
+import { newLink, newLinkSync } from './link-core.ts';
+import { bringUp, faultsEvery, joinEnds, noFaults, Traffic } from './link-line.ts';
+import { Script } from './link-wire.ts';
+import { seededRandom } from './random.ts';
+
+const SECOND = 1_000_000_000;
+
+beforeAll(async () => {
+  await newLink();
+  await newLink(1);
+});
+
+function standing(): Script {
+  const script = new Script(newLinkSync(1), false);
+  script.open();
+  return script;
+}
+
+const bytes = (length: number, step = 7) => Uint8Array.from({ length }, (_, i) => (i * step) & 255);
+
+/** A piece of 200 bytes of an answer, which differs from what `bytes` sends. */
+const answer = (script: Script, sequence: number, flags: number) =>
+  script.hearFrame({ channel: Channel.Time, sequence, flags, payload: bytes(200, 11) });
+const answerBytes = Uint8Array.from([...bytes(200, 11), ...bytes(200, 11)]);
+
+/** Sends what is left of a request and returns it. */
+const rest = (script: Script) => Buffer.concat(script.frames().map((frame) => frame.payload));
+
+describe('one buffer', () => {
+  test('saves the other one', async () => {
+    // Where the link ends is rounded up to 16 bytes.
+    const saved = (await newLink()).scratch() - (await newLink(1)).scratch();
+    expect(Math.abs(saved - 1256)).toBeLessThan(16);
+  });
+
+  test('pieces that come while a request is being sent do not change it, and make no message', () => {
+    for (let after = 0; after < 5; after++) {
+      const script = standing();
+      script.send(Channel.Time, bytes(1256));
+      const pieces: Uint8Array[] = [];
+      for (let i = 0; i < after; i++) {
+        pieces.push(script.poll()!.payload);
+        script.sent();
+      }
+      expect(answer(script, 0, FrameFlag.First)).toBeUndefined();
+      expect(answer(script, 1, 0)).toBeUndefined();
+      pieces.push(rest(script));
+      expect(Buffer.concat(pieces), `pieces after ${after} of the request`).toEqual(Buffer.from(bytes(1256)));
+      // The end of what began too early is nothing either.
+      expect(answer(script, 2, FrameFlag.Last)).toBeUndefined();
+      expect(script.core.linkDatagramsDropped()).toBe(1);
+      answer(script, 3, FrameFlag.First);
+      expect(answer(script, 4, FrameFlag.Last)).toEqual(answerBytes);
+    }
+  });
+
+  test('an answer counts from the moment on at which the last piece of the request is on the line', () => {
+    const script = standing();
+    script.send(Channel.Time, bytes(300));
+    script.poll();
+    script.sent();
+    const last = script.poll()!;
+    answer(script, 0, FrameFlag.First);
+    expect(answer(script, 1, FrameFlag.Last)).toEqual(answerBytes);
+    expect(Buffer.from(last.payload)).toEqual(Buffer.from(bytes(300).slice(237)));
+    script.sent();
+    expect(script.core.linkDatagramSent()).toBe(1);
+    expect(script.core.linkDatagramsDropped()).toBe(0);
+  });
+
+  test('a request that is given, or made in its place, ends what was being put together', () => {
+    for (const inPlace of [false, true]) {
+      const script = standing();
+      answer(script, 0, FrameFlag.First);
+      expect(script.core.linkRoom(Channel.Time)).toBe(1);
+      if (inPlace) {
+        const at = script.core.linkDatagramBuffer();
+        new Uint8Array(script.core.memory.buffer).set(bytes(300), at);
+        expect(script.core.linkSend(Channel.Time, at, 300)).toBe(1);
+      } else {
+        expect(script.send(Channel.Time, bytes(300))).toBe(true);
+      }
+      expect(answer(script, 1, FrameFlag.Last)).toBeUndefined();
+      expect(rest(script)).toEqual(Buffer.from(bytes(300)));
+      expect(answer(script, 2, FrameFlag.Last)).toBeUndefined();
+      answer(script, 3, FrameFlag.First);
+      expect(answer(script, 4, FrameFlag.Last)).toEqual(answerBytes);
+    }
+  });
+
+  test('short messages come and go meanwhile, one at a time, and never take the buffer', () => {
+    const script = standing();
+    answer(script, 0, FrameFlag.First);
+    expect(script.send(Channel.Time, bytes(64))).toBe(true);
+    expect(script.send(Channel.Time, bytes(64))).toBe(false);
+    expect(rest(script)).toEqual(Buffer.from(bytes(64)));
+    expect(script.send(Channel.Time, bytes(5))).toBe(true);
+    expect(answer(script, 1, FrameFlag.Last)).toEqual(answerBytes);
+    expect(script.send(Channel.Time, bytes(300))).toBe(true);
+    expect(script.hearFrame({ channel: Channel.Time, sequence: 2, flags: 3, payload: bytes(20) })).toEqual(bytes(20));
+    expect(rest(script)).toEqual(Buffer.from([...bytes(5), ...bytes(300)]));
+  });
+});
+
+test.each([0, 1000, 300])(
+  'both ways at once for a minute, one byte in %i spoiled: what arrives is whole',
+  (spoiled) => {
+    const random = seededRandom(`link one buffer ${spoiled}`);
+    const scene = joinEnds(random, { servers: 1, latencyNs: 5_000_000 });
+    const ends = [new Traffic(scene.meter, random), new Traffic(scene.gateway, random)];
+    bringUp(scene);
+    scene.meter.faults = spoiled === 0 ? noFaults : faultsEvery(spoiled);
+    scene.gateway.faults = scene.meter.faults;
+    scene.timeline.run(scene.timeline.nowNs + 60 * SECOND);
+    for (const traffic of ends) {
+      expect(traffic.faultsFound).toEqual([]);
+      expect(traffic.datagrams).toBeGreaterThan(20);
+    }
+    expect(scene.meter.core.linkDatagramsDropped(), 'messages that met a request').toBeGreaterThan(20);
+  },
+);
