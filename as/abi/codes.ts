@@ -788,9 +788,9 @@ export enum Reject {
  *   0x000  settings  512   written by provisioning, only read by the core
  *   0x200  seed A     64   count u32, seed 32 bytes, zero, CRC-32 in the last four bytes
  *   0x240  seed B     64
- *   0x280  state A   128   count u32, sealed with the storage key (AES-SIV)
- *   0x300  state B   128
- *   0x380  reserves 960   for each server in use: keys, cookie, cookie, each sealed with the storage key; 280 bytes every
+ *   0x280  state A   256   count u32, sealed with the storage key (AES-SIV)
+ *   0x380  state B   256
+ *   0x480  reserves 960   for each server in use: keys, cookie, cookie, each sealed with the storage key; 280 bytes every
  *                         320, so that no two share a page of 64 bytes or less
  */
 export enum StorageMap {
@@ -800,16 +800,16 @@ export enum StorageMap {
   SeedB = 0x240,
   SeedBytes = 64,
   StateA = 0x280,
-  StateB = 0x300,
-  StateBytes = 128,
-  Reserves = 0x380,
+  StateB = 0x380,
+  StateBytes = 256,
+  Reserves = 0x480,
   ReserveBytes = 960,
   ReservePartStride = 320,
   ReservePartBytes = 280,
   /** Smallest storage that a meter can have. */
-  Bytes = 0x400,
+  Bytes = 0x480,
   /** Storage with reserves for four servers. */
-  FullBytes = 0x1280,
+  FullBytes = 0x1380,
 }
 
 /** Seed slot. */

@@ -32,6 +32,8 @@ const SLEW_PPB: i64 = 500_000;
 
 let status: u32 = ClockStatus.Unsynchronised;
 let fromRtc: bool = false;
+/** Of the time of the real-time clock, when it was taken. */
+let rtcStandardNs: i64 = 0;
 
 let difference: i64 = 0;
 let slewStart: i64 = 0;
@@ -86,8 +88,7 @@ export function clockBoundNs(t: i64): i64 {
 
 /** Expanded uncertainty (k = 2) at local time `t`, ns; never above the bound. */
 export function clockUncertaintyNs(t: i64): i64 {
-  // Nothing is known of the real-time clock's error within its bound, which is less than U of a rectangular distribution.
-  if (fromRtc) return clockBoundNs(t);
+  if (fromRtc) return min<i64>(2 * rtcStandardNs + localErrorNs(t - since), clockBoundNs(t));
   const left = t < slewEnd ? difference + slewTotal - clockDifference(t) : 0;
   const expanded = disciplineUncertaintyNs(t) + (left < 0 ? -left : left);
   return min<i64>(expanded, clockBoundNs(t));
@@ -111,12 +112,22 @@ export function clockHoldover(t: i64): void {
   raiseEvent(MeterEvent.Holdover, clockBoundNs(t), 0, true);
 }
 
-/** Takes the time of a real-time clock that counts: UTC within [earliest, latest] at local time `t`. */
-export function clockFromRealTimeClock(t: i64, earliestUtc: i64, latestUtc: i64): void {
+/**
+ * Takes the time of a real-time clock that counts: UTC within [earliest, latest] at local time `t`. What it was taken for
+ * is the estimate, as sure as its standard uncertainty says, which may be larger than the interval.
+ */
+export function clockFromRealTimeClock(
+  t: i64,
+  earliestUtc: i64,
+  latestUtc: i64,
+  estimateUtc: i64,
+  standardNs: i64,
+): void {
   low = earliestUtc - t;
   high = latestUtc - t;
   since = t;
-  setDifference(t, low + (high - low) / 2);
+  setDifference(t, min<i64>(max<i64>(estimateUtc - t, low), high));
+  rtcStandardNs = standardNs;
   status = ClockStatus.Holdover;
   fromRtc = true;
   disciplineReset();

@@ -24,9 +24,8 @@ import {
   StorageMap,
   TimeNowField,
 } from '../abi/codes';
-import { clockBoundNs, clockFromRtc, clockStatus, clockUncertaintyNs, clockUtc } from '../clock/clock';
+import { clockBoundNs, clockStatus, clockUncertaintyNs, clockUtc } from '../clock/clock';
 import { localConfigure, ticksFromLocal } from '../clock/local';
-import { rtcRead, rtcSet } from '../clock/rtc';
 import {
   linkChannel,
   linkDeadline,
@@ -46,6 +45,16 @@ import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
 import { reportDeadline, reportFlags, reportProbe, reportRestart, reportStart, reportStep } from './report';
 import { reserveDone, reserveLoad, reserveOwns, reserveRead, reserveStart, reserveStep } from './reserve';
+import {
+  keeperDeadline,
+  keeperRead,
+  keeperSet,
+  keeperSetting,
+  keeperStart,
+  keeperStep,
+  keeperWithout,
+  keeperWritten,
+} from './rtc-keeper';
 import {
   random32,
   randomReady,
@@ -68,17 +77,7 @@ import {
 } from './session';
 import { settingsRead } from './settings';
 import { sourcesStart } from './source';
-import {
-  stateCovers,
-  stateRaiseFloor,
-  stateRead,
-  stateRtcWasSet,
-  stateStart,
-  stateStored,
-  stateWiden,
-  stateWrite,
-  stateWritten,
-} from './state';
+import { stateRead, stateStart, stateStored } from './state';
 import { thermometerAnswer, thermometerStart, thermometerStep } from './thermometer';
 
 const STAGE_SETTINGS: u32 = 0;
@@ -90,11 +89,6 @@ const STAGE_RTC: u32 = 5;
 const STAGE_RESERVES: u32 = 6;
 const STAGE_RUNNING: u32 = 7;
 
-/** How often the real-time clock is set and the state written: for the storage's life. */
-const RTC_SET_NS: i64 = 86_400 * SECOND_NS;
-/** How late after the full second the real-time clock may still be set to it. */
-const RTC_LATE_NS: i64 = 20_000_000;
-const RTC_RETRY_NS: i64 = 60 * SECOND_NS;
 /** When a storage that failed at the start is tried again: doubled each time, up to the second. */
 const STORAGE_RETRY_NS: i64 = 100_000_000;
 const STORAGE_RETRY_MAX_NS: i64 = 60 * SECOND_NS;
@@ -112,7 +106,6 @@ const WAKE_MIN_NS: i64 = 5_000_000;
 let stage: u32 = STAGE_SETTINGS;
 let capabilities: u32 = 0;
 let tickHz: u32 = 0;
-let rtcSetAt: i64 = 0;
 /** Whether a write of the state or of a reserve is under way. */
 let storageBusy: bool = false;
 let lastWake: u64 = 0;
@@ -121,10 +114,6 @@ let online: bool = false;
 /** Storage operations that failed in a row, and when the next try is due while starting. */
 let failures: u32 = 0;
 let retryAt: i64 = i64.MAX_VALUE;
-/** What the real-time clock is being set to, and the clock's bound at that moment; 0 while it is not. */
-let settingUtc: i64 = 0;
-let settingBoundNs: i64 = 0;
-
 /** `Event.Start`: false when it makes no sense. */
 export function meterStart(start: usize, length: u32): bool {
   if (length < <u32>StartField.Names + 2 || load<u16>(start) != Abi.Version) return false;
@@ -216,8 +205,9 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
   } else if (stage == STAGE_STATE && offset == StorageMap.StateA) {
     if (length != 2 * StorageMap.StateBytes) return retryLater(offset);
     stateRead(data);
-    if ((capabilities & Capability.Rtc) == 0) return loadReserves();
-    begin(STAGE_RTC);
+    if ((capabilities & Capability.Rtc) != 0) return begin(STAGE_RTC);
+    keeperWithout();
+    loadReserves();
   } else if (reserveOwns(offset) && (stage == STAGE_RESERVES || storageBusy)) {
     storageBusy = reserveRead(data, length);
     if (stage == STAGE_RESERVES) loadReserves();
@@ -255,27 +245,16 @@ export function meterStorageDone(offset: u32, failed: bool): void {
     if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
     if (stage == STAGE_RESERVES) loadReserves();
   } else if (storageBusy) {
-    stateDone(offset, failed);
-  }
-}
-
-// The state is written again as often as its storage lasts, and its proof before the real-time clock is set again.
-function stateDone(offset: u32, failed: bool): void {
-  storageBusy = false;
-  stateWritten(failed);
-  if (failed) {
-    raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
-    rtcSetAt = timeNowLocal() + min<i64>(RTC_RETRY_NS << failures, RTC_SET_NS);
-    failures = min<u32>(failures + 1, STORAGE_TRIES_MAX);
-  } else {
-    failures = 0;
+    storageBusy = false;
+    if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+    keeperWritten(timeNowLocal(), failed);
   }
 }
 
 /** `Event.RtcTime`. */
 export function meterRtcTime(at: usize): void {
-  if (stage != STAGE_RTC) return;
-  rtcRead(timeNowLocal(), at);
+  if (stage != STAGE_RTC) return keeperRead(timeNowLocal(), at);
+  keeperStart(timeNowLocal(), at);
   loadReserves();
 }
 
@@ -295,22 +274,7 @@ function goOnline(): void {
 
 /** `Event.RtcDone`. */
 export function meterRtcDone(failed: bool): void {
-  const now = timeNowLocal();
-  if (settingUtc == 0) return;
-  if (failed || clockStatus() != ClockStatus.Synchronised) {
-    settingUtc = 0;
-    rtcSetAt = now + RTC_RETRY_NS;
-    return;
-  }
-  rtcSetAt = now + RTC_SET_NS;
-  stateRtcWasSet(settingUtc, settingBoundNs);
-  settingUtc = 0;
-  writeState();
-}
-
-function writeState(): void {
-  storageBusy = true;
-  stateWrite();
+  keeperSet(timeNowLocal(), failed);
 }
 
 /** `Event.Temperature`. */
@@ -379,9 +343,11 @@ export function meterStep(): void {
     }
     if (stage == STAGE_RUNNING) {
       sessionStep();
-      stepDue = min<i64>(stepRtc(), thermometerStep());
+      if (!storageBusy) storageBusy = keeperStep(timeNowLocal());
       // The state is written as soon as the real-time clock is set.
-      if (!storageBusy && settingUtc == 0) storageBusy = reserveStep(timeNowLocal());
+      if (!storageBusy && !keeperSetting()) storageBusy = reserveStep(timeNowLocal());
+      stepDue = thermometerStep();
+      if (!storageBusy) stepDue = min<i64>(stepDue, keeperDeadline());
     }
     reportStep();
     if (!networkIsOwn()) {
@@ -402,36 +368,4 @@ export function meterStep(): void {
 /** `Event.Wake`: the last wake-up asked for is used up. */
 export function meterWoken(): void {
   lastWake = 0;
-}
-
-// Sets the real-time clock at a full second once synchronised, then daily; returns when it is due.
-function stepRtc(): i64 {
-  if (clockStatus() != ClockStatus.Synchronised || clockFromRtc() || storageBusy) return i64.MAX_VALUE;
-  const now = timeNowLocal();
-  if (now < rtcSetAt) return rtcSetAt;
-  const utc = clockUtc(now);
-  const boundNs = clockBoundNs(now);
-  if ((capabilities & Capability.Rtc) == 0) {
-    // No clock to set: the floor alone is kept.
-    rtcSetAt = now + RTC_SET_NS;
-    stateRaiseFloor(utc - boundNs);
-    writeState();
-    return i64.MAX_VALUE;
-  }
-  const past = utc % SECOND_NS;
-  if (!stateCovers(utc - past, boundNs)) {
-    // Should power fail before the new proof is written, what is stored must hold for the new setting.
-    stateWiden(utc - past, boundNs);
-    writeState();
-    return i64.MAX_VALUE;
-  }
-  if (rtcSetAt != 0 && past < RTC_LATE_NS) {
-    rtcSet(utc / SECOND_NS);
-    settingUtc = utc - past;
-    settingBoundNs = boundNs;
-    rtcSetAt = now + RTC_RETRY_NS;
-  } else {
-    rtcSetAt = now + SECOND_NS - past;
-  }
-  return rtcSetAt;
 }

@@ -1,37 +1,45 @@
-// What the meter remembers across restarts: the time floor, and the proof that an authenticated time set the RTC.
+// What the meter remembers across restarts: the time floor, and what it knows of its real-time clock and of its crystal.
 // What always holds: the record is sealed with the storage key, so what was not written by this meter does not count;
 // of two slots the valid one with the higher count is in force, and the other is written. The real-time clock is set only
 // while both slots are known and the record in force holds for the new setting too, so that power may fail at any time.
 //
 //   slot     0  count        u32   higher is newer; authenticated
 //            4  tag          16    AES-SIV
-//           20  record       40    encrypted
+//           20  record       224   encrypted
 //   record   0  version      u32
 //            4  zero         u32
 //            8  floor        i64   UTC ns: no time before it is believed
-//           16  RTC set      i64   UTC ns at which the RTC was set, 0 for never
-//           24  RTC bound    i64   ns, hard bound on the clock's error then
-//           32  zero         i64
+//           16  RTC          48    its calibration (`rtc-calibration.ts`), which is also the proof that an
+//                                  authenticated time set it or was compared with it
+//           64  crystal      160   what was learned of the local oscillator (`crystal.ts`)
 
 import { actionAdd } from '../abi/buffers';
 import { clear } from '../abi/bytes';
 import { Action, StorageMap } from '../abi/codes';
 import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivStart } from '../aead/siv';
-import { localShownErrorPpb } from '../clock/local';
+import { CRYSTAL_BYTES, crystalLoad, crystalSave } from '../clock/crystal';
+import {
+  calibrationCovers,
+  calibrationLoad,
+  calibrationLoose,
+  calibrationLoosen,
+  calibrationSave,
+  calibrationWiden,
+} from '../clock/rtc-calibration';
 import { SECOND_NS } from '../ntp/timestamp';
 import { meterUseStorageKey } from './keys';
 
 const SEALED: u32 = 4;
 const RECORD: u32 = SEALED + SIV_TAG_BYTES;
-const RECORD_BYTES: u32 = 40;
-const RECORD_VERSION: u32 = 1;
+const RECORD_VERSION: u32 = 2;
+const FLOOR: usize = 8;
+const RTC: usize = 16;
+const CRYSTAL: usize = 64;
+const RECORD_BYTES: u32 = <u32>CRYSTAL + CRYSTAL_BYTES;
 
 /** 2026-01-01: no build is older, also one that does not know its date. */
 const EARLIEST_UNIX: i64 = 1_767_225_600;
-
-/** Y / (1 - Y), rounded up, of the 100 ppm that a crystal of 32,768 Hz may be wrong over temperature and life: see local.ts. */
-const RTC_SHOWN_ERROR_PPB: i64 = 100_011;
 
 const BOTH: u32 = 3;
 
@@ -43,30 +51,11 @@ let slot: u32 = 1;
  */
 let unknown: u32 = BOTH;
 let floorUtc: i64 = 0;
-let rtcSetUtc: i64 = 0;
-let rtcBoundNs: i64 = 0;
 
 /** UTC ns before which no time is believed. */
 export function stateFloorUtc(): i64 {
   return floorUtc;
 }
-/** UTC ns at which the real-time clock was set by an authenticated time; 0 without proof. */
-export function stateRtcSetUtc(): i64 {
-  return rtcSetUtc;
-}
-/** Hard bound on the clock's error when it was set, ns. */
-export function stateRtcBoundNs(): i64 {
-  return rtcBoundNs;
-}
-
-/** What the real-time clock may be wrong after running alone for `elapsedNs`, as it shows them itself, ns, rounded up. */
-export function rtcDriftNs(elapsedNs: i64): i64 {
-  const length = max<i64>(elapsedNs, 0);
-  const ppb = max<i64>(RTC_SHOWN_ERROR_PPB, localShownErrorPpb());
-  const seconds = length / SECOND_NS;
-  return seconds * ppb + ((length - seconds * SECOND_NS) * ppb) / SECOND_NS + 1;
-}
-
 /** Sets the floor that holds without any record: when the software was built, Unix seconds. */
 export function stateStart(buildUnixSeconds: i64): void {
   floorUtc = max<i64>(buildUnixSeconds, EARLIEST_UNIX) * SECOND_NS;
@@ -90,9 +79,9 @@ export function stateRead(slots: usize): void {
   const at = slot == 1 ? b : slots;
   count = load<u32>(at);
   const record = at + RECORD;
-  floorUtc = max<i64>(floorUtc, load<i64>(record, 8));
-  rtcSetUtc = load<i64>(record, 16);
-  rtcBoundNs = load<i64>(record, 24);
+  floorUtc = max<i64>(floorUtc, load<i64>(record, FLOOR));
+  calibrationLoad(record + RTC);
+  crystalLoad(record + CRYSTAL);
 }
 
 function openSlot(at: usize): bool {
@@ -101,35 +90,29 @@ function openSlot(at: usize): bool {
   return sivOpen(AEAD_CONTEXT, at + RECORD, RECORD_BYTES, at + SEALED) && load<u32>(at + RECORD) == RECORD_VERSION;
 }
 
-/** The real-time clock was set at `utc` while the clock's error was below `boundNs`; also the new floor. */
-export function stateRtcWasSet(utc: i64, boundNs: i64): void {
-  rtcSetUtc = utc;
-  rtcBoundNs = boundNs;
-  stateRaiseFloor(utc - boundNs);
-}
-
 /** No time before `utc` is believed any more. */
 export function stateRaiseFloor(utc: i64): void {
   floorUtc = max<i64>(floorUtc, utc);
 }
 
-/** Whether the real-time clock may be set at `utc` with an error below `boundNs`: what is stored holds then too. */
+/** Whether the real-time clock may be set now, to an offset within `boundNs` at `utc`: what is stored holds then too. */
 export function stateCovers(utc: i64, boundNs: i64): bool {
-  return unknown == 0 && recordCovers(utc, boundNs);
-}
-
-// Without a proof there is nothing to hold. A clock that is set back reaches again times at which its drift counted already.
-function recordCovers(utc: i64, boundNs: i64): bool {
-  return rtcSetUtc == 0 || boundNs + rtcDriftNs(rtcSetUtc - utc) <= rtcBoundNs + rtcDriftNs(utc - rtcSetUtc);
+  return unknown == 0 && calibrationLoose() && calibrationCovers(utc, 0, boundNs);
 }
 
 /**
- * Makes the next record hold for a clock set at `utc` with an error below `boundNs`, and grown since. It goes into both
- * slots, so that no older one counts where the newer is misread once.
+ * Makes the next record hold for a real-time clock set to an offset within `boundNs` at `utc`, and for a bound grown since.
+ * It goes into both slots, so that no older one counts where the newer is misread once.
  */
 export function stateWiden(utc: i64, boundNs: i64): void {
-  if (recordCovers(utc, boundNs)) return;
-  rtcBoundNs = 2 * boundNs + rtcDriftNs(rtcSetUtc - utc);
+  if (calibrationLoose() && calibrationCovers(utc, 0, boundNs)) return;
+  calibrationWiden(utc, 0, boundNs);
+  calibrationLoosen();
+  unknown = BOTH;
+}
+
+/** What is known from now on of the real-time clock may contradict what is stored: see `stateCovers`. */
+export function stateContradicted(): void {
   unknown = BOTH;
 }
 
@@ -151,9 +134,9 @@ export function stateWrite(): void {
   store<u32>(target, count);
   const record = target + RECORD;
   store<u32>(record, RECORD_VERSION);
-  store<i64>(record, floorUtc, 8);
-  store<i64>(record, rtcSetUtc, 16);
-  store<i64>(record, rtcBoundNs, 24);
+  store<i64>(record, floorUtc, FLOOR);
+  calibrationSave(record + RTC);
+  crystalSave(record + CRYSTAL);
   meterUseStorageKey();
   sivStart(AEAD_CONTEXT);
   sivAd(AEAD_CONTEXT, target, 4);

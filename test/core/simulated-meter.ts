@@ -39,7 +39,8 @@ export interface SimulatedMeterOptions
   readonly startUtcNs?: bigint;
   /** UTC at a time that passes evenly and is UTC at the start: where leap seconds are to be. */
   readonly utcNs?: (even: bigint) => bigint;
-  readonly rtc?: boolean;
+  /** A perfect real-time clock, or one made on a time that passes evenly, as it counts no leap seconds. */
+  readonly rtc?: boolean | ((evenNs: () => bigint) => SoftwareRtc);
   readonly seed?: Uint8Array;
   readonly rootKey?: Uint8Array;
   readonly maxFrequencyErrorPpb?: number;
@@ -93,8 +94,8 @@ export class SimulatedMeter {
     const settings = { ...testSettings, ...named, ...options.settings };
     this.storage.write(StorageMap.Settings, encodeSettings(settings, options.rootKey ?? randomBytes(16)));
     this.storage.write(StorageMap.SeedA, encodeSeedSlot(options.seed ?? randomBytes(32), 1));
-    // It counts no leap seconds.
-    this.rtc = options.rtc ? new SoftwareRtc(() => this.#startUtcNs + this.time.nowNs) : undefined;
+    const makeRtc = options.rtc === true ? (evenNs: () => bigint) => new SoftwareRtc(evenNs) : options.rtc;
+    this.rtc = makeRtc ? makeRtc(() => this.#startUtcNs + this.time.nowNs) : undefined;
     this.servers = settings.servers.map(({ host }) => new SimulatedServer(host, () => this.utcNs));
     this.meter = new SoftwareMeter({
       clock: this.clock,

@@ -246,8 +246,8 @@ const state: Target = {
       const whole = random.chance(0.3);
       if (!whole) slots.set(mutate(random, slots, slots.length));
       // One slot holds the proof; where it is untouched it counts.
-      const used = bytes.subarray(StorageMap.StateA, StorageMap.StateA + 60);
-      const untouched = Buffer.from(slots.subarray(0, 60)).equals(Buffer.from(used));
+      const used = bytes.subarray(StorageMap.StateA, StorageMap.StateA + 244);
+      const untouched = Buffer.from(slots.subarray(0, 244)).equals(Buffer.from(used));
       const capabilities = Capability.Storage | Capability.OwnNetwork | Capability.Rtc;
       const meter = new DirectMeter(modules, random, damaged, capabilities);
       meter.rtc = randomDate(random);

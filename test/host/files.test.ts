@@ -142,9 +142,9 @@ describe('the command', () => {
     expect(existsSync('x')).toBe(false);
   });
 
-  it.each(['5', '1023', '65537', '999999999'])('provision takes no storage of %s bytes', async (bytes) => {
+  it.each(['5', '1151', '65537', '999999999'])('provision takes no storage of %s bytes', async (bytes) => {
     const { exitCode, stderr } = await runMetertime(['provision', 'x', '-i', 'm', '-S', 'a', '--bytes', bytes]);
-    expect(stderr).toContain("A meter's storage has 1024 to 65536 bytes.");
+    expect(stderr).toContain("A meter's storage has 1152 to 65536 bytes.");
     expect(exitCode).toBe(ExitCode.Usage);
   });
 

@@ -389,11 +389,11 @@ describe('storage in a file', () => {
 
   it('keeps what was written', async () => {
     const path = join(folder(), 'meter');
-    writeFileSync(path, new Uint8Array(1024));
+    writeFileSync(path, new Uint8Array(StorageMap.Bytes));
     const storage = await FileStorage.open(path);
     await Promise.all([storage.write(1, Uint8Array.of(1, 2)), storage.write(2, Uint8Array.of(9))]);
     expect(await storage.read(0, 4)).toEqual(Uint8Array.of(0, 1, 9, 0));
-    expect(() => storage.write(1023, Uint8Array.of(1, 2))).toThrow(/do not lie within/);
+    expect(() => storage.write(StorageMap.Bytes - 1, Uint8Array.of(1, 2))).toThrow(/do not lie within/);
     await storage.close();
     expect([...readFileSync(path).subarray(0, 4)]).toEqual([0, 1, 9, 0]);
   });
@@ -401,7 +401,7 @@ describe('storage in a file', () => {
   it('is refused when it is missing or too small', async () => {
     const path = join(folder(), 'meter');
     await expect(FileStorage.open(path)).rejects.toMatchObject({ code: 'storage-missing' });
-    writeFileSync(path, new Uint8Array(1023));
+    writeFileSync(path, new Uint8Array(StorageMap.Bytes - 1));
     await expect(FileStorage.open(path)).rejects.toMatchObject({ code: 'storage-size' });
   });
 });

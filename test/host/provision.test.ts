@@ -265,7 +265,7 @@ describe('a storage file', () => {
     expect(after.subarray(end).equals(bytes.subarray(end))).toBe(true);
     expect(slot(after, StorageMap.SeedA).equals(encodeSeedSlot(seed, 1))).toBe(true);
     provisionStorage(`${path}.small`, settings, { bytes: StorageMap.Bytes });
-    expect(provisionStorage(`${path}.small`, settings, { rootKey })).toMatchObject({ bytes: 1024, rootKey: 'given' });
+    expect(provisionStorage(`${path}.small`, settings, { rootKey })).toMatchObject({ bytes: StorageMap.Bytes, rootKey: 'given' });
   });
 
   it('of another meter, or that is none, is not touched unless forced', () => {
@@ -289,7 +289,7 @@ describe('a storage file', () => {
       writeFileSync(path, new Uint8Array(8192).fill(value));
       expect(provisionStorage(path, settings, { bytes: 8192 })).toMatchObject({ bytes: 8192, before: 'nothing' });
     }
-    expect(() => provisionStorage(path, settings, { bytes: 1024 })).toThrow(/has 8192 bytes, expected 1024/);
+    expect(() => provisionStorage(path, settings, { bytes: 2048 })).toThrow(/has 8192 bytes, expected 2048/);
     writeFileSync(`${path}.small`, new Uint8Array(512));
     expect(() => provisionStorage(`${path}.small`, settings)).toThrow(/512 bytes are too few/);
   });
@@ -300,7 +300,7 @@ describe('a storage file', () => {
     expect(provisionStorage(path, settings, { bytes: maxStorageBytes })).toMatchObject({ bytes: maxStorageBytes });
     expect(provisionStorage(path, settings)).toMatchObject({ before: 'this-meter' });
     expect(() => provisionStorage(`${path}.large`, settings, { bytes: maxStorageBytes + 1 })).toThrow(
-      /65537 bytes are too many; a meter's storage has 1024 to 65536/,
+      /65537 bytes are too many; a meter's storage has 1152 to 65536/,
     );
     expect(existsSync(`${path}.large`)).toBe(false);
   });

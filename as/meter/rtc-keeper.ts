@@ -1,0 +1,209 @@
+// Keeps the real-time clock within half a second of UTC while the meter is synchronised, and what is stored of it true.
+//
+//   start ──> read: counts ──> compared ──┬──> state written ──> compared again in an hour
+//      └──> does not count ──> set ───────┘        too far off ──> set
+//
+// A comparison is a bisection: some ten readings, a second apart (`rtc-phase.ts`). It needs no setting, and its record is
+// the proof that the real-time clock counts at the next start.
+// What always holds: one reading or setting at a time; before the real-time clock is set, what is stored holds for the new
+// setting too (`stateCovers`); the state is written after a first setting and after a first comparison, then daily.
+
+import { actionAdd } from '../abi/buffers';
+import { Action, ClockStatus, RtcField, RtcStatus } from '../abi/codes';
+import { clockBoundNs, clockFromRtc, clockStatus, clockUtc } from '../clock/clock';
+import { rtcCompare, rtcRead, rtcSeconds, rtcSet, rtcSharpen } from '../clock/rtc';
+import { calibrationLearned, calibrationRatePpb, calibrationSet, calibrationUtc } from '../clock/rtc-calibration';
+import { phaseKnown, phaseNextAt, phaseNs, phaseStart, phaseTake } from '../clock/rtc-phase';
+import { SECOND_NS } from '../ntp/timestamp';
+import { stateCovers, stateRaiseFloor, stateWiden, stateWrite, stateWritten } from './state';
+
+/** How far from UTC the real-time clock may get. */
+const HALF_NS: i64 = SECOND_NS / 2;
+/** How often it is compared: temperature moves its rate no faster. Sooner where nothing is known of its rate. */
+const COMPARE_SECONDS: i64 = 3600;
+const COMPARE_FIRST_SECONDS: i64 = 600;
+/** Soonest next comparison of one that is about to get too far off. */
+const COMPARE_MIN_SECONDS: i64 = 300;
+/** What the rate may do until the next comparison, and be unknown before the first. */
+const MARGIN_NS: i64 = 30_000_000;
+/** How often the state is written: for the storage's life. */
+const STATE_NS: i64 = 86_400 * SECOND_NS;
+/** How late after the full second the real-time clock may still be set to it. */
+const LATE_NS: i64 = 20_000_000;
+/** A chip that is further from it after it was set keeps its phase below a second. */
+const RESTARTED_NS: i64 = 100_000_000;
+const RETRY_NS: i64 = 60 * SECOND_NS;
+/** Failures of the storage are counted up to here: a shift by this many still fits. */
+const FAILURES_MAX: u32 = 16;
+
+let present: bool = false;
+/** A reading was asked for. */
+let reading: bool = false;
+/** Readings go on until the phase is known; local time of the next one. */
+let searching: bool = false;
+let readAt: i64 = 0;
+/** Local time of the next comparison. */
+let compareAt: i64 = 0;
+/** Whether it has to be set, and the local time from which on it may be. */
+let wanted: bool = true;
+let setAt: i64 = 0;
+/** What it is being set to, and the bound on its offset then; 0 while it is not. */
+let settingUtc: i64 = 0;
+let settingBoundNs: i64 = 0;
+/** It was set since it was compared. */
+let fresh: bool = false;
+/** Setting it does not begin a new second. */
+let keepsPhase: bool = false;
+/** Local time at which the state is to be written; before the first comparison there is nothing to write. */
+let stateAt: i64 = i64.MAX_VALUE;
+/** Writes that failed in a row. */
+let failures: u32 = 0;
+
+/** The board has no real-time clock: the time floor alone is kept. */
+export function keeperWithout(): void {
+  stateAt = 0;
+}
+
+/** The first answer of the real-time clock after the start (`RtcField`). */
+export function keeperStart(now: i64, at: usize): void {
+  present = true;
+  searching = rtcRead(now, at);
+  wanted = !searching;
+  readAt = phaseNextAt(now);
+}
+
+function synchronised(): bool {
+  return clockStatus() == ClockStatus.Synchronised && !clockFromRtc();
+}
+
+/** Whether it is being set: then its proof comes first into the storage. */
+export function keeperSetting(): bool {
+  return settingUtc != 0;
+}
+
+/** Local time at which `keeperStep` has something to do again. */
+export function keeperDeadline(): i64 {
+  if (reading || settingUtc != 0) return i64.MAX_VALUE;
+  if (searching) return readAt;
+  if (!synchronised()) return i64.MAX_VALUE;
+  return present ? min<i64>(stateAt, wanted ? setAt : compareAt) : stateAt;
+}
+
+/** Does what is due while no storage operation is under way; true when it began one. */
+export function keeperStep(now: i64): bool {
+  if (now < keeperDeadline()) return false;
+  if (searching) {
+    ask();
+    return false;
+  }
+  if (now >= stateAt) return write(now);
+  if (wanted) return set(now);
+  searching = true;
+  phaseStart();
+  ask();
+  return false;
+}
+
+function ask(): void {
+  reading = true;
+  actionAdd(Action.RtcRead, 0);
+}
+
+function write(now: i64): bool {
+  stateRaiseFloor(clockUtc(now) - clockBoundNs(now));
+  stateWrite();
+  return true;
+}
+
+/** The state was written, or could not be: then again as often as the storage lasts. */
+export function keeperWritten(now: i64, failed: bool): void {
+  stateWritten(failed);
+  stateAt = now + (failed ? min<i64>(RETRY_NS << failures, STATE_NS) : STATE_NS);
+  if (failed) setAt = stateAt;
+  failures = failed ? min<u32>(failures + 1, FAILURES_MAX) : 0;
+}
+
+/** Answer to a reading (`RtcField`). */
+export function keeperRead(now: i64, at: usize): void {
+  if (!reading) return;
+  reading = false;
+  const status: u32 = load<u8>(at, RtcField.Status);
+  const seconds = rtcSeconds(at);
+  if (status != RtcStatus.Running || seconds < 0) {
+    searching = false;
+    wanted = wanted || status == RtcStatus.Stopped;
+    compareAt = now + RETRY_NS;
+    return;
+  }
+  phaseTake(now, seconds);
+  readAt = phaseNextAt(now);
+  if (!phaseKnown()) return;
+  searching = false;
+  if (clockFromRtc()) rtcSharpen(now);
+  else if (synchronised()) compare(now);
+}
+
+function compare(now: i64): void {
+  const knew = calibrationLearned();
+  const offset = rtcCompare(now);
+  const apart = max<i64>(offset, -offset);
+  const rate = calibrationRatePpb();
+  const speed = max<i64>(rate, -rate);
+  setAt = now;
+  if (fresh) {
+    if (!keepsPhase && apart > RESTARTED_NS) keepsPhase = true;
+    else if (apart > HALF_NS) {
+      // Neither helped. Not again and again.
+      keepsPhase = false;
+      setAt += COMPARE_SECONDS * SECOND_NS;
+    }
+  }
+  const ahead = keepsPhase ? apart : apart + speed * COMPARE_SECONDS + MARGIN_NS;
+  wanted = ahead > HALF_NS;
+  if (!wanted && (fresh || stateAt == i64.MAX_VALUE || knew != calibrationLearned())) stateAt = now;
+  fresh = false;
+  let seconds = calibrationLearned() ? COMPARE_SECONDS : COMPARE_FIRST_SECONDS;
+  // One that keeps its phase can be set by whole seconds only: when it is half a second off.
+  if (keepsPhase && speed != 0) seconds = min<i64>(seconds, max<i64>((HALF_NS - apart) / speed, COMPARE_MIN_SECONDS));
+  compareAt = now + seconds * SECOND_NS;
+}
+
+// Sets it at a full second.
+function set(now: i64): bool {
+  const utc = clockUtc(now);
+  const past = utc % SECOND_NS;
+  // It is set within a second, and shows up to a second more than that where it keeps its phase.
+  const boundNs = clockBoundNs(now) + LATE_NS + (keepsPhase ? 2 : 1) * SECOND_NS;
+  if (!stateCovers(utc - past, boundNs)) {
+    // Should power fail before the new proof is written, what is stored must hold for the new setting.
+    stateWiden(utc - past, boundNs);
+    return write(now);
+  }
+  if (past >= LATE_NS) {
+    setAt = now + SECOND_NS - past;
+    return false;
+  }
+  settingUtc = utc - past;
+  settingBoundNs = boundNs;
+  // Where it keeps its phase, the second that brings it nearest.
+  const phase = keepsPhase ? (now + phaseNs()) % SECOND_NS : past;
+  rtcSet((utc - phase + HALF_NS) / SECOND_NS);
+  return false;
+}
+
+/** It was set, or could not be. */
+export function keeperSet(now: i64, failed: bool): void {
+  if (settingUtc == 0) return;
+  const utc = settingUtc;
+  settingUtc = 0;
+  if (failed || !synchronised()) {
+    setAt = now + RETRY_NS;
+    return;
+  }
+  // The first proof, at once.
+  if (calibrationUtc() == 0) stateAt = now;
+  calibrationSet(utc, 0, settingBoundNs);
+  wanted = false;
+  fresh = true;
+  compareAt = now;
+}
