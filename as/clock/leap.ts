@@ -18,6 +18,7 @@
 
 import { ClockStatus, MeterEvent } from '../abi/codes';
 import { raiseEvent } from '../meter/events';
+import { keeperCompareSoon } from '../meter/rtc-keeper';
 import { sourceAt, sourceChanged, sourceHandle, sourceReference } from '../meter/source';
 import { SECOND_NS } from '../ntp/timestamp';
 import { agreementLeap, agreementTaken, agreementWiden } from './agreement';
@@ -139,6 +140,7 @@ function leapBegin(end: i64, delta: i64): i64 {
 function shift(end: i64, delta: i64): void {
   clockLeap(delta);
   agreementLeap(delta);
+  keeperCompareSoon();
   raiseEvent(MeterEvent.LeapSecond, delta, end / SECOND_NS, false);
   sourceChanged(sourceReference());
 }

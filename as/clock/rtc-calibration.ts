@@ -25,14 +25,14 @@ const SHOWN_ERROR_PPB: i64 = 100_011;
 const VARIATION_PPB: i64 = 5000;
 /** No cabinet is steadier. */
 const VARIATION_MIN_PPB: i64 = 200;
-/** A daily swing of the rate adds up no further than in so many seconds of its usual size: 86,400 s / (2 pi), times sqrt 2. */
-const SWING_SECONDS: i64 = 19_500;
+/** A daily swing of the rate adds up no further than in so many seconds of its usual size: 86,400 s / pi. */
+const SWING_SECONDS: i64 = 27_500;
 /**
  * What the mean rate of the time ahead may differ from the one learned, standard: other weather and a meter that cools
  * when it is off, 3 K at 0.7 ppm/K (the same crystal, 10 K from its turning point); over a season 8 K, and aging.
  */
-const WEATHER_PPB: i64 = 2000;
-const SEASON_PPB: i64 = 4000;
+const WEATHER_PPB: i64 = 1500;
+const SEASON_PPB: i64 = 2500;
 const SEASON_SECONDS: i64 = 90 * 86_400;
 
 /** The mean reaches back so far, s. */
@@ -107,7 +107,7 @@ export function calibrationStandardNs(utc: i64): i64 {
   const seconds = secondsSince(utc);
   const swing = variation * min<i64>(seconds, SWING_SECONDS);
   const weather = WEATHER_PPB + (SEASON_PPB * min<i64>(seconds, SEASON_SECONDS)) / SEASON_SECONDS;
-  const mean = (variation * DAY_SECONDS) / (DAY_SECONDS + learned);
+  const mean = (variation * DAY_SECONDS) / (DAY_SECONDS + 2 * learned);
   return sumNs(standard, sumNs(swing, sumNs(weather, mean) * seconds));
 }
 
@@ -166,8 +166,8 @@ function learn(observed: i64, noise: i64, seconds: i64): void {
   const share = (usual << 10) / (usual + noiseSquare);
   const weight = (max<i64>(min<i64>(seconds, MEMORY_SECONDS), HOUR_SECONDS) * share) >> 10;
   if (learned >= HOUR_SECONDS) {
-    // 5/4 of the mean deviation is the standard one where it is normal, and 12 % more where it swings.
-    const deviation = (max<i64>(max<i64>(apart, -apart) - noise, 0) * 5) / 4;
+    // 5/4 of the mean deviation is the standard one where it is normal, and 12 % more where it swings. It holds the noise.
+    const deviation = (max<i64>(apart, -apart) * 5) / 4;
     const once = min<i64>(weight, HOUR_SECONDS);
     variation = max<i64>(variation + ((deviation - variation) * once) / (DAY_SECONDS + learned), VARIATION_MIN_PPB);
   }

@@ -6,7 +6,7 @@
 // A comparison is a bisection: some ten readings, a second apart (`rtc-phase.ts`). It needs no setting, and its record is
 // the proof that the real-time clock counts at the next start.
 // What always holds: one reading or setting at a time; before the real-time clock is set, what is stored holds for the new
-// setting too (`stateCovers`); the state is written after a first setting and after a first comparison, then daily.
+// setting too (`stateCovers`); the state is written after each setting and after a first comparison, then some times a day.
 
 import { actionAdd } from '../abi/buffers';
 import { Action, ClockStatus, RtcField, RtcStatus } from '../abi/codes';
@@ -26,8 +26,12 @@ const COMPARE_FIRST_SECONDS: i64 = 600;
 const COMPARE_MIN_SECONDS: i64 = 300;
 /** What the rate may do until the next comparison, and be unknown before the first. */
 const MARGIN_NS: i64 = 30_000_000;
-/** How often the state is written: for the storage's life. */
+/**
+ * How often the state is written: for the storage's life. Where there is a real-time clock its bound and uncertainty count
+ * from then on, so four times as often.
+ */
 const STATE_NS: i64 = 86_400 * SECOND_NS;
+const STATE_WITH_RTC_NS: i64 = STATE_NS / 4;
 /** How late after the full second the real-time clock may still be set to it. */
 const LATE_NS: i64 = 20_000_000;
 /** A chip that is further from it after it was set keeps its phase below a second. */
@@ -76,6 +80,11 @@ function synchronised(): bool {
   return clockStatus() == ClockStatus.Synchronised && !clockFromRtc();
 }
 
+/** UTC has leapt: the real-time clock is off by a second now. */
+export function keeperCompareSoon(): void {
+  compareAt = 0;
+}
+
 /** Whether it is being set: then its proof comes first into the storage. */
 export function keeperSetting(): bool {
   return settingUtc != 0;
@@ -118,8 +127,12 @@ function write(now: i64): bool {
 /** The state was written, or could not be: then again as often as the storage lasts. */
 export function keeperWritten(now: i64, failed: bool): void {
   stateWritten(failed);
-  stateAt = now + (failed ? min<i64>(RETRY_NS << failures, STATE_NS) : STATE_NS);
-  if (failed) setAt = stateAt;
+  if (failed) {
+    stateAt = now + min<i64>(RETRY_NS << failures, STATE_NS);
+    setAt = stateAt;
+  } else {
+    stateAt = now + (present ? STATE_WITH_RTC_NS : STATE_NS);
+  }
   failures = failed ? min<u32>(failures + 1, FAILURES_MAX) : 0;
 }
 

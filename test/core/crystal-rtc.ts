@@ -20,7 +20,7 @@ export interface Crystal {
   readonly weatherKelvin: number;
 }
 
-export const steadyCrystal: Crystal = {
+const steadyCrystal: Crystal = {
   ppm: 0,
   curve: 0,
   agingPpmPerYear: 0,
@@ -43,10 +43,15 @@ export function cabinetCrystal(random: SeededRandom): Crystal {
   };
 }
 
+/** What differs from a steady one. */
+export function crystal(changes: Partial<Crystal>): Crystal {
+  return { ...steadyCrystal, ...changes };
+}
+
 const stepSeconds = 900;
 
 export class CrystalRtc extends SoftwareRtc {
-  readonly #utcNs: () => bigint;
+  readonly #evenNs: () => bigint;
   readonly #originNs: bigint;
   readonly #crystal: Crystal;
   readonly #waves: readonly { readonly kelvin: number; readonly seconds: number; readonly phase: number }[];
@@ -59,23 +64,27 @@ export class CrystalRtc extends SoftwareRtc {
   readonly sets: bigint[] = [];
 
   constructor(
-    utcNs: () => bigint,
+    evenNs: () => bigint,
     crystal: Crystal,
     random: SeededRandom,
     readonly keepsPhase: boolean,
   ) {
-    super(utcNs);
-    this.#utcNs = utcNs;
-    this.#originNs = utcNs();
+    super(evenNs);
+    this.#evenNs = evenNs;
+    this.#originNs = evenNs();
     this.#crystal = crystal;
     const { dayKelvin, seasonKelvin, weatherKelvin } = crystal;
-    const wave = (kelvin: number, days: number) => ({ kelvin, seconds: days * day, phase: 7 * (random.below(1e6) / 1e6) });
+    const wave = (kelvin: number, days: number) => ({
+      kelvin,
+      seconds: days * day,
+      phase: 7 * (random.below(1e6) / 1e6),
+    });
     this.#waves = [
       wave(dayKelvin, 1),
       wave(seasonKelvin, 365.25),
       ...[3.7, 6.1, 11, 23].map((days) => wave((weatherKelvin * Math.SQRT2) / 2, days)),
     ];
-    this.#setUtcNs = utcNs();
+    this.#setUtcNs = evenNs();
     this.#setToNs = 946_684_800_000_000_000n + BigInt(random.below(1_000_000_000));
   }
 
@@ -101,7 +110,7 @@ export class CrystalRtc extends SoftwareRtc {
 
   /** What it would show if it showed more than whole seconds, ns since 1970. */
   get shownNs(): bigint {
-    const now = this.#utcNs();
+    const now = this.#evenNs();
     const gained = Math.round(this.#gainedNs(now) - this.#gainedNs(this.#setUtcNs));
     return this.#setToNs + now - this.#setUtcNs + BigInt(gained);
   }
@@ -112,9 +121,15 @@ export class CrystalRtc extends SoftwareRtc {
 
   override set(date: RtcDate): void {
     const phase = this.keepsPhase ? this.shownNs % BigInt(second) : 0n;
-    this.#setUtcNs = this.#utcNs();
+    this.#setUtcNs = this.#evenNs();
     this.#setToNs = nsOfDate(date) + phase;
     this.#stopped = false;
     this.sets.push(this.#setUtcNs);
+  }
+
+  override loseTime(): void {
+    this.#setUtcNs = this.#evenNs();
+    this.#setToNs = 946_684_800_000_000_000n;
+    this.#stopped = true;
   }
 }
