@@ -24,7 +24,7 @@ const SHOWN_ERROR_PPB: i64 = 100_011;
  */
 const VARIATION_PPB: i64 = 5000;
 /** No cabinet is steadier. */
-const VARIATION_MIN_PPB: i64 = 200;
+const VARIATION_MIN_PPB: i32 = 200;
 /** A daily swing of the rate adds up no further than in so many seconds of its usual size: 86,400 s / pi. */
 const SWING_SECONDS: i64 = 27_500;
 /**
@@ -50,9 +50,9 @@ let at: i64 = 0;
 let offset: i64 = 0;
 let bound: i64 = 0;
 let standard: i64 = 0;
-let rate: i64 = 0;
-let variation: i64 = VARIATION_PPB;
-let learned: i64 = 0;
+let rate: i32 = 0;
+let variation: i32 = <i32>VARIATION_PPB;
+let learned: i32 = 0;
 
 /** UTC ns of the last comparison or setting; 0 without. */
 export function calibrationUtc(): i64 {
@@ -60,7 +60,7 @@ export function calibrationUtc(): i64 {
 }
 
 /** Rate of the real-time clock, ppb; positive when it is fast. */
-export function calibrationRatePpb(): i64 {
+export function calibrationRatePpb(): i32 {
   return rate;
 }
 
@@ -98,16 +98,16 @@ export function calibrationBoundNs(utc: i64): i64 {
 
 /** Real-time clock minus UTC to be expected at `utc`, ns. */
 export function calibrationExpectNs(utc: i64): i64 {
-  return offset + rate * secondsSince(utc);
+  return offset + <i64>rate * secondsSince(utc);
 }
 
 /** Standard uncertainty of that, ns; the largest number as long as nothing was learned. */
 export function calibrationStandardNs(utc: i64): i64 {
   if (learned == 0) return i64.MAX_VALUE;
   const seconds = secondsSince(utc);
-  const swing = variation * min<i64>(seconds, SWING_SECONDS);
+  const swing = <i64>variation * min<i64>(seconds, SWING_SECONDS);
   const weather = WEATHER_PPB + (SEASON_PPB * min<i64>(seconds, SEASON_SECONDS)) / SEASON_SECONDS;
-  const mean = (variation * DAY_SECONDS) / (DAY_SECONDS + 2 * learned);
+  const mean = (<i64>variation * DAY_SECONDS) / (DAY_SECONDS + 2 * <i64>learned);
   return sumNs(standard, sumNs(swing, sumNs(weather, mean) * seconds));
 }
 
@@ -165,14 +165,15 @@ function learn(observed: i64, noise: i64, seconds: i64): void {
   const noiseSquare = min<i64>(noise, SHOWN_ERROR_PPB) * min<i64>(noise, SHOWN_ERROR_PPB);
   const share = (usual << 10) / (usual + noiseSquare);
   const weight = (max<i64>(min<i64>(seconds, MEMORY_SECONDS), HOUR_SECONDS) * share) >> 10;
-  if (learned >= HOUR_SECONDS) {
+  if (learned >= <i32>HOUR_SECONDS) {
     // 5/4 of the mean deviation is the standard one where it is normal, and 12 % more where it swings. It holds the noise.
     const deviation = (max<i64>(apart, -apart) * 5) / 4;
     const once = min<i64>(weight, HOUR_SECONDS);
-    variation = max<i64>(variation + ((deviation - variation) * once) / (DAY_SECONDS + learned), VARIATION_MIN_PPB);
+    const change = ((deviation - variation) * once) / (DAY_SECONDS + <i64>learned);
+    variation = max<i32>(variation + <i32>change, VARIATION_MIN_PPB);
   }
-  rate += (apart * weight) / (PRIOR_SECONDS + learned + weight);
-  learned = min<i64>(learned + weight, MEMORY_SECONDS);
+  rate += <i32>((apart * weight) / (PRIOR_SECONDS + <i64>learned + weight));
+  learned = min<i32>(learned + <i32>weight, <i32>MEMORY_SECONDS);
 }
 
 /** Writes `CALIBRATION_BYTES` as drawn above. */
@@ -181,9 +182,9 @@ export function calibrationSave(to: usize): void {
   store<i64>(to, offset, 8);
   store<i64>(to, bound, 16);
   store<i64>(to, standard, 24);
-  store<i32>(to, <i32>rate, 32);
-  store<u32>(to, <u32>variation, 36);
-  store<u32>(to, <u32>learned, 40);
+  store<i32>(to, rate, 32);
+  store<i32>(to, variation, 36);
+  store<i32>(to, learned, 40);
 }
 
 /** Reads what `calibrationSave` wrote. */
@@ -193,6 +194,6 @@ export function calibrationLoad(from: usize): void {
   bound = load<i64>(from, 16);
   standard = load<i64>(from, 24);
   rate = load<i32>(from, 32);
-  variation = load<u32>(from, 36);
-  learned = load<u32>(from, 40);
+  variation = load<i32>(from, 36);
+  learned = load<i32>(from, 40);
 }

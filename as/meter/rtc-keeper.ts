@@ -19,12 +19,12 @@ import { stateCovers, stateRaiseFloor, stateWiden, stateWrite, stateWritten } fr
 
 /** How far from UTC the real-time clock may get. */
 const HALF_NS: i64 = SECOND_NS / 2;
-/** How often it is compared: temperature moves its rate no faster. Sooner where nothing is known of its rate. */
+/** How often it is compared; sooner where nothing is known of its rate, or where it gets too far off before. */
 const COMPARE_SECONDS: i64 = 3600;
 const COMPARE_FIRST_SECONDS: i64 = 600;
 /** Soonest next comparison of one that is about to get too far off. */
 const COMPARE_MIN_SECONDS: i64 = 300;
-/** What the rate may do until the next comparison, and be unknown before the first. */
+/** One that can be set to any time is set before it is half a second off: by what its rate may change meanwhile. */
 const MARGIN_NS: i64 = 30_000_000;
 /**
  * How often the state is written: for the storage's life. Where there is a real-time clock its bound and uncertainty count
@@ -43,14 +43,12 @@ const FAILURES_MAX: u32 = 16;
 let present: bool = false;
 /** A reading was asked for. */
 let reading: bool = false;
-/** Readings go on until the phase is known; local time of the next one. */
+/** Readings go on until the phase is known. */
 let searching: bool = false;
-let readAt: i64 = 0;
-/** Local time of the next comparison. */
-let compareAt: i64 = 0;
-/** Whether it has to be set, and the local time from which on it may be. */
+/** It has to be set. */
 let wanted: bool = true;
-let setAt: i64 = 0;
+/** Local time of the next reading while searching; else from which on it may be set where that is wanted, or is compared. */
+let dueAt: i64 = 0;
 /** What it is being set to, and the bound on its offset then; 0 while it is not. */
 let settingUtc: i64 = 0;
 let settingBoundNs: i64 = 0;
@@ -73,7 +71,7 @@ export function keeperStart(now: i64, at: usize): void {
   present = true;
   searching = rtcRead(now, at);
   wanted = !searching;
-  readAt = phaseNextAt(now);
+  dueAt = phaseNextAt(now);
 }
 
 function synchronised(): bool {
@@ -82,7 +80,7 @@ function synchronised(): bool {
 
 /** UTC has leapt: the real-time clock is off by a second now. */
 export function keeperCompareSoon(): void {
-  compareAt = 0;
+  dueAt = 0;
 }
 
 /** Whether it is being set: then its proof comes first into the storage. */
@@ -93,9 +91,9 @@ export function keeperSetting(): bool {
 /** Local time at which `keeperStep` has something to do again. */
 export function keeperDeadline(): i64 {
   if (reading || settingUtc != 0) return i64.MAX_VALUE;
-  if (searching) return readAt;
+  if (searching) return dueAt;
   if (!synchronised()) return i64.MAX_VALUE;
-  return present ? min<i64>(stateAt, wanted ? setAt : compareAt) : stateAt;
+  return present ? min<i64>(stateAt, dueAt) : stateAt;
 }
 
 /** Does what is due while no storage operation is under way; true when it began one. */
@@ -129,7 +127,7 @@ export function keeperWritten(now: i64, failed: bool): void {
   stateWritten(failed);
   if (failed) {
     stateAt = now + min<i64>(RETRY_NS << failures, STATE_NS);
-    setAt = stateAt;
+    if (wanted) dueAt = stateAt;
   } else {
     stateAt = now + (present ? STATE_WITH_RTC_NS : STATE_NS);
   }
@@ -145,13 +143,14 @@ export function keeperRead(now: i64, at: usize): void {
   if (status != RtcStatus.Running || seconds < 0) {
     searching = false;
     wanted = wanted || status == RtcStatus.Stopped;
-    compareAt = now + RETRY_NS;
+    dueAt = now + RETRY_NS;
     return;
   }
   phaseTake(now, seconds);
-  readAt = phaseNextAt(now);
+  dueAt = phaseNextAt(now);
   if (!phaseKnown()) return;
   searching = false;
+  dueAt = now;
   if (clockFromRtc()) rtcSharpen(now);
   else if (synchronised()) compare(now);
 }
@@ -162,23 +161,25 @@ function compare(now: i64): void {
   const apart = max<i64>(offset, -offset);
   const rate = calibrationRatePpb();
   const speed = max<i64>(rate, -rate);
-  setAt = now;
+  let again = true;
   if (fresh) {
     if (!keepsPhase && apart > RESTARTED_NS) keepsPhase = true;
     else if (apart > HALF_NS) {
       // Neither helped. Not again and again.
       keepsPhase = false;
-      setAt += COMPARE_SECONDS * SECOND_NS;
+      again = false;
     }
   }
-  const ahead = keepsPhase ? apart : apart + speed * COMPARE_SECONDS + MARGIN_NS;
-  wanted = ahead > HALF_NS;
+  const margin = keepsPhase ? 0 : MARGIN_NS + speed * COMPARE_MIN_SECONDS;
+  const left = HALF_NS - margin - apart;
+  wanted = again && left < 0;
   if (!wanted && (fresh || stateAt == i64.MAX_VALUE || knew != calibrationLearned())) stateAt = now;
   fresh = false;
+  if (wanted) return;
   let seconds = calibrationLearned() ? COMPARE_SECONDS : COMPARE_FIRST_SECONDS;
-  // One that keeps its phase can be set by whole seconds only: when it is half a second off.
-  if (keepsPhase && speed != 0) seconds = min<i64>(seconds, max<i64>((HALF_NS - apart) / speed, COMPARE_MIN_SECONDS));
-  compareAt = now + seconds * SECOND_NS;
+  const outward = speed != 0 && offset < 0 == rate < 0;
+  if (again && outward) seconds = min<i64>(seconds, max<i64>(left / speed, COMPARE_MIN_SECONDS));
+  dueAt = now + seconds * SECOND_NS;
 }
 
 // Sets it at a full second.
@@ -193,7 +194,7 @@ function set(now: i64): bool {
     return write(now);
   }
   if (past >= LATE_NS) {
-    setAt = now + SECOND_NS - past;
+    dueAt = now + SECOND_NS - past;
     return false;
   }
   settingUtc = utc - past;
@@ -210,7 +211,7 @@ export function keeperSet(now: i64, failed: bool): void {
   const utc = settingUtc;
   settingUtc = 0;
   if (failed || !synchronised()) {
-    setAt = now + RETRY_NS;
+    dueAt = now + RETRY_NS;
     return;
   }
   // The first proof, at once.
@@ -218,5 +219,5 @@ export function keeperSet(now: i64, failed: bool): void {
   calibrationSet(utc, 0, settingBoundNs);
   wanted = false;
   fresh = true;
-  compareAt = now;
+  dueAt = now;
 }
