@@ -64,6 +64,11 @@ export function calibrationRatePpb(): i32 {
   return rate;
 }
 
+/** What the rate of an hour usually lies from that, ppb. */
+export function calibrationVariationPpb(): i32 {
+  return variation;
+}
+
 /** Whether the rate was observed at all. */
 export function calibrationLearned(): bool {
   return learned != 0;

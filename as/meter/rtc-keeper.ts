@@ -12,7 +12,13 @@ import { actionAdd } from '../abi/buffers';
 import { Action, ClockStatus, RtcField, RtcStatus } from '../abi/codes';
 import { clockBoundNs, clockFromRtc, clockStatus, clockUtc } from '../clock/clock';
 import { rtcCompare, rtcRead, rtcSeconds, rtcSet, rtcSharpen } from '../clock/rtc';
-import { calibrationLearned, calibrationRatePpb, calibrationSet, calibrationUtc } from '../clock/rtc-calibration';
+import {
+  calibrationLearned,
+  calibrationRatePpb,
+  calibrationSet,
+  calibrationUtc,
+  calibrationVariationPpb,
+} from '../clock/rtc-calibration';
 import { phaseKnown, phaseNextAt, phaseNs, phaseStart, phaseTake } from '../clock/rtc-phase';
 import { SECOND_NS } from '../ntp/timestamp';
 import { stateCovers, stateRaiseFloor, stateWiden, stateWrite, stateWritten } from './state';
@@ -24,7 +30,7 @@ const COMPARE_SECONDS: i64 = 3600;
 const COMPARE_FIRST_SECONDS: i64 = 600;
 /** Soonest next comparison of one that is about to get too far off. */
 const COMPARE_MIN_SECONDS: i64 = 300;
-/** One that can be set to any time is set before it is half a second off: by what its rate may change meanwhile. */
+/** One that can be set to any time is set so long before it is half a second off. */
 const MARGIN_NS: i64 = 30_000_000;
 /**
  * How often the state is written: for the storage's life. Where there is a real-time clock its bound and uncertainty count
@@ -159,8 +165,11 @@ function compare(now: i64): void {
   const knew = calibrationLearned();
   const offset = rtcCompare(now);
   const apart = max<i64>(offset, -offset);
-  const rate = calibrationRatePpb();
-  const speed = max<i64>(rate, -rate);
+  // How fast it may get further off.
+  const speed = max<i64>(
+    (offset < 0 ? -calibrationRatePpb() : calibrationRatePpb()) + 2 * calibrationVariationPpb(),
+    0,
+  );
   let again = true;
   if (fresh) {
     if (!keepsPhase && apart > RESTARTED_NS) keepsPhase = true;
@@ -177,8 +186,7 @@ function compare(now: i64): void {
   fresh = false;
   if (wanted) return;
   let seconds = calibrationLearned() ? COMPARE_SECONDS : COMPARE_FIRST_SECONDS;
-  const outward = speed != 0 && offset < 0 == rate < 0;
-  if (again && outward) seconds = min<i64>(seconds, max<i64>(left / speed, COMPARE_MIN_SECONDS));
+  if (again && speed != 0) seconds = min<i64>(seconds, max<i64>(left / speed, COMPARE_MIN_SECONDS));
   dueAt = now + seconds * SECOND_NS;
 }
 

@@ -265,7 +265,10 @@ describe('a storage file', () => {
     expect(after.subarray(end).equals(bytes.subarray(end))).toBe(true);
     expect(slot(after, StorageMap.SeedA).equals(encodeSeedSlot(seed, 1))).toBe(true);
     provisionStorage(`${path}.small`, settings, { bytes: StorageMap.Bytes });
-    expect(provisionStorage(`${path}.small`, settings, { rootKey })).toMatchObject({ bytes: StorageMap.Bytes, rootKey: 'given' });
+    expect(provisionStorage(`${path}.small`, settings, { rootKey })).toMatchObject({
+      bytes: StorageMap.Bytes,
+      rootKey: 'given',
+    });
   });
 
   it('of another meter, or that is none, is not touched unless forced', () => {
