@@ -478,8 +478,17 @@ export enum TimeField {
   Source = 112,
   /** i32, the thermometer's last good reading, where it is not older than five minutes; `MilliCelsius.None` else. */
   MilliCelsius = 113,
+  /** i32, µs: the real-time clock's offset to UTC, as the last comparison and its rate have it; `RtcKnown.None` without. */
+  RtcOffsetUs = 117,
+  /** i32: its rate, positive where it is fast; `RtcKnown.None` as long as none was learned. */
+  RtcRatePpb = 121,
   /** One text: the server's NTS-KE host. */
-  Texts = 117,
+  Texts = 125,
+}
+
+/** In the place of what is not known of the real-time clock. */
+export enum RtcKnown {
+  None = -0x8000_0000,
 }
 
 /** What a meter without a time waits for next. */

@@ -10,6 +10,7 @@ import {
   InfoField,
   Message,
   MilliCelsius,
+  RtcKnown,
   SourceCountField,
   SourceField,
   SourceFlag,
@@ -30,6 +31,7 @@ import {
 } from '../clock/clock';
 import { leapSecond, leapUtc } from '../clock/leap';
 import { localFromTicks } from '../clock/local';
+import { calibrationExpectNs, calibrationLearned, calibrationRatePpb, calibrationUtc } from '../clock/rtc-calibration';
 import { temperatureKnown, temperatureMilliCelsius } from '../clock/temperature';
 import { SECOND_NS } from '../ntp/timestamp';
 import { cookieBytes, cookiesHeld } from '../nts/cookies';
@@ -210,9 +212,17 @@ function sendTime(): bool {
   store<u8>(message, <u8>source.index, TimeField.Source);
   const temperature = temperatureKnown(now) ? temperatureMilliCelsius() : MilliCelsius.None;
   store<i32>(message, temperature, TimeField.MilliCelsius);
+  const compared = known && calibrationUtc() != 0;
+  store<i32>(message, compared ? rtcOffsetUs() : RtcKnown.None, TimeField.RtcOffsetUs);
+  store<i32>(message, calibrationLearned() ? calibrationRatePpb() : RtcKnown.None, TimeField.RtcRatePpb);
   const at = appendText(message + TimeField.Texts, hostOf(source));
   networkSend(Channel.Report, <u32>(at - message));
   return true;
+}
+
+// Saturated, and never `RtcKnown.None`.
+function rtcOffsetUs(): i32 {
+  return <i32>min<i64>(max<i64>(calibrationExpectNs(timeNowUtc()) / 1000, -0x7fff_ffff), 0x7fff_ffff);
 }
 
 function hostOf(source: Source): usize {

@@ -269,6 +269,12 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
   return [...pairs, ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers)])];
 }
 
+function rtcText({ realTimeClock }: TimePayload): string | undefined {
+  if (realTimeClock === null) return undefined;
+  const { offsetNs, ratePpb } = realTimeClock;
+  return `${signedNs(offsetNs)} to UTC${ratePpb === null ? '' : `, rate ${ppmText(ratePpb)}`}`;
+}
+
 /** What a time report says, as pairs of name and value. */
 export function timePairs(terminal: Terminal, time: TimePayload): [string, string | undefined][] {
   const { server, servers, counters } = time;
@@ -291,6 +297,7 @@ export function timePairs(terminal: Terminal, time: TimePayload): [string, strin
     ['Last delay', plainNs(time.delayNs)],
     ['Last synchronised', time.lastSynchronisationUtc ?? 'never'],
     ['Frequency', ppmText(time.frequencyPpb)],
+    ['Real-time clock', rtcText(time)],
     ['Temperature', time.temperatureMilliCelsius === null ? undefined : celsiusText(time.temperatureMilliCelsius)],
     [
       'Key establishments',

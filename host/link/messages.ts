@@ -16,6 +16,7 @@ import {
   type Missing,
   Reject,
   type ResetCause,
+  RtcKnown,
   SourceCountField,
   SourceField,
   type SourceState,
@@ -150,6 +151,9 @@ export interface Time {
   readonly missing: Missing;
   /** Of the oscillator, thousandths of a degree Celsius; undefined where no thermometer says it. */
   readonly milliCelsius: number | undefined;
+  /** Real-time clock minus UTC, µs, and its rate; undefined where that is not known. */
+  readonly rtcOffsetUs: number | undefined;
+  readonly rtcRatePpb: number | undefined;
   /** Index of the server that stratum, cookies, keys and offset are about, and its NTS-KE host; empty without one. */
   readonly source: number;
   readonly keHost: string;
@@ -499,6 +503,8 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
       missing: r.u8(TimeField.Missing),
       source: r.u8(TimeField.Source),
       milliCelsius: temperature(r, TimeField.MilliCelsius),
+      rtcOffsetUs: ofRtc(r, TimeField.RtcOffsetUs),
+      rtcRatePpb: ofRtc(r, TimeField.RtcRatePpb),
     };
     if (fixed.servers > sourcesMax) {
       throw new MessageError('value', `Time: expected at most ${sourcesMax} servers, came ${fixed.servers}`);
@@ -675,6 +681,8 @@ const encoders: Encoders = {
       .u8(m.missing)
       .u8(m.source)
       .i32(m.milliCelsius ?? MilliCelsius.None)
+      .i32(m.rtcOffsetUs ?? RtcKnown.None)
+      .i32(m.rtcRatePpb ?? RtcKnown.None)
       .text(m.keHost),
   [Message.Source]: (m, w) =>
     w
@@ -752,6 +760,11 @@ function clockStatus(reader: ByteReader, at: number): ClockStatus {
     throw new MessageError('value', `${reader.name}: expected a clock status of 0 to 2, came ${status}`);
   }
   return status;
+}
+
+function ofRtc(reader: ByteReader, at: number): number | undefined {
+  const value = reader.i32(at);
+  return value === RtcKnown.None ? undefined : value;
 }
 
 function temperature(reader: ByteReader, at: number): number | undefined {

@@ -99,6 +99,15 @@ export const timeSchema = z.strictObject({
   frequencyPpb: z.int(),
   /** Of the oscillator; null where no thermometer says it. */
   temperatureMilliCelsius: z.int().nullable(),
+  /** What is known of the meter's real-time clock; null where it was not compared with UTC. */
+  realTimeClock: z
+    .strictObject({
+      /** Real-time clock minus UTC. */
+      offsetNs: z.int(),
+      /** How much faster it runs; null as long as this was not observed. */
+      ratePpb: z.int().nullable(),
+    })
+    .nullable(),
   /** What the meter waits for next to have an authenticated time; `none` when it has one. */
   missing: z.string(),
   servers: z.strictObject({
@@ -282,6 +291,8 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
     boundNs: known ? duration(time.boundNs) : null,
     frequencyPpb: time.frequencyPpb,
     temperatureMilliCelsius: time.milliCelsius ?? null,
+    realTimeClock:
+      time.rtcOffsetUs === undefined ? null : { offsetNs: time.rtcOffsetUs * 1000, ratePpb: time.rtcRatePpb ?? null },
     missing: nameOf(missingNames, time.missing).name,
     servers: { inUse: time.servers, agreeing: time.agreeing, needed: time.needed },
     server: sampled

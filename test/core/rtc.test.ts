@@ -232,6 +232,18 @@ describe('after a power cut', () => {
   });
 });
 
+it('offset and rate are reported', () => {
+  const life = new Life(crystal({ ppm: -20 }), false);
+  const { sim } = life;
+  life.start();
+  expect([sim.report!.rtcOffsetUs, sim.report!.rtcRatePpb]).toEqual([undefined, undefined]);
+  life.sim.run(2 * day + 1800);
+  const { rtcOffsetUs, rtcRatePpb, utcNs } = sim.report!;
+  const sinceNs = Number(sim.utcNs - utcNs);
+  expect(Math.abs(rtcOffsetUs! / 1e6 - 20e-6 * (sinceNs / 1e9) - life.offset)).toBeLessThan(0.02);
+  expect(Math.abs(rtcRatePpb! + 20_000)).toBeLessThan(500);
+});
+
 describe('readings', () => {
   it('are few: some ten an hour', () => {
     const life = new Life(cabinetCrystal(random), false);

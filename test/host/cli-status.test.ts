@@ -58,6 +58,8 @@ function time(change: Partial<Time> = {}): Omit<Time, 'type'> {
       needed: 1,
       missing: Missing.None,
       milliCelsius: undefined,
+      rtcOffsetUs: undefined,
+      rtcRatePpb: undefined,
       source: 0,
       keHost: 'ke.example',
     },
@@ -185,7 +187,7 @@ describe('metertime status', () => {
   });
 
   it('shows everything about one meter, and says by its exit code whether it has the time', async () => {
-    await publishMeter('gw-1', 'meter-1', time({ milliCelsius: -5_062 }));
+    await publishMeter('gw-1', 'meter-1', time({ milliCelsius: -5_062, rtcOffsetUs: -120_300, rtcRatePpb: -8_210 }));
     await publishMeter('gw-1', 'meter-2', time({ status: ClockStatus.Holdover }));
     const { exitCode, stdout } = await status('meter-1');
     expect(exitCode).toBe(ExitCode.Ok);
@@ -197,6 +199,7 @@ describe('metertime status', () => {
       /^Servers +: 1 in use, 1 agree, 1 needed$/m,
       /^Reference +: ke\.example \(number 1\), stratum 1$/m,
       /^Frequency +: -1\.234 ppm$/m,
+      /^Real-time clock +: -120 ms to UTC, rate -8\.210 ppm$/m,
       /^Temperature +: -5\.06 °C$/m,
       /^Refused +: 1 \(last: authentication\), 0 NAKs$/m,
     ]) {
@@ -206,6 +209,7 @@ describe('metertime status', () => {
     const other = await status('meter-2');
     expect(other.exitCode).toBe(ExitCode.NoTime);
     expect(other.stdout).not.toContain('Temperature');
+    expect(other.stdout).not.toContain('Real-time clock');
     // In holdover from the real-time clock no server moved the clock yet.
     await publishMeter('gw-1', 'meter-2', time({ status: ClockStatus.Holdover, stratum: 0, lastSyncUtcNs: 0n }));
     expect((await status('meter-2')).stdout).not.toContain('Reference');

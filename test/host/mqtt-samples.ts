@@ -70,6 +70,8 @@ export const time: Time = {
   needed: 2,
   missing: Missing.None,
   milliCelsius: -12_345,
+  rtcOffsetUs: -301_250,
+  rtcRatePpb: 12_345,
   source: 1,
   keHost: 'ke.example',
 };

@@ -96,6 +96,8 @@ const messages: LinkMessage[] = [
     needed: 2,
     missing: Missing.Majority,
     milliCelsius: -55_000,
+    rtcOffsetUs: -0x7fff_ffff,
+    rtcRatePpb: undefined,
     source: 1,
     keHost: 'ke.example',
   },
@@ -236,7 +238,8 @@ test('layout: a Source and its counts are what as/abi/codes.ts draws', () => {
   expect(counts.readUInt16LE(SourceCountField.Rejected + 2 * (Reject.Authentication - 1))).toBe(65_535);
   const time = of(Message.Time);
   expect([...time.subarray(TimeField.Servers, TimeField.Texts + 1)]).toEqual([
-    4, 3, 2, 7, 1, 0x28, 0x29, 0xff, 0xff, 10,
+    ...[4, 3, 2, 7, 1, 0x28, 0x29, 0xff, 0xff],
+    ...[1, 0, 0, 0x80, 0, 0, 0, 0x80, 10],
   ]);
 });
 
