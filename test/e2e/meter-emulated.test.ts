@@ -134,6 +134,18 @@ describe('restarts', () => {
     expect(boots.size).toBe(3);
   });
 
+  it('finds the second edge of its real-time clock, and writes what it found', async () => {
+    await makeMeter('compared');
+    await meter.start();
+    await watch.synchronised();
+    await proofWritten();
+    await until('the comparison written', () => readFileSync(meter.storageFile).readUInt32LE(StorageMap.StateB) === 4);
+    const reports = watch.times.length;
+    await until('a report', () => watch.times.length > reports);
+    // QEMU's keeps the phase of the machine's clock, which is the server's.
+    expect(Math.abs(watch.times.at(-1)!.rtcOffsetUs!)).toBeLessThan(20_000);
+  });
+
   it('refuses a real-time clock that says another time than it can, and sets it', async () => {
     await makeMeter('wrong-rtc');
     await meter.start({ rtcBase: '2020-02-29T12:34:56' });
