@@ -870,6 +870,8 @@ export enum SettingsTag {
   SpreadSeconds = 10,
   /** Largest stratum u8 (1 to 15), root delay u16 ms, root dispersion u16 ms that a server may have. Default: 15, 3000, 1500. */
   Limits = 11,
+  /** Share of the smallest delay that may be one-sided: u8, percent, 0 to 100. Default: 100. */
+  Asymmetry = 12,
 }
 
 export enum TrustPolicy {

@@ -1,6 +1,6 @@
 // The meter's clock: UTC on a free-running local counter, with a hard bound on its error.
 //
-//   utc(t) = t + difference + slew(t)          t: local ns since the start
+//   utc(t) = t + difference + rate (t - start) + slew(t)          t: local ns since the start
 //   truth  : UTC - t lies in [low - w, high + w], w = what the oscillator's guaranteed error adds since `since`
 //   bound  : the distance from utc(t) - t to the farther end of that interval
 //
@@ -10,13 +10,22 @@
 // - Between samples the clock runs in integers; while it slews it is monotonic.
 // - A step is an event.
 //
-// `discipline.ts` decides by how much a sample moves the clock; this file moves it.
+// `discipline.ts` says what the difference and the rate should be; this file takes the clock there.
 
 import { ClockStatus, MeterEvent } from '../abi/codes';
 import { raiseEvent } from '../meter/events';
 import { SECOND_NS } from '../ntp/timestamp';
-import { disciplineReset, disciplineSample, disciplineUncertaintyNs, disciplineWiden } from './discipline';
-import { localErrorNs, localResolutionNs } from './local';
+import { disciplineOwn, disciplineSample, disciplineUncertaintyNs } from './discipline';
+import {
+  estimatedDifference,
+  estimatedFrequency,
+  estimatedVariance,
+  estimatorBegin,
+  estimatorReopen,
+  estimatorShift,
+  estimatorTo,
+} from './estimator';
+import { localErrorNs, localResolutionNs, localShownErrorPpb } from './local';
 
 /** A correction below this is slewed, above it the clock is set. */
 const STEP_NS: i64 = 50_000_000;
@@ -27,18 +36,25 @@ const SLEW_EVENT_NS: i64 = 10_000_000;
 /** So many answers in a row of a single server count more than the clock. */
 const CONTRADICTIONS: u32 = 4;
 
-/** Rate of a slew: 1 ms takes 2 s. */
-const SLEW_PPB: i64 = 500_000;
+/** Time in which one nanosecond is slewed: 1 ms takes 2 s. */
+const SLEW_NS: i64 = 2000;
+
+/** How often the rate follows what is learned: a crystal that warms by 1 K in a minute is wrong by less than a microsecond. */
+const REFRESH_NS: i64 = 64 * SECOND_NS;
+
+/** The square of so many standard deviations is a surprise. */
+const SURPRISE: f64 = 9;
 
 let status: u32 = ClockStatus.Unsynchronised;
 let fromRtc: bool = false;
-/** Of the time of the real-time clock, when it was taken. */
-let rtcStandardNs: i64 = 0;
 
+/** At local time `start`; from there on the clock gains `rate` on the local counter, in parts of 10^12. */
 let difference: i64 = 0;
-let slewStart: i64 = 0;
+let start: i64 = 0;
+let rate: i64 = 0;
 let slewEnd: i64 = 0;
 let slewTotal: i64 = 0;
+let refreshAt: i64 = i64.MAX_VALUE;
 
 let low: i64 = 0;
 let high: i64 = 0;
@@ -70,13 +86,24 @@ export function clockUtc(t: i64): i64 {
   return t + clockDifference(t);
 }
 
+// UTC by this clock minus local time, without what is still to be slewed.
+function target(t: i64): i64 {
+  const age = t - start;
+  const seconds = age / SECOND_NS;
+  const rest = ((age - seconds * SECOND_NS) * rate) / SECOND_NS;
+  return difference + slewTotal + (seconds * rate + rest) / 1000;
+}
+
+// Of a correction, what is still to be slewed.
+function left(t: i64): i64 {
+  if (t >= slewEnd) return 0;
+  const rest = (slewEnd - max<i64>(t, start)) / SLEW_NS;
+  return slewTotal < 0 ? -rest : rest;
+}
+
 // UTC by this clock minus local time.
 function clockDifference(t: i64): i64 {
-  if (t >= slewEnd) return difference + slewTotal;
-  if (t <= slewStart) return difference;
-  const slewed = ((t - slewStart) / 1000) * (SLEW_PPB / 1000);
-  const done = slewed / 1000;
-  return difference + (slewTotal < 0 ? -done : done);
+  return target(t) - left(t);
 }
 
 /** Hard bound on the clock's error at local time `t`, and until the next tick, ns. */
@@ -88,10 +115,8 @@ export function clockBoundNs(t: i64): i64 {
 
 /** Expanded uncertainty (k = 2) at local time `t`, ns; never above the bound. */
 export function clockUncertaintyNs(t: i64): i64 {
-  if (fromRtc) return min<i64>(2 * rtcStandardNs + localErrorNs(t - since), clockBoundNs(t));
-  const left = t < slewEnd ? difference + slewTotal - clockDifference(t) : 0;
-  const expanded = disciplineUncertaintyNs(t) + (left < 0 ? -left : left);
-  return min<i64>(expanded, clockBoundNs(t));
+  const slewed = left(t);
+  return min<i64>(disciplineUncertaintyNs(t) + (slewed < 0 ? -slewed : slewed), clockBoundNs(t));
 }
 
 /** The last sample: server minus meter before the correction, round trip, and the UTC it gave (0 for never). */
@@ -126,11 +151,13 @@ export function clockFromRealTimeClock(
   low = earliestUtc - t;
   high = latestUtc - t;
   since = t;
-  setDifference(t, min<i64>(max<i64>(estimateUtc - t, low), high));
-  rtcStandardNs = standardNs;
+  const difference = min<i64>(max<i64>(estimateUtc - t, low), high);
+  estimatorBegin(t, t + difference, <f64>standardNs * 1e-9);
+  disciplineOwn();
+  estimatorTo(t);
+  follow(t, difference);
   status = ClockStatus.Holdover;
   fromRtc = true;
-  disciplineReset();
 }
 
 /** A leap second: UTC minus local time changes by `deltaNs`, and with it all that is known of it. */
@@ -138,20 +165,50 @@ export function clockLeap(deltaNs: i64): void {
   difference += deltaNs;
   low += deltaNs;
   high += deltaNs;
+  estimatorShift(deltaNs);
 }
 
-/** Whether there was a leap second is not known: from local time `t` on the clock may be wrong by `ns` more. */
-export function clockWiden(t: i64, ns: i64): void {
+/** Whether there was a leap second is not known: the clock may be wrong by `ns` more. */
+export function clockWiden(ns: i64): void {
   low -= ns;
   high += ns;
-  disciplineWiden(t, ns);
 }
 
-function setDifference(t: i64, value: i64): void {
+// The clock shows `value` at local time `t`, to which `estimatorTo` came last, and goes on at the rate estimated for then.
+function follow(t: i64, value: i64): void {
+  const most = 1000 * localShownErrorPpb();
+  rate = min<i64>(max<i64>(<i64>(min<f64>(max<f64>(estimatedFrequency, -1), 1) * 1e12), -most), most);
   difference = value;
+  start = t;
   slewTotal = 0;
-  slewStart = t;
   slewEnd = t;
+  refreshAt = t + REFRESH_NS;
+}
+
+/** Follows what is learned of the oscillator, also without samples. */
+export function clockStep(t: i64): void {
+  if (t < refreshAt) return;
+  estimatorTo(t);
+  steer(t);
+}
+
+/** Local time at which `clockStep` has something to do. */
+export function clockDeadline(): i64 {
+  return refreshAt;
+}
+
+// Takes the clock to the estimate for local time t.
+function steer(t: i64): void {
+  const own = clockDifference(t);
+  const widening = localErrorNs(t - since);
+  // However little a sample counts: the truth is nowhere outside, and what supposed it there was wrong.
+  const to = min<i64>(max<i64>(estimatedDifference, low - widening), high + widening);
+  if (to != estimatedDifference) {
+    const wrong = <f64>(to - estimatedDifference) * 1e-9;
+    estimatorShift(to - estimatedDifference);
+    if (wrong * wrong > SURPRISE * estimatedVariance) estimatorReopen(abs<f64>(wrong));
+  }
+  apply(t, to - own, true);
 }
 
 /**
@@ -198,45 +255,45 @@ export function clockOffset(t: i64, estimate: i64): i64 {
 }
 
 /**
- * Corrects the clock by the estimate of a server that is among those agreeing, after `clockAgree` took their interval.
+ * Corrects the clock by a sample of a server that is among those agreeing, after `clockAgree` took their interval.
  *
+ * @param source whose sample
  * @param now local time
  * @param estimate UTC minus local time
  * @param delay round trip without serial line and gateway, ns
  * @param rootDistance of the server, ns
+ * @param own whether it came over the meter's own network
  */
-export function clockCorrect(now: i64, estimate: i64, delay: i64, rootDistance: i64): void {
-  const target = min<i64>(max<i64>(estimate, low), high);
+export function clockCorrect(source: u32, now: i64, estimate: i64, delay: i64, rootDistance: i64, own: bool): void {
+  const inside = min<i64>(max<i64>(estimate, low), high);
   const known = status != ClockStatus.Unsynchronised;
-  const own = known ? clockDifference(now) : 0;
-  const offset = target - own;
+  lastOffset = known ? estimate - clockDifference(now) : 0;
   // From here on there is a time, which the events of this sample tell.
   const regained = status != ClockStatus.Synchronised;
   status = ClockStatus.Synchronised;
-  const corrected = own + disciplineSample(now, offset, delay, rootDistance, known && !fromRtc);
-  // However little the sample counts: the truth is nowhere outside.
-  apply(now, min<i64>(max<i64>(corrected, low), high) - own, known);
-
-  lastOffset = known ? estimate - own : 0;
+  disciplineSample(source, now, inside, delay, rootDistance, own, known && !fromRtc);
+  estimatorTo(now);
+  if (known) steer(now);
+  else apply(now, min<i64>(max<i64>(estimatedDifference, low), high), false);
   lastDelay = delay;
   lastSampleUtc = clockUtc(now);
   fromRtc = false;
   if (regained) raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
 }
 
+// Moves the clock by a correction, or to it where it has no time.
 function apply(t: i64, correction: i64, known: bool): void {
   const now = clockDifference(t);
   const size = correction < 0 ? -correction : correction;
   // What is still to be slewed was told when it began.
-  const untold = correction - (difference + slewTotal - now);
+  const untold = correction - left(t);
   if (!known || size > STEP_NS) {
-    setDifference(t, known ? now + correction : correction);
+    follow(t, known ? now + correction : correction);
     raiseEvent(MeterEvent.ClockSet, known ? correction : 0, clockBoundNs(t), true);
     return;
   }
   if ((untold < 0 ? -untold : untold) >= SLEW_EVENT_NS) raiseEvent(MeterEvent.ClockSlewed, correction, 0, true);
-  difference = now;
+  follow(t, now);
   slewTotal = correction;
-  slewStart = t;
-  slewEnd = t + (size / SLEW_PPB) * SECOND_NS + ((size % SLEW_PPB) * SECOND_NS) / SLEW_PPB;
+  slewEnd = t + size * SLEW_NS;
 }

@@ -1,79 +1,148 @@
-// How far a sample moves the clock: the place of the clock's discipline.
-//
-// A scalar filter: the clock's standard uncertainty grows with the oscillator's usual error since the last correction,
-// a sample's is what its delay exceeds the smallest one seen; the correction is the share of the offset that the two
-// deserve. So the first sample counts whole, and one that was held up on its way hardly.
-//
-// What always holds: the correction lies between zero and the offset.
+// From the samples of the servers that agree to what the clock takes: paths, their differences, and the uncertainty's budget.
+// What always holds: one server's path is taken for symmetric (the gauge), the others' samples count with what is known of
+// their difference to it; a server that alone contradicts the rest moves its own difference, never the clock.
 
 import { SECOND_NS } from '../ntp/timestamp';
+import {
+  estimatedVariance,
+  estimatorBegin,
+  estimatorReopen,
+  estimatorSample,
+  estimatorShift,
+  estimatorTo,
+  sampleBelieved,
+  sampleInnovation,
+  samplePrior,
+} from './estimator';
+import { Path, pathHalfWidth, pathOf, pathSmallestNs, pathTake } from './path';
 
-/** Usual error of an uncorrected crystal within its temperature range. */
-const OSCILLATOR_PPB: i64 = 20_000;
+/** Standard deviation of a sample without any queue, s: ticks, interrupts and the gateway's stamps; of the meter's own network. */
+const NOISE_LINK: f64 = 20e-6;
+const NOISE_OWN: f64 = 2e-6;
+/** By how much a server's difference to the gauge may change between two samples, s². */
+const BIAS_DRIFT: f64 = 1e-12;
+/** Samples of a server in a row that contradict before they are believed. */
+const INSISTS: u32 = 3;
+/** A server becomes the gauge when its asymmetry's variance is so much smaller. */
+const BETTER: f64 = 0.25;
 
-/** Noise of a sample without any queue: ticks, interrupts, the server's own stamps. */
-const SAMPLE_FLOOR_NS: i64 = 50_000;
+let asymmetryShare: f64 = 1;
+let gauge: u32 = 0;
+/** s²: asymmetry of the gauge's path; root distance of the server and noise of the last sample. */
+let gaugeVariance: f64 = 0;
+let rootVariance: f64 = 0;
+let noiseVariance: f64 = 0;
+/** Local time of the last sample that was believed, and whose it was. */
+let believedAt: i64 = i64.MIN_VALUE;
 
-/** The smallest delay is forgotten a little with each sample, so that a new route is learned. */
-const FLOOR_FORGET_SHIFT: i64 = 6;
-
-let varianceNs: i64 = 0;
-let since: i64 = 0;
-let smallestDelay: i64 = i64.MAX_VALUE;
-let asymmetryNs: i64 = 0;
-
-/** Forgets everything learned. */
-export function disciplineReset(): void {
-  smallestDelay = i64.MAX_VALUE;
-  varianceNs = 0;
+/** Which share of the smallest delay may be one-sided, percent. */
+export function disciplineConfigure(asymmetryPercent: u32): void {
+  asymmetryShare = <f64>asymmetryPercent * 0.01;
 }
 
-/** The clock may be wrong by `ns` more from local time `t` on. */
-export function disciplineWiden(t: i64, ns: i64): void {
-  varianceNs = standardNs(t) + ns;
-  since = t;
+/** The time is the meter's own, of no server. */
+export function disciplineOwn(): void {
+  gaugeVariance = 0;
+  rootVariance = 0;
+  noiseVariance = 0;
 }
 
-// Standard uncertainty at local time t, ns.
-function standardNs(t: i64): i64 {
-  const age = max<i64>(t - since, 0);
-  return varianceNs + (age / SECOND_NS) * OSCILLATOR_PPB + ((age % SECOND_NS) * OSCILLATOR_PPB) / SECOND_NS;
+/** The server whose path is taken for symmetric. */
+export function disciplineGauge(): u32 {
+  return gauge;
+}
+
+// GUM 4.3.7: a rectangular distribution of half-width a has the variance a² / 3.
+function rectangular(halfWidth: f64): f64 {
+  return (halfWidth * halfWidth) / 3;
+}
+
+function asymmetryOf(path: Path): f64 {
+  return rectangular(0.5e-9 * asymmetryShare * <f64>pathSmallestNs(path));
 }
 
 /**
- * Takes a sample and returns the correction to apply, ns.
+ * Takes a sample of a server that is among those agreeing.
  *
  * @param t local time of the sample
- * @param offset server minus clock, ns
+ * @param estimate UTC minus local time, ns
  * @param delay round trip without serial line and gateway, ns
  * @param rootDistance of the server, ns
+ * @param own whether it came over the meter's own network
  * @param known false when the clock had no time worth keeping
  */
-export function disciplineSample(t: i64, offset: i64, delay: i64, rootDistance: i64, known: bool): i64 {
-  if (smallestDelay == i64.MAX_VALUE) smallestDelay = delay;
-  smallestDelay += (delay - smallestDelay) >> (delay < smallestDelay ? 0 : FLOOR_FORGET_SHIFT);
-  const sample = (delay - smallestDelay) / 2 + SAMPLE_FLOOR_NS;
-  let share: i64 = 0x10000;
-  let standard = sample;
-  if (known) {
-    // In microseconds, so that the squares fit; above 30 s every share is the same.
-    const clockUs = min<i64>(standardNs(t) / 1000 + 1, 30_000_000);
-    const sampleUs = min<i64>(sample / 1000 + 1, 30_000_000);
-    const clockSquare = clockUs * clockUs;
-    const sampleSquare = sampleUs * sampleUs;
-    // Both squares below 2^50; 13 bits of share are more than the noise is known to.
-    share = ((clockSquare << 13) / (clockSquare + sampleSquare)) << 3;
-    // The weighted mean of two independent values is at least as sure as the better one.
-    standard = min<i64>(sample, standardNs(t));
+export function disciplineSample(
+  source: u32,
+  t: i64,
+  estimate: i64,
+  delay: i64,
+  rootDistance: i64,
+  own: bool,
+  known: bool,
+): void {
+  const path = pathOf(source);
+  pathTake(path, delay);
+  const noise = own ? NOISE_OWN : NOISE_LINK;
+  noiseVariance = noise * noise;
+  rootVariance = rectangular(<f64>rootDistance * 1e-9);
+  if (!known) {
+    estimatorBegin(t, t + estimate, sqrt<f64>(rectangular(pathHalfWidth) + noiseVariance));
+    becomeGauge(source, path);
+    believedAt = t;
+    return;
   }
-  varianceNs = standard;
-  since = t;
-  // GUM 4.3.7: a rectangular distribution of half-width a has the standard uncertainty a / sqrt(3).
-  asymmetryNs = ((smallestDelay / 2 + rootDistance) * 577) / 1000;
-  return (offset >> 16) * share + (((offset & 0xffff) * share) >> 16);
+  if (path.samples == 1) path.biasVariance = asymmetryOf(path) + gaugeVariance + rootVariance;
+  feed(source, path, t, estimate);
+  if (source != gauge && asymmetryOf(path) < BETTER * gaugeVariance) {
+    estimatorShift(<i64>(path.bias * 1e9));
+    becomeGauge(source, path);
+  }
+  if (source == gauge) gaugeVariance = asymmetryOf(path);
 }
 
-/** Expanded uncertainty (k = 2) at local time `t`, ns: noise and drift, path asymmetry, server. */
+// From here on differences count from this server.
+function becomeGauge(source: u32, path: Path): void {
+  const shift = path.bias;
+  for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) pathOf(i).bias -= shift;
+  path.biasVariance = 0;
+  gauge = source;
+  gaugeVariance = asymmetryOf(path);
+}
+
+function feed(source: u32, path: Path, t: i64, estimate: i64): void {
+  const halfWidth = pathHalfWidth;
+  const noise = noiseVariance + path.biasVariance;
+  estimatorSample(t, estimate - <i64>(path.bias * 1e9), halfWidth, noise);
+  if (sampleBelieved < 0.5) return contradict(path, t, estimate, halfWidth);
+  path.contradictions = 0;
+  believedAt = t;
+  if (source == gauge) return;
+  const gain = path.biasVariance / (samplePrior + rectangular(halfWidth) + noise);
+  path.bias += gain * sampleInnovation;
+  path.biasVariance += BIAS_DRIFT - gain * path.biasVariance;
+}
+
+// A new route of this server, or a jump of the oscillator: others that went on agreeing with the clock tell which.
+function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
+  if (path.contradictions == 0) path.contradictsSince = t;
+  path.contradictions += 1;
+  if (path.contradictions < INSISTS) return;
+  path.contradictions = 0;
+  const size = abs<f64>(sampleInnovation);
+  if (believedAt > path.contradictsSince) {
+    path.bias += sampleInnovation;
+    path.biasVariance = size * size;
+    return;
+  }
+  estimatorReopen(size);
+  estimatorSample(t, estimate - <i64>(path.bias * 1e9), halfWidth, noiseVariance + path.biasVariance);
+  believedAt = t;
+}
+
+/** Expanded uncertainty (k = 2) at local time `t`, ns: noise and drift, path asymmetry, server, stamps (GUM 5.1.2, 6.2.1). */
 export function disciplineUncertaintyNs(t: i64): i64 {
-  return 2 * (standardNs(t) + asymmetryNs);
+  estimatorTo(t);
+  const seconds = 2 * sqrt<f64>(estimatedVariance + gaugeVariance + rootVariance + noiseVariance);
+  // A day is enough to say that nothing is known.
+  return <i64>(min<f64>(seconds, 86_400) * <f64>SECOND_NS);
 }

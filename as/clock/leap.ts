@@ -174,7 +174,7 @@ function step(now: i64, needed: u32): bool {
   if (known == UNKNOWN) {
     // Truth may be there before the clock is.
     if (latest < nextEnd - SECOND_NS) return idle(now, nextEnd - SECOND_NS - latest);
-    clockWiden(now, SECOND_NS);
+    clockWiden(SECOND_NS);
     agreementWiden(SECOND_NS);
   } else {
     const begin = known == 0 ? nextEnd : leapBegin(nextEnd, known);

@@ -3,6 +3,7 @@
 
 import { MilliCelsius } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
+import { cycleTemperature } from './cycle';
 
 /** What is older tells nothing of the oscillator now: a cabinet in the sun warms by some kelvin in ten minutes. */
 const KNOWN_NS: i64 = 300 * SECOND_NS;
@@ -14,6 +15,7 @@ let takenAt: i64 = 0;
 export function temperatureTaken(t: i64, milliCelsius: i32): void {
   last = milliCelsius;
   takenAt = t;
+  cycleTemperature(t, milliCelsius);
 }
 
 /** Whether there is a reading not older than five minutes at local time `t`. */

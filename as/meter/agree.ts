@@ -25,12 +25,14 @@ import {
   clockStatus,
   clockUncontradicted,
 } from '../clock/clock';
+import { disciplineGauge } from '../clock/discipline';
 import { leapDeadline, leapExcuses, leapForget, leapSampled, leapStep, leapTrust } from '../clock/leap';
 import { SECOND_NS } from '../ntp/timestamp';
 import { FailureKind } from '../nts/backoff';
 import { exchangeAead } from '../nts/exchange';
 import { keysWanted } from './establish';
 import { raiseEvent } from './events';
+import { networkIsOwn } from './network';
 import { timeNowLocal, timeNowUtc } from './now';
 import { pollsEnd } from './poll';
 import { settingsAgreement } from './settings';
@@ -134,9 +136,10 @@ export function agreeTake(
     mark(source, gap);
     return Reject.None;
   }
-  sourceSetReference(source);
   countsUntil = until;
-  clockCorrect(now, estimate, delay, rootDistance);
+  clockCorrect(source.index, now, estimate, delay, rootDistance, networkIsOwn());
+  const gauge = sourceAt(disciplineGauge());
+  sourceSetReference(gauge.agrees ? gauge : source);
   leapSampled(now);
   return Reject.None;
 }

@@ -24,8 +24,11 @@ import {
   StorageMap,
   TimeNowField,
 } from '../abi/codes';
-import { clockBoundNs, clockStatus, clockUncertaintyNs, clockUtc } from '../clock/clock';
-import { localConfigure, ticksFromLocal } from '../clock/local';
+import { clockBoundNs, clockDeadline, clockStatus, clockStep, clockUncertaintyNs, clockUtc } from '../clock/clock';
+import { cycleStart } from '../clock/cycle';
+import { disciplineConfigure } from '../clock/discipline';
+import { estimatorStart } from '../clock/estimator';
+import { localConfigure, localShownErrorPpb, ticksFromLocal } from '../clock/local';
 import {
   linkChannel,
   linkDeadline,
@@ -75,7 +78,7 @@ import {
   sessionStep,
   sessionUdpFailed,
 } from './session';
-import { settingsRead } from './settings';
+import { settingsAsymmetryPercent, settingsRead } from './settings';
 import { sourcesStart } from './source';
 import { stateRead, stateStart, stateStored } from './state';
 import { thermometerAnswer, thermometerStart, thermometerStep } from './thermometer';
@@ -126,6 +129,8 @@ export function meterStart(start: usize, length: u32): bool {
   if (tickHz < TICK_HZ_MIN) return false;
   capabilities = load<u8>(start, StartField.Capabilities);
   localConfigure(tickHz, load<u32>(start, StartField.MaxFrequencyErrorPpb));
+  cycleStart((capabilities & Capability.Thermometer) != 0);
+  estimatorStart(localShownErrorPpb());
   stateStart(<i64>load<u64>(start, StartField.BuildUnixSeconds));
   thermometerStart(capabilities);
   seedEntropy(start + StartField.Entropy);
@@ -194,6 +199,7 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
       return run();
     }
     sourcesStart();
+    disciplineConfigure(settingsAsymmetryPercent());
     begin(STAGE_SEEDS);
   } else if (stage == STAGE_SEEDS && offset == StorageMap.SeedA) {
     if (length != 2 * StorageMap.SeedBytes) return retryLater(offset);
@@ -343,6 +349,7 @@ export function meterStep(): void {
     }
     if (stage == STAGE_RUNNING) {
       sessionStep();
+      clockStep(timeNowLocal());
       if (!storageBusy) storageBusy = keeperStep(timeNowLocal());
       // The state is written as soon as the real-time clock is set.
       if (!storageBusy && !keeperSetting()) storageBusy = reserveStep(timeNowLocal());
@@ -356,7 +363,7 @@ export function meterStep(): void {
       wake = linkDeadline();
     }
     due = min<i64>(min<i64>(due, stepDue), reportDeadline());
-    if (stage == STAGE_RUNNING) due = min<i64>(due, sessionDeadline());
+    if (stage == STAGE_RUNNING) due = min<i64>(due, min<i64>(sessionDeadline(), clockDeadline()));
   }
   if (due != i64.MAX_VALUE) wake = min<u64>(wake, ticksFromLocal(max<i64>(due, timeNowLocal() + WAKE_MIN_NS)));
   if (wake != u64.MAX_VALUE && wake != lastWake) {

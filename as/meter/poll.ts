@@ -80,11 +80,18 @@ const SOCKET_DEADLINE_NS: i64 = 10 * SECOND_NS;
 /** Keys that lead to an answer at this age were good, whatever becomes of them. */
 const KEYS_LASTED_NS: i64 = 3600 * SECOND_NS;
 
-/** Polls at the start of a synchronisation, and their distance. */
-const BURST_POLLS: u32 = 4;
+/**
+ * Polls at the start of a synchronisation: four at this distance, of which the least delayed gives a time, the others at a
+ * fifth of the shortest interval, which give the frequency its first digits.
+ */
+const BURST_POLLS: u32 = 8;
+const BURST_SLOWER: u32 = 4;
 const BURST_NS: i64 = 2 * SECOND_NS;
-/** Answers at one poll interval before it doubles. */
-const POLLS_BEFORE_LONGER: u32 = 4;
+/** With each answer the interval trebles, as the frequency is known the better the longer it was watched. */
+const LONGER: u32 = 3;
+/** A poll comes earlier by up to this part of its interval: at the longest one, and on the way there. */
+const SPREAD: i64 = 8;
+const SPREAD_EARLY: i64 = 32;
 /** Answers at the longest interval before what RATE asked for is halved. */
 const ANSWERS_AFTER_RATE: u32 = 64;
 /** Polls without an answer that are soon repeated, before another address is tried, and before new keys. */
@@ -326,18 +333,22 @@ function poll(source: Source, now: i64): void {
 function schedulePoll(source: Source, now: i64): void {
   if (source.burst > 0) source.burst -= 1;
   if (source.burst > 0) {
-    source.pollAt = now + min<i64>(BURST_NS, <i64>source.pollSeconds * SECOND_NS);
+    const slower = (<i64>settingsPollMin() * SECOND_NS) / 5;
+    source.pollAt =
+      now + min<i64>(source.burst > BURST_SLOWER ? BURST_NS : slower, <i64>source.pollSeconds * SECOND_NS);
     return;
   }
   source.answersAtPoll += 1;
-  if (source.answersAtPoll >= POLLS_BEFORE_LONGER && source.pollSeconds < settingsPollMax()) {
-    source.pollSeconds = min<u32>(source.pollSeconds * 2, settingsPollMax());
+  let spread = SPREAD;
+  if (source.pollSeconds < settingsPollMax()) {
+    source.pollSeconds = min<u32>(source.pollSeconds * LONGER, settingsPollMax());
     source.answersAtPoll = 0;
+    spread = SPREAD_EARLY;
   } else if (source.pollFloor != 0 && source.answersAtPoll >= ANSWERS_AFTER_RATE) {
     afterRate(source);
   }
   const interval = <i64>source.pollSeconds * SECOND_NS;
-  source.pollAt = now + interval - drawnNs(interval / 8);
+  source.pollAt = now + interval - drawnNs(interval / spread);
 }
 
 // A few RATEs in the years of a meter are not to add up: the server says so again where it means it.

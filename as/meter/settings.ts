@@ -41,6 +41,7 @@ let spreadSeconds: u32 = 300;
 let stratumMax: u32 = 15;
 let rootDelayMaxMs: u32 = 3000;
 let rootDispersionMaxMs: u32 = 1500;
+let asymmetryPercent: u32 = 100;
 
 // AEADs offered, u8 each: AES-128-GCM-SIV, whose packets are shortest, first.
 const AEADS: usize = memory.data<u8>([30, 15, 16, 17], 4);
@@ -120,6 +121,11 @@ export function settingsRootDelayMaxNs(): i64 {
 /** Largest root dispersion, ns. */
 export function settingsRootDispersionMaxNs(): i64 {
   return <i64>rootDispersionMaxMs * MILLISECOND_NS;
+}
+
+/** Share of the smallest delay that may be one-sided, percent: what the uncertainty counts for the path. */
+export function settingsAsymmetryPercent(): u32 {
+  return asymmetryPercent;
 }
 
 /** Reads the block at `at`, `length` bytes of it; returns `SettingsError`. */
@@ -205,6 +211,10 @@ function readItem(tag: u32, value: usize, size: u32): bool {
       rootDelayMaxMs = load<u16>(value, 1);
       rootDispersionMaxMs = load<u16>(value, 3);
       return stratumMax >= 1 && stratumMax <= 15;
+    case SettingsTag.Asymmetry:
+      if (size != 1) return false;
+      asymmetryPercent = load<u8>(value);
+      return asymmetryPercent <= 100;
     default:
       return (tag & TAG_OPTIONAL) != 0;
   }

@@ -20,7 +20,7 @@ export interface ImageInputs {
 
 /** Compiler flags of the firmware's own C, and of what wasm2c wrote. */
 const ownFlags = ['-Os', '-Wall', '-Wextra', '-Werror'];
-const coreFlags = ['-O2', '-w', '-fno-strict-aliasing', '-fwrapv'];
+const coreFlags = ['-O2', '-w', '-ffp-contract=off', '-fno-strict-aliasing', '-fwrapv'];
 
 /** Compiles everything and links it. Throws `BuildError` tool-failed with the compiler's complaints. */
 export async function compileImage(inputs: ImageInputs): Promise<void> {

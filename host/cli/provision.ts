@@ -118,6 +118,7 @@ function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
     ...(file.keyAgeHours === undefined ? {} : { keyAgeHours: file.keyAgeHours }),
     ...(file.agreement === undefined ? {} : { agreement: file.agreement }),
     ...(file.spreadSeconds === undefined ? {} : { spreadSeconds: file.spreadSeconds }),
+    ...(file.asymmetryPercent === undefined ? {} : { asymmetryPercent: file.asymmetryPercent }),
     ...(file.limits === undefined ? {} : { limits: file.limits }),
   };
 }
@@ -186,7 +187,7 @@ async function provision({ terminal }: Context, file: string, options: Options):
 
 /** What the settings say beyond what all of them do. */
 function choicePairs(settings: MeterSettings): [string, string | undefined][] {
-  const { aeads, keyAgeHours, agreement, spreadSeconds, limits } = settings;
+  const { aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent } = settings;
   const needed =
     agreement === 'majority'
       ? 'of more than half of the servers in use'
@@ -195,6 +196,7 @@ function choicePairs(settings: MeterSettings): [string, string | undefined][] {
     ...(aeads ?? []).map((aead, index): [string, string] => [`AEAD ${index + 1}`, `${aeadText(aead)} (${aead})`]),
     ['Keys replaced', keyAgeHours === undefined ? undefined : `after ${keyAgeHours} hours`],
     ['Agreement', agreement === undefined ? undefined : needed],
+    ['Asymmetry', asymmetryPercent === undefined ? undefined : `up to ${asymmetryPercent} % of the smallest delay`],
     ['Spread', spreadSeconds === undefined ? undefined : `key establishments over ${spreadSeconds} s after a start`],
     [
       'Limits',

@@ -46,6 +46,8 @@ export interface MeterSettings {
   readonly spreadSeconds?: number | undefined;
   /** What a server may have at most. */
   readonly limits?: ServerLimits | undefined;
+  /** Share of the smallest delay that may be one-sided: what the uncertainty counts for the path. */
+  readonly asymmetryPercent?: number | undefined;
 }
 
 export type Agreement = 'majority' | number;
@@ -65,6 +67,7 @@ export const settingsLimits = {
   keyAgeHours: { least: 1, most: 65_535 },
   spreadSeconds: { least: 0, most: 65_535 },
   stratum: { least: 1, most: 15 },
+  asymmetryPercent: { least: 0, most: 100 },
   rootMs: { least: 0, most: 65_535 },
   rootKeyBytes: 16,
   seedBytes: 32,
@@ -84,6 +87,7 @@ export const coreDefaults = {
   agreement: 'majority',
   spreadSeconds: 300,
   limits: { stratum: 15, rootDelayMs: 3000, rootDispersionMs: 1500 },
+  asymmetryPercent: 100,
 } as const;
 
 const crcBytes = 4;
@@ -152,7 +156,8 @@ function checkBlock(settings: MeterSettings): void {
 }
 
 /** What a block says only where it is given. */
-function checkChoices({ servers, aeads, keyAgeHours, agreement, spreadSeconds, limits }: MeterSettings): void {
+function checkChoices(settings: MeterSettings): void {
+  const { servers, aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent } = settings;
   if (aeads !== undefined) checkAeads(aeads);
   if (keyAgeHours !== undefined) checkNumber('keyAgeHours', keyAgeHours, settingsLimits.keyAgeHours, ' of hours');
   if (typeof agreement === 'number') {
@@ -165,6 +170,9 @@ function checkChoices({ servers, aeads, keyAgeHours, agreement, spreadSeconds, l
     }
   }
   if (spreadSeconds !== undefined) checkSeconds('spreadSeconds', spreadSeconds, settingsLimits.spreadSeconds);
+  if (asymmetryPercent !== undefined) {
+    checkNumber('asymmetryPercent', asymmetryPercent, settingsLimits.asymmetryPercent, ' of percent');
+  }
   if (limits !== undefined) {
     checkNumber('limits.stratum', limits.stratum, settingsLimits.stratum);
     checkNumber('limits.rootDelayMs', limits.rootDelayMs, settingsLimits.rootMs, ' of milliseconds');
@@ -190,13 +198,15 @@ function u16(value: number): number[] {
   return [value & 0xff, value >> 8];
 }
 
-function choices({ aeads, keyAgeHours, agreement, spreadSeconds, limits }: MeterSettings): Uint8Array[] {
+function choices(settings: MeterSettings): Uint8Array[] {
+  const { aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent } = settings;
   const items: [SettingsTag, readonly number[] | undefined][] = [
     [SettingsTag.Aeads, aeads],
     [SettingsTag.KeyAgeHours, keyAgeHours === undefined ? undefined : u16(keyAgeHours)],
     [SettingsTag.Agreement, agreement === undefined ? undefined : [agreement === 'majority' ? 0 : agreement]],
     [SettingsTag.SpreadSeconds, spreadSeconds === undefined ? undefined : u16(spreadSeconds)],
     [SettingsTag.Limits, limits && [limits.stratum, ...u16(limits.rootDelayMs), ...u16(limits.rootDispersionMs)]],
+    [SettingsTag.Asymmetry, asymmetryPercent === undefined ? undefined : [asymmetryPercent]],
   ];
   return items.flatMap(([tag, bytes]) => (bytes === undefined ? [] : [item(tag, Uint8Array.from(bytes))]));
 }
@@ -266,7 +276,7 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
   let firstDatesUnchecked = false;
   let poll: MeterSettings['poll'] = settingsDefaults.poll;
   let reportSeconds: number = settingsDefaults.reportSeconds;
-  let chosen: Pick<MeterSettings, 'aeads' | 'keyAgeHours' | 'agreement' | 'spreadSeconds' | 'limits'> = {};
+  let chosen: Partial<MeterSettings> = {};
   const servers: HostPort[] = [];
   for (let at: number = SettingsField.Items; at < end; ) {
     const tag = bytes[at]! as SettingsTag;
@@ -301,6 +311,7 @@ function readChoice(tag: SettingsTag, value: Buffer): Partial<MeterSettings> | u
   if (tag === SettingsTag.Agreement && value.length === 1)
     return { agreement: value[0] === 0 ? 'majority' : value[0]! };
   if (tag === SettingsTag.SpreadSeconds && value.length === 2) return { spreadSeconds: value.readUInt16LE(0) };
+  if (tag === SettingsTag.Asymmetry && value.length === 1) return { asymmetryPercent: value[0]! };
   if (tag === SettingsTag.Limits && value.length === 5) {
     const [stratum, rootDelayMs, rootDispersionMs] = [value[0]!, value.readUInt16LE(1), value.readUInt16LE(3)];
     return { limits: { stratum, rootDelayMs, rootDispersionMs } };

@@ -101,6 +101,15 @@ export const meterSettingsSchema = z.strictObject({
         defaultText: `\`${coreDefaults.spreadSeconds}\``,
       }),
     ),
+  asymmetryPercent: whole(limits.asymmetryPercent, ' of percent')
+    .optional()
+    .meta(
+      settingMeta({
+        description:
+          'Share of the smallest delay to a server that may be one-sided, percent: the uncertainty counts a rectangular distribution over half of that share. 0 takes the path for symmetric. The hard bound never relies on it.',
+        defaultText: `\`${coreDefaults.asymmetryPercent}\``,
+      }),
+    ),
   poll: z
     .strictObject({
       minSeconds: whole(limits.pollSeconds, ofSeconds)
@@ -167,6 +176,7 @@ export interface GivenSettings {
   readonly keyAgeHours?: number | undefined;
   readonly agreement?: MeterSettings['agreement'];
   readonly spreadSeconds?: number | undefined;
+  readonly asymmetryPercent?: number | undefined;
   /** Whole: what the file leaves out of it has its default. */
   readonly limits?: MeterSettings['limits'];
 }
@@ -204,7 +214,7 @@ export function parseSettings(text: string, file: string): SettingsFile {
   const given = {
     ...{ id: data.id, servers, firstDatesUnchecked: data.firstDatesUnchecked, poll: data.poll },
     ...{ reportSeconds: data.reportSeconds, keyAgeHours: data.keyAgeHours, agreement: data.agreement },
-    spreadSeconds: data.spreadSeconds,
+    ...{ spreadSeconds: data.spreadSeconds, asymmetryPercent: data.asymmetryPercent },
     aeads: readAeads(data.aeads, refuse),
     limits: data.limits === undefined ? undefined : wholeLimits(data.limits),
   };

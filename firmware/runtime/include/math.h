@@ -1,4 +1,4 @@
-// Names that wasm2c's helpers for floating point mention; a core without floating point uses none of them.
+// Names that wasm2c's helpers for floating point mention: the core uses fabs and sqrt of them.
 #ifndef MATH_H_
 #define MATH_H_
 
@@ -8,7 +8,7 @@
 #define signbit(x) __builtin_signbit(x)
 
 double ceil(double x);
-double fabs(double x);
+#define fabs(x) __builtin_fabs(x)
 double floor(double x);
 double nearbyint(double x);
 double sqrt(double x);

@@ -1,0 +1,344 @@
+// Offset and frequency of the local oscillator against UTC, with how sure they are: a bank of filters.
+//
+// Each filter supposes that the oscillator's frequency wanders by so much (random walk), some also that it goes with the
+// temperature or the time of day (`cycle.ts`), and weighs a sample by what its delay leaves open: any offset within the
+// half-width that `path.ts` gives is equally likely, so the filter's Gaussian is cut to that interval, and the Gaussian of
+// the same mean and variance goes on (assumed density filtering). How well a filter foresaw the samples is its weight; what
+// the clock takes is the mean of all, with their variance and what they differ.
+//
+// What always holds: a sample that contradicts all filters moves them hardly, unless the next ones insist; nothing here
+// knows the bound, which does not rely on it.
+//
+//   filter   0  weight  f64
+//            8  state   f64 each: offset s, frequency s/s, then the coefficients of the terms
+//               covariance, f64 each: the upper triangle by rows
+
+import { clear, copy } from '../abi/bytes';
+import {
+  CYCLE_INTEGRALS,
+  CYCLE_TERMS,
+  cycleHasThermometer,
+  cycleMark,
+  cycleTo,
+  cycleUnreadVariance,
+  TERMS_DAY,
+  TERMS_TEMPERATURE,
+} from './cycle';
+import { cutGaussian, cutMass, cutMean, cutVariance } from './gaussian';
+
+/** Random walks of frequency that are tried, (s/s)² per s: from 3e-10 to 1e-7 per root second, in half decades. */
+const WALKS: usize = memory.data<f64>([9e-20, 1e-18, 9e-18, 1e-16, 9e-16, 1e-14], 8);
+const WALKING: u32 = 6;
+/** Without a thermometer there are filters with the day's terms as well, for these of the walks. */
+const DAILY_WALKS: usize = memory.data<u8>([1, 3], 1);
+const DAILY: u32 = 2;
+
+const STATES_MAX: u32 = 2 + TERMS_DAY;
+
+/** The larger of 6 filters with 4 states, and 6 with 2 and 2 with 6. */
+const BANK: usize = memory.data(736, 8);
+/** By how much a coefficient may change, (s/s)² per s: of the day's terms 0.3 ppm in a day, of a crystal 0.01 ppm. */
+const DAILY_DRIFT: f64 = 1e-18;
+const CRYSTAL_DRIFT: f64 = 1e-21;
+/** Standard deviation of a coefficient that nothing is known of, s/s. */
+const COEFFICIENT: f64 = 4e-6;
+
+/** Share of samples that say nothing, and over how many seconds those may lie. */
+const STRAY_SHARE: f64 = 1e-3;
+const STRAY_SECONDS: f64 = 0.05;
+/** A filter that foresees so much worse than the best goes on from what that one knows. */
+const WEIGHT_MIN: f64 = 1e-7;
+
+/** What the model leaves out, as a factor of the variance. */
+const MODEL_VARIANCE: f64 = 1.1;
+/** s/s, how far a frequency may have jumped that samples insist on. */
+const JUMP_FREQUENCY: f64 = 1e-6;
+
+/** Local time, and the difference between UTC and local time, ns, from which states count. */
+let at: i64 = 0;
+let anchor: i64 = 0;
+let running: bool = false;
+/** Standard deviation of a frequency that nothing is known of, s/s. */
+let frequencyPrior: f64 = 5e-5;
+
+// 1, time and integrals of the terms since the last sample: what the state's offset becomes.
+const STEP: usize = memory.data(8 * STATES_MAX, 8);
+// What the state's frequency is now: 0, 1 and the terms.
+const NOW: usize = memory.data(8 * STATES_MAX, 8);
+// A row of a covariance, and a gain.
+const ROW: usize = memory.data(8 * STATES_MAX, 8);
+
+/** Results of `estimatorTo`: UTC minus local time ns, s/s, and their variances s² and (s/s)². */
+export let estimatedDifference: i64 = 0;
+export let estimatedFrequency: f64 = 0;
+export let estimatedVariance: f64 = 0;
+export let estimatedFrequencyVariance: f64 = 0;
+
+function filters(): u32 {
+  return cycleHasThermometer() ? WALKING : WALKING + DAILY;
+}
+
+function statesOf(filter: u32): u32 {
+  if (cycleHasThermometer()) return 2 + TERMS_TEMPERATURE;
+  return filter < WALKING ? 2 : 2 + TERMS_DAY;
+}
+
+function bytesOf(states: u32): u32 {
+  return 8 * (1 + states + ((states * (states + 1)) >> 1));
+}
+
+function filterAt(filter: u32): usize {
+  if (cycleHasThermometer() || filter <= WALKING) return BANK + filter * bytesOf(statesOf(0));
+  return BANK + WALKING * bytesOf(2) + (filter - WALKING) * bytesOf(2 + TERMS_DAY);
+}
+
+function walkOf(filter: u32): f64 {
+  const walk: u32 = filter < WALKING ? filter : load<u8>(DAILY_WALKS + filter - WALKING);
+  return load<f64>(WALKS + 8 * walk);
+}
+
+// Element of a covariance at `p`, i <= j.
+function element(p: usize, states: u32, i: u32, j: u32): usize {
+  return p + 8 * (i * states - ((i * (i + 1)) >> 1) + j);
+}
+
+/** The largest frequency error that the board guarantees, ppb. */
+export function estimatorStart(maxFrequencyErrorPpb: i64): void {
+  running = false;
+  frequencyPrior = <f64>maxFrequencyErrorPpb * 0.5e-9;
+}
+
+/** Whether there is an estimate. */
+export function estimatorRunning(): bool {
+  return running;
+}
+
+/** Begins at local time `t`: UTC minus local time, ns, with a standard uncertainty in s. What is known of the frequency stays. */
+export function estimatorBegin(t: i64, utc: i64, standard: f64): void {
+  const seconds = prepare(t, utc);
+  for (let i: u32 = 0; i < filters(); i++) {
+    const filter = filterAt(i);
+    const states = statesOf(i);
+    const p = filter + 8 + 8 * states;
+    if (!running) {
+      clear(filter, bytesOf(states));
+      store<f64>(filter, 1 / <f64>filters());
+      store<f64>(element(p, states, 1, 1), frequencyPrior * frequencyPrior);
+      for (let k: u32 = 2; k < states; k++) store<f64>(element(p, states, k, k), COEFFICIENT * COEFFICIENT);
+    } else {
+      forward(filter, states, walkOf(i), seconds);
+    }
+    store<f64>(filter, 0, 8);
+    store<f64>(p, standard * standard);
+    for (let k: u32 = 1; k < states; k++) store<f64>(element(p, states, 0, k), 0);
+  }
+  cycleMark(t);
+  at = t;
+  anchor = utc - t;
+  running = true;
+}
+
+// The step from the last sample to local time t.
+function prepare(t: i64, utc: i64): f64 {
+  const seconds = <f64>(t - at) * 1e-9;
+  cycleTo(t, utc);
+  store<f64>(STEP, 1);
+  store<f64>(STEP, seconds, 8);
+  copy(STEP + 16, CYCLE_INTEGRALS, 8 * TERMS_DAY);
+  store<f64>(NOW, 1, 8);
+  copy(NOW + 16, CYCLE_TERMS, 8 * TERMS_DAY);
+  return seconds;
+}
+
+// What a vector makes of a filter's state: with STEP, the offset that it foresees, s.
+function foresee(filter: usize, states: u32, vector: usize): f64 {
+  let sum: f64 = 0;
+  for (let i: u32 = 0; i < states; i++) sum += load<f64>(vector + 8 * i) * load<f64>(filter + 8 + 8 * i);
+  return sum;
+}
+
+// Covariance times a vector into ROW; returns the variance in the vector's direction.
+function spread(p: usize, states: u32, vector: usize): f64 {
+  let variance: f64 = 0;
+  for (let j: u32 = 0; j < states; j++) {
+    let sum: f64 = 0;
+    for (let i: u32 = 0; i < states; i++) {
+      sum += load<f64>(i < j ? element(p, states, i, j) : element(p, states, j, i)) * load<f64>(vector + 8 * i);
+    }
+    store<f64>(ROW + 8 * j, sum);
+    variance += sum * load<f64>(vector + 8 * j);
+  }
+  return variance;
+}
+
+function slopeOf(filter: usize): f64 {
+  return load<f64>(filter, 24) + 2 * load<f64>(CYCLE_TERMS) * load<f64>(filter, 32);
+}
+
+// Variance of the offset that a walk and an unread temperature add.
+function wandered(filter: usize, walk: f64, seconds: f64): f64 {
+  const variance = (walk * seconds * seconds * seconds) / 3;
+  return cycleHasThermometer() ? variance + cycleUnreadVariance(slopeOf(filter)) : variance;
+}
+
+function add(place: usize, value: f64): void {
+  store<f64>(place, load<f64>(place) + value);
+}
+
+// Takes the step.
+function forward(filter: usize, states: u32, walk: f64, seconds: f64): void {
+  const p = filter + 8 + 8 * states;
+  const variance = spread(p, states, STEP) + wandered(filter, walk, seconds);
+  store<f64>(filter, foresee(filter, states, STEP), 8);
+  copy(p, ROW, 8 * states);
+  store<f64>(p, variance);
+  add(element(p, states, 0, 1), 0.5 * walk * seconds * seconds);
+  add(element(p, states, 1, 1), walk * seconds);
+  const drift = cycleHasThermometer() ? CRYSTAL_DRIFT : DAILY_DRIFT;
+  for (let k: u32 = 2; k < states; k++) add(element(p, states, k, k), drift * seconds);
+}
+
+/** Of the last sample: how sure the filters are that it is a true one, by how much it differed, s, and what was open, s². */
+export let sampleBelieved: f64 = 0;
+export let sampleInnovation: f64 = 0;
+export let samplePrior: f64 = 0;
+
+/**
+ * Takes a sample at local time `t`.
+ *
+ * @param difference UTC minus local time, ns
+ * @param halfWidth s, what the queues may have done to it, see `pathTake`
+ * @param noise s², variance of what else is wrong with it
+ */
+export function estimatorSample(t: i64, difference: i64, halfWidth: f64, noise: f64): void {
+  const seconds = prepare(t, t + anchor);
+  const sample = <f64>(difference - anchor) * 1e-9;
+  let sum: f64 = 0;
+  let believed: f64 = 0;
+  sampleInnovation = 0;
+  samplePrior = 0;
+  for (let i: u32 = 0; i < filters(); i++) {
+    const filter = filterAt(i);
+    const states = statesOf(i);
+    forward(filter, states, walkOf(i), seconds);
+    sampleInnovation += load<f64>(filter) * (sample - load<f64>(filter, 8));
+    samplePrior += load<f64>(filter) * load<f64>(filter + 8 + 8 * states);
+    const share = weigh(filter, states, sample, halfWidth, noise);
+    const weight = load<f64>(filter);
+    believed += weight * share;
+    sum += weight;
+  }
+  cycleMark(t);
+  at = t;
+  sampleBelieved = sum > 0 ? believed / sum : 0;
+  normalise(sum);
+  settle();
+}
+
+// Updates a filter and its weight; returns how sure it is that the sample is a true one.
+function weigh(filter: usize, states: u32, sample: f64, halfWidth: f64, noise: f64): f64 {
+  const p = filter + 8 + 8 * states;
+  const offset = load<f64>(filter, 8);
+  const prior = load<f64>(p) + noise;
+  const innovation = sample - offset;
+  // Likelihoods in units of 1 / (2 halfWidth), which all filters share.
+  const stray = (STRAY_SHARE * halfWidth) / (halfWidth + STRAY_SECONDS);
+  let correction: f64 = 0;
+  let left = prior;
+  let share: f64 = 0;
+  let likelihood = stray;
+  if (cutGaussian(innovation, prior, halfWidth)) {
+    const honest = (1 - STRAY_SHARE) * cutMass;
+    likelihood += honest;
+    share = honest / likelihood;
+    const move = innovation - cutMean;
+    correction = share * move;
+    left = share * cutVariance + (1 - share) * (prior + share * move * move);
+  }
+  for (let i: u32 = 0; i < states; i++) store<f64>(ROW + 8 * i, load<f64>(element(p, states, 0, i)) / prior);
+  const gone = prior - left;
+  for (let i: u32 = 0; i < states; i++) {
+    const gain = load<f64>(ROW + 8 * i);
+    add(filter + 8 + 8 * i, gain * correction);
+    for (let j: u32 = i; j < states; j++) add(element(p, states, i, j), -gain * load<f64>(ROW + 8 * j) * gone);
+  }
+  store<f64>(filter, load<f64>(filter) * likelihood);
+  return share;
+}
+
+// Weights add up to 1; a filter that has failed goes on from the best one of its kind.
+function normalise(sum: f64): void {
+  let best: u32 = 0;
+  let bestDaily: u32 = WALKING;
+  for (let i: u32 = 0; i < filters(); i++) {
+    const filter = filterAt(i);
+    store<f64>(filter, load<f64>(filter) / sum);
+    const rival = filterAt(i < WALKING ? best : bestDaily);
+    if (load<f64>(filter) <= load<f64>(rival)) continue;
+    if (i < WALKING) best = i;
+    else bestDaily = i;
+  }
+  for (let i: u32 = 0; i < filters(); i++) {
+    const filter = filterAt(i);
+    if (load<f64>(filter) >= WEIGHT_MIN) continue;
+    copy(filter + 8, filterAt(i < WALKING ? best : bestDaily) + 8, bytesOf(statesOf(i)) - 8);
+    store<f64>(filter, WEIGHT_MIN);
+  }
+}
+
+// Moves the anchor to the mean of all, so that offsets stay small.
+function settle(): void {
+  let mean: f64 = 0;
+  for (let i: u32 = 0; i < filters(); i++) mean += load<f64>(filterAt(i)) * load<f64>(filterAt(i), 8);
+  const ns = <i64>(mean * 1e9);
+  anchor += ns;
+  for (let i: u32 = 0; i < filters(); i++) add(filterAt(i) + 8, -(<f64>ns) * 1e-9);
+}
+
+/** Samples insist: the offset, and a little of the frequency, is open again by `seconds`. */
+export function estimatorReopen(seconds: f64): void {
+  for (let i: u32 = 0; i < filters(); i++) {
+    const filter = filterAt(i);
+    const states = statesOf(i);
+    const p = filter + 8 + 8 * states;
+    add(p, seconds * seconds);
+    add(element(p, states, 1, 1), JUMP_FREQUENCY * JUMP_FREQUENCY);
+  }
+}
+
+/** UTC minus local time was another by `ns` all the time, as after a leap second or with another server. */
+export function estimatorShift(ns: i64): void {
+  anchor += ns;
+}
+
+/** The estimate at local time `t`, not before the last sample. */
+export function estimatorTo(t: i64): void {
+  const seconds = prepare(t, t + anchor);
+  let mean: f64 = 0;
+  let frequency: f64 = 0;
+  let square: f64 = 0;
+  let variance: f64 = 0;
+  let frequencySquare: f64 = 0;
+  let frequencyVariance: f64 = 0;
+  for (let i: u32 = 0; i < filters(); i++) {
+    const filter = filterAt(i);
+    const states = statesOf(i);
+    const p = filter + 8 + 8 * states;
+    const weight = load<f64>(filter);
+    if (weight < WEIGHT_MIN * 2) continue;
+    const walk = walkOf(i);
+    const offset = foresee(filter, states, STEP);
+    const rate = foresee(filter, states, NOW);
+    mean += weight * offset;
+    square += weight * offset * offset;
+    variance += weight * (spread(p, states, STEP) + wandered(filter, walk, seconds));
+    frequency += weight * rate;
+    frequencySquare += weight * rate * rate;
+    frequencyVariance += weight * (spread(p, states, NOW) + walk * seconds);
+  }
+  estimatedDifference = anchor + <i64>(mean * 1e9);
+  estimatedFrequency = frequency;
+  estimatedVariance = MODEL_VARIANCE * (variance + max<f64>(square - mean * mean, 0));
+  estimatedFrequencyVariance =
+    MODEL_VARIANCE * (frequencyVariance + max<f64>(frequencySquare - frequency * frequency, 0));
+}
