@@ -51,6 +51,8 @@ const WEIGHT_MIN: f64 = 1e-7;
 
 /** What the model leaves out, as a factor of the variance. */
 const MODEL_VARIANCE: f64 = 1.1;
+/** s/s, standard deviation of what a crystal's frequency differs by after a pause. */
+const RETRACE: f64 = 1e-7;
 /** s/s, how far a frequency may have jumped that samples insist on. */
 const JUMP_FREQUENCY: f64 = 1e-6;
 
@@ -58,6 +60,8 @@ const JUMP_FREQUENCY: f64 = 1e-6;
 let at: i64 = 0;
 let anchor: i64 = 0;
 let running: bool = false;
+/** UTC ns at which the filters were stored that an earlier start learned; 0 for none. */
+let learnedUtc: i64 = 0;
 /** Standard deviation of a frequency that nothing is known of, s/s. */
 let frequencyPrior: f64 = 5e-5;
 
@@ -74,11 +78,13 @@ export let estimatedFrequency: f64 = 0;
 export let estimatedVariance: f64 = 0;
 export let estimatedFrequencyVariance: f64 = 0;
 
-function filters(): u32 {
+/** How many filters there are. */
+export function estimatorFilters(): u32 {
   return cycleHasThermometer() ? WALKING : WALKING + DAILY;
 }
 
-function statesOf(filter: u32): u32 {
+/** States of a filter: 2, with the coefficients of its terms up to 6. */
+export function estimatorStates(filter: u32): u32 {
   if (cycleHasThermometer()) return 2 + TERMS_TEMPERATURE;
   return filter < WALKING ? 2 : 2 + TERMS_DAY;
 }
@@ -87,8 +93,9 @@ function bytesOf(states: u32): u32 {
   return 8 * (1 + states + ((states * (states + 1)) >> 1));
 }
 
-function filterAt(filter: u32): usize {
-  if (cycleHasThermometer() || filter <= WALKING) return BANK + filter * bytesOf(statesOf(0));
+/** A filter. */
+export function estimatorFilter(filter: u32): usize {
+  if (cycleHasThermometer() || filter <= WALKING) return BANK + filter * bytesOf(estimatorStates(0));
   return BANK + WALKING * bytesOf(2) + (filter - WALKING) * bytesOf(2 + TERMS_DAY);
 }
 
@@ -97,40 +104,50 @@ function walkOf(filter: u32): f64 {
   return load<f64>(WALKS + 8 * walk);
 }
 
-// Element of a covariance at `p`, i <= j.
-function element(p: usize, states: u32, i: u32, j: u32): usize {
+/** Element of a covariance at `p`, i <= j. */
+export function estimatorElement(p: usize, states: u32, i: u32, j: u32): usize {
   return p + 8 * (i * states - ((i * (i + 1)) >> 1) + j);
 }
 
 /** The largest frequency error that the board guarantees, ppb. */
 export function estimatorStart(maxFrequencyErrorPpb: i64): void {
   running = false;
+  learnedUtc = 0;
   frequencyPrior = <f64>maxFrequencyErrorPpb * 0.5e-9;
 }
 
-/** Whether there is an estimate. */
-export function estimatorRunning(): bool {
-  return running;
+/** UTC ns to which what is known of the oscillator belongs; 0 while nothing is. */
+export function estimatorKnownUtc(): i64 {
+  return running ? at + anchor : learnedUtc;
+}
+
+/** The filters hold what an earlier start had learned at `utc`, ns. */
+export function estimatorLearned(utc: i64): void {
+  learnedUtc = utc;
 }
 
 /** Begins at local time `t`: UTC minus local time, ns, with a standard uncertainty in s. What is known of the frequency stays. */
 export function estimatorBegin(t: i64, utc: i64, standard: f64): void {
   const seconds = prepare(t, utc);
-  for (let i: u32 = 0; i < filters(); i++) {
-    const filter = filterAt(i);
-    const states = statesOf(i);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
+    const states = estimatorStates(i);
     const p = filter + 8 + 8 * states;
-    if (!running) {
-      clear(filter, bytesOf(states));
-      store<f64>(filter, 1 / <f64>filters());
-      store<f64>(element(p, states, 1, 1), frequencyPrior * frequencyPrior);
-      for (let k: u32 = 2; k < states; k++) store<f64>(element(p, states, k, k), COEFFICIENT * COEFFICIENT);
-    } else {
+    if (running) {
       forward(filter, states, walkOf(i), seconds);
+    } else if (learnedUtc != 0) {
+      // Stopped for that long, and started again.
+      const stopped = <f64>max<i64>(utc - learnedUtc, 0) * 1e-9;
+      add(estimatorElement(p, states, 1, 1), RETRACE * RETRACE + walkOf(i) * stopped);
+    } else {
+      clear(filter, bytesOf(states));
+      store<f64>(filter, 1 / <f64>estimatorFilters());
+      store<f64>(estimatorElement(p, states, 1, 1), frequencyPrior * frequencyPrior);
+      for (let k: u32 = 2; k < states; k++) store<f64>(estimatorElement(p, states, k, k), COEFFICIENT * COEFFICIENT);
     }
     store<f64>(filter, 0, 8);
     store<f64>(p, standard * standard);
-    for (let k: u32 = 1; k < states; k++) store<f64>(element(p, states, 0, k), 0);
+    for (let k: u32 = 1; k < states; k++) store<f64>(estimatorElement(p, states, 0, k), 0);
   }
   cycleMark(t);
   at = t;
@@ -163,7 +180,9 @@ function spread(p: usize, states: u32, vector: usize): f64 {
   for (let j: u32 = 0; j < states; j++) {
     let sum: f64 = 0;
     for (let i: u32 = 0; i < states; i++) {
-      sum += load<f64>(i < j ? element(p, states, i, j) : element(p, states, j, i)) * load<f64>(vector + 8 * i);
+      sum +=
+        load<f64>(i < j ? estimatorElement(p, states, i, j) : estimatorElement(p, states, j, i)) *
+        load<f64>(vector + 8 * i);
     }
     store<f64>(ROW + 8 * j, sum);
     variance += sum * load<f64>(vector + 8 * j);
@@ -192,10 +211,10 @@ function forward(filter: usize, states: u32, walk: f64, seconds: f64): void {
   store<f64>(filter, foresee(filter, states, STEP), 8);
   copy(p, ROW, 8 * states);
   store<f64>(p, variance);
-  add(element(p, states, 0, 1), 0.5 * walk * seconds * seconds);
-  add(element(p, states, 1, 1), walk * seconds);
+  add(estimatorElement(p, states, 0, 1), 0.5 * walk * seconds * seconds);
+  add(estimatorElement(p, states, 1, 1), walk * seconds);
   const drift = cycleHasThermometer() ? CRYSTAL_DRIFT : DAILY_DRIFT;
-  for (let k: u32 = 2; k < states; k++) add(element(p, states, k, k), drift * seconds);
+  for (let k: u32 = 2; k < states; k++) add(estimatorElement(p, states, k, k), drift * seconds);
 }
 
 /** Of the last sample: how sure the filters are that it is a true one, by how much it differed, s, and what was open, s². */
@@ -217,9 +236,9 @@ export function estimatorSample(t: i64, difference: i64, halfWidth: f64, noise: 
   let believed: f64 = 0;
   sampleInnovation = 0;
   samplePrior = 0;
-  for (let i: u32 = 0; i < filters(); i++) {
-    const filter = filterAt(i);
-    const states = statesOf(i);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
+    const states = estimatorStates(i);
     forward(filter, states, walkOf(i), seconds);
     sampleInnovation += load<f64>(filter) * (sample - load<f64>(filter, 8));
     samplePrior += load<f64>(filter) * load<f64>(filter + 8 + 8 * states);
@@ -255,12 +274,12 @@ function weigh(filter: usize, states: u32, sample: f64, halfWidth: f64, noise: f
     correction = share * move;
     left = share * cutVariance + (1 - share) * (prior + share * move * move);
   }
-  for (let i: u32 = 0; i < states; i++) store<f64>(ROW + 8 * i, load<f64>(element(p, states, 0, i)) / prior);
+  for (let i: u32 = 0; i < states; i++) store<f64>(ROW + 8 * i, load<f64>(estimatorElement(p, states, 0, i)) / prior);
   const gone = prior - left;
   for (let i: u32 = 0; i < states; i++) {
     const gain = load<f64>(ROW + 8 * i);
     add(filter + 8 + 8 * i, gain * correction);
-    for (let j: u32 = i; j < states; j++) add(element(p, states, i, j), -gain * load<f64>(ROW + 8 * j) * gone);
+    for (let j: u32 = i; j < states; j++) add(estimatorElement(p, states, i, j), -gain * load<f64>(ROW + 8 * j) * gone);
   }
   store<f64>(filter, load<f64>(filter) * likelihood);
   return share;
@@ -270,18 +289,18 @@ function weigh(filter: usize, states: u32, sample: f64, halfWidth: f64, noise: f
 function normalise(sum: f64): void {
   let best: u32 = 0;
   let bestDaily: u32 = WALKING;
-  for (let i: u32 = 0; i < filters(); i++) {
-    const filter = filterAt(i);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
     store<f64>(filter, load<f64>(filter) / sum);
-    const rival = filterAt(i < WALKING ? best : bestDaily);
+    const rival = estimatorFilter(i < WALKING ? best : bestDaily);
     if (load<f64>(filter) <= load<f64>(rival)) continue;
     if (i < WALKING) best = i;
     else bestDaily = i;
   }
-  for (let i: u32 = 0; i < filters(); i++) {
-    const filter = filterAt(i);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
     if (load<f64>(filter) >= WEIGHT_MIN) continue;
-    copy(filter + 8, filterAt(i < WALKING ? best : bestDaily) + 8, bytesOf(statesOf(i)) - 8);
+    copy(filter + 8, estimatorFilter(i < WALKING ? best : bestDaily) + 8, bytesOf(estimatorStates(i)) - 8);
     store<f64>(filter, WEIGHT_MIN);
   }
 }
@@ -289,20 +308,21 @@ function normalise(sum: f64): void {
 // Moves the anchor to the mean of all, so that offsets stay small.
 function settle(): void {
   let mean: f64 = 0;
-  for (let i: u32 = 0; i < filters(); i++) mean += load<f64>(filterAt(i)) * load<f64>(filterAt(i), 8);
+  for (let i: u32 = 0; i < estimatorFilters(); i++)
+    mean += load<f64>(estimatorFilter(i)) * load<f64>(estimatorFilter(i), 8);
   const ns = <i64>(mean * 1e9);
   anchor += ns;
-  for (let i: u32 = 0; i < filters(); i++) add(filterAt(i) + 8, -(<f64>ns) * 1e-9);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) add(estimatorFilter(i) + 8, -(<f64>ns) * 1e-9);
 }
 
 /** Samples insist: the offset, and a little of the frequency, is open again by `seconds`. */
 export function estimatorReopen(seconds: f64): void {
-  for (let i: u32 = 0; i < filters(); i++) {
-    const filter = filterAt(i);
-    const states = statesOf(i);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
+    const states = estimatorStates(i);
     const p = filter + 8 + 8 * states;
     add(p, seconds * seconds);
-    add(element(p, states, 1, 1), JUMP_FREQUENCY * JUMP_FREQUENCY);
+    add(estimatorElement(p, states, 1, 1), JUMP_FREQUENCY * JUMP_FREQUENCY);
   }
 }
 
@@ -320,9 +340,9 @@ export function estimatorTo(t: i64): void {
   let variance: f64 = 0;
   let frequencySquare: f64 = 0;
   let frequencyVariance: f64 = 0;
-  for (let i: u32 = 0; i < filters(); i++) {
-    const filter = filterAt(i);
-    const states = statesOf(i);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
+    const states = estimatorStates(i);
     const p = filter + 8 + 8 * states;
     const weight = load<f64>(filter);
     if (weight < WEIGHT_MIN * 2) continue;
