@@ -186,7 +186,27 @@ export enum TimeNowField {
   BoundNs = 16,
   /** u64, expanded uncertainty (k = 2), ns. */
   UncertaintyNs = 24,
-  Bytes = 32,
+  /** i64, ns since the last authenticated sample; -1 for never. */
+  SampleAgeNs = 32,
+  /** `BudgetField`. */
+  Budget = 40,
+  Bytes = 68,
+}
+
+/** What an expanded uncertainty is made of (GUM 8): twice the root of the sum of squares of the first four, and the fifth. */
+export enum BudgetField {
+  /** u32 each, ns, saturated: standard uncertainties of the estimate, of the path's asymmetry, of the server, of stamps. */
+  NoiseNs = 0,
+  AsymmetryNs = 4,
+  ServerNs = 8,
+  StampsNs = 12,
+  /** u32, ns, saturated: what is known to be wrong and not slewed yet. */
+  SlewNs = 16,
+  /** i32, parts of 10^12 by which the clock runs faster than the local counter. */
+  FrequencyPpt = 20,
+  /** u32, parts of 10^12, saturated: expanded uncertainty (k = 2) of the frequency. */
+  FrequencyUncertaintyPpt = 24,
+  Bytes = 28,
 }
 
 export enum ClockStatus {
@@ -482,8 +502,10 @@ export enum TimeField {
   RtcOffsetUs = 117,
   /** i32: its rate, positive where it is fast; `RtcKnown.None` as long as none was learned. */
   RtcRatePpb = 121,
+  /** `BudgetField`; zeros while unsynchronised. */
+  Budget = 125,
   /** One text: the server's NTS-KE host. */
-  Texts = 125,
+  Texts = 153,
 }
 
 /** In the place of what is not known of the real-time clock. */

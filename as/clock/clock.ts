@@ -12,10 +12,10 @@
 //
 // `discipline.ts` says what the difference and the rate should be; this file takes the clock there.
 
-import { ClockStatus, MeterEvent } from '../abi/codes';
+import { BudgetField, ClockStatus, MeterEvent } from '../abi/codes';
 import { raiseEvent } from '../meter/events';
 import { SECOND_NS } from '../ntp/timestamp';
-import { disciplineOwn, disciplineSample, disciplineUncertaintyNs } from './discipline';
+import { disciplineBudget, disciplineOwn, disciplineSample, disciplineUncertaintyNs } from './discipline';
 import {
   estimatedDifference,
   estimatedFrequency,
@@ -63,6 +63,7 @@ let since: i64 = 0;
 let contradictions: u32 = 0;
 
 let lastSampleUtc: i64 = 0;
+let lastSampleAt: i64 = 0;
 let lastOffset: i64 = 0;
 let lastDelay: i64 = 0;
 
@@ -117,6 +118,24 @@ export function clockBoundNs(t: i64): i64 {
 export function clockUncertaintyNs(t: i64): i64 {
   const slewed = left(t);
   return min<i64>(disciplineUncertaintyNs(t) + (slewed < 0 ? -slewed : slewed), clockBoundNs(t));
+}
+
+/** Writes what the uncertainty is made of, `BudgetField`, and the frequency. */
+export function clockBudget(t: i64, to: usize): void {
+  disciplineBudget(t, to);
+  const slewed = left(t);
+  store<u32>(to, <u32>min<i64>(slewed < 0 ? -slewed : slewed, 0xffff_ffff), BudgetField.SlewNs);
+  store<i32>(to, <i32>min<i64>(max<i64>(rate, i32.MIN_VALUE), i32.MAX_VALUE), BudgetField.FrequencyPpt);
+}
+
+/** ns since the last authenticated sample that moved the clock; -1 for never. */
+export function clockSampleAgeNs(t: i64): i64 {
+  return lastSampleUtc == 0 ? -1 : max<i64>(t - lastSampleAt, 0);
+}
+
+/** Rate of the clock against the local counter, ppb. */
+export function clockFrequencyPpb(): i32 {
+  return <i32>(rate / 1000);
 }
 
 /** The last sample: server minus meter before the correction, round trip, and the UTC it gave (0 for never). */
@@ -277,6 +296,7 @@ export function clockCorrect(source: u32, now: i64, estimate: i64, delay: i64, r
   else apply(now, min<i64>(max<i64>(estimatedDifference, low), high), false);
   lastDelay = delay;
   lastSampleUtc = clockUtc(now);
+  lastSampleAt = now;
   fromRtc = false;
   if (regained) raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
 }

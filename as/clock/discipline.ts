@@ -2,8 +2,10 @@
 // What always holds: one server's path is taken for symmetric (the gauge), the others' samples count with what is known of
 // their difference to it; a server that alone contradicts the rest moves its own difference, never the clock.
 
+import { BudgetField } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
 import {
+  estimatedFrequencyVariance,
   estimatedVariance,
   estimatorBegin,
   estimatorReopen,
@@ -145,4 +147,20 @@ export function disciplineUncertaintyNs(t: i64): i64 {
   const seconds = 2 * sqrt<f64>(estimatedVariance + gaugeVariance + rootVariance + noiseVariance);
   // A day is enough to say that nothing is known.
   return <i64>(min<f64>(seconds, 86_400) * <f64>SECOND_NS);
+}
+
+// As the fields have it: in parts of 10^9 or 10^12, saturated.
+function saturated(value: f64, parts: f64): u32 {
+  return <u32>min<f64>(value * parts, 4_294_967_295);
+}
+
+/** Writes the budget of that uncertainty, but for `BudgetField.SlewNs` and `BudgetField.FrequencyPpt`. */
+export function disciplineBudget(t: i64, to: usize): void {
+  estimatorTo(t);
+  store<u32>(to, saturated(sqrt<f64>(estimatedVariance), 1e9), BudgetField.NoiseNs);
+  store<u32>(to, saturated(sqrt<f64>(gaugeVariance), 1e9), BudgetField.AsymmetryNs);
+  store<u32>(to, saturated(sqrt<f64>(rootVariance), 1e9), BudgetField.ServerNs);
+  store<u32>(to, saturated(sqrt<f64>(noiseVariance), 1e9), BudgetField.StampsNs);
+  const frequency = 2 * sqrt<f64>(estimatedFrequencyVariance);
+  store<u32>(to, saturated(frequency, 1e12), BudgetField.FrequencyUncertaintyPpt);
 }

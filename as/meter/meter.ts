@@ -24,7 +24,16 @@ import {
   StorageMap,
   TimeNowField,
 } from '../abi/codes';
-import { clockBoundNs, clockDeadline, clockStatus, clockStep, clockUncertaintyNs, clockUtc } from '../clock/clock';
+import {
+  clockBoundNs,
+  clockBudget,
+  clockDeadline,
+  clockSampleAgeNs,
+  clockStatus,
+  clockStep,
+  clockUncertaintyNs,
+  clockUtc,
+} from '../clock/clock';
 import { cycleStart } from '../clock/cycle';
 import { disciplineConfigure } from '../clock/discipline';
 import { estimatorStart } from '../clock/estimator';
@@ -330,6 +339,8 @@ export function meterTimeAsk(): void {
   store<i64>(at, clockUtc(now), TimeNowField.UtcNs);
   store<i64>(at, clockBoundNs(now), TimeNowField.BoundNs);
   store<i64>(at, clockUncertaintyNs(now), TimeNowField.UncertaintyNs);
+  store<i64>(at, clockSampleAgeNs(now), TimeNowField.SampleAgeNs);
+  clockBudget(now, at + TimeNowField.Budget);
 }
 
 /** After each event: does what is due, sends what can be sent, asks for the next wake-up. */

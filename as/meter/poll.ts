@@ -65,6 +65,7 @@ import {
   sourceMoves,
   sourceMovesBefore,
   sourceNtpHost,
+  sources,
 } from './source';
 import { stateFloorUtc } from './state';
 
@@ -334,8 +335,10 @@ function schedulePoll(source: Source, now: i64): void {
   if (source.burst > 0) source.burst -= 1;
   if (source.burst > 0) {
     const slower = (<i64>settingsPollMin() * SECOND_NS) / 5;
-    source.pollAt =
-      now + min<i64>(source.burst > BURST_SLOWER ? BURST_NS : slower, <i64>source.pollSeconds * SECOND_NS);
+    // Where the line is slow, the polls of all servers have to fit on it.
+    const crowded = 2 * <i64>sources() * (now - source.builtAt);
+    const apart = min<i64>(source.burst > BURST_SLOWER ? BURST_NS : slower, <i64>source.pollSeconds * SECOND_NS);
+    source.pollAt = now + max<i64>(apart, crowded);
     return;
   }
   source.answersAtPoll += 1;

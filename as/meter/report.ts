@@ -21,6 +21,8 @@ import {
 } from '../abi/codes';
 import {
   clockBoundNs,
+  clockBudget,
+  clockFrequencyPpb,
   clockFromRtc,
   clockLastDelayNs,
   clockLastOffsetNs,
@@ -198,6 +200,8 @@ function sendTime(): bool {
   if (known) {
     store<i64>(message, clockUncertaintyNs(now), TimeField.UncertaintyNs);
     store<i64>(message, clockBoundNs(now), TimeField.BoundNs);
+    store<i32>(message, clockFrequencyPpb(), TimeField.FrequencyPpb);
+    clockBudget(now, message + TimeField.Budget);
   }
   store<i64>(message, clockLastSampleUtc(), TimeField.LastSyncUtcNs);
   store<i64>(message, keysSinceUtc(source), TimeField.KeysSinceUtcNs);

@@ -88,7 +88,7 @@ describe('RATE with authenticator (RFC 5905 7.4)', () => {
     };
     sim.runUntil('new keys', () => sim.report!.keAttempts > 1, 7200);
     const rekeyed = sentAt.length;
-    sim.run(4000);
+    sim.run(6 * least);
     expect(sentAt.length).toBeGreaterThan(rekeyed + 3);
     const gaps = sentAt.slice(1).map((at, i) => at - sentAt[i]!);
     // Each poll comes up to an eighth earlier; the first one under new keys at once.
