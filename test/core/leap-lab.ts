@@ -62,13 +62,13 @@ export class Timeline {
     return new Timeline(this.leaps.map((leap) => ({ ...leap, lateNs })));
   }
 
-  /** UTC of a server that spreads each leap second over the 24 h around it. */
-  smeared(even: bigint): bigint {
-    const span = 86_400n * second;
-    return this.#begins.reduce((utc, { at, leap }) => {
-      const into = even - (at - span / 2n);
-      return utc + (into <= 0n ? 0n : into >= span ? change(leap) : (change(leap) * into) / span);
-    }, even);
+  /** UTC of a server that spreads a leap second over the 24 h around it. */
+  smeared(leap: Leap, even: bigint): bigint {
+    const span = BigInt(day) * second;
+    const { at } = this.#begins.find((begin) => begin.leap === leap)!;
+    const into = even - (at - span / 2n);
+    const done = into <= 0n ? 0n : into >= span ? change(leap) : (change(leap) * into) / span;
+    return this.at(even).utcNs + done - (even >= at ? change(leap) : 0n);
   }
 }
 
@@ -76,6 +76,8 @@ export class Timeline {
 export interface LeapServer {
   readonly utcNs?: (even: bigint) => bigint;
   readonly announces?: readonly Leap[];
+  /** What it announces at an instant instead, where it does. */
+  readonly announced?: (even: bigint) => Leap['kind'] | 'none' | undefined;
 }
 
 /** A meter whose servers tell the truth, or as `servers` says. */
@@ -106,7 +108,8 @@ export class LeapLab {
       parts.receiveUtcNs = own + behaviour.serverErrorNs;
       parts.transmitUtcNs = parts.receiveUtcNs + serving;
       const next = announces.find(({ end }) => own < end && end - own <= BigInt(day) * second);
-      const indicator = this.lost ? 3 : next === undefined ? 0 : next.kind === 'insert' ? 1 : 2;
+      const announced = says.announced?.(this.even) ?? next?.kind ?? 'none';
+      const indicator = this.lost ? 3 : { none: 0, insert: 1, delete: 2 }[announced];
       parts.first = 0x24 | (indicator << 6);
     };
   }

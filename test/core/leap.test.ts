@@ -221,7 +221,7 @@ describe('servers that count it otherwise', () => {
     (leap) => {
       const meter = lab([leap], {
         before: 14n * hour,
-        says: [{ utcNs: (even) => truth(leap).smeared(even), announces: [] }],
+        says: [{ utcNs: (even) => truth(leap).smeared(leap, even), announces: [] }],
       });
       meter.watch(3600, 61);
       expect(disagrees(meter)).toEqual([false, false, false]);
@@ -238,11 +238,11 @@ describe('servers that count it otherwise', () => {
   );
 
   it('a meter whose servers all smear follows them', () => {
-    const smears = { utcNs: (even: bigint) => truth(insertion).smeared(even), announces: [] };
+    const smears = { utcNs: (even: bigint) => truth(insertion).smeared(insertion, even), announces: [] };
     const meter = lab([insertion], { before: 14n * hour, says: [smears, smears, smears] });
     for (let i = 0; i < 28; i++) {
       meter.sim.run(3600);
-      const by = meter.sim.meter.time().utcNs - truth(insertion).smeared(meter.even);
+      const by = meter.sim.meter.time().utcNs - truth(insertion).smeared(insertion, meter.even);
       // 11.6 ppm for 1024 s.
       expect(isRight(by, 15n * millisecond)).toBe(true);
     }

@@ -79,6 +79,8 @@ export class SimulatedMeter {
   readonly #startUtcNs: bigint;
   readonly #utcNs: (even: bigint) => bigint;
   readonly #seen = new Set<string>();
+  /** Hosts of the sockets. */
+  readonly #hosts = new Map<number, string>();
 
   constructor(options: SimulatedMeterOptions = {}) {
     this.#startUtcNs = options.startUtcNs ?? startUtcNs;
@@ -196,6 +198,7 @@ export class SimulatedMeter {
         break;
       }
       case Message.UdpOpen:
+        this.#hosts.set(message.socket, message.host);
         this.deliver({
           type: Message.UdpOpened,
           socket: message.socket,
@@ -207,8 +210,7 @@ export class SimulatedMeter {
       case Message.UdpSend: {
         const { socket, exchange } = message;
         const packet = Buffer.from(message.payload);
-        const request = this.servers.map((server) => server.read(packet)).find((read) => read !== undefined);
-        if (request === undefined) throw new Error('no server knows the keys of a request');
+        const request = this.#read(socket, packet);
         const { server } = request;
         this.#once(request);
         this.#later(server.behaviour.outNs(), () => {
@@ -241,6 +243,17 @@ export class SimulatedMeter {
         if (this.acknowledge) this.deliver({ type: Message.EventAck, sequence: message.sequence });
         break;
     }
+  }
+
+  // The server whose socket it came on is asked first.
+  #read(socket: number, packet: Buffer): ServedRequest {
+    const host = this.#hosts.get(socket);
+    const likely = this.servers.filter((server) => server.host === host);
+    for (const server of new Set([...likely, ...this.servers])) {
+      const request = server.read(packet);
+      if (request !== undefined) return request;
+    }
+    throw new Error('no server knows the keys of a request');
   }
 
   #later(ns: bigint, then: () => void): void {
