@@ -14,6 +14,7 @@
 
 import { appendText } from '../abi/bytes';
 import { EventField, Message, MeterEvent } from '../abi/codes';
+import { SECOND_NS } from '../ntp/timestamp';
 import { timeNowLocal, timeNowUtc } from './now';
 import { settingsServerName, settingsServers } from './settings';
 import { sourceHandledServer } from './source';
@@ -24,11 +25,11 @@ const NETWORK_ENTRIES: u32 = ENTRIES / 2;
 const ENTRY_BYTES: u32 = 40;
 const RING: usize = memory.data(<i32>(ENTRY_BYTES * (8 + 2 * <u32>SERVERS_MAX)), 8);
 
-const MINUTE_NS: i64 = 60_000_000_000;
+const MINUTE_SECONDS: u32 = 60;
 /** Reasons of `Reject` that are counted apart. */
 const REASONS: u32 = 18;
-/** For each reason: when it was last told (i64 local ns), how often it happened since (u32, padded). */
-const REPEATS: usize = memory.data(288, 8);
+/** For each reason: when it was last told (u32, seconds of local time and one, 0: never), how often it happened since (u32). */
+const REPEATS: usize = memory.data(144, 4);
 
 let first: u32 = 0;
 let held: u32 = 0;
@@ -79,16 +80,17 @@ function isNetworks(code: u32): bool {
 
 /** Adds a refused answer: at most one event a minute for each reason. */
 export function raiseRefused(reason: u32): void {
-  const at = REPEATS + min<u32>(reason, REASONS - 1) * 16;
-  const now = timeNowLocal();
-  const times = load<u32>(at, 8) + 1;
-  const last = load<i64>(at);
-  if ((last != 0 && now - last < MINUTE_NS) || held >= NETWORK_ENTRIES) {
-    store<u32>(at, times, 8);
+  const at = REPEATS + min<u32>(reason, REASONS - 1) * 8;
+  const now = <u32>(timeNowLocal() / SECOND_NS) + 1;
+  const times = load<u32>(at, 4) + 1;
+  const last = load<u32>(at);
+  // Seconds that differ by a minute and one more are a minute apart.
+  if ((last != 0 && now - last <= MINUTE_SECONDS) || held >= NETWORK_ENTRIES) {
+    store<u32>(at, times, 4);
     return;
   }
-  store<i64>(at, max<i64>(now, 1));
-  store<u32>(at, 0, 8);
+  store<u32>(at, now);
+  store<u32>(at, 0, 4);
   raiseEvent(MeterEvent.AnswerRefused, reason, times, true);
 }
 

@@ -520,6 +520,28 @@ describe('events', () => {
     expect(told.reduce((sum, { b }) => sum + Number(b), 0)).toBeGreaterThan(400);
   });
 
+  it('an answer refused for the same reason again and again is told once a minute', () => {
+    const sim = startedWith(
+      (behaviour) => {
+        behaviour.onRequest = (request) => {
+          const good = request.server.answer(request);
+          return [Uint8Array.from([0xa5, ...good.subarray(1)]), good];
+        };
+      },
+      { settings: { poll: { minSeconds: 1, maxSeconds: 1 } } },
+    );
+    sim.run(1_800);
+    const told = sim.events.filter(({ code, a }) => code === MeterEvent.AnswerRefused && Number(a) === Reject.Mode);
+    expect(told.length).toBeGreaterThan(25);
+    const seconds = told.map(({ uptimeNs }) => Number(uptimeNs) / 1e9);
+    for (let i = 1; i < told.length; i++) {
+      expect(seconds[i]! - seconds[i - 1]!).toBeGreaterThanOrEqual(60);
+      expect(seconds[i]! - seconds[i - 1]!).toBeLessThan(63);
+      // The one that is told and those since the one before.
+      expect(Number(told[i]!.b)).toBeGreaterThan(50);
+    }
+  });
+
   it('a correction that takes several polls is told once', () => {
     const sim = startedWith(
       (behaviour) => {
