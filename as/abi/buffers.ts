@@ -1,7 +1,9 @@
 // Where an event is found and where the actions that it leads to are put: behind everything else in memory, so that a
 // meter whose datagrams go over a link needs no room for them here.
 // What always holds: actions are written one behind the other, each whole; what a single event can lead to fits, since
-// messages to the network are held back (`actionRoom`) when the rest of the buffer is needed for everything else.
+// messages to the network are held back (`actionRoom`) when the rest of the buffer is needed for everything else. The
+// frame comes last, so its place is free before: a meter on a link builds there what it hands to the link, which copies it
+// at once (`actionScratchRoom`).
 //
 //   action   0  kind         u16
 //            2  length       u16
@@ -14,8 +16,8 @@ import { Abi, LinkLimit, StorageMap } from './codes';
 /** A frame, a storage write, real-time clock, thermometer, the next wake-up and the time: what may accompany a message. */
 const RESERVED: u32 = 612;
 
-/** Actions of a meter on a link: one report is built here before the link takes it. */
-const SMALL_ACTIONS: u32 = RESERVED + Abi.ActionHeaderBytes + 1 + LinkLimit.MessageBytes;
+/** Actions of a meter on a link: none of them is a message. */
+const SMALL_ACTIONS: u32 = RESERVED;
 /** The largest event of a meter on a link: its settings. */
 const SMALL_EVENT: u32 = Abi.EventHeaderBytes + 4 + StorageMap.SettingsBytes;
 
@@ -65,7 +67,12 @@ export function actionRoom(length: u32): bool {
   return used + Abi.ActionHeaderBytes + length + RESERVED <= actionsCapacity();
 }
 
-/** Free memory of at least `actionRoom` bytes for building a message, at the place where `actionAdd` would put it. */
+/** Whether `length` bytes can be built at `actionScratch`, for now. */
+export function actionScratchRoom(length: u32): bool {
+  return used + Abi.ActionHeaderBytes + length <= actionsCapacity();
+}
+
+/** Free memory behind the actions, at the place where `actionAdd` would put the payload of the next one. */
 export function actionScratch(): usize {
   return actionsAt() + used + Abi.ActionHeaderBytes;
 }

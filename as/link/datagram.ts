@@ -16,7 +16,7 @@
 //   REASSEMBLY  1256  pieces received, from the first on, without a gap; with one server at the same place
 
 import { Channel, LinkLimit } from '../abi/codes';
-import { copy, FRAME_PAYLOAD, frameBegin, frameEnd } from './frame';
+import { copy, frameBegin, frameEnd } from './frame';
 import { FrameFlag } from './layout';
 
 /** A message up to this size is short. */
@@ -115,9 +115,8 @@ export function datagramBuild(session: u32): u32 {
     else flags |= FrameFlag.Last;
     datagramSent += length;
   }
-  frameBegin(Channel.Time, flags, session, sequenceNext & 0xff, 0, 0);
+  copy(frameBegin(Channel.Time, flags, session, sequenceNext & 0xff, 0, 0), source, length);
   sequenceNext++;
-  copy(FRAME_PAYLOAD, source, length);
   return frameEnd(length);
 }
 

@@ -1,25 +1,18 @@
-// Frames: built in one buffer, checked and opened where they were received.
+// Frames: built where they are wanted, checked and opened where they were received.
 //
 // What always holds:
-// - One frame is built at a time; its bytes stay until the next one begins.
+// - One frame is built at a time, in one go; nothing here is about its bytes once it is finished.
 // - An opened frame's length, CRC, version, channel and key id are right; nothing is said about the rest.
 //
-//   buffer   0   1   2   3   4                16              16 + n   20 + n   21 + n
-//            -   -   0   COBS  header          payload (n)     CRC-32    0
-//                    |<--------------------- FRAME -------------------->|
-// The header lies at a multiple of four.
+//   0   1      2         14            14 + n    18 + n
+//   0   COBS   header    payload (n)   CRC-32    0
 
 import { cobsDecode, cobsEncode } from './cobs';
 import { crc32 } from './crc32';
 import { FrameField, FrameSize } from './layout';
 
-const BUFFER: usize = memory.data(260, 4);
-const HEADER: usize = BUFFER + 4;
-
-/** The frame built last: delimiter, encoded bytes, delimiter. */
-export const FRAME: usize = BUFFER + 2;
-/** Payload of the frame that is being built, `LinkLimit.MessageBytes` of room. */
-export const FRAME_PAYLOAD: usize = HEADER + FrameField.Payload;
+/** Where the next frame is built: delimiter, encoded bytes, delimiter. */
+let place: usize = 0;
 
 /** `frameOpen`: COBS or CRC-32 do not hold. */
 export const FRAME_DAMAGED: i32 = -1;
@@ -31,21 +24,36 @@ export function copy(target: usize, source: usize, length: u32): void {
   for (let i: u32 = 0; i < length; i++) store<u8>(target + i, load<u8>(source + i));
 }
 
-/** Writes a header; the payload is to follow at `FRAME_PAYLOAD`. */
-export function frameBegin(channel: u32, flags: u32, session: u32, sequence: u32, acknowledge: u32, credit: u32): void {
-  store<u32>(HEADER, (FrameSize.Version << 4) | channel | (flags << 8) | (credit << 24));
-  store<u32>(HEADER, 0, FrameField.Counter);
-  store<u32>(HEADER, session | (sequence << 16) | (acknowledge << 24), FrameField.Session);
+/** The next frame is to be built at `at`, where `LinkLimit.FrameBytes` have room. */
+export function framePlace(at: usize): void {
+  place = at;
 }
 
-/** Finishes the frame whose payload has `length` bytes: the bytes at `FRAME` that go on the line. */
+/** Writes a header; returns where the payload is to follow, up to `LinkLimit.MessageBytes`. */
+export function frameBegin(
+  channel: u32,
+  flags: u32,
+  session: u32,
+  sequence: u32,
+  acknowledge: u32,
+  credit: u32,
+): usize {
+  const header = place + 2;
+  store<u32>(header, (FrameSize.Version << 4) | channel | (flags << 8) | (credit << 24));
+  store<u32>(header, 0, FrameField.Counter);
+  store<u32>(header, session | (sequence << 16) | (acknowledge << 24), FrameField.Session);
+  return header + FrameField.Payload;
+}
+
+/** Finishes the frame whose payload has `length` bytes; returns how many bytes go on the line. */
 export function frameEnd(length: u32): u32 {
+  const header = place + 2;
   const bytes = FrameField.Payload + length;
-  store<u32>(HEADER + bytes, crc32(HEADER, bytes));
+  store<u32>(header + bytes, crc32(header, bytes));
   const decoded = bytes + FrameSize.CrcBytes;
-  cobsEncode(HEADER - 1, decoded);
-  store<u8>(FRAME, 0);
-  store<u8>(HEADER + decoded, 0);
+  cobsEncode(header - 1, decoded);
+  store<u8>(place, 0);
+  store<u8>(header + decoded, 0);
   return decoded + 3;
 }
 

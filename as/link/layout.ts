@@ -91,6 +91,9 @@ export enum StatusFlag {
   RejectReport = 2,
 }
 
+/** Longest message that a meter sends on the stream channel: what it asks of its gateway. */
+export const REQUEST_MAX_BYTES = 160;
+
 /** How many frames an end takes on a channel before it has acknowledged the first of them. */
 export enum Credit {
   /** The meter's driver has 4 receive buffers; all of a window must fit them even while the core is busy. */

@@ -38,7 +38,7 @@ import {
   datagramRoom,
   datagramStart,
 } from './datagram';
-import { FRAME, FRAME_DAMAGED, FRAME_PAYLOAD, frameBegin, frameEnd, frameOpen } from './frame';
+import { FRAME_DAMAGED, frameBegin, frameEnd, frameOpen, framePlace } from './frame';
 import { Control, FrameField, FrameSize, OpenField, StatusField, StatusFlag } from './layout';
 import {
   ownCredit,
@@ -46,6 +46,7 @@ import {
   reliableBuild,
   reliableExpire,
   reliableGive,
+  reliableMost,
   reliableNext,
   reliableOpen,
   reliableOwes,
@@ -360,13 +361,13 @@ export function linkDatagramBuffer(): usize {
 }
 
 /**
- * Takes a message: 1 to 237 bytes on the stream and report channels, 1 to 1,256 on the time channel, where one of up to
+ * Takes a message: 1 to 237 bytes on the stream and report channels (with one server `REQUEST_MAX_BYTES` on stream), 1 to 1,256 on the time channel, where one of up to
  * 64 bytes finds a place even when `linkRoom` is 0 if no other such waits. False, and nothing taken, when it does not fit.
  */
 export function linkSend(channel: u32, message: usize, length: u32): bool {
   if (!up || length == 0) return false;
   if (channel == Channel.Time) return length <= <u32>LinkLimit.DatagramBytes && datagramGive(message, length);
-  if (length > <u32>LinkLimit.MessageBytes || linkRoom(channel) == 0) return false;
+  if (length > reliableMost(channel) || linkRoom(channel) == 0) return false;
   reliableGive(channel, message, length);
   return true;
 }
@@ -378,15 +379,17 @@ function silenceTick(): u64 {
 }
 
 /**
- * To be called after each other event and at `linkDeadline`. Returns the length of the frame at `linkFrame` that is to
- * be sent now, delimiters included, or 0; until it is reported as sent there is no other.
+ * To be called after each other event and at `linkDeadline`. Returns the length of the frame that was built at `target`
+ * and is to be sent now, delimiters included, at most `LinkLimit.FrameBytes`, or 0; until it is reported as sent there is
+ * no other. The link does not look at it again.
  */
-export function linkPoll(now: u64): u32 {
+export function linkPoll(now: u64, target: usize): u32 {
   if (up && now >= silenceTick()) endSession();
   if (line != LINE_IDLE) return 0;
   if (up && max(reliableExpire(Channel.Stream, now), reliableExpire(Channel.Report, now)) > RETRIES) {
     endSession();
   }
+  framePlace(target);
   const length = build(now);
   if (length == 0) return 0;
   framesSent++;
@@ -410,8 +413,7 @@ function build(now: u64): u32 {
       if (up) openTick = NEVER;
       const number = callSession;
       callSession = 0;
-      frameBegin(Channel.Control, 0, number, 0, 0, 0);
-      store<u8>(FRAME_PAYLOAD, Control.Call);
+      store<u8>(frameBegin(Channel.Control, 0, number, 0, 0, 0), Control.Call);
       return frameEnd(1);
     }
     if (!up) return buildOpen(Control.Hello, 0, nonce);
@@ -456,12 +458,12 @@ function statusOwed(channel: u32, busy: bool): bool {
 }
 
 function buildOpen(kind: u32, number: u32, openNonce: u32): u32 {
-  frameBegin(Channel.Control, 0, number, 0, 0, 0);
-  store<u8>(FRAME_PAYLOAD, kind);
-  store<u8>(FRAME_PAYLOAD, FrameSize.Version, OpenField.Version);
-  store<u8>(FRAME_PAYLOAD, ownCredit(Channel.Stream, atGateway), OpenField.StreamCredit);
-  store<u8>(FRAME_PAYLOAD, ownCredit(Channel.Report, atGateway), OpenField.ReportCredit);
-  store<u32>(FRAME_PAYLOAD, openNonce, OpenField.Nonce);
+  const payload = frameBegin(Channel.Control, 0, number, 0, 0, 0);
+  store<u8>(payload, kind);
+  store<u8>(payload, FrameSize.Version, OpenField.Version);
+  store<u8>(payload, ownCredit(Channel.Stream, atGateway), OpenField.StreamCredit);
+  store<u8>(payload, ownCredit(Channel.Report, atGateway), OpenField.ReportCredit);
+  store<u32>(payload, openNonce, OpenField.Nonce);
   return frameEnd(OpenField.Bytes);
 }
 
@@ -471,17 +473,12 @@ function buildStatus(): u32 {
   if (damageDue || reliableRejects(Channel.Report)) flags |= StatusFlag.RejectReport;
   damageDue = false;
   statusDue = false;
-  frameBegin(Channel.Control, 0, session, 0, 0, 0);
-  store<u8>(FRAME_PAYLOAD, Control.Status);
-  store<u8>(FRAME_PAYLOAD, flags, StatusField.Flags);
-  reliableReport(Channel.Stream, FRAME_PAYLOAD + StatusField.StreamAcknowledge);
-  reliableReport(Channel.Report, FRAME_PAYLOAD + StatusField.ReportAcknowledge);
+  const payload = frameBegin(Channel.Control, 0, session, 0, 0, 0);
+  store<u8>(payload, Control.Status);
+  store<u8>(payload, flags, StatusField.Flags);
+  reliableReport(Channel.Stream, payload + StatusField.StreamAcknowledge);
+  reliableReport(Channel.Report, payload + StatusField.ReportAcknowledge);
   return frameEnd(StatusField.Bytes);
-}
-
-/** The frame that `linkPoll` built last. */
-export function linkFrame(): usize {
-  return FRAME;
 }
 
 /** The last byte of the outstanding frame left at `tick`. */

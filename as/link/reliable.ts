@@ -16,11 +16,12 @@
 // A slot, for one message; a sequence's slot is the sequence modulo the channel's slots:
 //    0  tick u64: last byte left, with SLOT_SENT
 //    8  length u8; `SLOT_` bits u8
-//   10  message, up to 237 bytes
+//   10  message, up to 237 bytes; on the stream channel of a core for one server, which is never a gateway's, up to
+//       `REQUEST_MAX_BYTES`
 
-import { Channel } from '../abi/codes';
-import { copy, FRAME_PAYLOAD, frameBegin, frameEnd } from './frame';
-import { Credit } from './layout';
+import { Channel, LinkLimit } from '../abi/codes';
+import { copy, frameBegin, frameEnd } from './frame';
+import { Credit, REQUEST_MAX_BYTES } from './layout';
 import { NEVER, timeout, timingRoundTrip } from './timing';
 
 const BASE: usize = 0;
@@ -44,7 +45,6 @@ const DUE_REJECTED: u32 = 4;
 const SLOT_LENGTH: usize = 8;
 const SLOT_STATE: usize = 9;
 const SLOT_MESSAGE: usize = 10;
-const SLOT_BYTES: u32 = 248;
 
 const SLOT_SENT: u32 = 1;
 const SLOT_RESENT: u32 = 2;
@@ -57,7 +57,11 @@ const REPORT_SLOTS: u32 = 2;
 const WINDOW: u32 = 8;
 
 const STATES: usize = memory.data(48, 8);
-const SLOTS: usize = memory.data(1488, 8);
+// Each with its header, up to a multiple of eight.
+const STREAM_SLOT_BYTES: u32 = SERVERS_MAX == 1 ? 176 : 248;
+const REPORT_SLOT_BYTES: u32 = 248;
+const STREAM_QUEUE: usize = memory.data(<i32>(STREAM_SLOT_BYTES * STREAM_SLOTS), 8);
+const REPORT_QUEUE: usize = memory.data(<i32>(REPORT_SLOT_BYTES * REPORT_SLOTS), 8);
 
 let framesResent: u32 = 0;
 
@@ -70,9 +74,15 @@ function slotsOf(channel: u32): u32 {
 }
 
 function slotOf(channel: u32, sequence: u32): usize {
-  const index =
-    channel == Channel.Stream ? sequence & (STREAM_SLOTS - 1) : STREAM_SLOTS + (sequence & (REPORT_SLOTS - 1));
-  return SLOTS + index * SLOT_BYTES;
+  const index = sequence & (slotsOf(channel) - 1);
+  return channel == Channel.Stream
+    ? STREAM_QUEUE + index * STREAM_SLOT_BYTES
+    : REPORT_QUEUE + index * REPORT_SLOT_BYTES;
+}
+
+/** Bytes of the longest message on a channel. */
+export function reliableMost(channel: u32): u32 {
+  return SERVERS_MAX == 1 && channel == Channel.Stream ? REQUEST_MAX_BYTES : LinkLimit.MessageBytes;
 }
 
 /** How far sequence `a` lies behind sequence `b`. */
@@ -96,7 +106,7 @@ export function reliableRoom(channel: u32): u32 {
   return slotsOf(channel) - distance(load<u8>(state, BASE), load<u8>(state, END));
 }
 
-/** Queues a message; there must be room, and 1 to 237 bytes. */
+/** Queues a message; there must be room, and 1 byte to `reliableMost`. */
 export function reliableGive(channel: u32, message: usize, length: u32): void {
   const state = stateOf(channel);
   const end: u32 = load<u8>(state, END);
@@ -133,8 +143,8 @@ export function reliableBuild(channel: u32, session: u32): u32 {
   store<u8>(state, next + 1, NEXT);
   store<u8>(state, <u32>load<u8>(state, DUE) & ~DUE_ACKNOWLEDGE, DUE);
   const length: u32 = load<u8>(slot, SLOT_LENGTH);
-  frameBegin(channel, 0, session, next, load<u8>(state, EXPECTED), load<u8>(state, OWN_CREDIT));
-  copy(FRAME_PAYLOAD, slot + SLOT_MESSAGE, length);
+  const payload = frameBegin(channel, 0, session, next, load<u8>(state, EXPECTED), load<u8>(state, OWN_CREDIT));
+  copy(payload, slot + SLOT_MESSAGE, length);
   return frameEnd(length);
 }
 

@@ -1,14 +1,13 @@
 // The gateway's end of one link: frames in and out, messages for the host, nothing else of a meter.
 // What always holds: a message handed in without room is dropped by the link and the host is told the room again.
 
-import { actionAdd } from '../abi/buffers';
+import { actionAdd, actionScratch } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
 import { Action, Channel, LinkMessageField, LinkReadyField, LinkStartField } from '../abi/codes';
 import {
   linkChannel,
   linkDeadline,
   linkFirstTick,
-  linkFrame,
   linkFrameSent,
   linkFramesDamaged,
   linkFramesReceived,
@@ -58,27 +57,28 @@ export function gatewaySend(channel: u32, message: usize, length: u32): void {
 
 // What the host was told last: LinkReadyField.
 const TOLD: usize = memory.data(24, 8);
-const READY: usize = memory.data(24, 8);
 
 /** After each event: the next frame, what changed, the next wake-up. */
 export function gatewayStep(): void {
-  const frameBytes = linkPoll(timeNowTicks());
-  if (frameBytes != 0) copy(actionAdd(Action.FrameSend, frameBytes), linkFrame(), frameBytes);
-  store<u8>(READY, linkUp() ? 1 : 0, LinkReadyField.Up);
-  store<u8>(READY, <u8>linkRoom(Channel.Time), LinkReadyField.TimeRoom);
-  store<u8>(READY, <u8>linkRoom(Channel.Stream), LinkReadyField.StreamRoom);
-  store<u8>(READY, <u8>linkRoom(Channel.Report), LinkReadyField.ReportRoom);
-  store<u16>(READY, <u16>linkSession(), LinkReadyField.Session);
-  store<u32>(READY, linkFramesReceived(), LinkReadyField.FramesReceived);
-  store<u32>(READY, linkFramesDamaged(), LinkReadyField.FramesDamaged);
-  store<u32>(READY, linkFramesSent(), LinkReadyField.FramesSent);
-  store<u32>(READY, linkFramesResent(), LinkReadyField.FramesResent);
+  const frameBytes = linkPoll(timeNowTicks(), actionScratch());
+  if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);
+  const ready = actionScratch();
+  clear(ready, LinkReadyField.Bytes);
+  store<u8>(ready, linkUp() ? 1 : 0, LinkReadyField.Up);
+  store<u8>(ready, <u8>linkRoom(Channel.Time), LinkReadyField.TimeRoom);
+  store<u8>(ready, <u8>linkRoom(Channel.Stream), LinkReadyField.StreamRoom);
+  store<u8>(ready, <u8>linkRoom(Channel.Report), LinkReadyField.ReportRoom);
+  store<u16>(ready, <u16>linkSession(), LinkReadyField.Session);
+  store<u32>(ready, linkFramesReceived(), LinkReadyField.FramesReceived);
+  store<u32>(ready, linkFramesDamaged(), LinkReadyField.FramesDamaged);
+  store<u32>(ready, linkFramesSent(), LinkReadyField.FramesSent);
+  store<u32>(ready, linkFramesResent(), LinkReadyField.FramesResent);
   let same = true;
   for (let i: usize = 0; i < <usize>LinkReadyField.Bytes; i += 4)
-    same = same && load<u32>(READY + i) == load<u32>(TOLD + i);
+    same = same && load<u32>(ready + i) == load<u32>(TOLD + i);
   if (!same) {
-    copy(TOLD, READY, LinkReadyField.Bytes);
-    copy(actionAdd(Action.LinkReady, LinkReadyField.Bytes), READY, LinkReadyField.Bytes);
+    copy(TOLD, ready, LinkReadyField.Bytes);
+    actionAdd(Action.LinkReady, LinkReadyField.Bytes);
   }
   const wake = linkDeadline();
   if (wake != u64.MAX_VALUE) store<u64>(actionAdd(Action.Wake, 8), wake);

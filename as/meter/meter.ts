@@ -8,8 +8,8 @@
 // believed and no state written before the stored one was read; the state's proof for the real-time clock is written after
 // the clock was set, and one already there always covers the clock.
 
-import { actionAdd } from '../abi/buffers';
-import { clear, copy } from '../abi/bytes';
+import { actionAdd, actionScratch } from '../abi/buffers';
+import { clear } from '../abi/bytes';
 import {
   Abi,
   Action,
@@ -42,7 +42,6 @@ import {
   linkChannel,
   linkDeadline,
   linkFirstTick,
-  linkFrame,
   linkFrameSent,
   linkLastTick,
   linkMessage,
@@ -369,8 +368,8 @@ export function meterStep(): void {
     }
     reportStep();
     if (!networkIsOwn()) {
-      const frameBytes = linkPoll(timeNowTicks());
-      if (frameBytes != 0) copy(actionAdd(Action.FrameSend, frameBytes), linkFrame(), frameBytes);
+      const frameBytes = linkPoll(timeNowTicks(), actionScratch());
+      if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);
       wake = linkDeadline();
     }
     due = min<i64>(min<i64>(due, stepDue), reportDeadline());

@@ -1,7 +1,7 @@
 // The meter's way to the network: messages over the link to the gateway, or, on a board with a network of its own, as
 // actions. What always holds: a message is built in place (`networkBegin`) and either sent whole or not at all.
 
-import { actionAdd, actionRoom, actionScratch } from '../abi/buffers';
+import { actionAdd, actionRoom, actionScratch, actionScratchRoom } from '../abi/buffers';
 import { Action, Channel } from '../abi/codes';
 import {
   linkDatagramBuffer,
@@ -40,7 +40,7 @@ export function networkUp(): bool {
 export function networkBegin(channel: u32, length: u32): usize {
   if (!own && channel == Channel.Time && length > SHORT_BYTES) return linkRoom(channel) == 0 ? 0 : linkDatagramBuffer();
   if (!own && channel != Channel.Time && linkRoom(channel) == 0) return 0;
-  return actionRoom(1 + length) ? actionScratch() + 1 : 0;
+  return (own ? actionRoom(1 + length) : actionScratchRoom(1 + length)) ? actionScratch() + 1 : 0;
 }
 
 /** Sends the message built where `networkBegin` said. */

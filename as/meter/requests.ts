@@ -1,11 +1,8 @@
 // The messages with which a meter asks its gateway for connections, keys and sockets.
-// What always holds: none is longer than REQUEST_MAX_BYTES; nothing in them is secret.
+// What always holds: none is longer than `REQUEST_MAX_BYTES` of the link; nothing in them is secret.
 
 import { copy } from '../abi/bytes';
 import { Message, TlsOpenField, TlsOpenFlag } from '../abi/codes';
-
-/** Longest message built here. */
-export const REQUEST_MAX_BYTES: u32 = 160;
 
 // "ntske/1" (RFC 8915 4) and the exporter's label (RFC 8915 5.1), as texts.
 const PROTOCOL: usize = memory.data<u8>([7, 0x6e, 0x74, 0x73, 0x6b, 0x65, 0x2f, 0x31], 4);

@@ -3,6 +3,7 @@
 // is not the source's present one are late, and ignored.
 
 import { Channel, Message, Missing, Reject, UdpReceivedField } from '../abi/codes';
+import { REQUEST_MAX_BYTES } from '../link/layout';
 import { exchangeAead } from '../nts/exchange';
 import { agreeDeadline, agreeMissing, agreeStep } from './agree';
 import { establishDeadline, establishMessage, establishReset, establishStep, establishWanted } from './establish';
@@ -21,7 +22,6 @@ import {
   pollWanted,
   WANT_UDP_CLOSE,
 } from './poll';
-import { REQUEST_MAX_BYTES } from './requests';
 import { randomReady } from './seed';
 import { settingsServers } from './settings';
 import { Source, serverSpread, sourceAt, sourceChanged, sourceCountReject, sourceHandle, sources } from './source';

@@ -8,6 +8,14 @@ const root = join(import.meta.dirname, '..', '..');
 
 const entry = `
 export * from './as/link/link';
+import { linkPoll as linkPollAt } from './as/link/link';
+const FRAME: usize = memory.data(256);
+export function linkPoll(now: u64): u32 {
+  return linkPollAt(now, FRAME);
+}
+export function linkFrame(): usize {
+  return FRAME;
+}
 export { crc32 } from './as/link/crc32';
 export { cobsEncode, cobsDecode } from './as/link/cobs';
 /** First byte that the link does not use. */

@@ -4,7 +4,8 @@
 // - Everything follows from the seed of the random numbers.
 // - A line carries bytes in their order at its speed; a doubled piece comes once more later, between two other pieces.
 // - An end is told what firmware tells the core: what lies between two zeros, and ticks of first and last bytes.
-import { Channel } from '../../as/abi/codes.ts';
+import { Channel, LinkLimit } from '../../as/abi/codes.ts';
+import { REQUEST_MAX_BYTES } from '../../as/link/layout.ts';
 import { type LinkExports, newLinkSync } from './link-core.ts';
 import type { SeededRandom } from './random.ts';
 
@@ -139,6 +140,11 @@ export class LinkEnd {
 
   get tickHz(): number {
     return this.gateway ? this.options.tickHz.gateway : this.options.tickHz.meter;
+  }
+
+  /** Longest message that it sends on the stream channel. */
+  get streamBytes(): number {
+    return this.gateway || this.options.servers > 1 ? LinkLimit.MessageBytes : REQUEST_MAX_BYTES;
   }
 
   tick(ns: number): bigint {
@@ -328,7 +334,8 @@ export class Traffic {
     for (const channel of [Channel.Stream, Channel.Report]) {
       while (this.end.core.linkRoom(channel) > 0 && this.random.below(100) < this.share.reliable) {
         const count = this.given[channel] ?? 0;
-        const message = markMessage(this.end, channel, count, 12 + this.random.below(237 - 12 + 1));
+        const most = channel === Channel.Stream ? this.end.streamBytes : LinkLimit.MessageBytes;
+        const message = markMessage(this.end, channel, count, 12 + this.random.below(most - 12 + 1));
         if (!this.end.send(channel, message)) {
           this.faultsFound.push('room was promised and a message refused');
           return;

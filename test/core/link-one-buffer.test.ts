@@ -1,8 +1,8 @@
 // The link of a core for one server, where the long message that is sent and the one that is put together share a buffer:
-// neither ever changes the other.
+// neither ever changes the other; and where messages on the stream channel are requests alone.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Channel } from '../../as/abi/codes.ts';
-import { FrameFlag } from '../../as/link/layout.ts';
+import { FrameFlag, REQUEST_MAX_BYTES } from '../../as/link/layout.ts';
 import { newLink, newLinkSync } from './link-core.ts';
 import { bringUp, faultsEvery, joinEnds, noFaults, Traffic } from './link-line.ts';
 import { Script } from './link-wire.ts';
@@ -32,10 +32,10 @@ const answerBytes = Uint8Array.from([...bytes(200, 11), ...bytes(200, 11)]);
 const rest = (script: Script) => Buffer.concat(script.frames().map((frame) => frame.payload));
 
 describe('one buffer', () => {
-  test('saves the other one', async () => {
+  test('saves the other one, and four slots of requests are shorter', async () => {
     // Where the link ends is rounded up to 16 bytes.
     const saved = (await newLink()).scratch() - (await newLink(1)).scratch();
-    expect(Math.abs(saved - 1256)).toBeLessThan(16);
+    expect(Math.abs(saved - 1256 - 4 * (248 - 176))).toBeLessThan(16);
   });
 
   test('pieces that come while a request is being sent do not change it, and make no message', () => {
@@ -105,6 +105,15 @@ describe('one buffer', () => {
     expect(script.hearFrame({ channel: Channel.Time, sequence: 2, flags: 3, payload: bytes(20) })).toEqual(bytes(20));
     expect(rest(script)).toEqual(Buffer.from([...bytes(5), ...bytes(300)]));
   });
+});
+
+test('four requests of the greatest length are queued whole, a longer one is refused', () => {
+  const script = standing();
+  expect(script.send(Channel.Stream, bytes(REQUEST_MAX_BYTES + 1))).toBe(false);
+  const requests = [3, 5, 7, 9].map((step) => bytes(REQUEST_MAX_BYTES, step));
+  for (const request of requests) expect(script.send(Channel.Stream, request)).toBe(true);
+  expect(script.send(Channel.Report, bytes(237))).toBe(true);
+  expect(script.frames().map(({ payload }) => payload)).toEqual([...requests, bytes(237)]);
 });
 
 test.each([0, 1000, 300])(

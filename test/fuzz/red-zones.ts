@@ -62,7 +62,8 @@ const regionsInParts: readonly Parts[] = [
   },
   { path: 'as/meter/establish.ts', region: 'FINGERPRINTS', bytes: '32', count: perServer },
   { path: 'as/meter/settings.ts', region: 'SERVERS', bytes: 'SERVER_BYTES', count: '4' },
-  { path: 'as/link/reliable.ts', region: 'SLOTS', bytes: 'SLOT_BYTES', count: '6' },
+  { path: 'as/link/reliable.ts', region: 'STREAM_QUEUE', bytes: 'STREAM_SLOT_BYTES', count: 'STREAM_SLOTS' },
+  { path: 'as/link/reliable.ts', region: 'REPORT_QUEUE', bytes: 'REPORT_SLOT_BYTES', count: 'REPORT_SLOTS' },
 ];
 
 /** Regions whose size depends on the number of servers, but which have no parts of theirs: events of all servers in turn. */
