@@ -199,6 +199,6 @@ export function calibrationLoad(from: usize): void {
   bound = load<i64>(from, 16);
   standard = load<i64>(from, 24);
   rate = load<i32>(from, 32);
-  variation = load<i32>(from, 36);
-  learned = load<i32>(from, 40);
+  variation = max<i32>(load<i32>(from, 36), VARIATION_MIN_PPB);
+  learned = min<i32>(max<i32>(load<i32>(from, 40), 0), <i32>MEMORY_SECONDS);
 }

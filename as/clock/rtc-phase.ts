@@ -1,6 +1,8 @@
 // Where the seconds of the real-time clock begin: it shows whole ones, so each reading is one side of a bisection.
 // What always holds: a reading of second N at local time t says that the clock minus local time is at least N - t and
-// below N + 1 - t; the interval that is left widens by what both oscillators may err since the last reading.
+// below N + 1 - t; the interval that is left widens by what both oscillators may err since the last reading. A bisection
+// alone would believe one reading that is wrong by a second: what it found counts once a reading just before the edge and
+// one just behind it have said the same.
 
 import { SECOND_NS } from '../ntp/timestamp';
 import { localErrorNs } from './local';
@@ -12,8 +14,15 @@ const RESOLUTION_NS: i64 = 2_000_000;
 /** How far from the tick of its event the chip may have been read. */
 export const READ_NS: i64 = 10_000_000;
 
-/** Nine halve a second to the resolution. Where wake-ups come late, or a reading was wrong, it takes some more. */
-const READINGS_MAX: u32 = 24;
+/** How far from the edge it is read once more, and what such a reading may be off by. */
+const CHECK_NS: i64 = 5_000_000;
+const SLACK_NS: i64 = 3_000_000;
+
+/** Nine halve a second to the resolution, two check it. Where wake-ups come late, or a reading was wrong, it takes more. */
+const READINGS_MAX: u32 = 32;
+
+const BEFORE: u32 = 1;
+const BEHIND: u32 = 2;
 
 /** Real-time clock minus local time, ns. */
 let low: i64 = 0;
@@ -21,30 +30,48 @@ let high: i64 = 0;
 /** Local time of the last reading, and how many there were. */
 let since: i64 = 0;
 let readings: u32 = 0;
+/** Which sides of the edge were checked: bit 0 before it, bit 1 behind it. */
+let checked: u32 = 0;
 
 /** Begins anew: the next reading is the first. */
 export function phaseStart(): void {
   readings = 0;
+  checked = 0;
+}
+
+function isNarrow(): bool {
+  return readings != 0 && high - low <= (checked == 0 ? RESOLUTION_NS : 2 * RESOLUTION_NS);
 }
 
 /** Takes a reading, Unix seconds, at local time `t`. */
 export function phaseTake(t: i64, seconds: i64): void {
   const least = seconds * SECOND_NS - t;
   const most = least + SECOND_NS;
+  const narrow = isNarrow();
   const widening = localErrorNs(t - since) + rtcDriftNs(t - since);
   low -= widening;
   high += widening;
   // One that contradicts those before: it was set, or misread; those that follow decide.
-  const contradicts = readings == 0 || least > high + READ_NS || most < low - READ_NS;
+  const contradicts = readings == 0 || least > high + SLACK_NS || most < low - SLACK_NS;
   low = contradicts ? least : max<i64>(low, least);
   high = contradicts ? most : min<i64>(high, most);
   since = t;
   readings += 1;
+  if (contradicts) checked = 0;
+  else if (narrow) {
+    if (most - phaseNs() <= 2 * CHECK_NS) checked |= BEFORE;
+    if (phaseNs() - least <= 2 * CHECK_NS) checked |= BEHIND;
+  }
+}
+
+/** Whether it was found, and checked. */
+export function phaseKnown(): bool {
+  return checked == (BEFORE | BEHIND);
 }
 
 /** Whether more readings would not help. */
-export function phaseKnown(): bool {
-  return readings >= READINGS_MAX || high - low <= RESOLUTION_NS;
+export function phaseLost(): bool {
+  return readings >= READINGS_MAX;
 }
 
 /** Real-time clock minus local time, ns. */
@@ -57,7 +84,8 @@ export function phaseHalfNs(): i64 {
   return max<i64>(high - low, 0) / 2;
 }
 
-/** Local time after `t` at which the next reading halves the interval: where a second begins if the middle is right. */
+/** Local time after `t` of the next reading: where a second begins if the middle is right, which halves the interval. */
 export function phaseNextAt(t: i64): i64 {
-  return t + SECOND_NS - ((t + phaseNs()) % SECOND_NS);
+  const from = !isNarrow() ? 0 : (checked & BEFORE) == 0 ? -CHECK_NS : CHECK_NS;
+  return t + SECOND_NS - ((t + phaseNs() - from) % SECOND_NS);
 }

@@ -3,7 +3,7 @@
 //   start ──> read: counts ──> compared ──┬──> state written ──> compared again in an hour
 //      └──> does not count ──> set ───────┘        too far off ──> set
 //
-// A comparison is a bisection: some ten readings, a second apart (`rtc-phase.ts`). It needs no setting, and its record is
+// A comparison is a bisection: some twelve readings within some seconds (`rtc-phase.ts`). It needs no setting, and its record is
 // the proof that the real-time clock counts at the next start.
 // What always holds: one reading or setting at a time; before the real-time clock is set, what is stored holds for the new
 // setting too (`stateCovers`); the state is written after each setting and after a first comparison, then some times a day.
@@ -19,7 +19,7 @@ import {
   calibrationUtc,
   calibrationVariationPpb,
 } from '../clock/rtc-calibration';
-import { phaseKnown, phaseNextAt, phaseNs, phaseStart, phaseTake } from '../clock/rtc-phase';
+import { phaseKnown, phaseLost, phaseNextAt, phaseNs, phaseStart, phaseTake } from '../clock/rtc-phase';
 import { SECOND_NS } from '../ntp/timestamp';
 import { stateCovers, stateRaiseFloor, stateWiden, stateWrite, stateWritten } from './state';
 
@@ -154,10 +154,11 @@ export function keeperRead(now: i64, at: usize): void {
   }
   phaseTake(now, seconds);
   dueAt = phaseNextAt(now);
-  if (!phaseKnown()) return;
+  if (!phaseKnown() && !phaseLost()) return;
   searching = false;
   dueAt = now;
-  if (clockFromRtc()) rtcSharpen(now);
+  if (!phaseKnown()) dueAt += RETRY_NS;
+  else if (clockFromRtc()) rtcSharpen(now);
   else if (synchronised()) compare(now);
 }
 

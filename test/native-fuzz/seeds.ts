@@ -233,11 +233,17 @@ function startSeeds(): Buffer[] {
   const date = bytes(RtcStatus.Running, 1, 2, 3, 4, 12, u16(2026));
   const absent = bytes(RtcStatus.Absent, zeros(7));
   const state = (count: number) => {
-    const record = Buffer.alloc(40);
-    record.writeUInt32LE(1, 0);
+    const record = Buffer.alloc(224);
+    record.writeUInt32LE(2, 0);
     record.writeBigInt64LE(nowNs, 8);
+    // Compared then; 20 ms off within 1 ms; 5 ppm fast within 3 ppm, after a day.
     record.writeBigInt64LE(nowNs, 16);
-    record.writeBigInt64LE(1_000_000n, 24);
+    record.writeBigInt64LE(20_000_000n, 24);
+    record.writeBigInt64LE(1_000_000n, 32);
+    record.writeBigInt64LE(400_000n, 40);
+    record.writeInt32LE(5000, 48);
+    record.writeInt32LE(3000, 52);
+    record.writeInt32LE(86_400, 56);
     return bytes(count, zeros(3), record);
   };
   const seed = (count: number) => bytes(count, zeros(3), new Uint8Array(32).fill(7), zeros(24));

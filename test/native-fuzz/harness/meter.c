@@ -52,7 +52,7 @@ static void start_run(fuzz_input *input) {
   if (mode & OWN_SEED_A) read_seed(input, storage + STORAGE_MAP_SEED_A);
   if (mode & OWN_SEED_B) read_seed(input, storage + STORAGE_MAP_SEED_B);
   // Count and record; the rest of a slot is not used.
-  enum { STATE_COUNT_BYTES = 4, STATE_RECORD = 20, STATE_RECORD_BYTES = 40 };
+  enum { STATE_COUNT_BYTES = 4, STATE_RECORD = 20, STATE_RECORD_BYTES = 224 };
   for (uint32_t i = 0; i < 2; i++) {
     uint8_t *slot = storage + (i == 0 ? STORAGE_MAP_STATE_A : STORAGE_MAP_STATE_B);
     if (!(mode & (SEALED_STATE_A << i)) && input_left(input) == 0) continue;
