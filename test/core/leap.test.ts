@@ -159,7 +159,11 @@ describe('how it is told', () => {
   it('servers that announce it too late for the last samples: the bound covers it, and the time is right a poll later', () => {
     for (const leap of kinds) {
       // Last asked half a day and more before.
-      const meter = lab([leap], { before: 20n * hour, says: [0, 1, 2].map(() => ({ announces: [] })) });
+      const meter = lab([leap], {
+        before: 20n * hour,
+        maxFrequencyErrorPpb: 1000,
+        says: [0, 1, 2].map(() => ({ announces: [] })),
+      });
       meter.sim.run(3600);
       meter.lost = true;
       watchEnd(meter);
