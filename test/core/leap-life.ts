@@ -57,6 +57,8 @@ export class LeapLife {
   constructor(
     random: Prng,
     readonly years: number,
+    /** Off for most of each month, which saves time. */
+    readonly rests: boolean,
   ) {
     this.#random = random;
     const servers = random.between(1, 4);
@@ -120,6 +122,7 @@ export class LeapLife {
         : Math.ceil(random.exponential(random.pick([hour, 20 * hour, 6 * day])));
     const after = way === 'restart' ? 0 : Math.ceil(random.exponential(random.pick([1, hour, 3 * day])));
     const capped = Math.min(before, 12 * day);
+    if (this.rests) this.#rest(end, capped + day);
     this.#watchTo(end, -capped);
     if (way === 'lost') this.lab.lost = true;
     if (way === 'off' || way === 'restart') {
@@ -182,6 +185,15 @@ export class LeapLife {
     ];
     this.#faults.push(random.pick(faults));
     this.figures.faults += 1;
+  }
+
+  #rest(end: bigint, seconds: number): void {
+    const { sim, truth, even } = this.lab;
+    const left = truth.evenOf(end - BigInt(seconds) * second, false) - even;
+    if (left <= 0n) return;
+    sim.meter.powerCut();
+    sim.run(Number(left / second));
+    this.#start();
   }
 
   #start(): void {

@@ -205,7 +205,9 @@ describe('the bound covers the error', () => {
           // Nobody says at which end of a month there is a leap second.
           const leapsNs = 1e9 * (monthsAt(world) - months);
           // The clock follows what it learned, to an end of the interval: the other end is twice as far.
-          expect(Number(boundNs) - leapsNs).toBeLessThan((2 * (hour + 2) * 3600 * 1.01 + 1) * maxFrequencyErrorPpb + 5e7);
+          expect(Number(boundNs) - leapsNs).toBeLessThan(
+            (2 * (hour + 2) * 3600 * 1.01 + 1) * maxFrequencyErrorPpb + 5e7,
+          );
         }
         world.finish();
       }
