@@ -508,9 +508,12 @@ export enum TimeField {
   Texts = 153,
 }
 
-/** In the place of what is not known of the real-time clock. */
+/** Of the real-time clock. */
 export enum RtcKnown {
+  /** In the place of what is not known. */
   None = -0x8000_0000,
+  /** Where more does not fit, either way. */
+  Most = 0x7fff_ffff,
 }
 
 /** What a meter without a time waits for next. */

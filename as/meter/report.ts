@@ -226,7 +226,8 @@ function sendTime(): bool {
 
 // Saturated, and never `RtcKnown.None`.
 function rtcOffsetUs(): i32 {
-  return <i32>min<i64>(max<i64>(calibrationExpectNs(timeNowUtc()) / 1000, -0x7fff_ffff), 0x7fff_ffff);
+  const us = calibrationExpectNs(timeNowUtc()) / 1000;
+  return <i32>min<i64>(max<i64>(us, -RtcKnown.Most), RtcKnown.Most);
 }
 
 function hostOf(source: Source): usize {

@@ -36,7 +36,7 @@ const RECORD_VERSION: u32 = 2;
 const FLOOR: usize = 8;
 const RTC: usize = 16;
 const CRYSTAL: usize = 64;
-export const STATE_RECORD_BYTES: u32 = <u32>CRYSTAL + CRYSTAL_BYTES;
+export const RECORD_BYTES: u32 = <u32>CRYSTAL + CRYSTAL_BYTES;
 
 /** 2026-01-01: no build is older, also one that does not know its date. */
 const EARLIEST_UNIX: i64 = 1_767_225_600;
@@ -87,9 +87,7 @@ export function stateRead(slots: usize): void {
 function openSlot(at: usize): bool {
   sivStart(AEAD_CONTEXT);
   sivAd(AEAD_CONTEXT, at, 4);
-  return (
-    sivOpen(AEAD_CONTEXT, at + RECORD, STATE_RECORD_BYTES, at + SEALED) && load<u32>(at + RECORD) == RECORD_VERSION
-  );
+  return sivOpen(AEAD_CONTEXT, at + RECORD, RECORD_BYTES, at + SEALED) && load<u32>(at + RECORD) == RECORD_VERSION;
 }
 
 /** No time before `utc` is believed any more. */
@@ -142,6 +140,6 @@ export function stateWrite(): void {
   meterUseStorageKey();
   sivStart(AEAD_CONTEXT);
   sivAd(AEAD_CONTEXT, target, 4);
-  sivSeal(AEAD_CONTEXT, record, STATE_RECORD_BYTES, target + SEALED);
+  sivSeal(AEAD_CONTEXT, record, RECORD_BYTES, target + SEALED);
   aeadWipe();
 }

@@ -18,7 +18,7 @@ import { sivAd, sivSeal, sivStart } from '../../as/aead/siv';
 import { clockBoundNs, clockStatus, clockUtc } from '../../as/clock/clock';
 import { meterUseStorageKey } from '../../as/meter/keys';
 import { settingsRead, settingsServer, settingsServers } from '../../as/meter/settings';
-import { STATE_RECORD_BYTES } from '../../as/meter/state';
+import { RECORD_BYTES } from '../../as/meter/state';
 import {
   cookieAdd,
   cookieBytes,
@@ -186,7 +186,7 @@ export function fuzzSealState(slot: usize): void {
   meterUseStorageKey();
   sivStart(AEAD_CONTEXT);
   sivAd(AEAD_CONTEXT, slot, 4);
-  sivSeal(AEAD_CONTEXT, slot + 20, STATE_RECORD_BYTES, slot + 4);
+  sivSeal(AEAD_CONTEXT, slot + 20, RECORD_BYTES, slot + 4);
   aeadWipe();
 }
 
