@@ -595,12 +595,14 @@ export enum SourceFlag {
   Agrees = 1,
   /** Its last sample contradicts the majority, or the clock where nothing outvotes it. */
   Disagrees = 2,
-  /** Its sample moved the clock last. */
+  /** The clock takes its path for symmetric: from this one the others' differences count. */
   Reference = 4,
   /** The certificate's dates are not checked yet at an obtained time. */
   DatesUnchecked = 8,
   /** The keys came out of the storage, from before the start. */
   Restored = 16,
+  /** Its last sample is further off than was foreseen, and counts only when the next ones insist. */
+  Strays = 32,
 }
 
 export enum SourceState {

@@ -334,11 +334,11 @@ export function meterTimeAsk(): void {
   clear(at, TimeNowField.Bytes);
   store<u8>(at, <u8>clockStatus(), TimeNowField.Status);
   store<u8>(at, <u8>reportFlags(now), TimeNowField.Flags);
+  store<i64>(at, clockSampleAgeNs(now), TimeNowField.SampleAgeNs);
   if (clockStatus() == ClockStatus.Unsynchronised) return;
   store<i64>(at, clockUtc(now), TimeNowField.UtcNs);
   store<i64>(at, clockBoundNs(now), TimeNowField.BoundNs);
   store<i64>(at, clockUncertaintyNs(now), TimeNowField.UncertaintyNs);
-  store<i64>(at, clockSampleAgeNs(now), TimeNowField.SampleAgeNs);
   clockBudget(now, at + TimeNowField.Budget);
 }
 

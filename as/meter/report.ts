@@ -33,6 +33,7 @@ import {
 } from '../clock/clock';
 import { leapSecond, leapUtc } from '../clock/leap';
 import { localFromTicks } from '../clock/local';
+import { pathOf } from '../clock/path';
 import { calibrationExpectNs, calibrationLearned, calibrationRatePpb, calibrationUtc } from '../clock/rtc-calibration';
 import { temperatureKnown, temperatureMilliCelsius } from '../clock/temperature';
 import { SECOND_NS } from '../ntp/timestamp';
@@ -293,6 +294,7 @@ function sourceFlags(source: Source): u32 {
   if (source == sourceReference() && clockLastSampleUtc() != 0) bits |= SourceFlag.Reference;
   if (source.datesUnchecked) bits |= SourceFlag.DatesUnchecked;
   if (source.restored) bits |= SourceFlag.Restored;
+  if (pathOf(source.index).contradictions != 0) bits |= SourceFlag.Strays;
   return bits;
 }
 

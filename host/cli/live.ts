@@ -3,7 +3,7 @@ import type { ClockDifference } from '../gateway/meter-session.ts';
 import type { EventPayload, InfoPayload, ServerPayload, TimePayload } from '../mqtt/payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
 import { eventNews, waitingText } from '../text/names.ts';
-import { serverMark, serverState } from './server-table.ts';
+import { hasMajority, serverMark, serverState } from './server-table.ts';
 import { clockText } from './status.ts';
 import { printable, type Style, type Terminal } from './terminal.ts';
 import { plainNs, reachText, signedNs } from './units.ts';
@@ -20,6 +20,8 @@ export class LiveView {
   #widest = 8;
   /** What was last shown of each server: as long as it stays so, it is not told again. */
   readonly #servers = new Map<string, string>();
+  /** Meters whose last report said that too few servers agree. */
+  readonly #divided = new Set<string>();
 
   constructor(terminal: Terminal, options: { json?: boolean } = {}) {
     this.#terminal = terminal;
@@ -37,6 +39,8 @@ export class LiveView {
   /** @param more seen: the meter's clock minus this computer's, where that was measured */
   time(meter: string, payload: TimePayload, more: { gateway?: string; seen?: ClockDifference } = {}): void {
     const { gateway, seen } = more;
+    if (hasMajority(payload)) this.#divided.delete(`${gateway ?? ''}/${meter}`);
+    else this.#divided.add(`${gateway ?? ''}/${meter}`);
     if (this.#json) {
       const difference = seen && { meterMinusHostNs: seen.ns, meterMinusHostHalfWidthNs: seen.halfWidthNs };
       this.#object('time', { ...payload, ...difference }, gateway);
@@ -69,14 +73,15 @@ export class LiveView {
     }
     const { number, nts } = payload;
     const key = `${gateway ?? ''}/${meter}/${number}`;
-    // Which of several moved the clock last may be another one with each answer: that is no news.
-    const flags = payload.flags.filter((flag) => flag !== 'reference');
+    // Which of several is followed, and a sample that strays, may be other ones with each answer: that is no news.
+    const flags = payload.flags.filter((flag) => flag !== 'reference' && flag !== 'strays');
     const now = JSON.stringify([payload.ke, payload.ntp, payload.state, flags, nts.aead]);
     if (this.#servers.get(key) === now) return;
     this.#servers.set(key, now);
+    const majority = !this.#divided.has(`${gateway ?? ''}/${meter}`);
     const ntp = payload.ntp !== null && payload.ntp.host !== payload.ke ? ` (NTP at ${payload.ntp.host})` : '';
     const parts = [
-      `server ${number}${serverMark(payload)} ${printable(`${payload.ke ?? '-'}${ntp}`)}`,
+      `server ${number}${serverMark(payload, majority)} ${printable(`${payload.ke ?? '-'}${ntp}`)}`,
       serverState(payload),
       ...(nts.aeadName === null ? [] : [printable(shortAead(nts.aeadName)), `cookies ${nts.cookies}`]),
       ...(payload.offsetNs === null ? [] : [`offset ${signedNs(payload.offsetNs)}`]),

@@ -1,7 +1,7 @@
 // A meter's time servers as tables: what stands between them and the meter, as `chronyc sources` and `chronyc -N
 // authdata` show it. Always holds: the tables are no wider than 80 columns or the terminal; names are cut for that, and
 // stand whole where there is more to say of a server.
-import type { ServerPayload } from '../mqtt/payloads.ts';
+import type { ServerPayload, TimePayload } from '../mqtt/payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
 import { keErrorNames, textOfName } from '../text/names.ts';
 import { type Column, formatTable, leastColumns, tableColumns, tableWidth, wrapText } from './table.ts';
@@ -10,9 +10,13 @@ import { ageText, plainNs, reachText, secondsSince, signedNs } from './units.ts'
 
 /** Explains the marks and columns. */
 export const serverLegend = `
-  #       number and mark: * moved the clock last, + agrees, x disagrees,
-          ? no time yet, or too few agree to judge it;
-          - asked not to be polled any more
+  #       number and mark:
+          *  followed: agrees, and its path is taken for symmetric
+          +  agrees and counts: each of its samples is weighed by its delay
+          ~  agrees, but its last sample is too far off to count
+          -  heard, but not counted: refused, or too few servers agree
+          x  falseticker: contradicts the majority, or the clock where it is alone
+          ?  not heard in the last eight polls, or no keys
   State   of its keys; waiting until a key establishment is tried again
   St      stratum                         AEAD    algorithm of the keys
   Poll    interval of the polls           Bits    of each key
@@ -32,15 +36,27 @@ export const serverLegend = `
 /** However wide the other columns become, this much of a name is left. */
 const leastName = 12;
 
-/** What a server's mark means, as chronyc has them. */
-export function serverMark({ state, flags }: Pick<ServerPayload, 'state' | 'flags'>): string {
-  if (state === 'stopped') return '-';
-  if (flags.includes('disagrees')) return 'x';
-  if (flags.includes('reference')) return '*';
-  return flags.includes('agrees') ? '+' : '?';
+/** What a mark is made from. */
+export interface Marked extends Pick<ServerPayload, 'flags' | 'reach'> {
+  readonly nts: Pick<ServerPayload['nts'], 'aead'>;
 }
 
-const styles = { '*': 'green', '+': 'green', x: 'red', '?': 'yellow', '-': 'red' } as const;
+/** A server's mark, as chronyc has them; `majority`: whether as many servers agree as have to. */
+export function serverMark({ flags, reach, nts }: Marked, majority: boolean): string {
+  if (flags.includes('disagrees')) return 'x';
+  if (flags.includes('agrees') && majority) {
+    if (flags.includes('strays')) return '~';
+    return flags.includes('reference') ? '*' : '+';
+  }
+  return nts.aead !== null && reach.includes('1') ? '-' : '?';
+}
+
+/** Whether as many servers agree as have to, by what the meter said last. */
+export function hasMajority(time: Pick<TimePayload, 'flags'> | null | undefined): boolean {
+  return time?.flags.includes('no-majority') !== true;
+}
+
+const styles = { '*': 'green', '+': 'green', '~': 'yellow', '-': 'yellow', x: 'red', '?': 'yellow' } as const;
 
 /** State, and how long a server that waits does so still. */
 export function serverState({ state, retrySeconds }: Pick<ServerPayload, 'state' | 'retrySeconds'>): string {
@@ -48,7 +64,7 @@ export function serverState({ state, retrySeconds }: Pick<ServerPayload, 'state'
 }
 
 /** The servers' tables, and a note for each that there is more to say of. */
-export function serverLines(terminal: Terminal, servers: readonly ServerPayload[]): string[] {
+export function serverLines(terminal: Terminal, servers: readonly ServerPayload[], majority: boolean): string[] {
   if (servers.length === 0) return [];
   const tables = [
     { columns: sourceColumns, rows: servers.map(sourceCells) },
@@ -57,7 +73,7 @@ export function serverLines(terminal: Terminal, servers: readonly ServerPayload[
   ];
   const others = Math.max(...tables.map(({ columns, rows }) => tableWidth(columns, rows)));
   const name = Math.max(leastName, tableColumns(terminal) - others - '#n'.length - 4);
-  const begins = servers.map((server) => begin(terminal, server, name));
+  const begins = servers.map((server) => begin(terminal, server, name, majority));
   const lines = tables.flatMap(({ columns, rows }) => [
     '',
     ...formatTable(
@@ -68,8 +84,8 @@ export function serverLines(terminal: Terminal, servers: readonly ServerPayload[
   return [...lines.slice(1), ...notes(servers)];
 }
 
-function begin(terminal: Terminal, server: ServerPayload, nameColumns: number): [string, string] {
-  const mark = serverMark(server);
+function begin(terminal: Terminal, server: ServerPayload, nameColumns: number, majority: boolean): [string, string] {
+  const mark = serverMark(server, majority);
   const name = [...printable(server.ke ?? '-')];
   const shown = name.length > nameColumns ? `${name.slice(0, nameColumns - 1).join('')}…` : name.join('');
   return [`${server.number}${terminal.paint(styles[mark as keyof typeof styles], mark)}`, shown];

@@ -7,15 +7,16 @@ import type {
   ServerPayload,
   TimePayload,
 } from '../mqtt/payloads.ts';
-import { celsiusText, keErrorNames, textOfName, waitingText } from '../text/names.ts';
+import { celsiusText, keErrorNames, noMajorityText, textOfName, waitingText } from '../text/names.ts';
 import { type BrokerOptions, connectBroker, type Report, readReports, withBrokerOptions } from './broker.ts';
 import { type Context, withHelp } from './context.ts';
 import { CliError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
-import { serverLegend, serverLines } from './server-table.ts';
+import { hasMajority, serverLegend, serverLines } from './server-table.ts';
 import { formatPairs, formatTableWithin, tableColumns } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
-import { ageText, plainNs, ppmText, reachText, secondsSince, signedNs } from './units.ts';
+import { budgetLines } from './uncertainty-budget.ts';
+import { ageText, aroundPpm, plainNs, ppmText, reachText, secondsSince, signedNs } from './units.ts';
 
 interface Options extends BrokerOptions {
   mqtt: string;
@@ -184,16 +185,18 @@ function printAll(
   if (!servers) return;
   for (const each of meters) {
     terminal.print('', `Time servers of ${printable(each.meter)} at gateway ${printable(each.gateway)}`);
-    terminal.print(...(each.servers.length === 0 ? ['none known'] : serverLines(terminal, each.servers)));
+    terminal.print(
+      ...(each.servers.length === 0 ? ['none known'] : serverLines(terminal, each.servers, hasMajority(each.time))),
+    );
   }
   if (verbose) terminal.print(...serverLegend);
 }
 
-/** What the meters that are online wait for. */
+/** What the meters that are online wait for or lack. */
 function waitingLines(meters: readonly MeterStatus[]): string[] {
   const lines = meters.flatMap(({ meter, online, time }) => {
-    const waiting = online && time !== null ? waitingOf(time) : undefined;
-    return waiting === undefined ? [] : [`${printable(meter)}: ${waiting}`];
+    const lacking = online && time !== null ? (waitingOf(time) ?? noMajorityOf(time)) : undefined;
+    return lacking === undefined ? [] : [`${printable(meter)}: ${lacking}`];
   });
   return lines.length === 0 ? [] : ['', ...lines];
 }
@@ -201,6 +204,10 @@ function waitingLines(meters: readonly MeterStatus[]): string[] {
 function waitingOf({ missing, servers }: TimePayload): string | undefined {
   const text = waitingText({ missing, ...servers });
   return text === undefined ? undefined : printable(text);
+}
+
+function noMajorityOf({ status, flags, servers }: TimePayload): string | undefined {
+  return noMajorityText({ status, flags, ...servers });
 }
 
 const meterColumns = [
@@ -266,13 +273,28 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
     ],
     tableColumns(terminal),
   );
-  return [...pairs, ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers)])];
+  const budget = time === null ? [] : budgetLines(time);
+  return [
+    ...pairs,
+    ...(budget.length === 0 ? [] : ['', ...budget]),
+    ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers, hasMajority(time))]),
+  ];
 }
 
 function rtcText({ realTimeClock }: TimePayload): string | undefined {
   if (realTimeClock === null) return undefined;
   const { offsetNs, ratePpb } = realTimeClock;
   return `${signedNs(offsetNs)} to UTC${ratePpb === null ? '' : `, rate ${ppmText(ratePpb)}`}`;
+}
+
+function frequencyText({ frequencyPpb, frequencyUncertaintyPpb }: TimePayload): string | undefined {
+  if (frequencyPpb === null || frequencyUncertaintyPpb === null) return undefined;
+  return `${aroundPpm(frequencyPpb, frequencyUncertaintyPpb)} (k = 2)`;
+}
+
+function lastText({ lastSynchronisationUtc, sampleAgeNs }: TimePayload): string {
+  if (lastSynchronisationUtc === null) return 'never';
+  return `${lastSynchronisationUtc}${sampleAgeNs === null ? '' : `, ${ageText(sampleAgeNs / 1e9)} before the report`}`;
 }
 
 /** What a time report says, as pairs of name and value. */
@@ -283,6 +305,7 @@ export function timePairs(terminal: Terminal, time: TimePayload): [string, strin
   return [
     ['Clock', `${clockText(terminal, time.status)}${flags === '' ? '' : ` (${flags})`}`],
     ['Missing', waitingOf(time)],
+    ['Majority', noMajorityOf(time)?.replace('no majority', 'none')],
     ['Time', time.utc ?? 'not known'],
     ['Uncertainty', `${plainNs(time.uncertaintyNs)} (k = 2)`],
     ['Bound', `${plainNs(time.boundNs)} (hard)`],
@@ -295,8 +318,8 @@ export function timePairs(terminal: Terminal, time: TimePayload): [string, strin
     ['Root dispersion', server.rootDispersionNs === null ? undefined : plainNs(server.rootDispersionNs)],
     ['Last offset', `${signedNs(time.offsetNs)} (server minus meter)`],
     ['Last delay', plainNs(time.delayNs)],
-    ['Last synchronised', time.lastSynchronisationUtc ?? 'never'],
-    ['Frequency', ppmText(time.frequencyPpb)],
+    ['Last sample', lastText(time)],
+    ['Frequency', frequencyText(time)],
     ['Real-time clock', rtcText(time)],
     ['Temperature', time.temperatureMilliCelsius === null ? undefined : celsiusText(time.temperatureMilliCelsius)],
     [

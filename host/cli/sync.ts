@@ -27,7 +27,7 @@ import { ExitCode } from './exit-codes.ts';
 import { serverArgument } from './ke.ts';
 import { type LinkedMeter, linkMeter } from './linked-meter.ts';
 import { aeadOption, agreement, seconds, wholeNumber } from './options.ts';
-import { serverMark } from './server-table.ts';
+import { hasMajority, serverMark } from './server-table.ts';
 import { provisionMemory } from './software-meter.ts';
 import { clockText } from './status.ts';
 import { formatPairs, formatTable } from './table.ts';
@@ -46,8 +46,9 @@ interface Options {
 }
 
 const legend = `
-  #        mark: * moved the clock last, + agrees, x disagrees, - stopped,
-           ? no time, or too few agree to judge it
+  #        mark: * followed, + agrees and counts, ~ agrees but its last sample is
+           too far off to count, - heard but not counted, x contradicts the others,
+           ? not heard or no keys
   Server   NTS-KE server                   Delay    round trip to the NTP server
   Offset   server minus the meter's clock  St       stratum of the NTP server
            at the last sample              Cookies  held, and the bytes of one
@@ -439,12 +440,12 @@ function clockLine(terminal: Terminal, { status, time }: SyncResult): string {
   return `${clockText(terminal, nameOf(clockStatusNames, status).name)}${flags}`;
 }
 
-/** A server's own report may be from before another one moved the clock; that of the time knows which was the last. */
+/** A server's own report may be from before another one was followed; that of the time knows which is. */
 function markOf(payload: ServerPayload | undefined, time: TimePayload | undefined): string {
   if (payload === undefined) return '?';
-  const moved = time?.server.number === payload.number;
+  const followed = time?.server.number === payload.number;
   const flags = payload.flags.filter((flag) => flag !== 'reference');
-  return serverMark({ state: payload.state, flags: moved ? [...flags, 'reference'] : flags });
+  return serverMark({ ...payload, flags: followed ? [...flags, 'reference'] : flags }, hasMajority(time));
 }
 
 function serverRow({ server, payload, firstMs }: ServerResult, time: TimePayload | undefined): string[] {

@@ -52,3 +52,10 @@ export function reachText(bits: string): string {
 export function ppmText(ppb: number): string {
   return `${ppb < 0 ? '' : '+'}${(ppb / 1000).toFixed(3)} ppm`;
 }
+
+/** `-4.2001 ppm ± 0.0315 ppm`: both to one digit, the third of the half width, and no finer than the meter tells. */
+export function aroundPpm(ppb: number, halfWidthPpb: number): string {
+  const [value, half] = [ppb / 1000, halfWidthPpb / 1000];
+  const digits = Math.min(6, Math.max(0, 2 - Math.floor(Math.log10(Math.max(half, 1e-6)))));
+  return `${value < 0 ? '' : '+'}${value.toFixed(digits)} ppm ± ${half.toFixed(digits)} ppm`;
+}

@@ -3,6 +3,7 @@
 // error; every byte of an accepted message has been looked at, reserved ones aside.
 import {
   Abi,
+  BudgetField,
   Channel,
   ClockStatus,
   EventField,
@@ -113,6 +114,20 @@ export interface Info {
   readonly firmwareVersion: string;
 }
 
+/** What an expanded uncertainty is made of (`BudgetField`); durations saturated at 4,294,967,295 ns. */
+export interface Budget {
+  /** Standard uncertainties, ns: of the estimate, of the path's asymmetry, of the server, of stamps. */
+  readonly noiseNs: number;
+  readonly asymmetryNs: number;
+  readonly serverNs: number;
+  readonly stampsNs: number;
+  /** What is known to be wrong and not slewed yet. */
+  readonly slewNs: number;
+  /** By how much the clock runs faster than the local counter, and the expanded uncertainty (k = 2) of that; parts of 10^12. */
+  readonly frequencyPpt: number;
+  readonly frequencyUncertaintyPpt: number;
+}
+
 export interface Time {
   readonly type: Message.Time;
   readonly status: ClockStatus;
@@ -154,6 +169,8 @@ export interface Time {
   /** Real-time clock minus UTC, µs, and its rate; undefined where that is not known. */
   readonly rtcOffsetUs: number | undefined;
   readonly rtcRatePpb: number | undefined;
+  /** Zeros while unsynchronised. */
+  readonly budget: Budget;
   /** Index of the server that stratum, cookies, keys and offset are about, and its NTS-KE host; empty without one. */
   readonly source: number;
   readonly keHost: string;
@@ -505,6 +522,7 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
       milliCelsius: temperature(r, TimeField.MilliCelsius),
       rtcOffsetUs: ofRtc(r, TimeField.RtcOffsetUs),
       rtcRatePpb: ofRtc(r, TimeField.RtcRatePpb),
+      budget: readBudget(r, TimeField.Budget),
     };
     if (fixed.servers > sourcesMax) {
       throw new MessageError('value', `Time: expected at most ${sourcesMax} servers, came ${fixed.servers}`);
@@ -608,6 +626,19 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
   [Message.EventAck]: (r) => ({ type: Message.EventAck, sequence: r.u32(1) }),
 };
 
+/** The budget in a message, or in another payload of the core, at offset `at`. */
+export function readBudget(r: ByteReader, at: number): Budget {
+  return {
+    noiseNs: r.u32(at + BudgetField.NoiseNs),
+    asymmetryNs: r.u32(at + BudgetField.AsymmetryNs),
+    serverNs: r.u32(at + BudgetField.ServerNs),
+    stampsNs: r.u32(at + BudgetField.StampsNs),
+    slewNs: r.u32(at + BudgetField.SlewNs),
+    frequencyPpt: r.i32(at + BudgetField.FrequencyPpt),
+    frequencyUncertaintyPpt: r.u32(at + BudgetField.FrequencyUncertaintyPpt),
+  };
+}
+
 const encoders: Encoders = {
   [Message.UdpSend]: (m, w) => w.u8(m.socket).u16(m.exchange).raw(m.payload),
   [Message.TimeReply]: (m, w) =>
@@ -683,6 +714,13 @@ const encoders: Encoders = {
       .i32(m.milliCelsius ?? MilliCelsius.None)
       .i32(m.rtcOffsetUs ?? RtcKnown.None)
       .i32(m.rtcRatePpb ?? RtcKnown.None)
+      .u32(m.budget.noiseNs)
+      .u32(m.budget.asymmetryNs)
+      .u32(m.budget.serverNs)
+      .u32(m.budget.stampsNs)
+      .u32(m.budget.slewNs)
+      .i32(m.budget.frequencyPpt)
+      .u32(m.budget.frequencyUncertaintyPpt)
       .text(m.keHost),
   [Message.Source]: (m, w) =>
     w

@@ -20,6 +20,8 @@ import {
 import { Core, type CoreAction, CoreError, type CoreModule, loadCoreModule } from '../core/core.ts';
 import type { TraceSink } from '../core/trace.ts';
 import { FrameSplitter } from '../link/frame-splitter.ts';
+import { ByteReader } from '../link/message-bytes.ts';
+import { type Budget, readBudget } from '../link/messages.ts';
 import type { LinkTransport } from '../link/transport.ts';
 import {
   type Cancel,
@@ -111,6 +113,10 @@ export interface MeterTime {
   readonly boundNs: bigint;
   /** Expanded uncertainty (k = 2), ns. */
   readonly uncertaintyNs: bigint;
+  /** What that uncertainty is made of, and the frequency; meaningless when unsynchronised. */
+  readonly budget: Budget;
+  /** ns since the last authenticated sample that moved the clock; undefined before the first. */
+  readonly sampleAgeNs: bigint | undefined;
 }
 
 interface QueuedEvent {
@@ -201,13 +207,16 @@ export class SoftwareMeter {
       throw new MeterError('meter-stopped', 'the meter gave no time: its core trapped and starts anew');
     }
     this.#perform(answer ?? []);
-    const view = new DataView(now.buffer, now.byteOffset, now.byteLength);
+    const reader = new ByteReader('TimeNow', now);
+    const age = reader.i64(TimeNowField.SampleAgeNs);
     return {
-      status: view.getUint8(TimeNowField.Status) as ClockStatus,
-      utcNs: view.getBigInt64(TimeNowField.UtcNs, true),
-      leapSecond: (view.getUint8(TimeNowField.Flags) & TimeFlag.LeapSecond) !== 0,
-      boundNs: view.getBigUint64(TimeNowField.BoundNs, true),
-      uncertaintyNs: view.getBigUint64(TimeNowField.UncertaintyNs, true),
+      status: reader.u8(TimeNowField.Status),
+      utcNs: reader.i64(TimeNowField.UtcNs),
+      leapSecond: (reader.u8(TimeNowField.Flags) & TimeFlag.LeapSecond) !== 0,
+      boundNs: reader.u64(TimeNowField.BoundNs),
+      uncertaintyNs: reader.u64(TimeNowField.UncertaintyNs),
+      budget: readBudget(reader, TimeNowField.Budget),
+      sampleAgeNs: age < 0n ? undefined : age,
     };
   }
 

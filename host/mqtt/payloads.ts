@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { ClockStatus, MeterEvent, TimeFlag } from '../../as/abi/codes.ts';
 import type { ServerReport } from '../gateway/server-reports.ts';
-import type { Info, MeterEventMessage, Time } from '../link/messages.ts';
+import type { Budget, Info, MeterEventMessage, Time } from '../link/messages.ts';
 import {
   aeadKeyBits,
   aeadName,
@@ -96,7 +96,19 @@ export const timeSchema = z.strictObject({
   uncertaintyNs: durationNs,
   /** Hard bound on the error. */
   boundNs: durationNs,
-  frequencyPpb: z.int(),
+  /** What the uncertainty is made of: standard uncertainties, and what is not slewed yet; null while unsynchronised. */
+  uncertaintyBudget: z
+    .strictObject({
+      noiseStandardNs: count,
+      asymmetryStandardNs: count,
+      serverStandardNs: count,
+      stampsStandardNs: count,
+      notSlewedNs: count,
+    })
+    .nullable(),
+  /** By how much the clock runs faster than the local counter, and its uncertainty (k = 2); null while unsynchronised. */
+  frequencyPpb: z.number().nullable(),
+  frequencyUncertaintyPpb: z.number().nullable(),
   /** Of the oscillator; null where no thermometer says it. */
   temperatureMilliCelsius: z.int().nullable(),
   /** What is known of the meter's real-time clock; null where it was not compared with UTC. */
@@ -127,6 +139,8 @@ export const timeSchema = z.strictObject({
   /** The last authenticated sample; null for never. */
   lastSynchronisationUtc: utc.nullable(),
   lastSynchronisationUtcNs: utcNs.nullable(),
+  /** How old that sample is, by the meter's clock when the report was made; null for never. */
+  sampleAgeNs: durationNs,
   nts: z.strictObject({
     /** IANA number and name of the AEAD; null without keys. */
     aead: count.nullable(),
@@ -289,7 +303,9 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
     delayNs: sampled ? duration(time.delayNs) : null,
     uncertaintyNs: known ? duration(time.uncertaintyNs) : null,
     boundNs: known ? duration(time.boundNs) : null,
-    frequencyPpb: time.frequencyPpb,
+    uncertaintyBudget: known ? uncertaintyBudget(time.budget) : null,
+    frequencyPpb: known ? time.budget.frequencyPpt / 1000 : null,
+    frequencyUncertaintyPpb: known ? time.budget.frequencyUncertaintyPpt / 1000 : null,
     temperatureMilliCelsius: time.milliCelsius ?? null,
     realTimeClock:
       time.rtcOffsetUs === undefined ? null : { offsetNs: time.rtcOffsetUs * 1000, ratePpb: time.rtcRatePpb ?? null },
@@ -306,6 +322,7 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
       : { number: null, ke: null, stratum: null, rootDelayNs: null, rootDispersionNs: null },
     lastSynchronisationUtc: last.text,
     lastSynchronisationUtcNs: last.ns,
+    sampleAgeNs: sampled && known ? duration(sampleAge(time)) : null,
     nts: {
       aead: time.aead === 0 ? null : time.aead,
       aeadName: aeadName(time.aead) ?? null,
@@ -327,6 +344,21 @@ export function timePayload(meter: string, time: Omit<Time, 'type'>): TimePayloa
     lastReject: nameOf(rejectNames, time.lastReject).name,
     lastKeError: nameOf(keErrorNames, time.lastKeError).name,
   };
+}
+
+function uncertaintyBudget(budget: Budget): NonNullable<TimePayload['uncertaintyBudget']> {
+  return {
+    noiseStandardNs: budget.noiseNs,
+    asymmetryStandardNs: budget.asymmetryNs,
+    serverStandardNs: budget.serverNs,
+    stampsStandardNs: budget.stampsNs,
+    notSlewedNs: budget.slewNs,
+  };
+}
+
+// The clock may have been set back since.
+function sampleAge({ utcNs, lastSyncUtcNs }: Omit<Time, 'type'>): bigint {
+  return utcNs > lastSyncUtcNs ? utcNs - lastSyncUtcNs : 0n;
 }
 
 /** A server's number for people and topics: from 1, where the meter's interface counts from 0. */

@@ -71,12 +71,16 @@ export const sourceFlagNames: Names<SourceFlag> = {
     name: 'disagrees',
     text: 'Its last sample contradicts the majority, or the clock where nothing outvotes it.',
   },
-  [SourceFlag.Reference]: { name: 'reference', text: 'Its sample moved the clock last.' },
+  [SourceFlag.Reference]: { name: 'reference', text: 'The clock takes its path for symmetric.' },
   [SourceFlag.DatesUnchecked]: {
     name: 'dates-unchecked',
     text: "Its certificate's dates are not checked yet at an obtained time.",
   },
   [SourceFlag.Restored]: { name: 'restored', text: 'Its keys came out of the storage, from before the start.' },
+  [SourceFlag.Strays]: {
+    name: 'strays',
+    text: 'Its last sample is further off than was foreseen, and counts only when the next ones insist.',
+  },
 };
 
 export const sourceStateNames: Names<SourceState> = {
@@ -389,6 +393,21 @@ export function waitingText(time: {
   const { missing, agreeing, needed } = time;
   if (missing === 'none') return undefined;
   return `waiting for ${textOfName(missingNames, missing)}${missing === 'majority' ? `: ${agreeing} of ${needed} needed servers agree` : ''}`;
+}
+
+/** That too few servers agree for a meter that has a time, as one sentence without its full stop; undefined where enough do. */
+export function noMajorityText(time: {
+  readonly status: string;
+  readonly flags: readonly string[];
+  readonly inUse: number;
+  readonly agreeing: number;
+  readonly needed: number;
+}): string | undefined {
+  const { status, flags, inUse, agreeing, needed } = time;
+  if (!flags.includes('no-majority') || status === 'unsynchronised') return undefined;
+  const clock =
+    status === 'holdover' ? 'the clock runs on by itself' : 'what they agreed on last counts until it is too old';
+  return `no majority: ${agreeing} of ${inUse} servers agree, ${needed} have to; ${clock}`;
 }
 
 /** An event of a meter as one sentence for people. `a`, `b`, `text`: as `MeterEvent` says. */

@@ -14,13 +14,14 @@ import {
   Reject,
   SourceFlag,
   SourceState,
+  TimeFlag,
 } from '../../as/abi/codes.ts';
 import { readReport } from '../../host/cli/broker.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { LiveView } from '../../host/cli/live.ts';
 import { serverLegend, serverMark } from '../../host/cli/server-table.ts';
 import { Terminal } from '../../host/cli/terminal.ts';
-import { ageText, aroundNs, ppmText, reachText, signedNs } from '../../host/cli/units.ts';
+import { ageText, aroundNs, aroundPpm, ppmText, reachText, signedNs } from '../../host/cli/units.ts';
 import { rejectReasons, type Source, type SourceCounts, type Time } from '../../host/link/messages.ts';
 import { eventPayload, infoPayload, serverPayload, timePayload } from '../../host/mqtt/payloads.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
@@ -60,6 +61,10 @@ function time(change: Partial<Time> = {}): Omit<Time, 'type'> {
       milliCelsius: undefined,
       rtcOffsetUs: undefined,
       rtcRatePpb: undefined,
+      budget: {
+        ...{ noiseNs: 40_000, asymmetryNs: 91_000, serverNs: 32_000, stampsNs: 20_000, slewNs: 17_350 },
+        ...{ frequencyPpt: -1_234_567, frequencyUncertaintyPpt: 31_500 },
+      },
       source: 0,
       keHost: 'ke.example',
     },
@@ -114,7 +119,11 @@ function servers() {
       { ...unsampled, flags: 0, state: SourceState.Waiting, retrySeconds: 345, reach: 0, ntpHost: '' },
       { keAttempts: 4, keFailures: 4, lastKeError: KeError.NoCommonAead, sent: 0, authenticated: 0 },
     ),
-    server(3, { flags: SourceFlag.Agrees, state: SourceState.Stopped }, { kissCode: 'DENY' }),
+    server(
+      3,
+      { flags: 0, state: SourceState.Stopped, aead: 0, keysSinceUtcNs: 0n, cookies: 0, cookieBytes: 0 },
+      { kissCode: 'DENY' },
+    ),
   ];
 }
 
@@ -198,7 +207,8 @@ describe('metertime status', () => {
       /^Bound +: 1\.20 ms \(hard\)$/m,
       /^Servers +: 1 in use, 1 agree, 1 needed$/m,
       /^Reference +: ke\.example \(number 1\), stratum 1$/m,
-      /^Frequency +: -1\.234 ppm$/m,
+      /^Last sample +: 20\S+Z, 8s before the report$/m,
+      /^Frequency +: -1\.2346 ppm ± 0\.0315 ppm \(k = 2\)$/m,
       /^Real-time clock +: -120 ms to UTC, rate -8\.210 ppm$/m,
       /^Temperature +: -5\.06 °C$/m,
       /^Refused +: 1 \(last: authentication\), 0 NAKs$/m,
@@ -220,19 +230,98 @@ describe('metertime status', () => {
     );
   });
 
+  it('shows what the uncertainty is made of as a budget', async () => {
+    await publishMeter('gw-1', 'meter-1', time());
+    const budget = async () => {
+      const { stdout } = await status('meter-1');
+      return stdout.slice(stdout.indexOf('\n\nUncertainty') + 2).split('\n');
+    };
+    expect(await budget()).toEqual([
+      'Uncertainty budget                  Type  Distribution  Standard  Share',
+      '='.repeat(71),
+      'estimate: samples and oscillator    A     normal         40.0 us   14 %',
+      'asymmetry of the path               B     rectangular    91.0 us   73 %',
+      'server: root distance               B     rectangular    32.0 us    9 %',
+      'stamps: ticks, interrupts, gateway  B     normal         20.0 us    4 %',
+      'combined                                                  106 us',
+      'expanded, k = 2                                           213 us',
+      'not slewed yet, added to it                              17.4 us',
+      'uncertainty U                                             230 us',
+      '',
+    ]);
+    // From the real-time clock; larger than what can be told; larger than the bound.
+    const { budget: made } = time();
+    const noise = { ...made, noiseNs: 0xffff_ffff, asymmetryNs: 0, serverNs: 0, stampsNs: 0, slewNs: 0 };
+    const fromRtc = { status: ClockStatus.Holdover, flags: 8, budget: noise, uncertaintyNs: 1_200_000n };
+    await publishMeter('gw-1', 'meter-1', time(fromRtc));
+    expect((await budget()).slice(2)).toEqual([
+      'real-time clock                        A, B                ≥ 4.29 s      -',
+      'asymmetry of the path                  B     rectangular       0 ns      -',
+      'server: root distance                  B     rectangular       0 ns      -',
+      'stamps: ticks, interrupts, gateway     B     normal            0 ns      -',
+      'combined                                                   ≥ 4.29 s',
+      'expanded, k = 2                                            ≥ 8.59 s',
+      'not slewed yet, added to it                                    0 ns',
+      'uncertainty U, no more than the bound                       1.20 ms',
+      '',
+    ]);
+    await publishMeter('gw-1', 'meter-1', time({ status: ClockStatus.Unsynchronised }));
+    const { stdout } = await status('meter-1');
+    expect(stdout).not.toMatch(/budget|Frequency/);
+  });
+
+  it('says plainly that there is no majority, and marks nobody as followed', async () => {
+    const flags = TimeFlag.NoMajority;
+    const divided = { servers: 4, agreeing: 2, needed: 3, flags };
+    await publishMeter('gw-1', 'meter-1', time({ ...divided, status: ClockStatus.Holdover }));
+    const bits = [SourceFlag.Agrees | SourceFlag.Reference, SourceFlag.Agrees, 0, 0];
+    for (const [index, each] of bits.entries()) {
+      await publish(`gw-1/meter-1/server/${index + 1}`, server(index, { flags: each }));
+    }
+    const said = 'no majority: 2 of 4 servers agree, 3 have to; the clock runs on by itself';
+    expect((await status()).stdout).toContain(`\nmeter-1: ${said}\n`);
+    const { stdout } = await status('meter-1');
+    expect(stdout).toMatch(/^Clock +: holdover \(no-majority\)$/m);
+    expect(stdout).toMatch(/^Majority +: none: 2 of 4 servers agree, 3 have to; the clock runs on by\s+itself$/m);
+    expect(stdout.match(/^\d[-*+~x?]/gm)).toEqual([
+      '1-',
+      '2-',
+      '3-',
+      '4-',
+      '1-',
+      '2-',
+      '3-',
+      '4-',
+      '1-',
+      '2-',
+      '3-',
+      '4-',
+    ]);
+    await publishMeter('gw-1', 'meter-1', time(divided));
+    expect((await status()).stdout).toContain('3 have to; what they agreed on last counts until it is too old');
+    // As long as it has no time, it says what it waits for.
+    const waiting = { ...divided, status: ClockStatus.Unsynchronised, missing: Missing.Majority };
+    await publishMeter('gw-1', 'meter-1', time(waiting));
+    expect((await status()).stdout).toContain('meter-1: waiting for a majority: 2 of 3 needed servers agree\n');
+    await publishMeter('gw-1', 'meter-1', time({ servers: 4, agreeing: 3, needed: 3, flags: 0 }));
+    const found = await status('meter-1');
+    expect(found.stdout).not.toContain('Majority');
+    expect(found.stdout.match(/^\d[-*+~x?]/gm)!.slice(0, 4)).toEqual(['1*', '2+', '3-', '4-']);
+  });
+
   it('shows the time servers of a meter as tables of 80 columns', async () => {
     await publishMeter('gw-1', 'meter-1', time({ servers: 4, agreeing: 2, needed: 3, missing: Missing.Majority }));
     for (const each of servers()) await publish(`gw-1/meter-1/server/${each.number}`, each);
     const { stdout } = await status('meter-1');
     expect(stdout).toMatch(/^Missing +: waiting for a majority: 2 of 3 needed servers agree$/m);
-    const tables = stdout.slice(stdout.indexOf('\n\n') + 2).split('\n');
+    const tables = stdout.slice(stdout.indexOf('\n\n#') + 2).split('\n');
     expect(tables.slice(0, 6).map((line) => line.replace(/\d+s$/, 'Ns'))).toEqual([
       '#   Server               State         St  Poll  Reach    Offset    Delay  Last',
       '='.repeat(79),
       '1*  s0.example           serving        2   64s    017  -45.6 us  12.3 ms   Ns',
       '2x  very-long-name.ver…  serving        2   64s    017  -45.6 us  12.3 ms   Ns',
       '3?  s2.example           waiting 345s   -     -    000         -        -     -',
-      '4-  s3.example           stopped        2   64s    017  -45.6 us  12.3 ms   Ns',
+      '4?  s3.example           stopped        2     -    017  -45.6 us  12.3 ms   Ns',
     ]);
     expect(tables.slice(7, 13)).toEqual([
       '#   Server               AEAD              Bits   Age  KE  Fail  NAK  Cook  CLen',
@@ -240,7 +329,7 @@ describe('metertime status', () => {
       '1*  s0.example           AES-128-GCM-SIV    128  120m   1     0    0     8   100',
       '2x  very-long-name.ver…  AES-SIV-CMAC-512   512  120m   1     0    2     8   100',
       '3?  s2.example           no keys              -     -   4     4    0     0     0',
-      '4-  s3.example           AES-128-GCM-SIV    128  120m   1     0    0     8   100',
+      '4?  s3.example           no keys              -     -   1     0    0     0     0',
     ]);
     expect(tables.slice(14, 20)).toEqual([
       '#   Server               Sent  Auth  Refused',
@@ -248,7 +337,7 @@ describe('metertime status', () => {
       '1*  s0.example             20    18        0',
       '2x  very-long-name.ver…    20    18       50',
       '3?  s2.example              0     0        0',
-      '4-  s3.example             20    18        0',
+      '4?  s3.example             20    18        0',
     ]);
     expect(tables.slice(21)).toEqual([
       '1  s0.example: NTP at ntp.s0.example, port 11123',
@@ -273,13 +362,13 @@ describe('metertime status', () => {
     const { stdout } = await status('--servers', '--verbose');
     expect(stdout).toMatch(/^Time servers of meter-1 at gateway gw-1\n# .*\n=+\n1\* {2}s0\.example /m);
     expect(stdout).toMatch(/^Time servers of meter-2 at gateway gw-1\nnone known$/m);
-    expect(stdout).toContain('asked not to be polled any more');
+    expect(stdout).toContain('not heard in the last eight polls, or no keys');
     const { meters } = JSON.parse((await status('--json')).stdout);
     expect(meters[0].servers).toMatchObject([
       { number: 1, counters: { sent: 20 } },
       { number: 2, rejected: { authentication: 7, nak: 14 }, lastKiss: 'RATE', counters: { naks: 2 } },
       { number: 3, state: 'waiting', retrySeconds: 345, lastKeError: 'no-common-aead', nts: { aead: null } },
-      { number: 4, state: 'stopped', nts: { aeadName: 'AEAD_AES_128_GCM_SIV', keyBits: 128, cookieBytes: 100 } },
+      { number: 4, state: 'stopped', nts: { aeadName: null, keyBits: null, cookieBytes: 0 } },
     ]);
     expect(meters[1].servers).toEqual([]);
   });
@@ -470,16 +559,24 @@ describe('reports', () => {
 });
 
 describe("a server's mark", () => {
+  const heard = { reach: '00000111', nts: { aead: 15 } };
+  const silent = { reach: '00000000', nts: { aead: 15 } };
   it.each([
-    ['serving', ['agrees', 'reference'], '*'],
-    ['serving', ['agrees'], '+'],
-    ['waiting', ['agrees', 'disagrees'], 'x'],
-    ['serving', ['disagrees', 'reference'], 'x'],
-    ['connecting', ['dates-unchecked'], '?'],
-    ['stopped', ['agrees', 'reference'], '-'],
-  ])('%s, %j is %s', (state, flags, mark) => {
-    expect(serverMark({ state, flags })).toBe(mark);
-    expect(serverLegend.join('\n')).toContain(`${mark} `);
+    ['*', ['agrees', 'reference'], heard, true],
+    ['+', ['agrees'], heard, true],
+    ['~', ['agrees', 'strays'], heard, true],
+    ['~', ['agrees', 'reference', 'strays'], heard, true],
+    ['x', ['disagrees'], heard, true],
+    ['x', ['disagrees', 'reference', 'strays'], silent, true],
+    ['-', [], heard, true],
+    ['-', ['agrees', 'reference'], heard, false],
+    ['-', ['strays'], heard, false],
+    ['?', ['reference'], silent, true],
+    ['?', ['dates-unchecked'], silent, false],
+    ['?', [], { reach: '11111111', nts: { aead: null } }, true],
+  ])('is %s with %j, %j and, for a majority, %j', (mark, flags, server, majority) => {
+    expect(serverMark({ flags, ...server }, majority)).toBe(mark);
+    expect(serverLegend.join('\n')).toContain(`  ${mark}  `);
   });
 });
 
@@ -501,5 +598,8 @@ describe('units', () => {
     ]);
     expect(reachText('11111111')).toBe('377');
     expect(ppmText(1500)).toBe('+1.500 ppm');
+    expect(aroundPpm(-4200.125, 31.5)).toBe('-4.2001 ppm ± 0.0315 ppm');
+    expect(aroundPpm(12.25, 5000)).toBe('+0.01 ppm ± 5.00 ppm');
+    expect(aroundPpm(0, 0)).toBe('+0.000000 ppm ± 0.000000 ppm');
   });
 });

@@ -1,12 +1,12 @@
 // A core for tests of the meter around it: it does what the test says, and tells what it was told.
 // - Event.Message: the message is taken as actions, as they are. First byte 0xff: trap (unreachable); 0xfe: trap
 //   (out of bounds).
-// - Event.TimeAsk: Action.TimeNow with the tick as UTC.
+// - Event.TimeAsk: Action.TimeNow with the tick as UTC, and a sample at tick 4001.
 // - Any other event: Action.Message with the event's number as its channel, then tick (u64) and payload.
 // - Event.Start with 0xee as first byte of entropy traps.
 import { createHash } from 'node:crypto';
 import wabt from 'wabt';
-import { Abi, Action, Event } from '../../as/abi/codes.ts';
+import { Abi, Action, Event, TimeNowField } from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 
 const source = `(module
@@ -25,12 +25,15 @@ const source = `(module
       (return (i32.sub (local.get $length) (i32.const 1)))))
     (if (i32.eq (local.get $event) (i32.const ${Event.TimeAsk})) (then
       (i32.store16 (i32.const 16384) (i32.const ${Action.TimeNow}))
-      (i32.store16 (i32.const 16386) (i32.const 32))
-      (memory.fill (i32.const 16388) (i32.const 0) (i32.const 32))
+      (i32.store16 (i32.const 16386) (i32.const ${TimeNowField.Bytes}))
+      (memory.fill (i32.const 16388) (i32.const 0) (i32.const ${TimeNowField.Bytes}))
       (i64.store (i32.const 16396) (i64.load (i32.const 1024)))
       (i64.store (i32.const 16404) (i64.const 77))
       (i64.store (i32.const 16412) (i64.const 33))
-      (return (i32.const 36))))
+      (i64.store (i32.const 16420) (i64.sub (i64.load (i32.const 1024)) (i64.const 4001)))
+      (i32.store (i32.const 16432) (i32.const 11))
+      (i32.store (i32.const 16448) (i32.const -55))
+      (return (i32.const ${TimeNowField.Bytes + 4}))))
     (if (i32.and (i32.eq (local.get $event) (i32.const ${Event.Start}))
                  (i32.eq (i32.load8_u (i32.const 1120)) (i32.const 0xee))) (then unreachable))
     (i32.store16 (i32.const 16384) (i32.const ${Action.Message}))

@@ -83,7 +83,7 @@ describe('a trace', () => {
     expect(result.mismatch).toEqual({
       event: 9,
       name: 'TimeAsk',
-      difference: 'the same actions (TimeNow (32 bytes)), but byte 20 of 36 differs',
+      difference: 'the same actions (TimeNow (68 bytes)), but byte 20 of 72 differs',
     });
     const fewer = replayTrace(
       changed(path, (bytes) => {

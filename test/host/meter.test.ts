@@ -181,8 +181,15 @@ describe('actions', () => {
   it('shows the time that the core gives', () => {
     const { meter, time } = makeMeter();
     meter.start();
+    expect(meter.time().sampleAgeNs).toBeUndefined();
     time.runUntil(5_000_000n);
-    expect(meter.time()).toEqual({ status: 0, utcNs: 5_000n, boundNs: 77n, uncertaintyNs: 33n });
+    expect(meter.time()).toEqual({
+      ...{ status: 0, utcNs: 5_000n, leapSecond: false, boundNs: 77n, uncertaintyNs: 33n, sampleAgeNs: 999n },
+      budget: {
+        ...{ noiseNs: 0, asymmetryNs: 11, serverNs: 0, stampsNs: 0, slewNs: 0 },
+        ...{ frequencyPpt: -55, frequencyUncertaintyPpt: 0 },
+      },
+    });
   });
 
   it('sends frames on the line and stamps what comes back, however it is cut', () => {

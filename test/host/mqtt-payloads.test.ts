@@ -71,7 +71,15 @@ describe('time', () => {
       delayNs: 2_000_000,
       uncertaintyNs: 400_000,
       boundNs: 1_500_000,
-      frequencyPpb: -4200,
+      uncertaintyBudget: {
+        noiseStandardNs: 61_200,
+        asymmetryStandardNs: 180_000,
+        serverStandardNs: 44_000,
+        stampsStandardNs: 20_000,
+        notSlewedNs: 12_000,
+      },
+      frequencyPpb: -4200.125,
+      frequencyUncertaintyPpb: 31.5,
       temperatureMilliCelsius: -12_345,
       realTimeClock: { offsetNs: -301_250_000, ratePpb: 12_345 },
       missing: 'none',
@@ -79,6 +87,7 @@ describe('time', () => {
       server: { number: 2, ke: 'ke.example', stratum: 2, rootDelayNs: 15_259, rootDispersionNs: 30_518 },
       lastSynchronisationUtc: '2036-02-07T06:28:10.000000001Z',
       lastSynchronisationUtcNs: '2085978490000000001',
+      sampleAgeNs: 6_123_456_788,
       nts: {
         aead: 15,
         aeadName: 'AEAD_AES_SIV_CMAC_256',
@@ -124,6 +133,10 @@ describe('time', () => {
       delayNs: null,
       uncertaintyNs: null,
       boundNs: null,
+      uncertaintyBudget: null,
+      frequencyPpb: null,
+      frequencyUncertaintyPpb: null,
+      sampleAgeNs: null,
       temperatureMilliCelsius: null,
       realTimeClock: null,
       lastSynchronisationUtc: null,
@@ -137,10 +150,14 @@ describe('time', () => {
   });
 
   test('names no server in holdover from the real-time clock: none moved the clock yet', () => {
-    const { server, delayNs } = timeSchema.parse(
+    const { server, delayNs, sampleAgeNs } = timeSchema.parse(
       timePayload('m1', { ...time, status: ClockStatus.Holdover, flags: TimeFlag.FromRtc, lastSyncUtcNs: 0n }),
     );
-    expect({ server, delayNs }).toEqual({ server: nobody, delayNs: null });
+    expect({ server, delayNs, sampleAgeNs }).toEqual({ server: nobody, delayNs: null, sampleAgeNs: null });
+  });
+
+  test('of a clock that was set back since, the last sample is no age old', () => {
+    expect(timePayload('m1', { ...time, utcNs: time.lastSyncUtcNs - 1n }).sampleAgeNs).toBe(0);
   });
 
   test('gives exact durations up to 2^53 ns and none beyond', () => {

@@ -72,6 +72,15 @@ export const time: Time = {
   milliCelsius: -12_345,
   rtcOffsetUs: -301_250,
   rtcRatePpb: 12_345,
+  budget: {
+    noiseNs: 61_200,
+    asymmetryNs: 180_000,
+    serverNs: 44_000,
+    stampsNs: 20_000,
+    slewNs: 12_000,
+    frequencyPpt: -4_200_125,
+    frequencyUncertaintyPpt: 31_500,
+  },
   source: 1,
   keHost: 'ke.example',
 };

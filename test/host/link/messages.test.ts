@@ -98,6 +98,15 @@ const messages: LinkMessage[] = [
     milliCelsius: -55_000,
     rtcOffsetUs: -0x7fff_ffff,
     rtcRatePpb: undefined,
+    budget: {
+      noiseNs: 1,
+      asymmetryNs: 2,
+      serverNs: 0xffffffff,
+      stampsNs: 4,
+      slewNs: 5,
+      frequencyPpt: -0x8000_0000,
+      frequencyUncertaintyPpt: 7,
+    },
     source: 1,
     keHost: 'ke.example',
   },
@@ -239,7 +248,9 @@ test('layout: a Source and its counts are what as/abi/codes.ts draws', () => {
   const time = of(Message.Time);
   expect([...time.subarray(TimeField.Servers, TimeField.Texts + 1)]).toEqual([
     ...[4, 3, 2, 7, 1, 0x28, 0x29, 0xff, 0xff],
-    ...[1, 0, 0, 0x80, 0, 0, 0, 0x80, 10],
+    ...[1, 0, 0, 0x80, 0, 0, 0, 0x80],
+    ...[1, 0, 0, 0, 2, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 4, 0, 0, 0, 5, 0, 0, 0],
+    ...[0, 0, 0, 0x80, 7, 0, 0, 0, 10],
   ]);
 });
 
