@@ -2,7 +2,7 @@
 // What always holds: everything follows from the seed and the core; the servers are honest, so each answer is accepted.
 import { Abi, Action, Channel, Event, Message } from '../as/abi/codes.ts';
 import { FrameFlag } from '../as/link/layout.ts';
-import type { CoreAction, CoreModule } from '../host/core/core.ts';
+import { type CoreAction, type CoreModule, loadCoreModule } from '../host/core/core.ts';
 import { settingsLimits } from '../host/provision/settings-block.ts';
 import { decodeFrame } from '../test/core/link-wire.ts';
 import { CheckedCore, type RecordedEvent } from '../test/fuzz/checked-core.ts';
@@ -85,6 +85,7 @@ function live({ core, servers, polls, seed }: RecordingOptions) {
   const world: World = new World({
     seed,
     modules: { plain: core.module },
+    gatewayModules: { plain: loadCoreModule().module },
     baud: 115_200,
     tickHz: Number(tickHz),
     rtc: { frequencyPpb: 2_000 },

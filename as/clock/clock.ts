@@ -20,10 +20,11 @@ import {
   estimatedDifference,
   estimatedFrequency,
   estimatedVariance,
+  estimatorAim,
   estimatorBegin,
   estimatorReopen,
   estimatorShift,
-  estimatorTo,
+  estimatorSpread,
 } from './estimator';
 import { localErrorNs, localResolutionNs, localShownErrorPpb } from './local';
 
@@ -173,7 +174,6 @@ export function clockFromRealTimeClock(
   const difference = min<i64>(max<i64>(estimateUtc - t, low), high);
   estimatorBegin(t, t + difference, <f64>standardNs * 1e-9);
   disciplineOwn();
-  estimatorTo(t);
   follow(t, difference);
   status = ClockStatus.Holdover;
   fromRtc = true;
@@ -193,7 +193,7 @@ export function clockWiden(ns: i64): void {
   high += ns;
 }
 
-// The clock shows `value` at local time `t`, to which `estimatorTo` came last, and goes on at the rate estimated for then.
+// The clock shows `value` at local time `t`, to which `estimatorAim` came last, and goes on at the rate estimated for then.
 function follow(t: i64, value: i64): void {
   const most = 1000 * localShownErrorPpb();
   rate = min<i64>(max<i64>(<i64>(min<f64>(max<f64>(estimatedFrequency, -1), 1) * 1e12), -most), most);
@@ -207,7 +207,7 @@ function follow(t: i64, value: i64): void {
 /** Follows what is learned of the oscillator, also without samples. */
 export function clockStep(t: i64): void {
   if (t < refreshAt) return;
-  estimatorTo(t);
+  estimatorAim(t);
   steer(t);
 }
 
@@ -224,6 +224,7 @@ function steer(t: i64): void {
   const to = min<i64>(max<i64>(estimatedDifference, low - widening), high + widening);
   if (to != estimatedDifference) {
     const wrong = <f64>(to - estimatedDifference) * 1e-9;
+    estimatorSpread(t);
     estimatorShift(to - estimatedDifference);
     if (wrong * wrong > SURPRISE * estimatedVariance) estimatorReopen(abs<f64>(wrong));
   }
@@ -291,7 +292,6 @@ export function clockCorrect(source: u32, now: i64, estimate: i64, delay: i64, r
   const regained = status != ClockStatus.Synchronised;
   status = ClockStatus.Synchronised;
   disciplineSample(source, now, inside, delay, rootDistance, own, known && !fromRtc);
-  estimatorTo(now);
   if (known) steer(now);
   else apply(now, min<i64>(max<i64>(estimatedDifference, low), high), false);
   lastDelay = delay;

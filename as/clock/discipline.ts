@@ -11,7 +11,7 @@ import {
   estimatorReopen,
   estimatorSample,
   estimatorShift,
-  estimatorTo,
+  estimatorSpread,
   sampleBelieved,
   sampleInnovation,
   samplePrior,
@@ -56,7 +56,7 @@ export function disciplineGauge(): u32 {
 
 // GUM 4.3.7: a rectangular distribution of half-width a has the variance a² / 3.
 function rectangular(halfWidth: f64): f64 {
-  return (halfWidth * halfWidth) / 3;
+  return halfWidth * halfWidth * (1 / 3.0);
 }
 
 function asymmetryOf(path: Path): f64 {
@@ -143,7 +143,7 @@ function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
 
 /** Expanded uncertainty (k = 2) at local time `t`, ns: noise and drift, path asymmetry, server, stamps (GUM 5.1.2, 6.2.1). */
 export function disciplineUncertaintyNs(t: i64): i64 {
-  estimatorTo(t);
+  estimatorSpread(t);
   const seconds = 2 * sqrt<f64>(estimatedVariance + gaugeVariance + rootVariance + noiseVariance);
   // A day is enough to say that nothing is known.
   return <i64>(min<f64>(seconds, 86_400) * <f64>SECOND_NS);
@@ -156,7 +156,7 @@ function saturated(value: f64, parts: f64): u32 {
 
 /** Writes the budget of that uncertainty, but for `BudgetField.SlewNs` and `BudgetField.FrequencyPpt`. */
 export function disciplineBudget(t: i64, to: usize): void {
-  estimatorTo(t);
+  estimatorSpread(t);
   store<u32>(to, saturated(sqrt<f64>(estimatedVariance), 1e9), BudgetField.NoiseNs);
   store<u32>(to, saturated(sqrt<f64>(gaugeVariance), 1e9), BudgetField.AsymmetryNs);
   store<u32>(to, saturated(sqrt<f64>(rootVariance), 1e9), BudgetField.ServerNs);

@@ -24,19 +24,19 @@ import {
   TERMS_DAY,
   TERMS_TEMPERATURE,
 } from './cycle';
-import { cutGaussian, cutMass, cutMean, cutVariance } from './gaussian';
+import { cutGaussian, cutMass, cutMean, cutVariance, inverseRoot } from './gaussian';
 
-/** Random walks of frequency that are tried, (s/s)² per s: from 3e-10 to 1e-7 per root second, in half decades. */
-const WALKS: usize = memory.data<f64>([9e-20, 1e-18, 9e-18, 1e-16, 9e-16, 1e-14], 8);
-const WALKING: u32 = 6;
+/** Random walks of frequency that are tried, (s/s)² per s: from 1e-9 to 1e-7 per root second, in half decades. */
+const WALKS: usize = memory.data<f64>([1e-18, 9e-18, 1e-16, 9e-16, 1e-14], 8);
+const WALKING: u32 = 5;
 /** Without a thermometer there are filters with the day's terms as well, for these of the walks. */
-const DAILY_WALKS: usize = memory.data<u8>([1, 3], 1);
+const DAILY_WALKS: usize = memory.data<u8>([0, 2], 1);
 const DAILY: u32 = 2;
 
 const STATES_MAX: u32 = 2 + TERMS_DAY;
 
-/** The larger of 6 filters with 4 states, and 6 with 2 and 2 with 6. */
-const BANK: usize = memory.data(736, 8);
+/** The larger of 5 filters with 4 states, and 5 with 2 and 2 with 6. */
+const BANK: usize = memory.data(688, 8);
 /** By how much a coefficient may change, (s/s)² per s: of the day's terms 0.3 ppm in a day, of a crystal 0.01 ppm. */
 const DAILY_DRIFT: f64 = 1e-18;
 const CRYSTAL_DRIFT: f64 = 1e-21;
@@ -48,6 +48,8 @@ const STRAY_SHARE: f64 = 1e-3;
 const STRAY_SECONDS: f64 = 0.05;
 /** A filter that foresees so much worse than the best goes on from what that one knows. */
 const WEIGHT_MIN: f64 = 1e-7;
+/** What has less weight hardly shows in the uncertainty. */
+const WEIGHT_TOLD: f64 = 1e-3;
 
 /** What the model leaves out, as a factor of the variance. */
 const MODEL_VARIANCE: f64 = 1.1;
@@ -72,11 +74,14 @@ const NOW: usize = memory.data(8 * STATES_MAX, 8);
 // A row of a covariance, and a gain.
 const ROW: usize = memory.data(8 * STATES_MAX, 8);
 
-/** Results of `estimatorTo`: UTC minus local time ns, s/s, and their variances s² and (s/s)². */
+/** Results of `estimatorAim`: UTC minus local time, ns, and s/s. */
 export let estimatedDifference: i64 = 0;
 export let estimatedFrequency: f64 = 0;
+/** Results of `estimatorSpread`: variances of those, s² and (s/s)². */
 export let estimatedVariance: f64 = 0;
 export let estimatedFrequencyVariance: f64 = 0;
+/** Local time for which they are; they change with each sample. */
+let spreadAt: i64 = i64.MIN_VALUE;
 
 /** How many filters there are. */
 export function estimatorFilters(): u32 {
@@ -149,10 +154,17 @@ export function estimatorBegin(t: i64, utc: i64, standard: f64): void {
     store<f64>(p, standard * standard);
     for (let k: u32 = 1; k < states; k++) store<f64>(estimatorElement(p, states, 0, k), 0);
   }
-  cycleMark(t);
-  at = t;
+  mark(t);
   anchor = utc - t;
   running = true;
+  settle();
+}
+
+// The filters stand at local time t.
+function mark(t: i64): void {
+  cycleMark(t);
+  at = t;
+  spreadAt = i64.MIN_VALUE;
 }
 
 // The step from the last sample to local time t.
@@ -167,26 +179,34 @@ function prepare(t: i64, utc: i64): f64 {
   return seconds;
 }
 
-// What a vector makes of a filter's state: with STEP, the offset that it foresees, s.
-function foresee(filter: usize, states: u32, vector: usize): f64 {
-  let sum: f64 = 0;
-  for (let i: u32 = 0; i < states; i++) sum += load<f64>(vector + 8 * i) * load<f64>(filter + 8 + 8 * i);
+// The offset that a filter foresees after the step, s, or with `now` its frequency then.
+function foresee(filter: usize, states: u32, now: bool): f64 {
+  const vector = now ? NOW : STEP;
+  let sum: f64 = now ? 0 : load<f64>(filter, 8);
+  for (let i: u32 = 1; i < states; i++) sum += load<f64>(vector + 8 * i) * load<f64>(filter + 8 + 8 * i);
   return sum;
 }
 
-// Covariance times a vector into ROW; returns the variance in the vector's direction.
-function spread(p: usize, states: u32, vector: usize): f64 {
-  let variance: f64 = 0;
-  for (let j: u32 = 0; j < states; j++) {
-    let sum: f64 = 0;
-    for (let i: u32 = 0; i < states; i++) {
-      sum +=
-        load<f64>(i < j ? estimatorElement(p, states, i, j) : estimatorElement(p, states, j, i)) *
-        load<f64>(vector + 8 * i);
+// Covariance times STEP or NOW into ROW; returns the variance in that direction. Their first number is 1 or 0: `offset`.
+function spread(p: usize, states: u32, vector: usize, offset: bool): f64 {
+  let place = p;
+  for (let j: u32 = 0; j < states; j++, place += 8) store<f64>(ROW + 8 * j, offset ? load<f64>(place) : 0);
+  let first = offset ? load<f64>(ROW) : 0;
+  for (let j: u32 = 1; j < states; j++) {
+    const at = 8 * j;
+    const to = load<f64>(vector + at);
+    if (offset) first += load<f64>(p + at) * to;
+    add(ROW + at, load<f64>(place) * to);
+    place += 8;
+    for (let k = at + 8; k < 8 * states; k += 8, place += 8) {
+      const both = load<f64>(place);
+      add(ROW + at, both * load<f64>(vector + k));
+      add(ROW + k, both * to);
     }
-    store<f64>(ROW + 8 * j, sum);
-    variance += sum * load<f64>(vector + 8 * j);
   }
+  store<f64>(ROW, first);
+  let variance = first;
+  for (let at: u32 = 8; at < 8 * states; at += 8) variance += load<f64>(ROW + at) * load<f64>(vector + at);
   return variance;
 }
 
@@ -196,7 +216,7 @@ function slopeOf(filter: usize): f64 {
 
 // Variance of the offset that a walk and an unread temperature add.
 function wandered(filter: usize, walk: f64, seconds: f64): f64 {
-  const variance = (walk * seconds * seconds * seconds) / 3;
+  const variance = walk * seconds * seconds * seconds * (1 / 3.0);
   return cycleHasThermometer() ? variance + cycleUnreadVariance(slopeOf(filter)) : variance;
 }
 
@@ -207,8 +227,8 @@ function add(place: usize, value: f64): void {
 // Takes the step.
 function forward(filter: usize, states: u32, walk: f64, seconds: f64): void {
   const p = filter + 8 + 8 * states;
-  const variance = spread(p, states, STEP) + wandered(filter, walk, seconds);
-  store<f64>(filter, foresee(filter, states, STEP), 8);
+  const variance = spread(p, states, STEP, true) + wandered(filter, walk, seconds);
+  store<f64>(filter, foresee(filter, states, false), 8);
   copy(p, ROW, 8 * states);
   store<f64>(p, variance);
   add(estimatorElement(p, states, 0, 1), 0.5 * walk * seconds * seconds);
@@ -217,13 +237,13 @@ function forward(filter: usize, states: u32, walk: f64, seconds: f64): void {
   for (let k: u32 = 2; k < states; k++) add(estimatorElement(p, states, k, k), drift * seconds);
 }
 
-/** Of the last sample: how sure the filters are that it is a true one, by how much it differed, s, and what was open, s². */
+/** Of the last sample: how sure the filters are that it is a true one; by how much the best one missed it, s, and its variance, s². */
 export let sampleBelieved: f64 = 0;
 export let sampleInnovation: f64 = 0;
 export let samplePrior: f64 = 0;
 
 /**
- * Takes a sample at local time `t`.
+ * Takes a sample at local time `t`, for which `estimatedDifference` and `estimatedFrequency` are then.
  *
  * @param difference UTC minus local time, ns
  * @param halfWidth s, what the queues may have done to it, see `pathTake`
@@ -232,66 +252,72 @@ export let samplePrior: f64 = 0;
 export function estimatorSample(t: i64, difference: i64, halfWidth: f64, noise: f64): void {
   const seconds = prepare(t, t + anchor);
   const sample = <f64>(difference - anchor) * 1e-9;
+  // Likelihoods in units of 1 / (2 halfWidth), which all filters share.
+  const stray = (STRAY_SHARE * halfWidth) / (halfWidth + STRAY_SECONDS);
   let sum: f64 = 0;
   let believed: f64 = 0;
-  sampleInnovation = 0;
-  samplePrior = 0;
+  let best: f64 = 0;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     const states = estimatorStates(i);
     forward(filter, states, walkOf(i), seconds);
-    sampleInnovation += load<f64>(filter) * (sample - load<f64>(filter, 8));
-    samplePrior += load<f64>(filter) * load<f64>(filter + 8 + 8 * states);
-    const share = weigh(filter, states, sample, halfWidth, noise);
+    if (load<f64>(filter) > best) {
+      best = load<f64>(filter);
+      sampleInnovation = sample - load<f64>(filter, 8);
+      samplePrior = load<f64>(filter + 8 + 8 * states);
+    }
+    const share = weigh(filter, states, sample, halfWidth, noise, stray);
     const weight = load<f64>(filter);
     believed += weight * share;
     sum += weight;
   }
-  cycleMark(t);
-  at = t;
-  sampleBelieved = sum > 0 ? believed / sum : 0;
-  normalise(sum);
+  const perSum = 1 / sum;
+  sampleBelieved = believed * perSum;
+  normalise(perSum);
+  mark(t);
   settle();
 }
 
 // Updates a filter and its weight; returns how sure it is that the sample is a true one.
-function weigh(filter: usize, states: u32, sample: f64, halfWidth: f64, noise: f64): f64 {
+function weigh(filter: usize, states: u32, sample: f64, halfWidth: f64, noise: f64, stray: f64): f64 {
   const p = filter + 8 + 8 * states;
   const offset = load<f64>(filter, 8);
   const prior = load<f64>(p) + noise;
   const innovation = sample - offset;
-  // Likelihoods in units of 1 / (2 halfWidth), which all filters share.
-  const stray = (STRAY_SHARE * halfWidth) / (halfWidth + STRAY_SECONDS);
+  const inverse = inverseRoot(prior);
+  const perPrior = inverse * inverse;
   let correction: f64 = 0;
   let left = prior;
   let share: f64 = 0;
   let likelihood = stray;
-  if (cutGaussian(innovation, prior, halfWidth)) {
+  if (cutGaussian(innovation, prior, inverse, halfWidth)) {
     const honest = (1 - STRAY_SHARE) * cutMass;
     likelihood += honest;
-    share = honest / likelihood;
+    share = <f64>(<f32>honest / <f32>likelihood);
     const move = innovation - cutMean;
     correction = share * move;
     left = share * cutVariance + (1 - share) * (prior + share * move * move);
   }
-  for (let i: u32 = 0; i < states; i++) store<f64>(ROW + 8 * i, load<f64>(estimatorElement(p, states, 0, i)) / prior);
+  for (let i: u32 = 0; i < states; i++) store<f64>(ROW + 8 * i, load<f64>(p + 8 * i) * perPrior);
   const gone = prior - left;
-  for (let i: u32 = 0; i < states; i++) {
-    const gain = load<f64>(ROW + 8 * i);
-    add(filter + 8 + 8 * i, gain * correction);
-    for (let j: u32 = i; j < states; j++) add(estimatorElement(p, states, i, j), -gain * load<f64>(ROW + 8 * j) * gone);
+  let place = p;
+  for (let at: u32 = 0; at < 8 * states; at += 8) {
+    const gain = load<f64>(ROW + at);
+    add(filter + 8 + at, gain * correction);
+    const less = -gain * gone;
+    for (let k = at; k < 8 * states; k += 8, place += 8) add(place, less * load<f64>(ROW + k));
   }
   store<f64>(filter, load<f64>(filter) * likelihood);
   return share;
 }
 
 // Weights add up to 1; a filter that has failed goes on from the best one of its kind.
-function normalise(sum: f64): void {
+function normalise(perSum: f64): void {
   let best: u32 = 0;
   let bestDaily: u32 = WALKING;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
-    store<f64>(filter, load<f64>(filter) / sum);
+    store<f64>(filter, load<f64>(filter) * perSum);
     const rival = estimatorFilter(i < WALKING ? best : bestDaily);
     if (load<f64>(filter) <= load<f64>(rival)) continue;
     if (i < WALKING) best = i;
@@ -300,23 +326,35 @@ function normalise(sum: f64): void {
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     if (load<f64>(filter) >= WEIGHT_MIN) continue;
-    copy(filter + 8, estimatorFilter(i < WALKING ? best : bestDaily) + 8, bytesOf(estimatorStates(i)) - 8);
+    const from = estimatorFilter(i < WALKING ? best : bestDaily);
+    for (let k: u32 = 8; k < bytesOf(estimatorStates(i)); k += 8) store<i64>(filter + k, load<i64>(from + k));
     store<f64>(filter, WEIGHT_MIN);
   }
 }
 
-// Moves the anchor to the mean of all, so that offsets stay small.
+/** Offsets are taken into the anchor when they get that large, s. */
+const OFFSET_LARGE: f64 = 1;
+
+// What the filters think at the instant of the last sample.
 function settle(): void {
-  let mean: f64 = 0;
-  for (let i: u32 = 0; i < estimatorFilters(); i++)
-    mean += load<f64>(estimatorFilter(i)) * load<f64>(estimatorFilter(i), 8);
-  const ns = <i64>(mean * 1e9);
+  let offset: f64 = 0;
+  estimatedFrequency = 0;
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
+    const weight = load<f64>(filter);
+    offset += weight * load<f64>(filter, 8);
+    estimatedFrequency += weight * foresee(filter, estimatorStates(i), true);
+  }
+  const ns = <i64>(offset * 1e9);
+  estimatedDifference = anchor + ns;
+  if (abs<f64>(offset) < OFFSET_LARGE) return;
   anchor += ns;
-  for (let i: u32 = 0; i < estimatorFilters(); i++) add(estimatorFilter(i) + 8, -(<f64>ns) * 1e-9);
+  for (let i: u32 = 0; i < estimatorFilters(); i++) add(estimatorFilter(i) + 8, -offset);
 }
 
 /** Samples insist: the offset, and a little of the frequency, is open again by `seconds`. */
 export function estimatorReopen(seconds: f64): void {
+  spreadAt = i64.MIN_VALUE;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     const states = estimatorStates(i);
@@ -329,36 +367,54 @@ export function estimatorReopen(seconds: f64): void {
 /** UTC minus local time was another by `ns` all the time, as after a leap second or with another server. */
 export function estimatorShift(ns: i64): void {
   anchor += ns;
+  estimatedDifference += ns;
 }
 
-/** The estimate at local time `t`, not before the last sample. */
-export function estimatorTo(t: i64): void {
-  const seconds = prepare(t, t + anchor);
-  let mean: f64 = 0;
-  let frequency: f64 = 0;
-  let square: f64 = 0;
-  let variance: f64 = 0;
-  let frequencySquare: f64 = 0;
-  let frequencyVariance: f64 = 0;
+/** The estimate for local time `t`, not before the last sample: `estimatedDifference`, `estimatedFrequency`. */
+export function estimatorAim(t: i64): void {
+  prepare(t, t + anchor);
+  let offset: f64 = 0;
+  estimatedFrequency = 0;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
+    const weight = load<f64>(filter);
+    offset += weight * foresee(filter, estimatorStates(i), false);
+    estimatedFrequency += weight * foresee(filter, estimatorStates(i), true);
+  }
+  estimatedDifference = anchor + <i64>(offset * 1e9);
+}
+
+/** How sure that is: `estimatedVariance`, `estimatedFrequencyVariance`. */
+export function estimatorSpread(t: i64): void {
+  if (t == spreadAt) return;
+  spreadAt = t;
+  const seconds = prepare(t, t + anchor);
+  let offset: f64 = 0;
+  let frequency: f64 = 0;
+  let told: f64 = 0;
+  let offsetSquare: f64 = 0;
+  let frequencySquare: f64 = 0;
+  estimatedVariance = 0;
+  estimatedFrequencyVariance = 0;
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
+    const weight = load<f64>(filter);
+    if (weight < WEIGHT_TOLD) continue;
+    told += weight;
     const states = estimatorStates(i);
     const p = filter + 8 + 8 * states;
-    const weight = load<f64>(filter);
-    if (weight < WEIGHT_MIN * 2) continue;
     const walk = walkOf(i);
-    const offset = foresee(filter, states, STEP);
-    const rate = foresee(filter, states, NOW);
-    mean += weight * offset;
-    square += weight * offset * offset;
-    variance += weight * (spread(p, states, STEP) + wandered(filter, walk, seconds));
-    frequency += weight * rate;
-    frequencySquare += weight * rate * rate;
-    frequencyVariance += weight * (spread(p, states, NOW) + walk * seconds);
+    const filterOffset = foresee(filter, states, false);
+    const filterFrequency = foresee(filter, states, true);
+    offset += weight * filterOffset;
+    offsetSquare += weight * filterOffset * filterOffset;
+    frequency += weight * filterFrequency;
+    frequencySquare += weight * filterFrequency * filterFrequency;
+    estimatedVariance += weight * (spread(p, states, STEP, true) + wandered(filter, walk, seconds));
+    estimatedFrequencyVariance += weight * (spread(p, states, NOW, false) + walk * seconds);
   }
-  estimatedDifference = anchor + <i64>(mean * 1e9);
-  estimatedFrequency = frequency;
-  estimatedVariance = MODEL_VARIANCE * (variance + max<f64>(square - mean * mean, 0));
+  const scale = MODEL_VARIANCE / told;
+  estimatedVariance = scale * (estimatedVariance + max<f64>(offsetSquare - (offset * offset) / told, 0));
   estimatedFrequencyVariance =
-    MODEL_VARIANCE * (frequencyVariance + max<f64>(frequencySquare - frequency * frequency, 0));
+    scale * (estimatedFrequencyVariance + max<f64>(frequencySquare - (frequency * frequency) / told, 0));
 }

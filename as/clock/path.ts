@@ -7,6 +7,7 @@
 // offset is wrong by no more than e / 2, and where both directions queue alike, any error up to that is equally likely.
 
 import { clear } from '../abi/bytes';
+import { inverseRoot } from './gaussian';
 
 /** Samples in each of the windows of which the smallest delay is kept: after so many times four a longer route counts. */
 const WINDOW: u32 = 32;
@@ -15,6 +16,8 @@ const WINDOWS: u32 = 4;
 const MEAN_SAMPLES: f64 = 64;
 /** The smallest of n delays lies above the shortest possible by about this share of the usual queue, times sqrt(2 / n). */
 const FLOOR_MARGIN: f64 = 1.5;
+// biome-ignore lint/suspicious/noApproximativeNumericConstant: a literal, so that no compiler's own idea of it counts
+const ROOT_2: f64 = 1.4142135623730951;
 /** Share of a first delay that may be queue, before there is a second one. */
 const FIRST_QUEUE: f64 = 0.5;
 /** Longer ones are no samples. */
@@ -85,6 +88,8 @@ export function pathTake(path: Path, delayNs: i64): void {
   const floor = <f64>pathSmallestNs(path) * 1e-9;
   const kept = <f64>min<u32>(path.samples, path.inWindow + (WINDOWS - 1) * WINDOW);
   // Mean queue of one direction: the mean excess of both, and what the smallest one has of it itself.
-  const queue = 0.5 * (path.meanDelay - floor + (FIRST_QUEUE * floor) / (count * count)) * (1 + 1 / sqrt<f64>(kept));
-  pathHalfWidth = 0.5 * (seconds - floor + FLOOR_MARGIN * queue * sqrt<f64>(2 / kept));
+  const rootKept = inverseRoot(kept);
+  const first = path.samples < 32 ? (FIRST_QUEUE * floor) / (count * count) : 0;
+  const queue = 0.5 * (path.meanDelay - floor + first) * (1 + rootKept);
+  pathHalfWidth = 0.5 * (seconds - floor + FLOOR_MARGIN * ROOT_2 * queue * rootKept);
 }

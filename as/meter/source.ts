@@ -4,6 +4,7 @@
 
 import { clear } from '../abi/bytes';
 import { SourceState } from '../abi/codes';
+import { pathForget } from '../clock/path';
 import { backoffNext, backoffSpread, FailureKind } from '../nts/backoff';
 import { timeNowLocal } from './now';
 import { random32 } from './seed';
@@ -334,7 +335,10 @@ export function sourceMovesBefore(source: Source, until: i64): bool {
     bestAt = serverRetryAt(i);
   }
   const moved = best != source.server;
-  if (moved) source.pollFloor = 0;
+  if (moved) {
+    source.pollFloor = 0;
+    pathForget(source.index);
+  }
   source.server = best;
   return moved;
 }

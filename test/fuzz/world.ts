@@ -16,6 +16,8 @@ const startUtcNs = 1_795_305_600n * second;
 export interface WorldOptions {
   readonly seed: number;
   readonly modules: CheckedModules;
+  /** The gateway's end of a line, where the meter's core is none that could be one. */
+  readonly gatewayModules?: CheckedModules;
   /** Bits a second of a serial line to a gateway; without it, the board has a network of its own. */
   readonly baud?: number;
   readonly tickHz?: number;
@@ -94,7 +96,7 @@ export class World {
       this.device.onMessage = (channel, message) => this.sockets.message(channel, message);
       this.sockets.send = (channel, message) => this.deliver(channel, message);
     } else {
-      this.line = new GatewayLine(this.time, options.modules, this.device, {
+      this.line = new GatewayLine(this.time, options.gatewayModules ?? options.modules, this.device, {
         baud: options.baud,
         nonce: this.random.u32(),
         ...(options.check === undefined ? {} : { check: options.check }),

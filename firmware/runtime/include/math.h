@@ -15,7 +15,7 @@ double sqrt(double x);
 double trunc(double x);
 double copysign(double x, double y);
 float ceilf(float x);
-float fabsf(float x);
+#define fabsf(x) __builtin_fabsf(x)
 float floorf(float x);
 float nearbyintf(float x);
 float sqrtf(float x);
