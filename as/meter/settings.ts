@@ -32,8 +32,8 @@ const SERVERS: usize = memory.data(272, 4);
 
 let servers: u32 = 0;
 let trustPolicy: u32 = 0;
-let pollMin: u32 = 16;
-let pollMax: u32 = 64;
+let pollMin: u32 = 64;
+let pollMax: u32 = 1024;
 let reportSeconds: u32 = 10;
 let keyAgeHours: u32 = 672;
 let agreement: u32 = 0;

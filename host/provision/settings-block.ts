@@ -76,7 +76,7 @@ export const settingsLimits = {
 /** What the core takes where the block says nothing. */
 export const settingsDefaults = {
   firstDatesUnchecked: true,
-  poll: { minSeconds: 16, maxSeconds: 64 },
+  poll: { minSeconds: 64, maxSeconds: 1024 },
   reportSeconds: 10,
 } as const;
 

@@ -116,7 +116,8 @@ export const meterSettingsSchema = z.strictObject({
         .optional()
         .meta(
           settingMeta({
-            description: 'Shortest interval.',
+            description:
+              'Shortest interval: after the first polls, and after RATE was obeyed. It trebles with each answer.',
             defaultText: `\`${settingsDefaults.poll.minSeconds}\`, or maxSeconds where that is less`,
           }),
         ),
@@ -124,7 +125,8 @@ export const meterSettingsSchema = z.strictObject({
         .optional()
         .meta(
           settingMeta({
-            description: 'Longest interval.',
+            description:
+              'Longest interval. Holdover begins when the last sample that counted is as old as eight of them: 2 h 17 min with 1024.',
             defaultText: `\`${settingsDefaults.poll.maxSeconds}\`, or minSeconds where that is more`,
           }),
         ),

@@ -41,6 +41,10 @@ const known: readonly [SettingsTag, (random: Prng) => Uint8Array][] = [
   [SettingsTag.Agreement, (random) => Uint8Array.of(random.below(7)).subarray(random.below(2) * random.below(2))],
   [SettingsTag.SpreadSeconds, (random) => random.bytes(random.pick([2, 2, 1, 3]))],
   [SettingsTag.Limits, (random) => joined([Uint8Array.of(random.below(18)), random.bytes(random.pick([4, 4, 3, 5]))])],
+  [
+    SettingsTag.Asymmetry,
+    (random) => random.bytes(random.pick([1, 1, 0, 2])).map((byte) => byte & random.pick([0x7f, 0xff])),
+  ],
 ];
 
 function randomItems(random: Prng): Uint8Array {
@@ -83,13 +87,15 @@ function goodItem(tag: SettingsTag, random: Prng): Uint8Array {
     case SettingsTag.TrustPolicy:
       return Uint8Array.of(1);
     case SettingsTag.Poll:
-      return Uint8Array.of(16, 0, 64, 0);
+      return Uint8Array.of(64, 0, 0, 4);
     case SettingsTag.Aeads:
       return Uint8Array.from(random.pick([[15], [30, 15], [17, 16, 15, 30]]));
     case SettingsTag.Agreement:
       return Uint8Array.of(random.below(5));
     case SettingsTag.Limits:
       return Uint8Array.of(random.between(1, 15), 0, 1, 0, 1);
+    case SettingsTag.Asymmetry:
+      return Uint8Array.of(random.between(0, 100));
     default:
       return Uint8Array.of(10, 0);
   }
@@ -155,6 +161,8 @@ function isItem(tag: number, value: Buffer): boolean {
       return value.length === 2;
     case SettingsTag.Limits:
       return value.length === 5 && value[0]! >= 1 && value[0]! <= 15;
+    case SettingsTag.Asymmetry:
+      return value.length === 1 && value[0]! <= 100;
     default:
       return tag >= 0x80;
   }

@@ -110,7 +110,7 @@ describe('provision', () => {
     const file = join(folder, 'meter-1.bin');
     const { exitCode, stdout } = await runMetertime([
       ...['provision', file, '--id', 'meter-1', '-S', 'time.example', '-S', '[2001:db8::1]:4461'],
-      ...['--poll-min', '100', '--always-check-dates'],
+      ...['--poll-min', '2000', '--always-check-dates'],
     ]);
     expect(exitCode).toBe(ExitCode.Ok);
     expect(readStorageSettings(file)).toEqual({
@@ -120,7 +120,7 @@ describe('provision', () => {
         { host: '2001:db8::1', port: 4461 },
       ],
       firstDatesUnchecked: false,
-      poll: { minSeconds: 100, maxSeconds: 100 },
+      poll: { minSeconds: 2000, maxSeconds: 2000 },
       reportSeconds: 10,
     });
     expect(stdout).toMatch(/^Meter +: meter-1\n/);
@@ -140,7 +140,7 @@ describe('provision', () => {
       rootKey: 'new',
       settings: {
         id: 'meter-2',
-        poll: { minSeconds: 8, maxSeconds: 64 },
+        poll: { minSeconds: 8, maxSeconds: 1024 },
         firstDatesUnchecked: false,
         reportSeconds: 60,
       },
@@ -187,7 +187,7 @@ describe('provision', () => {
     }
   });
 
-  it('takes AEADs, key age, agreement, spread and limits from YAML, and writes no others', async () => {
+  it('takes AEADs, key age, agreement, spread, limits and asymmetry from YAML, and writes no others', async () => {
     const yaml = join(folder, 'choices.yaml');
     const file = join(folder, 'meter-6.bin');
     writeFileSync(
@@ -199,18 +199,20 @@ aeads: [AES-SIV-CMAC-512, 30]
 keyAgeHours: 24
 spreadSeconds: 0
 limits: { stratum: 3 }
+asymmetryPercent: 30
 `,
     );
     const { stdout, exitCode } = await runMetertime(['provision', file, '-s', yaml]);
     expect(exitCode).toBe(ExitCode.Ok);
     expect(readStorageSettings(file)).toMatchObject({
-      ...{ agreement: 2, aeads: [17, 30], keyAgeHours: 24, spreadSeconds: 0 },
+      ...{ agreement: 2, aeads: [17, 30], keyAgeHours: 24, spreadSeconds: 0, asymmetryPercent: 30 },
       limits: { stratum: 3, rootDelayMs: 3000, rootDispersionMs: 1500 },
     });
     for (const line of [
       /^AEAD 1 +: AES-SIV-CMAC-512 \(17\)\nAEAD 2 +: AES-128-GCM-SIV \(30\)$/m,
       /^Keys replaced +: after 24 hours$/m,
       /^Agreement +: of 2 servers, and of more than half of those heard$/m,
+      /^Asymmetry +: up to 30 % of the smallest delay$/m,
       /^Spread +: key establishments over 0 s after a start$/m,
       /^Limits +: stratum 3, root delay 3000 ms, root dispersion 1500 ms$/m,
     ]) {
@@ -219,7 +221,7 @@ limits: { stratum: 3 }
     writeFileSync(yaml, JSON.stringify({ id: 'meter-6', servers: ['a.example'], agreement: 'majority' }));
     const again = await runMetertime(['provision', file, '-s', yaml]);
     expect(again.stdout).toMatch(/^Agreement +: of more than half of the servers in use$/m);
-    expect(again.stdout).not.toMatch(/^(AEAD|Limits|Spread)/m);
+    expect(again.stdout).not.toMatch(/^(AEAD|Asymmetry|Limits|Spread)/m);
     expect(Object.keys(readStorageSettings(file)).sort()).toEqual([
       'agreement',
       'firstDatesUnchecked',
@@ -239,6 +241,10 @@ limits: { stratum: 3 }
       ['agreement: 3\n', `${yaml}:3:12: agreement: expected at most 1, as many as there are servers, came 3`],
       ['limits: { stratum: 16 }\n', `${yaml}:3:20: limits.stratum is 16; expected a whole number from 1 to 15`],
       ['limits: { delay: 16 }\n', `${yaml}:3:11: unknown setting "limits.delay"; `],
+      [
+        'asymmetryPercent: 101\n',
+        `${yaml}:3:19: asymmetryPercent is 101; expected a whole number of percent from 0 to 100`,
+      ],
       ['spreadSeconds: -1\n', `${yaml}:3:16: spreadSeconds is -1; expected a whole number of seconds from 0 to 65535`],
     ]) {
       writeFileSync(yaml, `id: meter-6\nservers: [a.example]\n${text}`);
@@ -321,11 +327,11 @@ describe('boards', () => {
     expect(stdout).toMatch(/^software +- +- +4 +±100 ppm +this process/m);
     expect(stdout).toMatch(/^mps2-an385 +: Cortex-M3 on .*\n {15}/m);
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
-    expect(stdout).toMatch(/^mps2-an385 +64 KiB +16 KiB +1 +±100 ppm +emulator/m);
-    expect(stdout).toMatch(/^mps2-an385-4 +64 KiB +32 KiB +4 +±100 ppm +emulator/m);
+    expect(stdout).toMatch(/^mps2-an385 +96 KiB +16 KiB +1 +±100 ppm +emulator/m);
+    expect(stdout).toMatch(/^mps2-an385-4 +96 KiB +32 KiB +4 +±100 ppm +emulator/m);
     const json = JSON.parse((await runMetertime(['boards', '--json'])).stdout);
     expect(json).toContainEqual(
-      expect.objectContaining({ name: 'mps2-an385', servers: 1, budgets: { flashBytes: 65_536, ramBytes: 16_384 } }),
+      expect.objectContaining({ name: 'mps2-an385', servers: 1, budgets: { flashBytes: 98_304, ramBytes: 16_384 } }),
     );
   });
 });

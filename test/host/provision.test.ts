@@ -40,7 +40,7 @@ const settings: MeterSettings = {
   id: 'meter-1',
   servers: [{ host: 'time.example', port: 4460 }],
   firstDatesUnchecked: true,
-  poll: { minSeconds: 16, maxSeconds: 64 },
+  poll: { minSeconds: 64, maxSeconds: 1024 },
   reportSeconds: 10,
 };
 const rootKey = Uint8Array.from({ length: 16 }, (_, i) => i);
@@ -55,7 +55,7 @@ describe('the settings block', () => {
       '0210000102030405060708090a0b0c0d0e0f',
       '030e6c1174696d652e6578616d706c65',
       '040101',
-      '050410004000',
+      '050440000004',
       '06020a00',
     ].join('');
     const length = items.length / 2;
@@ -83,13 +83,14 @@ describe('the settings block', () => {
       agreement: 4,
       spreadSeconds: 65_535,
       limits: { stratum: 15, rootDelayMs: 65_535, rootDispersionMs: 65_535 },
+      asymmetryPercent: 100,
     };
     for (const each of [settings, largest]) {
       expect(decodeSettings(encodeSettings(each, rootKey))).toEqual({ settings: each, rootKey });
     }
   });
 
-  it('says of AEADs, key age, agreement, spread and limits what is given, and nothing else', () => {
+  it('says of AEADs, key age, agreement, spread, limits and asymmetry what is given, and nothing else', () => {
     const items = (given: Partial<MeterSettings>) => {
       const block = Buffer.from(encodeSettings({ ...settings, ...given }, rootKey));
       const end = 8 + block.readUInt16LE(6);
@@ -103,7 +104,10 @@ describe('the settings block', () => {
     expect(items({ agreement: 'majority' })).toBe('090100');
     expect(items({ spreadSeconds: 0 })).toBe('0a020000');
     expect(items({ limits: { stratum: 3, rootDelayMs: 0x102, rootDispersionMs: 0x304 } })).toBe('0b050302010403');
-    for (const given of [{ agreement: 'majority' as const }, { spreadSeconds: 0 }, { aeads: [16] }]) {
+    expect(items({ asymmetryPercent: 0 })).toBe('0c0100');
+    expect(items({ asymmetryPercent: 37 })).toBe('0c0125');
+    const some = [{ agreement: 'majority' as const }, { spreadSeconds: 0 }, { aeads: [16] }, { asymmetryPercent: 0 }];
+    for (const given of some) {
       const changed = { ...settings, ...given };
       expect(decodeSettings(encodeSettings(changed, rootKey)).settings).toEqual(changed);
     }
@@ -147,6 +151,12 @@ describe('the settings block', () => {
       { limits: { stratum: 1, rootDelayMs: 0.5, rootDispersionMs: 1 } },
       /limits.rootDelayMs: expected a whole number of milliseconds/,
     ],
+    [
+      'more asymmetry than the whole path',
+      { asymmetryPercent: 101 },
+      /asymmetryPercent: .* of percent from 0 to 100, came 101/,
+    ],
+    ['half a percent', { asymmetryPercent: 0.5 }, /asymmetryPercent: expected a whole number of percent/],
     ['a fraction of a second', { reportSeconds: 0.5 }, /reportSeconds: expected a whole number/],
   ])('refuses %s', (_name, change, message) => {
     expect(() => encodeSettings({ ...settings, ...change }, rootKey)).toThrow(message);
