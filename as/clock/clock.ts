@@ -226,7 +226,7 @@ function steer(t: i64): void {
     const wrong = <f64>(to - estimatedDifference) * 1e-9;
     estimatorSpread(t);
     estimatorShift(to - estimatedDifference);
-    if (wrong * wrong > SURPRISE * estimatedVariance) estimatorReopen(abs<f64>(wrong));
+    if (wrong * wrong > SURPRISE * estimatedVariance) estimatorReopen(abs<f64>(wrong), 0);
   }
   apply(t, to - own, true);
 }

@@ -136,7 +136,8 @@ function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
     path.biasVariance = size * size;
     return;
   }
-  estimatorReopen(size);
+  // It may have been another frequency for as long.
+  estimatorReopen(size, size / (<f64>max<i64>(t - believedAt, SECOND_NS) * 1e-9));
   estimatorSample(t, estimate - <i64>(path.bias * 1e9), halfWidth, noiseVariance + path.biasVariance);
   believedAt = t;
 }

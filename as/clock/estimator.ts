@@ -55,7 +55,7 @@ const WEIGHT_TOLD: f64 = 1e-3;
 const MODEL_VARIANCE: f64 = 1.1;
 /** s/s, standard deviation of what a crystal's frequency differs by after a pause. */
 const RETRACE: f64 = 1e-7;
-/** s/s, how far a frequency may have jumped that samples insist on. */
+/** s/s, how far a frequency may have jumped at least that samples insist on. */
 const JUMP_FREQUENCY: f64 = 1e-6;
 
 /** Local time, and the difference between UTC and local time, ns, from which states count. */
@@ -352,15 +352,21 @@ function settle(): void {
   for (let i: u32 = 0; i < estimatorFilters(); i++) add(estimatorFilter(i) + 8, -offset);
 }
 
-/** Samples insist: the offset, and a little of the frequency, is open again by `seconds`. */
-export function estimatorReopen(seconds: f64): void {
+/**
+ * Samples insist: the state is open again.
+ *
+ * @param seconds by so much the offset
+ * @param frequency by so much at least the frequency, s/s
+ */
+export function estimatorReopen(seconds: f64, frequency: f64): void {
+  const jump = max<f64>(frequency, JUMP_FREQUENCY);
   spreadAt = i64.MIN_VALUE;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     const states = estimatorStates(i);
     const p = filter + 8 + 8 * states;
     add(p, seconds * seconds);
-    add(estimatorElement(p, states, 1, 1), JUMP_FREQUENCY * JUMP_FREQUENCY);
+    add(estimatorElement(p, states, 1, 1), jump * jump);
   }
 }
 

@@ -20,6 +20,8 @@ const FLOOR_MARGIN: f64 = 1.5;
 const ROOT_2: f64 = 1.4142135623730951;
 /** Share of a first delay that may be queue, before there is a second one. */
 const FIRST_QUEUE: f64 = 0.5;
+/** s: delays may all be the same. */
+const HALF_WIDTH_MIN: f64 = 1e-6;
 /** Longer ones are no samples. */
 const DELAY_MAX_NS: i64 = 0xffff_fffe;
 
@@ -91,5 +93,5 @@ export function pathTake(path: Path, delayNs: i64): void {
   const rootKept = inverseRoot(kept);
   const first = path.samples < 32 ? (FIRST_QUEUE * floor) / (count * count) : 0;
   const queue = 0.5 * (path.meanDelay - floor + first) * (1 + rootKept);
-  pathHalfWidth = 0.5 * (seconds - floor + FLOOR_MARGIN * ROOT_2 * queue * rootKept);
+  pathHalfWidth = max<f64>(0.5 * (seconds - floor + FLOOR_MARGIN * ROOT_2 * queue * rootKept), HALF_WIDTH_MIN);
 }
