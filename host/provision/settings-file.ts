@@ -117,7 +117,7 @@ export const meterSettingsSchema = z.strictObject({
         .meta(
           settingMeta({
             description:
-              'Shortest interval: after the first polls, and after RATE was obeyed. It trebles with each answer.',
+              'Shortest interval. The first eight polls come sooner, four of them a fifth of it apart; then it trebles with each answer.',
             defaultText: `\`${settingsDefaults.poll.minSeconds}\`, or maxSeconds where that is less`,
           }),
         ),
