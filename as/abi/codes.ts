@@ -439,7 +439,7 @@ export enum InfoField {
   Texts = 81,
 }
 
-/** `Message.Time`: the meter's time and how sure it is; what is a server's is that of the one whose sample moved the clock last. */
+/** `Message.Time`: the meter's time and how sure it is; what is a server's is that of the one that is followed. */
 export enum TimeField {
   /** u8, `ClockStatus`. */
   Status = 1,

@@ -127,7 +127,7 @@ export const timeSchema = z.strictObject({
     agreeing: count,
     needed: count,
   }),
-  /** The server whose sample moved the clock last, null before; `nts`, `reach` and `pollSeconds` are about it too. */
+  /** The server that is followed, null before the first sample; `nts`, `reach` and `pollSeconds` are about it too. */
   server: z.strictObject({
     /** As in the topic of its own report. */
     number: count.nullable(),
