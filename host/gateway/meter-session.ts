@@ -263,7 +263,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
     return false;
   }
 
-  #take({ message, firstTick, lastTick }: ReceivedMessage): void {
+  #take({ message, firstTick, cameTick }: ReceivedMessage): void {
     if (!this.#spend()) return;
     switch (message.type) {
       case Message.TlsOpen:
@@ -282,7 +282,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
         void this.#udp.open(message);
         break;
       case Message.UdpSend:
-        this.#udp.send(message, lastTick);
+        this.#udp.send(message, cameTick);
         break;
       case Message.UdpClose:
         this.#udp.close(message);

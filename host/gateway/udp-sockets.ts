@@ -94,7 +94,7 @@ export class UdpSockets {
     }
   }
 
-  /** @param arrivedNs process.hrtime.bigint() at the last byte of the message */
+  /** @param arrivedNs process.hrtime.bigint() when the last byte of the message had come */
   send({ socket, exchange, payload }: UdpSend, arrivedNs: bigint): void {
     const entry = this.#entries.get(socket);
     const fail = (reason: Failure) => this.#options.link.send({ type: Message.UdpFailed, socket, exchange, reason });

@@ -15,12 +15,15 @@ export interface DuplexOptions {
   readonly drain?: (duplex: Duplex) => Promise<void>;
   /** Gives back what destroying the stream leaves open. */
   readonly release?: (duplex: Duplex) => Promise<void>;
+  /** What a byte takes on the line, ns, where that is known. */
+  readonly byteNs?: number;
   /** `false` for a stream that cannot be made again: `closed` follows its end. */
   readonly reconnect?: boolean;
 }
 
 export class DuplexTransport extends LinkTransport {
   readonly name: string;
+  override readonly byteNs: number;
   readonly #options: DuplexOptions;
   readonly #stop = new AbortController();
   readonly #writes = new Set<() => void>();
@@ -34,6 +37,7 @@ export class DuplexTransport extends LinkTransport {
   constructor(options: DuplexOptions) {
     super();
     this.name = options.name;
+    this.byteNs = options.byteNs ?? 0;
     this.#options = options;
   }
 

@@ -97,6 +97,7 @@ class Pace {
 /** Wraps a transport in faults. */
 export class FaultyTransport extends LinkTransport {
   readonly name: string;
+  override readonly byteNs: number;
   readonly #inner: LinkTransport;
   readonly #options: FaultOptions;
   readonly #randomSend: () => number;
@@ -107,6 +108,7 @@ export class FaultyTransport extends LinkTransport {
   constructor(inner: LinkTransport, options: FaultOptions) {
     super();
     this.name = `faulty ${inner.name}`;
+    this.byteNs = inner.byteNs;
     this.#inner = inner;
     this.#options = options;
     this.#randomSend = seededRandom(options.seed);

@@ -42,9 +42,11 @@ const dataChannels = [Channel.Time, Channel.Stream, Channel.Report] as const;
 /** A message from the meter. */
 export interface ReceivedMessage {
   readonly message: MeterMessage;
-  /** process.hrtime.bigint() of the first and the last byte of the frames that carried it. */
+  /** process.hrtime.bigint() at which the first and the last byte of the frames that carried it were read. */
   readonly firstTick: bigint;
   readonly lastTick: bigint;
+  /** When the last one had come before that, as far as it is known: for estimates, it may be wrong. */
+  readonly cameTick: bigint;
 }
 
 export interface LinkCounters {
@@ -84,11 +86,19 @@ export interface LinkEndOptions {
   readonly core?: CoreModule;
 }
 
+interface QueuedEvent {
+  readonly event: Event;
+  readonly tick: bigint;
+  readonly payload?: Uint8Array;
+  /** Of a frame: by how much earlier its last byte had come. */
+  readonly keptNs?: number;
+}
+
 export class LinkEnd extends EventEmitter<LinkEndEvents> {
   readonly transport: LinkTransport;
   readonly #log: Logger;
   readonly #module: CoreModule | undefined;
-  readonly #splitter = new FrameSplitter((frame, first, last) => this.#frame(frame, first, last));
+  readonly #splitter: FrameSplitter;
   readonly #queues: Record<DataChannel, (Uint8Array | MessageMaker)[]> = {
     [Channel.Time]: [],
     [Channel.Stream]: [],
@@ -97,7 +107,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
   #room: Record<DataChannel, number> = { [Channel.Time]: 0, [Channel.Stream]: 0, [Channel.Report]: 0 };
   #core: Core | undefined;
   #generation = 0;
-  #events: { event: Event; tick: bigint; payload?: Uint8Array }[] = [];
+  #events: QueuedEvent[] = [];
   #running = false;
   #started = false;
   #stopped = false;
@@ -115,6 +125,10 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     this.transport = options.transport;
     this.#log = options.log ?? silentLogger;
     this.#module = options.core;
+    this.#splitter = new FrameSplitter(
+      (frame, first, last, keptNs) => this.#frame(frame, first, last, keptNs),
+      options.transport.byteNs,
+    );
   }
 
   /** Whether a session stands. */
@@ -178,7 +192,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     const view = new DataView(payload.buffer);
     view.setUint32(LinkStartField.TickHz, 1e9, true);
     view.setUint32(LinkStartField.Nonce, randomInt(2 ** 32), true);
-    this.#happen(Event.LinkStart, payload);
+    this.#happenNow(Event.LinkStart, payload);
   }
 
   #dropCore(reason: string): void {
@@ -219,17 +233,22 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     return true;
   }
 
-  #frame(frame: Uint8Array, firstTick: bigint, lastTick: bigint): void {
+  #frame(frame: Uint8Array, firstTick: bigint, tick: bigint, keptNs: number): void {
     const payload = new Uint8Array(8 + frame.length);
     new DataView(payload.buffer).setBigUint64(0, firstTick, true);
     payload.set(frame, 8);
-    this.#happen(Event.Frame, payload, lastTick);
+    this.#happen({ event: Event.Frame, tick, payload, keptNs });
   }
 
-  #happen(event: Event, payload?: Uint8Array, tick = process.hrtime.bigint()): void {
+  #happen(event: QueuedEvent): void {
     if (this.#core === undefined) return;
-    this.#events.push(payload === undefined ? { event, tick } : { event, tick, payload });
+    this.#events.push(event);
     this.#run();
+  }
+
+  // Something without a stamp of its own.
+  #happenNow(event: Event, payload = new Uint8Array(0)): void {
+    this.#happen({ event, tick: process.hrtime.bigint(), payload });
   }
 
   /** Hands waiting events to the core, then waiting messages, until there is neither; never nested. */
@@ -240,7 +259,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
       for (;;) {
         const next = this.#events.shift() ?? this.#nextSend();
         if (next === undefined || this.#core === undefined) break;
-        this.#handle(this.#core, next.event, next.tick, next.payload);
+        this.#handle(this.#core, next);
       }
     } finally {
       this.#running = false;
@@ -251,7 +270,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     }
   }
 
-  #nextSend(): { event: Event; tick: bigint; payload: Uint8Array } | undefined {
+  #nextSend(): QueuedEvent | undefined {
     if (!this.#up) return undefined;
     for (const channel of dataChannels) {
       if (this.#room[channel] === 0) continue;
@@ -269,7 +288,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     return undefined;
   }
 
-  #handle(core: Core, event: Event, tick: bigint, payload?: Uint8Array): void {
+  #handle(core: Core, { event, tick, payload, keptNs = 0 }: QueuedEvent): void {
     let actions: CoreAction[];
     try {
       actions = core.handle(event, tick, payload);
@@ -287,17 +306,17 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     }
     for (const action of actions) {
       if (this.#core !== core) return;
-      this.#do(action);
+      this.#do(action, keptNs);
     }
   }
 
-  #do({ kind, payload }: CoreAction): void {
+  #do({ kind, payload }: CoreAction, keptNs: number): void {
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     switch (kind) {
       case Action.FrameSend: {
         const generation = this.#generation;
         void this.transport.write(payload).then(() => {
-          if (generation === this.#generation) this.#happen(Event.FrameSent);
+          if (generation === this.#generation) this.#happenNow(Event.FrameSent);
         });
         break;
       }
@@ -305,11 +324,11 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
         const waitNs = view.getBigUint64(0, true) - process.hrtime.bigint();
         const waitMs = Math.max(0, Math.min(Number(waitNs) / 1e6, 2 ** 31 - 1));
         clearTimeout(this.#wake);
-        this.#wake = setTimeout(() => this.#happen(Event.Wake), Math.ceil(waitMs));
+        this.#wake = setTimeout(() => this.#happenNow(Event.Wake), Math.ceil(waitMs));
         break;
       }
       case Action.Message:
-        this.#message(payload, view);
+        this.#message(payload, view, keptNs);
         break;
       case Action.LinkReady:
         this.#told(payload, view);
@@ -319,7 +338,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     }
   }
 
-  #message(payload: Uint8Array, view: DataView): void {
+  #message(payload: Uint8Array, view: DataView, keptNs: number): void {
     const channel = payload[LinkMessageField.Channel] as Channel;
     let message: LinkMessage;
     try {
@@ -337,10 +356,12 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
       this.emit('refused', error);
       return;
     }
+    const lastTick = view.getBigUint64(LinkMessageField.LastTick, true);
     this.emit('message', {
       message,
       firstTick: view.getBigUint64(LinkMessageField.FirstTick, true),
-      lastTick: view.getBigUint64(LinkMessageField.LastTick, true),
+      lastTick,
+      cameTick: lastTick - BigInt(keptNs),
     });
   }
 

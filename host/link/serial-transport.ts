@@ -13,6 +13,8 @@ import { LinkError, type LinkTransport } from './transport.ts';
 export function connectSerial(address: { readonly path: string; readonly baud: number }): LinkTransport {
   return new DuplexTransport({
     name: `serial:${address.path}?baud=${address.baud}`,
+    // Start, eight bits, stop.
+    byteNs: 10e9 / address.baud,
     connect: async () => {
       const { SerialPort } = await loadSerialPort();
       return new Promise<Duplex>((resolve, reject) => {

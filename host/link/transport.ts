@@ -30,6 +30,8 @@ export abstract class LinkTransport extends EventEmitter<TransportEvents> {
   /** For logs: the URL or the peer. */
   abstract readonly name: string;
   abstract readonly isUp: boolean;
+  /** What a byte takes on the line, ns; 0 where there is no line of a known speed. */
+  readonly byteNs: number = 0;
 
   /** Begins to connect, or to read where it is connected already. */
   abstract start(): void;

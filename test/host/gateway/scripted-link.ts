@@ -74,7 +74,7 @@ export class ScriptedLink extends EventEmitter<LinkEndEvents> {
   say(message: MeterMessage): void {
     const tick = process.hrtime.bigint();
     const decoded = decodeMessage(channelOf(message.type), encodeMessage(message)) as MeterMessage;
-    this.emit('message', { message: decoded, firstTick: tick, lastTick: tick });
+    this.emit('message', { message: decoded, firstTick: tick, lastTick: tick, cameTick: tick });
   }
 
   /** The first message of `type` that the gateway sent from number `from` on, as soon as it is there. */

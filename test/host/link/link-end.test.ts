@@ -62,6 +62,28 @@ test('a session: the meter says who it is and what happened, and reports its tim
   expect(end.counters.framesReceived).toBeGreaterThan(2);
 });
 
+/** A transport that says how long a byte takes. */
+class Paced extends FaultyTransport {
+  override readonly byteNs = 10e9 / 115_200;
+}
+
+test('what was read with bytes behind it had come before, by what those take', async () => {
+  const [a, b] = createPair();
+  const end = new LinkEnd({ transport: new Paced(b, { seed: 1 }), core });
+  open.push(end);
+  const kept: number[] = [];
+  end.on('message', ({ lastTick, cameTick }) => kept.push(Number(lastTick - cameTick)));
+  end.start();
+  // Frames are read as they are sent here, so that the zero at a frame's end is the last byte; until one more zero is.
+  const write = a.write.bind(a);
+  a.write = (bytes) => write(Uint8Array.from([...bytes, ...new Uint8Array(50)]));
+  const meter = startMeter(a, core, 'meter-1');
+  open.push(meter);
+  a.start();
+  await expect.poll(() => kept.length, long).toBeGreaterThan(2);
+  expect(new Set(kept)).toEqual(new Set([Math.round((50 * 10e9) / 115_200)]));
+});
+
 test('an event is sent again in a new session until it is acknowledged', async () => {
   const { end, messages, count } = startPair();
   await expect.poll(() => count(Message.Event), long).toBeGreaterThan(0);
