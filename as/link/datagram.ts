@@ -1,8 +1,9 @@
 // Time channel: messages that are never sent again, arrive whole or not at all, and at most once.
 //
 // What always holds:
-// - A message longer than a frame's payload goes in pieces with consecutive sequences; no other frame of this channel
-//   goes between them.
+// - A message longer than a frame's payload goes in as few pieces as it can, of about the same length, with consecutive
+//   sequences; no other frame of this channel goes between them. So no last piece is too short to tell when it came where
+//   bytes are kept back (host/link/frame-splitter.ts).
 // - A short message (up to 64 bytes) has a slot of its own, so that it need not wait for room while a long one is sent.
 // - A slot is free again when the last byte of its message has left.
 // - With one server the two long buffers are one, and what is sent goes first: no piece is put into it before the last
@@ -20,7 +21,7 @@ import { copy, frameBegin, frameEnd } from './frame';
 import { FrameFlag } from './layout';
 
 /** A message up to this size is short. */
-const SHORT_BYTES: u32 = 64;
+export const SHORT_BYTES: u32 = 64;
 // A frame whose sequence lies this little behind the newest is a double.
 const DOUBLE_WINDOW: u32 = 64;
 
@@ -85,6 +86,11 @@ export function datagramGive(message: usize, length: u32): bool {
   return true;
 }
 
+/** Whether a message at `datagramBuffer` has been given of which no piece has gone. */
+export function datagramWaits(): bool {
+  return datagramLength != 0 && datagramSent == 0;
+}
+
 /** Whether some pieces of a message have gone and some have not. */
 export function datagramBegun(): bool {
   return datagramSent != 0 && datagramSent < datagramLength;
@@ -111,8 +117,9 @@ export function datagramBuild(session: u32): u32 {
     source = DATAGRAM + datagramSent;
     length = datagramLength - datagramSent;
     flags = datagramSent == 0 ? FrameFlag.First : 0;
-    if (length > <u32>LinkLimit.MessageBytes) length = LinkLimit.MessageBytes;
-    else flags |= FrameFlag.Last;
+    const pieces = (length + LinkLimit.MessageBytes - 1) / LinkLimit.MessageBytes;
+    if (pieces == 1) flags |= FrameFlag.Last;
+    length = (length + pieces - 1) / pieces;
     datagramSent += length;
   }
   copy(frameBegin(Channel.Time, flags, session, sequenceNext & 0xff, 0, 0), source, length);

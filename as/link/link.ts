@@ -37,6 +37,7 @@ import {
   datagramReceived,
   datagramRoom,
   datagramStart,
+  datagramWaits,
 } from './datagram';
 import { FRAME_DAMAGED, frameBegin, frameEnd, frameOpen, framePlace } from './frame';
 import { Control, FrameField, FrameSize, OpenField, StatusField, StatusFlag } from './layout';
@@ -358,6 +359,11 @@ export function linkRoom(channel: u32): u32 {
 /** A message on the time channel of more than 64 bytes may be made here, up to 1,256, while `linkRoom` says that there is room. */
 export function linkDatagramBuffer(): usize {
   return datagramBuffer();
+}
+
+/** Whether a message there was taken of which nothing has left yet. */
+export function linkDatagramWaits(): bool {
+  return datagramWaits();
 }
 
 /**

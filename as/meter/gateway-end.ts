@@ -1,11 +1,23 @@
 // The gateway's end of one link: frames in and out, messages for the host, nothing else of a meter.
-// What always holds: a message handed in without room is dropped by the link and the host is told the room again.
+// What always holds: a message handed in without room is dropped by the link and the host is told the room again; an answer
+// that waits for the line tells how long.
 
 import { actionAdd, actionScratch } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
-import { Action, Channel, LinkMessageField, LinkReadyField, LinkStartField } from '../abi/codes';
+import {
+  Action,
+  Channel,
+  LinkMessageField,
+  LinkReadyField,
+  LinkStartField,
+  Message,
+  UdpReceivedField,
+} from '../abi/codes';
+import { SHORT_BYTES } from '../link/datagram';
 import {
   linkChannel,
+  linkDatagramBuffer,
+  linkDatagramWaits,
   linkDeadline,
   linkFirstTick,
   linkFrameSent,
@@ -26,10 +38,18 @@ import {
 } from '../link/link';
 import { timeNowTicks } from './now';
 
+let tickHz: u32 = 0;
+
+// The answer that was given last and may wait for the line: its residence by then, ns, and when that was.
+let answerGiven: bool = false;
+let answerResidence: u64 = 0;
+let answerTick: u64 = 0;
+
 /** `Event.LinkStart`. */
 export function gatewayStart(start: usize, length: u32): bool {
   if (length < <u32>LinkStartField.Bytes || load<u32>(start, LinkStartField.TickHz) < 1000) return false;
-  linkStart(true, load<u32>(start, LinkStartField.TickHz), load<u32>(start, LinkStartField.Nonce));
+  tickHz = load<u32>(start, LinkStartField.TickHz);
+  linkStart(true, tickHz, load<u32>(start, LinkStartField.Nonce));
   return true;
 }
 
@@ -52,7 +72,23 @@ export function gatewayFrameSent(tick: u64): void {
 
 /** `Event.LinkSend`. */
 export function gatewaySend(channel: u32, message: usize, length: u32): void {
-  if (channel != Channel.Control && channel <= <u32>Channel.Report) linkSend(channel, message, length);
+  if (channel == Channel.Control || channel > <u32>Channel.Report || !linkSend(channel, message, length)) return;
+  // Short ones lie elsewhere, and no answer that is sealed is short.
+  if (channel != Channel.Time || length <= SHORT_BYTES) return;
+  answerGiven = load<u8>(message) == Message.UdpReceived;
+  if (!answerGiven) return;
+  answerResidence = load<u32>(message, UdpReceivedField.BackResidenceNs);
+  answerTick = timeNowTicks();
+}
+
+// An answer's residence ends with the departure of its first byte, behind what is on the line.
+function answerResides(): void {
+  answerGiven = answerGiven && linkDatagramWaits();
+  if (!answerGiven) return;
+  // Nothing waits for longer, and what does is told as the largest value.
+  const ticks = min<u64>(timeNowTicks() - answerTick, <u64>tickHz * 5);
+  const residence = answerResidence + (ticks * 1_000_000_000) / tickHz;
+  store<u32>(linkDatagramBuffer(), <u32>min<u64>(residence, u32.MAX_VALUE), UdpReceivedField.BackResidenceNs);
 }
 
 // What the host was told last: LinkReadyField.
@@ -60,6 +96,7 @@ const TOLD: usize = memory.data(24, 8);
 
 /** After each event: the next frame, what changed, the next wake-up. */
 export function gatewayStep(): void {
+  answerResides();
   const frameBytes = linkPoll(timeNowTicks(), actionScratch());
   if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);
   const ready = actionScratch();

@@ -292,7 +292,7 @@ describe('time channel', () => {
     expect(script.send(Channel.Time, bytes(32))).toBe(true);
     script.sent();
     expect(script.frames().map((frame) => [frame.payload.length, frame.flags])).toEqual([
-      [63, FrameFlag.Last],
+      [150, FrameFlag.Last],
       [32, FrameFlag.First | FrameFlag.Last],
     ]);
     // Two short ones: the second takes the long one's place.

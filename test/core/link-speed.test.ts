@@ -76,8 +76,8 @@ test.each([9_600, 115_200])('a time datagram of 400 bytes waits for one frame at
   meter.turn();
   timeline.run(startNs + 5_000_000_000, () => doneNs > 0);
   const byteMs = 10_000 / baud;
-  // One full frame on the line, two pieces of 237 and 163 bytes, a status between them.
-  expect((doneNs - startNs) / 1e6).toBeLessThan((256 + 256 + 182 + 25) * byteMs);
+  // One full frame on the line, two pieces of 200 bytes, a status between them.
+  expect((doneNs - startNs) / 1e6).toBeLessThan((256 + 219 + 219 + 25) * byteMs);
   expect(sentTick).toBe(meter.tick(doneNs));
 });
 
