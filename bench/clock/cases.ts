@@ -79,6 +79,7 @@ const server = z.strictObject({
   smear: z.strictObject({ atHours: hours, hours: number(0.1, 1000), seconds: number(-1, 1) }).optional(),
   rootDelayMs: number(0, 1000).default(0),
   rootDispersionMs: number(0, 1000).default(0.1),
+  cookieBytes: whole(64, 256).default(100),
   network: network.optional(),
 });
 
@@ -112,6 +113,12 @@ const attack = z.strictObject({
   server: whole(0, 3).optional(),
 });
 
+const link = z.strictObject({
+  baud: whole(300, 4_000_000),
+  usb: z.strictObject({ latencyMs: number(0.1, 255).default(16), frameMs: number(0, 10).default(0.125) }).optional(),
+  gatewayJitter: distribution.default({ exponential: { meanMs: 0.1 } }),
+});
+
 /** What is told of each case, by its name in targets and peers; the unit is in the name, shares are in per cent. */
 export const figureNames = [
   'rmsMs',
@@ -141,6 +148,7 @@ const caseSchema = z
     seconds: whole(60, 10_000_000).default(200_000),
     leaveOutSeconds: whole(0, 10_000_000).default(20_000),
     readEverySeconds: whole(1, 1_000_000).default(1),
+    seedsMost: whole(1, 1_000_000).optional(),
     oscillator: oscillator.prefault({}),
     temperature: temperature.optional(),
     thermometer: z
@@ -150,6 +158,7 @@ const caseSchema = z
     servers: z.array(server).min(1, 'expected 1 to 4 servers').max(4, 'expected 1 to 4 servers').prefault([{}]),
     attacks: z.array(attack).default([]),
     gateway: z.strictObject({ lies: distribution }).optional(),
+    link: link.optional(),
     settings: z
       .strictObject({
         pollMinSeconds: whole(1, 36_000).default(64),

@@ -17,7 +17,7 @@ export class RunError extends Error {
 }
 
 /**
- * Runs each case with each seed.
+ * Runs each case with each seed, or with the first of them where so many are not needed.
  * @param file of this program, which calls `workHere` in a worker
  * @param done is told after each run, how many of how many
  * @returns tallies of each case, in the order of the seeds
@@ -29,7 +29,7 @@ export async function runAll(
   file: URL,
   done: (runs: number, all: number) => void,
 ): Promise<Tally[][]> {
-  const tasks: Task[] = cases.flatMap((_, of) => seeds.map((seed) => ({ of, seed })));
+  const tasks: Task[] = cases.flatMap(({ seedsMost }, of) => seeds.slice(0, seedsMost).map((seed) => ({ of, seed })));
   const tallies: Tally[][] = cases.map(() => []);
   let next = 0;
   let runs = 0;

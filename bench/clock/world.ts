@@ -1,7 +1,7 @@
 // A simulated meter on a drawn oscillator, its gateway and its time servers, in virtual time: the core's own polls, under
 // the seal of NTS, are what moves its clock.
 // What always holds: the same case and seed give the same life, bit for bit; reading the clock is no event of it.
-import { type Channel, type ClockStatus, Failure, Message, StorageMap, TimeNowField } from '../../as/abi/codes.ts';
+import { Channel, type ClockStatus, Failure, Message, StorageMap, TimeNowField } from '../../as/abi/codes.ts';
 import type { CoreExports } from '../../host/core/core.ts';
 import {
   channelOf,
@@ -9,16 +9,18 @@ import {
   encodeMessage,
   type GatewayMessage,
   type MeterMessage,
+  type UdpSend,
 } from '../../host/link/messages.ts';
 import { VirtualTime } from '../../host/meter/clocks.ts';
-import { SoftwareMeter } from '../../host/meter/software-meter.ts';
+import { SoftwareMeter, type SoftwareMeterOptions } from '../../host/meter/software-meter.ts';
 import { MemoryStorage } from '../../host/meter/storage.ts';
-import { encodeSeedSlot, encodeSettings } from '../../host/provision/settings-block.ts';
+import { encodeSeedSlot, encodeSettings, settingsDefaults } from '../../host/provision/settings-block.ts';
 import { answeringNs, NtsServer } from '../../test/core/nts-server.ts';
 import { Prng } from '../../test/fuzz/prng.ts';
 import { Aead } from '../../test/hostile/aeads.ts';
 import type { Association } from '../../test/hostile/packets.ts';
 import type { Case, ServerCase } from './cases.ts';
+import { Link } from './link.ts';
 import { Path } from './network.ts';
 import { Oracle } from './oracle.ts';
 import { Oscillator, OscillatorClock } from './oscillator.ts';
@@ -50,7 +52,7 @@ class Server extends NtsServer {
     super(index, new Prng(seed), {
       aead: Aead.sivCmac256,
       compliant: true,
-      cookieBytes: 100,
+      cookieBytes: of.cookieBytes,
       rootDelayNs: of.rootDelayMs * 1e6,
       rootDispersionNs: of.rootDispersionMs * 1e6,
     });
@@ -104,6 +106,9 @@ export class World {
   readonly #meter: SoftwareMeter;
   readonly #servers: readonly { readonly server: Server; readonly path: Path }[];
   readonly #lieNs: () => number;
+  /** Without it the board has a network of its own. */
+  readonly #link: Link | undefined;
+  readonly #gatewayLateNs: () => number;
   readonly #connections = new Map<number, Connection>();
   readonly #sockets = new Map<number, number>();
   readonly #exports: ClockExports;
@@ -125,6 +130,8 @@ export class World {
       return { server: new Server(index, random.u32(), one), path };
     });
     this.#lieNs = of.gateway === undefined ? () => 0 : sampler(of.gateway.lies, gatewayRandom);
+    if (of.link !== undefined) this.#link = new Link(this.time, this.#clock, of.link, gatewayRandom.fork());
+    this.#gatewayLateNs = of.link === undefined ? () => 0 : sampler(of.link.gatewayJitter, gatewayRandom.fork());
     const storage = new MemoryStorage();
     const { pollMinSeconds, pollMaxSeconds, ...settings } = of.settings;
     const block = encodeSettings(
@@ -134,7 +141,7 @@ export class World {
         servers: this.#servers.map(({ server: { host } }) => ({ host, port: 4460 })),
         firstDatesUnchecked: true,
         poll: { minSeconds: pollMinSeconds, maxSeconds: pollMaxSeconds },
-        reportSeconds: 65_535,
+        reportSeconds: of.link === undefined ? 65_535 : settingsDefaults.reportSeconds,
       },
       meterRandom.bytes(16),
     );
@@ -146,13 +153,14 @@ export class World {
       buildUnixSeconds,
       maxFrequencyErrorPpb,
       entropy: () => meterRandom.bytes(32),
-      onMessage: (channel, bytes) => this.#message(decodeMessage(channel as Channel, bytes) as MeterMessage),
+      ...this.#network(),
       onTrap: ({ error }) => {
         throw error;
       },
       ...(of.thermometer === undefined ? {} : { thermometer: this.#thermometer(of.thermometer) }),
     });
     this.#meter.start();
+    this.#link?.start();
     this.#exports = this.#meter.core!.exports as ClockExports;
     this.#view = new DataView(this.#exports.memory.buffer);
     this.#actionAt = this.#exports.actionBuffer();
@@ -205,6 +213,15 @@ export class World {
     return this.#view.getUint32(at + 4, true) * high + this.#view.getUint32(at, true);
   }
 
+  // The way on which the meter gets its sockets.
+  #network(): Pick<SoftwareMeterOptions, 'line' | 'onMessage'> {
+    const take = (channel: number, bytes: Uint8Array, atNs: bigint) =>
+      this.#message(decodeMessage(channel as Channel, bytes) as MeterMessage, atNs);
+    if (this.#link === undefined) return { onMessage: (channel, bytes) => take(channel, bytes, this.time.nowNs) };
+    this.#link.onMessage = take;
+    return { line: this.#link.meterLine };
+  }
+
   // What the sensor shows, in thousandths of a degree.
   #thermometer({ resolutionK, offsetK }: NonNullable<Case['thermometer']>): () => number {
     return () => {
@@ -217,14 +234,21 @@ export class World {
   // -------------------------------------------------------------- the gateway
 
   #deliver(message: GatewayMessage): void {
-    this.#meter.deliver(channelOf(message.type), encodeMessage(message));
+    this.#deliverMade(channelOf(message.type), () => message);
+  }
+
+  // A message that tells when the link takes it.
+  #deliverMade(channel: Channel, make: (nowNs: bigint) => GatewayMessage): void {
+    if (this.#link === undefined) this.#meter.deliver(channel, encodeMessage(make(this.time.nowNs)));
+    else this.#link.send(channel, (nowNs) => encodeMessage(make(nowNs)));
   }
 
   #later(ns: number, then: () => void): void {
     this.time.schedule(this.time.nowNs + BigInt(Math.max(1, Math.round(ns))), then);
   }
 
-  #message(message: MeterMessage): void {
+  // `arrivedNs`: the gateway's stamp of its last byte.
+  #message(message: MeterMessage, arrivedNs: bigint): void {
     switch (message.type) {
       case Message.TlsOpen:
         this.#tlsOpen(message.id, message.host);
@@ -245,7 +269,7 @@ export class World {
         this.#sockets.delete(message.socket);
         break;
       case Message.UdpSend:
-        this.#udpSend(message.socket, message.exchange, Buffer.from(message.payload));
+        this.#udpSend(message, Number(this.time.nowNs - arrivedNs));
         break;
       case Message.Event:
         this.#later(1e6, () => this.#deliver({ type: Message.EventAck, sequence: message.sequence }));
@@ -301,7 +325,8 @@ export class World {
     this.#later(1e6, () => this.#deliver({ type: Message.UdpOpened, socket, family: 4, addresses: 1, address }));
   }
 
-  #udpSend(socket: number, exchange: number, packet: Buffer): void {
+  #udpSend({ socket, exchange, payload: sent }: UdpSend, forwardNs: number): void {
+    const packet = Buffer.from(sent);
     const { server, path } = this.#servers[this.#sockets.get(socket)!]!;
     this.polls++;
     const sentNs = Number(this.time.nowNs);
@@ -316,14 +341,17 @@ export class World {
       if (back === undefined) return;
       this.#later(Number(answeringNs) + back.baseNs + back.extraNs, () => {
         if (honest) this.#oracleTakes(sentNs, back.extraNs - out.extraNs, out.extraNs + back.extraNs);
-        this.#deliver({
-          type: Message.UdpReceived,
-          socket,
-          exchange,
-          forwardResidenceNs: Math.round(this.#lieNs()),
-          backResidenceNs: Math.round(this.#lieNs()),
-          payload,
-        });
+        const forwardResidenceNs = Math.round(forwardNs + this.#lieNs());
+        const lieNs = BigInt(Math.round(this.#lieNs()));
+        const answered = () => {
+          const arrivalNs = this.time.nowNs;
+          this.#deliverMade(Channel.Time, (nowNs) => {
+            const backResidenceNs = Number(nowNs - arrivalNs + lieNs);
+            return { type: Message.UdpReceived, socket, exchange, forwardResidenceNs, backResidenceNs, payload };
+          });
+        };
+        if (this.#link === undefined) answered();
+        else this.#later(this.#gatewayLateNs(), answered);
       });
     });
   }
