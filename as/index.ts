@@ -6,6 +6,7 @@ import { Abi, Event, RtcField, TemperatureField } from './abi/codes';
 import { agreeLeap } from './meter/agree';
 import { gatewayFrame, gatewayFrameSent, gatewaySend, gatewayStart, gatewayStep } from './meter/gateway-end';
 import {
+  meterCorrectionAccept,
   meterFrame,
   meterFrameSent,
   meterMessage,
@@ -17,6 +18,7 @@ import {
   meterStorageDone,
   meterTemperature,
   meterTimeAsk,
+  meterTransaction,
   meterWoken,
 } from './meter/meter';
 import { timeSetNow } from './meter/now';
@@ -104,6 +106,12 @@ function handleMeter(event: u32, tick: u64, payload: usize, length: u32): void {
       break;
     case Event.Temperature:
       if (length >= <u32>TemperatureField.Bytes) meterTemperature(payload);
+      break;
+    case Event.Transaction:
+      if (length >= 1) meterTransaction(load<u8>(payload) != 0);
+      break;
+    case Event.CorrectionAccept:
+      meterCorrectionAccept();
       break;
     case Event.Message:
       if (length >= 2) meterMessage(load<u8>(payload), payload + 1, length - 1, tick);

@@ -35,6 +35,10 @@ export enum Event {
   TimeAsk = 10,
   /** Answer to `Action.TemperatureRead`: `TemperatureField`. */
   Temperature = 11,
+  /** The application: a transaction, as of a charger, begins (u8 1) or ends (u8 0). The core forgets it when it starts anew. */
+  Transaction = 12,
+  /** An operator accepts the correction that `MeterEvent.ClockRefused` told of. No payload. */
+  CorrectionAccept = 13,
   /** The gateway's end of a link starts: `LinkStartField`. Once, first, instead of `Start`. */
   LinkStart = 16,
   /** The gateway's end sends: channel u8, then the message. Refused (dropped, counted) unless `Action.LinkReady` said that there is room. */
@@ -180,6 +184,8 @@ export enum TimeNowField {
   Status = 0,
   /** u8, `TimeFlag` bits. */
   Flags = 1,
+  /** u8: how often registration periods became invalid since the start, modulo 256 (`MeterEvent.PeriodsInvalid`). */
+  Invalidations = 2,
   /** i64, nanoseconds since 1970 without leap seconds (UTC as POSIX counts it); meaningless when unsynchronised. */
   UtcNs = 8,
   /** u64, hard bound on the error, ns. */
@@ -200,7 +206,7 @@ export enum BudgetField {
   AsymmetryNs = 4,
   ServerNs = 8,
   StampsNs = 12,
-  /** u32, ns, saturated: what is known to be wrong and not slewed yet. */
+  /** u32, ns, saturated: what is known to be wrong and not slewed yet, or not corrected as the rules say. */
   SlewNs = 16,
   /** i32, parts of 10^12 by which the clock runs faster than the local counter. */
   FrequencyPpt = 20,
@@ -548,6 +554,10 @@ export enum TimeFlag {
   NoMajority = 16,
   /** An inserted leap second, 23:59:60, is passing: UTC ns repeat those of 23:59:59. */
   LeapSecond = 32,
+  /** The last authenticated sample is older than the profile allows: the time is not to be billed by. */
+  HoldoverEnded = 64,
+  /** The profile refuses a correction, which an operator has to accept. */
+  ClockRefused = 128,
 }
 
 /** `Message.Source`: one of the meter's time servers. */
@@ -712,6 +722,26 @@ export enum MeterEvent {
   LeapSecond = 26,
   /** What a server announced for the month's end is not what was done. a: its leap indicator, b: the month's end, Unix seconds. Text: host. */
   LeapDisagrees = 27,
+  /** The profile refuses a correction: it waits for an operator or a restart. Told once. a: correction ns, b: the limit, ns. Text: host. */
+  ClockRefused = 28,
+  /** What was registered around now is not to be billed by. a: the correction, or what the day's add up to, ns; b: `Invalidity`. */
+  PeriodsInvalid = 29,
+  /** The last authenticated sample is older than the profile allows. a: its age ns, b: hours allowed. */
+  HoldoverEnded = 30,
+  /** A transaction was not ended; it counts as ended now. a: how long it ran, ns. */
+  TransactionOverdue = 31,
+}
+
+/** Why registration periods are invalid. */
+export enum Invalidity {
+  /** A correction above the profile's limit. */
+  Correction = 1,
+  /** The corrections of a day add up to more than its limit. */
+  DayShift = 2,
+  /** The clock was set more often in a day than the profile allows. */
+  DayCount = 3,
+  /** Holdover lasted longer than the profile allows. */
+  Holdover = 4,
 }
 
 export enum RtcRefusal {
@@ -899,6 +929,37 @@ export enum SettingsTag {
   Limits = 11,
   /** Share of the smallest delay that may be one-sided: u8, percent, 0 to 100. Default: 100. */
   Asymmetry = 12,
+  /** `ProfileField`: what may be done with corrections of the clock. Default: 50, 10, 9000, 0, 9000, 0, 0, 0. */
+  Profile = 13,
+}
+
+/** Rules for the clock; all but the first two are off where they are 0. */
+export enum ProfileField {
+  /** u32 ms, up to 20,000: a correction up to this is slewed, above it the clock is set. */
+  SlewMaxMs = 0,
+  /** u32 ms, no more than the one before: a correction up to this is slewed without an event. */
+  SilentMaxMs = 4,
+  /** u32 ms, up to 1,000,000 as those that follow: a correction above this makes registration periods invalid. */
+  InvalidMs = 8,
+  /** u32 ms, 0 or no less than SlewMaxMs: a correction above this is refused. */
+  RefuseMs = 12,
+  /** u32 ms: corrections that add up to more than this in a day make registration periods invalid. */
+  DayLimitMs = 16,
+  /** u16, hours without an authenticated sample after which the time is not to be billed by. */
+  HoldoverHours = 20,
+  /** u8: when the clock is set more often in a day than this, registration periods are invalid. */
+  DayLimitCount = 22,
+  /** u8, `TransactionRule`. */
+  Transaction = 23,
+  Bytes = 24,
+}
+
+/** What happens to corrections while a transaction runs. */
+export enum TransactionRule {
+  /** All wait: the clock goes on at the rate it had. */
+  Hold = 0,
+  /** It is slewed; what is too large for that waits. */
+  Slew = 1,
 }
 
 export enum TrustPolicy {

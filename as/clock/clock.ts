@@ -7,8 +7,8 @@
 // What always holds:
 // - The bound follows from intervals on which enough servers agree (`agreement.ts`), the local counter and the board's
 //   guaranteed oscillator error alone; residence times and learned values only move the estimate inside it.
-// - Between samples the clock runs in integers; while it slews it is monotonic.
-// - A step is an event.
+// - Between samples the clock runs in integers; while it slews no instant is shown twice, where a tick is 2 ns or longer.
+// - A step is an event; `rules.ts` says what is a step, and what is done at all.
 //
 // `discipline.ts` says what the difference and the rate should be; this file takes the clock there.
 
@@ -27,18 +27,28 @@ import {
   estimatorSpread,
 } from './estimator';
 import { localErrorNs, localResolutionNs, localShownErrorPpb } from './local';
-
-/** A correction below this is slewed, above it the clock is set. */
-const STEP_NS: i64 = 50_000_000;
-
-/** A slew of this size is worth an event. */
-const SLEW_EVENT_NS: i64 = 10_000_000;
+import { calibrationUtc } from './rtc-calibration';
+import {
+  CORRECTION_HELD,
+  CORRECTION_SET,
+  CORRECTION_TOLD,
+  rulesAccept,
+  rulesBrokenOff,
+  rulesFreeze,
+  rulesHold,
+  rulesHoldoverEnded,
+  rulesStep,
+  rulesTake,
+  rulesTransactionBegin,
+  rulesTransactionEnd,
+} from './rules';
 
 /** So many answers in a row of a single server count more than the clock. */
 const CONTRADICTIONS: u32 = 4;
 
-/** Time in which one nanosecond is slewed: 1 ms takes 2 s. */
+/** Time in which one nanosecond, and one picosecond, is slewed: 1 ms takes 2 s. */
 const SLEW_NS: i64 = 2000;
+const SLEW_PS: i64 = SLEW_NS / 1000;
 
 /** How often the rate follows what is learned: a crystal that warms by 1 K in a minute is wrong by less than a microsecond. */
 const REFRESH_NS: i64 = 64 * SECOND_NS;
@@ -88,24 +98,24 @@ export function clockUtc(t: i64): i64 {
   return t + clockDifference(t);
 }
 
-// UTC by this clock minus local time, without what is still to be slewed.
-function target(t: i64): i64 {
-  const age = t - start;
-  const seconds = age / SECOND_NS;
-  const rest = ((age - seconds * SECOND_NS) * rate) / SECOND_NS;
-  return difference + slewTotal + (seconds * rate + rest) / 1000;
-}
-
-// Of a correction, what is still to be slewed.
-function left(t: i64): i64 {
+// Of a correction, what is still to be slewed, ps.
+function leftPs(t: i64): i64 {
   if (t >= slewEnd) return 0;
-  const rest = (slewEnd - max<i64>(t, start)) / SLEW_NS;
+  const rest = (slewEnd - max<i64>(t, start)) / SLEW_PS;
   return slewTotal < 0 ? -rest : rest;
 }
 
-// UTC by this clock minus local time.
+function left(t: i64): i64 {
+  return leftPs(t) / 1000;
+}
+
+// UTC by this clock minus local time. Rate and slew are rounded once, together: so while a counter of nanoseconds goes on by
+// one, this goes back by no more than one.
 function clockDifference(t: i64): i64 {
-  return target(t) - left(t);
+  const age = t - start;
+  const seconds = age / SECOND_NS;
+  const rest = ((age - seconds * SECOND_NS) * rate) / SECOND_NS;
+  return difference + slewTotal + (seconds * rate + rest - leftPs(t)) / 1000;
 }
 
 /** Hard bound on the clock's error at local time `t`, and until the next tick, ns. */
@@ -117,15 +127,24 @@ export function clockBoundNs(t: i64): i64 {
 
 /** Expanded uncertainty (k = 2) at local time `t`, ns; never above the bound. */
 export function clockUncertaintyNs(t: i64): i64 {
-  const slewed = left(t);
-  return min<i64>(disciplineUncertaintyNs(t) + (slewed < 0 ? -slewed : slewed), clockBoundNs(t));
+  const standing = disciplineUncertaintyNs(t);
+  return min<i64>(standing + offNs(t), clockBoundNs(t));
+}
+
+// By how much the clock is known to be wrong at local time t.
+function offNs(t: i64): i64 {
+  let off = left(t);
+  if (rulesHold()) {
+    estimatorAim(t);
+    off = estimatedDifference - clockDifference(t);
+  }
+  return off < 0 ? -off : off;
 }
 
 /** Writes what the uncertainty is made of, `BudgetField`, and the frequency. */
 export function clockBudget(t: i64, to: usize): void {
   disciplineBudget(t, to);
-  const slewed = left(t);
-  store<u32>(to, <u32>min<i64>(slewed < 0 ? -slewed : slewed, 0xffff_ffff), BudgetField.SlewNs);
+  store<u32>(to, <u32>min<i64>(offNs(t), 0xffff_ffff), BudgetField.SlewNs);
   store<i32>(to, <i32>min<i64>(max<i64>(rate, i32.MIN_VALUE), i32.MAX_VALUE), BudgetField.FrequencyPpt);
 }
 
@@ -174,7 +193,9 @@ export function clockFromRealTimeClock(
   const difference = min<i64>(max<i64>(estimateUtc - t, low), high);
   estimatorBegin(t, t + difference, <f64>standardNs * 1e-9);
   disciplineOwn();
-  follow(t, difference);
+  const own = status != ClockStatus.Unsynchronised && rulesFreeze() ? clockDifference(t) : difference;
+  rulesBrokenOff(t, difference - own);
+  follow(t, own);
   status = ClockStatus.Holdover;
   fromRtc = true;
 }
@@ -211,6 +232,37 @@ export function clockStep(t: i64): void {
   steer(t);
 }
 
+// For how long no authenticated sample stood behind the time, also before the start.
+function unconfirmedNs(t: i64): i64 {
+  return clockUtc(t) - (lastSampleUtc == 0 ? calibrationUtc() : lastSampleUtc);
+}
+
+/** Whether no authenticated sample came for longer than the profile allows. */
+export function clockHoldoverEnded(t: i64): bool {
+  return status != ClockStatus.Unsynchronised && rulesHoldoverEnded(unconfirmedNs(t));
+}
+
+/** A transaction begins: what is still to be slewed waits for its end as well. */
+export function clockTransactionBegin(t: i64): void {
+  if (!rulesTransactionBegin(t) || !rulesFreeze() || status == ClockStatus.Unsynchronised) return;
+  rulesBrokenOff(t, left(t));
+  difference = clockDifference(t);
+  start = t;
+  slewTotal = 0;
+  slewEnd = t;
+}
+
+/** It ends: what waited is done now. */
+export function clockTransactionEnd(t: i64): void {
+  if (rulesTransactionEnd() && status != ClockStatus.Unsynchronised) refreshAt = t;
+}
+
+/** An operator accepts the correction that was refused. */
+export function clockAccept(t: i64): void {
+  rulesAccept();
+  if (status != ClockStatus.Unsynchronised) refreshAt = t;
+}
+
 /** Local time at which `clockStep` has something to do. */
 export function clockDeadline(): i64 {
   return refreshAt;
@@ -218,6 +270,7 @@ export function clockDeadline(): i64 {
 
 // Takes the clock to the estimate for local time t.
 function steer(t: i64): void {
+  rulesStep(t, unconfirmedNs(t));
   const own = clockDifference(t);
   const widening = localErrorNs(t - since);
   // However little a sample counts: the truth is nowhere outside, and what supposed it there was wrong.
@@ -301,19 +354,22 @@ export function clockCorrect(source: u32, now: i64, estimate: i64, delay: i64, r
   if (regained) raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
 }
 
-// Moves the clock by a correction, or to it where it has no time.
+// Moves the clock by a correction as far as the rules allow, or to it where it has no time.
 function apply(t: i64, correction: i64, known: bool): void {
   const now = clockDifference(t);
-  const size = correction < 0 ? -correction : correction;
   // What is still to be slewed was told when it began.
-  const untold = correction - left(t);
-  if (!known || size > STEP_NS) {
+  const verdict = known ? rulesTake(t, correction, correction - left(t), !fromRtc) : CORRECTION_SET;
+  if (verdict == CORRECTION_HELD) {
+    refreshAt = t + REFRESH_NS;
+    return;
+  }
+  if (verdict == CORRECTION_SET) {
     follow(t, known ? now + correction : correction);
     raiseEvent(MeterEvent.ClockSet, known ? correction : 0, clockBoundNs(t), true);
     return;
   }
-  if ((untold < 0 ? -untold : untold) >= SLEW_EVENT_NS) raiseEvent(MeterEvent.ClockSlewed, correction, 0, true);
+  if (verdict == CORRECTION_TOLD) raiseEvent(MeterEvent.ClockSlewed, correction, 0, true);
   follow(t, now);
   slewTotal = correction;
-  slewEnd = t + size * SLEW_NS;
+  slewEnd = t + (correction < 0 ? -correction : correction) * SLEW_NS;
 }

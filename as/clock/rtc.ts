@@ -60,7 +60,9 @@ function refuse(reason: u32, seconds: i64): bool {
 export function rtcSharpen(t: i64): void {
   const before = clockUtc(t);
   takeTime(t);
-  raiseEvent(MeterEvent.ClockSet, clockUtc(t) - before, clockBoundNs(t), false);
+  const step = clockUtc(t) - before;
+  // During a transaction it waits.
+  if (step != 0) raiseEvent(MeterEvent.ClockSet, step, clockBoundNs(t), false);
 }
 
 function takeTime(t: i64): void {

@@ -25,12 +25,15 @@ import {
   TimeNowField,
 } from '../abi/codes';
 import {
+  clockAccept,
   clockBoundNs,
   clockBudget,
   clockDeadline,
   clockSampleAgeNs,
   clockStatus,
   clockStep,
+  clockTransactionBegin,
+  clockTransactionEnd,
   clockUncertaintyNs,
   clockUtc,
 } from '../clock/clock';
@@ -38,6 +41,7 @@ import { cycleStart } from '../clock/cycle';
 import { disciplineConfigure } from '../clock/discipline';
 import { estimatorStart } from '../clock/estimator';
 import { localConfigure, localShownErrorPpb, ticksFromLocal } from '../clock/local';
+import { rulesInvalidations } from '../clock/rules';
 import {
   linkChannel,
   linkDeadline,
@@ -296,6 +300,17 @@ export function meterTemperature(at: usize): void {
   thermometerAnswer(at);
 }
 
+/** `Event.Transaction`. */
+export function meterTransaction(begins: bool): void {
+  if (begins) clockTransactionBegin(timeNowLocal());
+  else clockTransactionEnd(timeNowLocal());
+}
+
+/** `Event.CorrectionAccept`. */
+export function meterCorrectionAccept(): void {
+  clockAccept(timeNowLocal());
+}
+
 /** `Event.Frame`: false when the meter takes no frames yet. */
 export function meterFrame(frame: usize, length: u32, firstTick: u64, lastTick: u64): void {
   if (!online || networkIsOwn()) return;
@@ -335,6 +350,7 @@ export function meterTimeAsk(): void {
   store<u8>(at, <u8>clockStatus(), TimeNowField.Status);
   store<u8>(at, <u8>reportFlags(now), TimeNowField.Flags);
   store<i64>(at, clockSampleAgeNs(now), TimeNowField.SampleAgeNs);
+  store<u8>(at, <u8>rulesInvalidations(), TimeNowField.Invalidations);
   if (clockStatus() == ClockStatus.Unsynchronised) return;
   store<i64>(at, clockUtc(now), TimeNowField.UtcNs);
   store<i64>(at, clockBoundNs(now), TimeNowField.BoundNs);

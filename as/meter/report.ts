@@ -24,6 +24,7 @@ import {
   clockBudget,
   clockFrequencyPpb,
   clockFromRtc,
+  clockHoldoverEnded,
   clockLastDelayNs,
   clockLastOffsetNs,
   clockLastSampleUtc,
@@ -35,6 +36,7 @@ import { leapSecond, leapUtc } from '../clock/leap';
 import { localFromTicks } from '../clock/local';
 import { pathOf } from '../clock/path';
 import { calibrationExpectNs, calibrationLearned, calibrationRatePpb, calibrationUtc } from '../clock/rtc-calibration';
+import { rulesRefused } from '../clock/rules';
 import { temperatureKnown, temperatureMilliCelsius } from '../clock/temperature';
 import { SECOND_NS } from '../ntp/timestamp';
 import { cookieBytes, cookiesHeld } from '../nts/cookies';
@@ -338,6 +340,8 @@ export function reportFlags(now: i64): u32 {
   else if (needed <= 1) bits |= TimeFlag.SingleSource;
   if (clockSlewing(now)) bits |= TimeFlag.Slewing;
   if (leapSecond(now)) bits |= TimeFlag.LeapSecond;
+  if (clockHoldoverEnded(now)) bits |= TimeFlag.HoldoverEnded;
+  if (rulesRefused()) bits |= TimeFlag.ClockRefused;
   return bits;
 }
 

@@ -2,9 +2,10 @@
 // What always holds: after `settingsRead` returned `SettingsError.None`, each required item is there once and in range.
 
 import { clear, copy } from '../abi/bytes';
-import { SettingsError, SettingsField, SettingsFormat, SettingsTag, StorageMap } from '../abi/codes';
+import { ProfileField, SettingsError, SettingsField, SettingsFormat, SettingsTag, StorageMap } from '../abi/codes';
 import { aeadKeyBytes } from '../aead/aead';
 import { AES_KEY_BYTES } from '../aead/aes';
+import { rulesConfigure } from '../clock/rules';
 import { crc32 } from '../link/crc32';
 import { AEADS_MAX } from '../nts/key-establishment';
 
@@ -215,6 +216,8 @@ function readItem(tag: u32, value: usize, size: u32): bool {
       if (size != 1) return false;
       asymmetryPercent = load<u8>(value);
       return asymmetryPercent <= 100;
+    case SettingsTag.Profile:
+      return size == ProfileField.Bytes && rulesConfigure(value);
     default:
       return (tag & TAG_OPTIONAL) != 0;
   }

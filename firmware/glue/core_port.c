@@ -76,6 +76,21 @@ static struct core_answer *core_add_answer(uint32_t event, uint64_t tick, uint32
   return answer;
 }
 
+static bool core_tell(uint32_t event, uint8_t value, uint32_t length) {
+  // What the core itself asks for has to fit behind it.
+  if (answers_added - answers_dropped >= ANSWERS / 2) return false;
+  core_add_answer(event, tick_read_now(), length)->payload[0] = value;
+  return true;
+}
+
+bool core_tell_transaction(bool runs) {
+  return core_tell(EVENT_TRANSACTION, runs ? 1 : 0, 1);
+}
+
+bool core_tell_acceptance(void) {
+  return core_tell(EVENT_CORRECTION_ACCEPT, 0, 0);
+}
+
 static void core_read_storage(const uint8_t *payload) {
   uint32_t length = bytes_get_u32(payload + 4);
   if (event_capacity < 4 || length > event_capacity - 4) core_refuse_action();

@@ -34,6 +34,11 @@ struct core_answer {
 const struct core_answer *core_peek_answer(void);
 void core_drop_answer(void);
 
+/// For the application, from the main loop: a transaction begins or ends, or an operator accepts the correction that was
+/// refused. The core is told in its turn; false when too much is waiting for that, and nothing is told.
+bool core_tell_transaction(bool runs);
+bool core_tell_acceptance(void);
+
 /// Ends the firmware: the core broke the interface.
 _Noreturn void core_refuse_action(void);
 

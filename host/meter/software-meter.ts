@@ -117,6 +117,8 @@ export interface MeterTime {
   readonly budget: Budget;
   /** ns since the last authenticated sample that moved the clock; undefined before the first. */
   readonly sampleAgeNs: bigint | undefined;
+  /** How often registration periods became invalid since the start, modulo 256. */
+  readonly invalidations: number;
 }
 
 interface QueuedEvent {
@@ -217,6 +219,7 @@ export class SoftwareMeter {
       uncertaintyNs: reader.u64(TimeNowField.UncertaintyNs),
       budget: readBudget(reader, TimeNowField.Budget),
       sampleAgeNs: age < 0n ? undefined : age,
+      invalidations: reader.u8(TimeNowField.Invalidations),
     };
   }
 
@@ -230,6 +233,18 @@ export class SoftwareMeter {
     payload[0] = channel;
     payload.set(message, 1);
     this.#feed(Event.Message, this.#options.clock.nowTicks(), payload);
+  }
+
+  /** The application's transaction begins or ends: corrections of the clock wait meanwhile, as the settings say. */
+  transaction(runs: boolean): void {
+    this.#running();
+    this.#feed(Event.Transaction, this.#options.clock.nowTicks(), Uint8Array.of(runs ? 1 : 0));
+  }
+
+  /** An operator accepts the correction that the meter refused. */
+  acceptCorrection(): void {
+    this.#running();
+    this.#feed(Event.CorrectionAccept, this.#options.clock.nowTicks(), noPayload);
   }
 
   #running(): Core {

@@ -5,6 +5,7 @@ import {
   Capability,
   ClockStatus,
   Failure,
+  Invalidity,
   KeError,
   MeterEvent,
   Missing,
@@ -51,6 +52,25 @@ export const timeFlagNames: Names<TimeFlag> = {
   },
   [TimeFlag.NoMajority]: { name: 'no-majority', text: 'Fewer servers agree than are needed.' },
   [TimeFlag.LeapSecond]: { name: 'leap-second', text: 'An inserted leap second, 23:59:60, is passing.' },
+  [TimeFlag.HoldoverEnded]: {
+    name: 'holdover-ended',
+    text: "The last authenticated sample is older than the meter's rules allow: the time is not to be billed by.",
+  },
+  [TimeFlag.ClockRefused]: {
+    name: 'clock-refused',
+    text: "The meter's rules refuse a correction, which an operator has to accept.",
+  },
+};
+
+/** Why registration periods are invalid: read behind "invalid:". */
+export const invalidityNames: Names<Invalidity> = {
+  [Invalidity.Correction]: { name: 'correction', text: 'the clock was corrected by more than the rules allow' },
+  [Invalidity.DayShift]: {
+    name: 'day-shift',
+    text: 'corrections within a day add up to more than the rules allow',
+  },
+  [Invalidity.DayCount]: { name: 'day-count', text: 'the clock was set more often in a day than the rules allow' },
+  [Invalidity.Holdover]: { name: 'holdover', text: 'no authenticated sample came for longer than the rules allow' },
 };
 
 /** What a meter without a time waits for: read behind "waiting for". */
@@ -275,6 +295,13 @@ export const meterEventNames: Names<MeterEvent> = {
     name: 'leap-disagrees',
     text: 'What a server announced for the end of the month is not what was done.',
   },
+  [MeterEvent.ClockRefused]: { name: 'clock-refused', text: 'A correction of the clock is refused.' },
+  [MeterEvent.PeriodsInvalid]: { name: 'periods-invalid', text: 'Registration periods are invalid.' },
+  [MeterEvent.HoldoverEnded]: {
+    name: 'holdover-ended',
+    text: 'No authenticated sample came for longer than the rules allow; the time is not to be billed by.',
+  },
+  [MeterEvent.TransactionOverdue]: { name: 'transaction-overdue', text: 'A transaction was not ended.' },
 };
 
 const goodEvents = [
@@ -299,6 +326,10 @@ const badEvents = [
   MeterEvent.MajorityLost,
   MeterEvent.ThermometerFailed,
   MeterEvent.LeapDisagrees,
+  MeterEvent.ClockRefused,
+  MeterEvent.PeriodsInvalid,
+  MeterEvent.HoldoverEnded,
+  MeterEvent.TransactionOverdue,
 ];
 
 /** What an event, by its code or its name, is to people who watch. */
@@ -488,6 +519,16 @@ export function describeEvent(event: {
       const said = a === 0n ? 'no leap second' : a === 1n ? 'an inserted leap second' : 'a deleted leap second';
       return `A server announced ${said} for the end of ${dayBefore(b)}, which is not what was done${from}.`;
     }
+    case MeterEvent.ClockRefused:
+      return `A correction of ${a < 0n ? '' : '+'}${durationText(a)} is refused, as it is above ${durationText(b)}; an operator has to accept it${from}.`;
+    case MeterEvent.PeriodsInvalid: {
+      const by = a === 0n ? '' : ` (${a < 0n ? '' : '+'}${durationText(a)})`;
+      return `Registration periods are invalid: ${nameOf(invalidityNames, Number(b)).text}${by}.`;
+    }
+    case MeterEvent.HoldoverEnded:
+      return `The last authenticated sample is ${durationText(a)} old, more than the ${b} h that are allowed; the time is not to be billed by.`;
+    case MeterEvent.TransactionOverdue:
+      return `A transaction was not ended within ${durationText(a)}; it counts as ended.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }

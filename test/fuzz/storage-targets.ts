@@ -13,6 +13,7 @@ import {
   StorageMap,
 } from '../../as/abi/codes.ts';
 import { encodeSeedSlot, encodeSettings } from '../../host/provision/settings-block.ts';
+import { encodeTimeRules, timeProfileNames, timeProfiles } from '../../host/provision/time-rules.ts';
 import { answerParts, readRequest, sealedAnswer } from '../core/nts-reference.ts';
 import { CheckedCore, type CheckedModules } from './checked-core.ts';
 import { DirectMeter, plainSettings, startPayload } from './direct-meter.ts';
@@ -45,7 +46,21 @@ const known: readonly [SettingsTag, (random: Prng) => Uint8Array][] = [
     SettingsTag.Asymmetry,
     (random) => random.bytes(random.pick([1, 1, 0, 2])).map((byte) => byte & random.pick([0x7f, 0xff])),
   ],
+  [SettingsTag.Profile, (random) => randomProfile(random).subarray(0, random.pick([24, 24, 24, 23, 0]))],
 ];
+
+/** Rules for the clock, near the limits of what they may be. */
+function randomProfile(random: Prng): Buffer {
+  const value = Buffer.alloc(24);
+  for (const at of [0, 4, 8, 12, 16]) {
+    const near = random.pick([0, 50, 10_000, 20_000, 1_000_000, 0x7fff_ffff]);
+    value.writeUInt32LE(Math.max(near + random.between(-1, 1), 0), at);
+  }
+  if (random.chance(0.5)) value.copyWithin(4, 0, 4);
+  value.writeUInt16LE(random.below(65_536), 20);
+  value.set([random.below(256), random.below(3)], 22);
+  return value;
+}
 
 function randomItems(random: Prng): Uint8Array {
   const items = known
@@ -96,6 +111,8 @@ function goodItem(tag: SettingsTag, random: Prng): Uint8Array {
       return Uint8Array.of(random.between(1, 15), 0, 1, 0, 1);
     case SettingsTag.Asymmetry:
       return Uint8Array.of(random.between(0, 100));
+    case SettingsTag.Profile:
+      return encodeTimeRules(timeProfiles[random.pick(timeProfileNames)].rules);
     default:
       return Uint8Array.of(10, 0);
   }
@@ -163,6 +180,12 @@ function isItem(tag: number, value: Buffer): boolean {
       return value.length === 5 && value[0]! >= 1 && value[0]! <= 15;
     case SettingsTag.Asymmetry:
       return value.length === 1 && value[0]! <= 100;
+    case SettingsTag.Profile: {
+      if (value.length !== 24) return false;
+      const [slew, silent, invalid, refuse, day] = [0, 4, 8, 12, 16].map((at) => value.readUInt32LE(at));
+      const inRange = slew! <= 20_000 && Math.max(invalid!, refuse!, day!) <= 1_000_000 && value[23]! <= 1;
+      return inRange && silent! <= slew! && (refuse === 0 || refuse! >= slew!);
+    }
     default:
       return tag >= 0x80;
   }

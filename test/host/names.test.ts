@@ -4,6 +4,7 @@ import {
   Capability,
   ClockStatus,
   Failure,
+  Invalidity,
   KeError,
   MeterEvent,
   Missing,
@@ -23,6 +24,7 @@ import {
   describeEvent,
   durationText,
   failureNames,
+  invalidityNames,
   keErrorNames,
   meterEventNames,
   missingNames,
@@ -55,6 +57,7 @@ const tables: [string, Record<string, string | number>, Readonly<Record<number, 
   ['SourceFlag', SourceFlag, sourceFlagNames],
   ['SourceState', SourceState, sourceStateNames],
   ['TimeFlag', TimeFlag, timeFlagNames],
+  ['Invalidity', Invalidity, invalidityNames],
 ];
 
 const monthEnd = 1_798_761_600n;
@@ -117,7 +120,7 @@ test('a name is that of its member', () => {
 
 test('codes of a later version keep their number', () => {
   expect(nameOf(meterEventNames, 999).name).toBe('unknown-999');
-  expect(namesOfBits(timeFlagNames, 0b1000_0101)).toEqual(['single-source', 'slewing', 'unknown-128']);
+  expect(namesOfBits(timeFlagNames, 0b1_0000_0101)).toEqual(['single-source', 'slewing', 'unknown-256']);
   expect(aeadName(15)).toBe('AEAD_AES_SIV_CMAC_256');
   expect(aeadName(77)).toBe('AEAD 77');
   expect(aeadName(0)).toBeUndefined();
