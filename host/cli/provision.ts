@@ -12,6 +12,7 @@ import {
 } from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
 import { maxStorageBytes, newStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
+import { timeProfileName, timeRulesText } from '../provision/time-rules.ts';
 import { boardStorageBytes, checkAgreement } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
@@ -120,6 +121,7 @@ function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
     ...(file.spreadSeconds === undefined ? {} : { spreadSeconds: file.spreadSeconds }),
     ...(file.asymmetryPercent === undefined ? {} : { asymmetryPercent: file.asymmetryPercent }),
     ...(file.limits === undefined ? {} : { limits: file.limits }),
+    ...(file.timeRules === undefined ? {} : { timeRules: file.timeRules }),
   };
 }
 
@@ -187,7 +189,7 @@ async function provision({ terminal }: Context, file: string, options: Options):
 
 /** What the settings say beyond what all of them do. */
 function choicePairs(settings: MeterSettings): [string, string | undefined][] {
-  const { aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent } = settings;
+  const { aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent, timeRules } = settings;
   const needed =
     agreement === 'majority'
       ? 'of more than half of the servers in use'
@@ -203,5 +205,6 @@ function choicePairs(settings: MeterSettings): [string, string | undefined][] {
       limits &&
         `stratum ${limits.stratum}, root delay ${limits.rootDelayMs} ms, root dispersion ${limits.rootDispersionMs} ms`,
     ],
+    ['Corrections', timeRules && `${timeProfileName(timeRules) ?? 'rules of their own'}: ${timeRulesText(timeRules)}`],
   ];
 }

@@ -4,6 +4,7 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { meterSettingsSchema } from '../provision/settings-file.ts';
+import { type TimeProfile, type TimeRules, timeProfileNames, timeProfiles } from '../provision/time-rules.ts';
 import { metaOf, unwrap } from './problems.ts';
 import { settingsSchema } from './schema.ts';
 
@@ -176,4 +177,23 @@ function defaultOf(setting: Setting): string {
 
 function exampleOf(example: unknown): string {
   return (Array.isArray(example) ? example : [example]).map((value) => `\`${value}\``).join('<br>');
+}
+
+/** The table of docs/time-rules.md: what each profile says, and where each number comes from that is not our own. */
+export function timeProfilesTable(): string {
+  const columns = Object.keys(timeProfiles.default.rules) as (keyof TimeRules)[];
+  const lines = [
+    `| Profile | ${columns.map((column) => `\`${column}\``).join(' | ')} |`,
+    `| --- | ${columns.map(() => '---').join(' | ')} |`,
+  ];
+  const sources: string[] = [];
+  for (const name of timeProfileNames) {
+    const profile: TimeProfile = timeProfiles[name];
+    const cell = (column: keyof TimeRules) =>
+      `${profile.rules[column]}${profile.sources[column] === undefined ? '' : ' *'}`;
+    lines.push(`| \`${name}\`: ${profile.about} | ${columns.map(cell).join(' | ')} |`);
+    for (const [column, source] of Object.entries(profile.sources))
+      sources.push(`| \`${name}\` | \`${column}\` | ${source} |`);
+  }
+  return [...lines, '', '| Profile | \\* | Source |', '| --- | --- | --- |', ...sources].join('\n');
 }

@@ -6,6 +6,7 @@ import { SeedField, SettingsField, SettingsFormat, SettingsTag, StorageMap, Trus
 import { aeadChoice, aeadText, knownAeads } from './aeads.ts';
 import type { HostPort } from './host-port.ts';
 import { canonicalHost, hostProblem, quoted } from './host-port.ts';
+import { decodeTimeRules, encodeTimeRules, type TimeRules, timeRulesProblem } from './time-rules.ts';
 
 /** Where a setting stands: `poll`, `minSeconds`; `servers`, 0. */
 export type SettingPath = readonly (string | number)[];
@@ -48,6 +49,8 @@ export interface MeterSettings {
   readonly limits?: ServerLimits | undefined;
   /** Share of the smallest delay that may be one-sided: what the uncertainty counts for the path. */
   readonly asymmetryPercent?: number | undefined;
+  /** What may be done with corrections of the clock. */
+  readonly timeRules?: TimeRules | undefined;
 }
 
 export type Agreement = 'majority' | number;
@@ -157,7 +160,7 @@ function checkBlock(settings: MeterSettings): void {
 
 /** What a block says only where it is given. */
 function checkChoices(settings: MeterSettings): void {
-  const { servers, aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent } = settings;
+  const { servers, aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent, timeRules } = settings;
   if (aeads !== undefined) checkAeads(aeads);
   if (keyAgeHours !== undefined) checkNumber('keyAgeHours', keyAgeHours, settingsLimits.keyAgeHours, ' of hours');
   if (typeof agreement === 'number') {
@@ -178,6 +181,8 @@ function checkChoices(settings: MeterSettings): void {
     checkNumber('limits.rootDelayMs', limits.rootDelayMs, settingsLimits.rootMs, ' of milliseconds');
     checkNumber('limits.rootDispersionMs', limits.rootDispersionMs, settingsLimits.rootMs, ' of milliseconds');
   }
+  const problem = timeRules && timeRulesProblem(timeRules);
+  if (problem) refuse(`timeRules.${problem.setting}: ${problem.message}`, 'timeRules', problem.setting);
 }
 
 function checkAeads(aeads: readonly number[]): void {
@@ -199,14 +204,15 @@ function u16(value: number): number[] {
 }
 
 function choices(settings: MeterSettings): Uint8Array[] {
-  const { aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent } = settings;
-  const items: [SettingsTag, readonly number[] | undefined][] = [
+  const { aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent, timeRules } = settings;
+  const items: [SettingsTag, Iterable<number> | undefined][] = [
     [SettingsTag.Aeads, aeads],
     [SettingsTag.KeyAgeHours, keyAgeHours === undefined ? undefined : u16(keyAgeHours)],
     [SettingsTag.Agreement, agreement === undefined ? undefined : [agreement === 'majority' ? 0 : agreement]],
     [SettingsTag.SpreadSeconds, spreadSeconds === undefined ? undefined : u16(spreadSeconds)],
     [SettingsTag.Limits, limits && [limits.stratum, ...u16(limits.rootDelayMs), ...u16(limits.rootDispersionMs)]],
     [SettingsTag.Asymmetry, asymmetryPercent === undefined ? undefined : [asymmetryPercent]],
+    [SettingsTag.Profile, timeRules && encodeTimeRules(timeRules)],
   ];
   return items.flatMap(([tag, bytes]) => (bytes === undefined ? [] : [item(tag, Uint8Array.from(bytes))]));
 }
@@ -312,6 +318,10 @@ function readChoice(tag: SettingsTag, value: Buffer): Partial<MeterSettings> | u
     return { agreement: value[0] === 0 ? 'majority' : value[0]! };
   if (tag === SettingsTag.SpreadSeconds && value.length === 2) return { spreadSeconds: value.readUInt16LE(0) };
   if (tag === SettingsTag.Asymmetry && value.length === 1) return { asymmetryPercent: value[0]! };
+  if (tag === SettingsTag.Profile) {
+    const timeRules = decodeTimeRules(value);
+    return timeRules && { timeRules };
+  }
   if (tag === SettingsTag.Limits && value.length === 5) {
     const [stratum, rootDelayMs, rootDispersionMs] = [value[0]!, value.readUInt16LE(1), value.readUInt16LE(3)];
     return { limits: { stratum, rootDelayMs, rootDispersionMs } };

@@ -15,6 +15,7 @@ import {
   settingsDefaults,
   settingsLimits,
 } from './settings-block.ts';
+import { type TimeProfileName, type TimeRules, timeProfileNames, timeProfiles, timeRuleLimits } from './time-rules.ts';
 
 const limitBytes = 1 << 20;
 
@@ -165,7 +166,74 @@ export const meterSettingsSchema = z.strictObject({
     })
     .optional()
     .meta(settingMeta({ description: 'What a server may have at most; answers with more are refused.' })),
+  timeRules: z
+    .strictObject({
+      profile: z
+        .enum(timeProfileNames, { error: `expected one of ${timeProfileNames.join(', ')}` })
+        .optional()
+        .meta(
+          settingMeta({
+            description:
+              'Where the numbers below that are not given come from: [time-rules.md](time-rules.md) has them all.',
+            example: 'ptb-50.7',
+            defaultText: '`default`',
+          }),
+        ),
+      slewMaxMs: ruleNumber(
+        'slewMaxMs',
+        ofMilliseconds,
+        'A correction up to this is slewed, above it the clock is set, which an event tells. Milliseconds; each takes 2 s.',
+      ),
+      silentMaxMs: ruleNumber(
+        'silentMaxMs',
+        ofMilliseconds,
+        'A correction up to this is slewed without an event, milliseconds; no more than slewMaxMs.',
+      ),
+      invalidMs: ruleNumber(
+        'invalidMs',
+        ofMilliseconds,
+        'A correction above this makes registration periods invalid, milliseconds; 0: none does.',
+      ),
+      refuseMs: ruleNumber(
+        'refuseMs',
+        ofMilliseconds,
+        'A correction above this is not done until an operator accepts it or the meter starts anew, milliseconds; 0: all are done. No less than slewMaxMs.',
+      ),
+      dayLimitMs: ruleNumber(
+        'dayLimitMs',
+        ofMilliseconds,
+        'Corrections that add up to more than this in a day make registration periods invalid, milliseconds; 0: no limit.',
+      ),
+      dayLimitCount: ruleNumber(
+        'dayLimitCount',
+        '',
+        'When the clock is set more often than this in a day, registration periods are invalid; 0: no limit.',
+      ),
+      holdoverHours: ruleNumber(
+        'holdoverHours',
+        ' of hours',
+        'Without an authenticated sample for longer than this, the time is not to be billed by, hours; 0: no limit.',
+      ),
+      duringTransaction: z
+        .enum(['wait', 'slew'], { error: 'expected wait or slew' })
+        .optional()
+        .meta(
+          settingMeta({
+            description:
+              'Corrections while a transaction runs: wait holds all of them back, slew only those that the clock would have to be set for.',
+            defaultText: '`wait`',
+          }),
+        ),
+    })
+    .optional()
+    .meta(settingMeta({ description: 'What may be done with corrections of the clock.' })),
 });
+
+/** Of rules for the clock: a number that the profile has where the file does not. */
+function ruleNumber(name: keyof typeof timeRuleLimits, unit: string, description: string) {
+  const defaultText = `\`${timeProfiles.default.rules[name]}\``;
+  return whole(timeRuleLimits[name], unit).optional().meta(settingMeta({ description, defaultText }));
+}
 
 /** What a file or the command line says; what neither says has a default. */
 export interface GivenSettings {
@@ -181,6 +249,8 @@ export interface GivenSettings {
   readonly asymmetryPercent?: number | undefined;
   /** Whole: what the file leaves out of it has its default. */
   readonly limits?: MeterSettings['limits'];
+  /** Whole: what the file leaves out of it the profile has. */
+  readonly timeRules?: MeterSettings['timeRules'];
 }
 
 /** What a file says, and where. */
@@ -219,6 +289,7 @@ export function parseSettings(text: string, file: string): SettingsFile {
     ...{ spreadSeconds: data.spreadSeconds, asymmetryPercent: data.asymmetryPercent },
     aeads: readAeads(data.aeads, refuse),
     limits: data.limits === undefined ? undefined : wholeLimits(data.limits),
+    timeRules: data.timeRules === undefined ? undefined : wholeRules(data.timeRules),
   };
   return { given, placeOf: (setting) => positions.place(setting) };
 }
@@ -246,3 +317,12 @@ function wholeLimits(given: Partial<Record<keyof ServerLimits, number | undefine
     rootDispersionMs: given.rootDispersionMs ?? rootDispersionMs,
   };
 }
+
+function wholeRules({ profile, ...given }: GivenRules): TimeRules {
+  const said = Object.entries(given).filter(([, value]) => value !== undefined);
+  return { ...timeProfiles[profile ?? 'default'].rules, ...Object.fromEntries(said) };
+}
+
+type GivenRules = { readonly [Name in keyof TimeRules]?: TimeRules[Name] | undefined } & {
+  readonly profile?: TimeProfileName | undefined;
+};

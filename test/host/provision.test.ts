@@ -84,6 +84,10 @@ describe('the settings block', () => {
       spreadSeconds: 65_535,
       limits: { stratum: 15, rootDelayMs: 65_535, rootDispersionMs: 65_535 },
       asymmetryPercent: 100,
+      timeRules: {
+        ...{ slewMaxMs: 20_000, silentMaxMs: 20_000, invalidMs: 1_000_000, refuseMs: 1_000_000, dayLimitMs: 1_000_000 },
+        ...{ dayLimitCount: 255, holdoverHours: 65_535, duringTransaction: 'slew' },
+      },
     };
     for (const each of [settings, largest]) {
       expect(decodeSettings(encodeSettings(each, rootKey))).toEqual({ settings: each, rootKey });
