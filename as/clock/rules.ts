@@ -49,12 +49,19 @@ let sets: u32 = 0;
 let part: u32 = 0;
 
 let transactionEnd: i64 = i64.MAX_VALUE;
-/** A correction waits, or was refused: the clock is not where it is known to belong. */
-let held: bool = false;
-let refused: bool = false;
-let accepted: bool = false;
-let holdoverTold: bool = false;
-let invalidations: u8 = 0;
+/** Bits of `state`. A correction waits, or was refused: the clock is not where it is known to belong. */
+const HELD: u32 = 1;
+const REFUSED: u32 = 2;
+const ACCEPTED: u32 = 4;
+const HOLDOVER_TOLD: u32 = 8;
+/** And how often periods became invalid, above them. */
+const INVALIDATION: u32 = 0x100;
+
+let state: u32 = 0;
+
+function mark(bit: u32, on: bool): void {
+  state = on ? state | bit : state & ~bit;
+}
 
 function limitNs(field: usize): i64 {
   return <i64>load<u32>(PROFILE + field) * MILLISECOND_NS;
@@ -78,17 +85,17 @@ export function rulesConfigure(at: usize): bool {
 
 /** Whether the clock is kept from where it is known to belong. */
 export function rulesHold(): bool {
-  return held;
+  return (state & HELD) != 0;
 }
 
 /** Whether a correction was refused, which an operator has to accept. */
 export function rulesRefused(): bool {
-  return refused;
+  return (state & REFUSED) != 0;
 }
 
 /** How often registration periods became invalid since the start, modulo 256. */
 export function rulesInvalidations(): u32 {
-  return invalidations;
+  return (state / INVALIDATION) & 0xff;
 }
 
 /** A transaction begins at local time `t`; false where one runs already. */
@@ -113,13 +120,13 @@ export function rulesFreeze(): bool {
 /** What the clock would have moved by, `leftNs`, does not come, as a transaction runs: it will be corrected anew. */
 export function rulesBrokenOff(t: i64, leftNs: i64): void {
   if (leftNs == 0) return;
-  held = true;
+  mark(HELD, true);
   move(t, -leftNs);
 }
 
 /** The correction that is refused may be done. */
 export function rulesAccept(): void {
-  accepted = refused;
+  mark(ACCEPTED, rulesRefused());
 }
 
 /** Whether a time may not be relied on any more whose last authenticated sample is so old, ns; told once. */
@@ -135,11 +142,11 @@ export function rulesHoldoverEnded(ageNs: i64): bool {
  */
 export function rulesStep(t: i64, ageNs: i64): void {
   const ended = rulesHoldoverEnded(ageNs);
-  if (ended && !holdoverTold) {
+  if (ended && (state & HOLDOVER_TOLD) == 0) {
     raiseEvent(MeterEvent.HoldoverEnded, ageNs, load<u16>(PROFILE, ProfileField.HoldoverHours), false);
     invalidate(Invalidity.Holdover, 0);
   }
-  holdoverTold = ended;
+  mark(HOLDOVER_TOLD, ended);
   if (t < transactionEnd) return;
   transactionEnd = i64.MAX_VALUE;
   raiseEvent(MeterEvent.TransactionOverdue, TRANSACTION_MAX_NS, 0, false);
@@ -156,10 +163,10 @@ export function rulesTake(t: i64, correction: i64, untold: i64, confirmed: bool)
   const size = magnitude(correction);
   const set = size > limitNs(ProfileField.SlewMaxMs);
   if (refuses(size, correction, confirmed) || (transactionEnd != i64.MAX_VALUE && (set || rulesFreeze()))) {
-    held = true;
+    mark(HELD, true);
     return CORRECTION_HELD;
   }
-  held = false;
+  mark(HELD, false);
   const told = set ? size : magnitude(untold);
   count(t, set, told, set ? correction : untold, untold);
   if (set) return CORRECTION_SET;
@@ -172,18 +179,18 @@ function magnitude(ns: i64): i64 {
 
 function refuses(size: i64, correction: i64, confirmed: bool): bool {
   const limit = limitNs(ProfileField.RefuseMs);
-  if (limit == 0 || size <= limit || !confirmed || accepted) {
-    refused = false;
+  if (limit == 0 || size <= limit || !confirmed || (state & ACCEPTED) != 0) {
+    mark(REFUSED, false);
     return false;
   }
-  if (!refused) raiseEvent(MeterEvent.ClockRefused, correction, limit, true);
-  refused = true;
+  if (!rulesRefused()) raiseEvent(MeterEvent.ClockRefused, correction, limit, true);
+  mark(REFUSED, true);
   return true;
 }
 
 // What a correction makes of registration periods.
 function count(t: i64, set: bool, size: i64, correction: i64, moved: i64): void {
-  accepted = false;
+  mark(ACCEPTED, false);
   move(t, moved);
   if (set && (sets & 0xff) != 0xff) sets += 1;
   const invalid = limitNs(ProfileField.InvalidMs);
@@ -203,7 +210,7 @@ function count(t: i64, set: bool, size: i64, correction: i64, moved: i64): void 
 }
 
 function invalidate(reason: u32, a: i64): void {
-  invalidations += 1;
+  state += INVALIDATION;
   raiseEvent(MeterEvent.PeriodsInvalid, a, reason, false);
 }
 
