@@ -21,6 +21,7 @@ export function abiHeader(): string {
 export function enumLines(module: Readonly<Record<string, unknown>>): string[] {
   const lines: string[] = [];
   for (const [name, values] of Object.entries(module)) {
+    if (typeof values !== 'object') continue;
     lines.push('', `enum ${name} {`);
     for (const [key, value] of Object.entries(values as Record<string, unknown>)) {
       if (typeof value === 'number') lines.push(`  ${macroName(name)}_${macroName(key)} = ${value},`);

@@ -106,8 +106,7 @@ const accuracy: readonly (readonly [name: string, oracleMs: number])[] = [
 ];
 
 describe('accuracy', () => {
-  // The clock has no estimator yet that comes near to its targets.
-  it.fails.each(accuracy)('%s', { timeout: 120_000 }, (name, oracleMs) => {
+  it.each(accuracy)('%s', { timeout: 120_000 }, (name, oracleMs) => {
     const of = { ...cases.find((each) => each.name === name)!, readEverySeconds: 10 };
     const logarithms = drawnSeeds(8).map((seed) => Math.log(figuresOf(runCase(of, seed), of).overOracle));
     const mean = logarithms.reduce((sum, each) => sum + each, 0) / logarithms.length;
