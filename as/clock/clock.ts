@@ -114,7 +114,8 @@ function left(t: i64): i64 {
 function clockDifference(t: i64): i64 {
   const age = t - start;
   const seconds = age / SECOND_NS;
-  const rest = ((age - seconds * SECOND_NS) * rate) / SECOND_NS;
+  // Without the rate's last bits, at most 0.5 ns in a second, the product of any rate up to 1 fits.
+  const rest = ((age - seconds * SECOND_NS) * (rate >> 9)) / (SECOND_NS >> 9);
   return difference + slewTotal + (seconds * rate + rest - leftPs(t)) / 1000;
 }
 

@@ -1,5 +1,6 @@
 // What was learned of the local oscillator, as the state keeps it from one start to the next: the best filter of each kind.
-// What always holds: what does not fit this board (with or without a thermometer) or is no number is as good as nothing.
+// What always holds: what does not fit this board (with or without a thermometer), is no number, or no covariance, is as
+// good as nothing.
 //
 //   0  known    i64   UTC ns to which it belongs, 0 for nothing
 //   8  kind     u32   states of the last filter
@@ -24,8 +25,9 @@ const KIND: usize = 8;
 const WEIGHTS: usize = 16;
 const FILTERS: usize = 48;
 
-/** What the numbers lose in storage, as a variance of each state, (s/s)². */
+/** What the numbers lose in storage, as a variance of each state, (s/s)², and as a share of it: 2^-24 for each of up to 5. */
 const ROUNDED: f64 = 1e-16;
+const ROUNDED_SHARE: f64 = 5e-7;
 
 function kind(): u32 {
   return estimatorStates(estimatorFilters() - 1);
@@ -78,14 +80,37 @@ export function crystalLoad(from: usize): void {
     // Also of NaN, which is not less.
     if (!(abs<f32>(load<f32>(from + at)) <= 1)) return;
   }
+  let weights: f64 = 0;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
     const states = estimatorStates(i);
     const first = estimatorStates(0);
     const behind = states == first ? 0 : 4 * (first - 1 + ((first * (first - 1)) >> 1));
-    loadFilter(estimatorFilter(i), states, from + FILTERS + behind);
-    store<f64>(estimatorFilter(i), <f64>load<f32>(from + WEIGHTS + 4 * i));
+    loadFilter(filter, states, from + FILTERS + behind);
+    if (!eliminate(filter + 8 + 8 * states, states)) return;
+    loadFilter(filter, states, from + FILTERS + behind);
+    const weight = <f64>load<f32>(from + WEIGHTS + 4 * i);
+    if (weight < 0) return;
+    store<f64>(filter, weight);
+    weights += weight;
   }
-  estimatorLearned(load<i64>(from));
+  if (abs<f64>(weights - 1) < 0.01) estimatorLearned(load<i64>(from));
+}
+
+// Gauss's elimination, in place and without the offset: whether all pivots are positive, as those of a covariance are.
+function eliminate(p: usize, states: u32): bool {
+  for (let k: u32 = 1; k < states; k++) {
+    const pivot = load<f64>(estimatorElement(p, states, k, k));
+    if (!(pivot > 0)) return false;
+    for (let i = k + 1; i < states; i++) {
+      const factor = load<f64>(estimatorElement(p, states, k, i)) / pivot;
+      for (let j = i; j < states; j++) {
+        const place = estimatorElement(p, states, i, j);
+        store<f64>(place, load<f64>(place) - factor * load<f64>(estimatorElement(p, states, k, j)));
+      }
+    }
+  }
+  return true;
 }
 
 function loadFilter(filter: usize, states: u32, from: usize): void {
@@ -99,7 +124,8 @@ function loadFilter(filter: usize, states: u32, from: usize): void {
     for (let j = i; j < states; j++) {
       let value: f64 = 0;
       if (i > 0) {
-        value = <f64>load<f32>(from) + (i == j ? ROUNDED : 0);
+        value = <f64>load<f32>(from);
+        if (i == j) value += ROUNDED + ROUNDED_SHARE * value;
         from += 4;
       }
       store<f64>(estimatorElement(p, states, i, j), value);

@@ -95,11 +95,16 @@ export function disciplineSample(
   }
   if (path.samples == 1) path.biasVariance = asymmetryOf(path) + gaugeVariance + rootVariance;
   feed(source, path, t, estimate);
-  if (source != gauge && asymmetryOf(path) < BETTER * gaugeVariance) {
+  if (!isGauge(source, path) && asymmetryOf(path) < BETTER * gaugeVariance) {
     estimatorShift(<i64>(path.bias * 1e9));
     becomeGauge(source, path);
   }
-  if (source == gauge) gaugeVariance = asymmetryOf(path);
+  if (isGauge(source, path)) gaugeVariance = asymmetryOf(path);
+}
+
+// One whose route or server is another than when it was the gauge has a difference to what it was, as the others have.
+function isGauge(source: u32, path: Path): bool {
+  return source == gauge && path.biasVariance == 0;
 }
 
 // From here on differences count from this server.
@@ -118,7 +123,7 @@ function feed(source: u32, path: Path, t: i64, estimate: i64): void {
   if (sampleBelieved < 0.5) return contradict(path, t, estimate, halfWidth);
   path.contradictions = 0;
   believedAt = t;
-  if (source == gauge) return;
+  if (isGauge(source, path)) return;
   const gain = path.biasVariance / (samplePrior + rectangular(halfWidth) + noise);
   path.bias += gain * sampleInnovation;
   path.biasVariance += BIAS_DRIFT - gain * path.biasVariance;

@@ -43,9 +43,10 @@ const CRYSTAL_DRIFT: f64 = 1e-21;
 /** Standard deviation of a coefficient that nothing is known of, s/s. */
 const COEFFICIENT: f64 = 4e-6;
 
-/** Share of samples that say nothing, and over how many seconds those may lie. */
+/** Share of samples that say nothing; over how many seconds those may lie, and standard deviations of what is foreseen. */
 const STRAY_SHARE: f64 = 1e-3;
 const STRAY_SECONDS: f64 = 0.05;
+const STRAY_DEVIATIONS: f64 = 3;
 /** A filter that foresees so much worse than the best goes on from what that one knows. */
 const WEIGHT_MIN: f64 = 1e-7;
 /** What has less weight hardly shows in the uncertainty. */
@@ -114,11 +115,14 @@ export function estimatorElement(p: usize, states: u32, i: u32, j: u32): usize {
   return p + 8 * (i * states - ((i * (i + 1)) >> 1) + j);
 }
 
+/** A board that guarantees less than 2 % is taken to guarantee that, lest what is learned is lost in rounding. */
+const PRIOR_MAX_PPB: i64 = 20_000_000;
+
 /** The largest frequency error that the board guarantees, ppb. */
 export function estimatorStart(maxFrequencyErrorPpb: i64): void {
   running = false;
   learnedUtc = 0;
-  frequencyPrior = <f64>maxFrequencyErrorPpb * 0.5e-9;
+  frequencyPrior = <f64>min<i64>(maxFrequencyErrorPpb, PRIOR_MAX_PPB) * 0.5e-9;
 }
 
 /** UTC ns to which what is known of the oscillator belongs; 0 while nothing is. */
@@ -252,8 +256,7 @@ export let samplePrior: f64 = 0;
 export function estimatorSample(t: i64, difference: i64, halfWidth: f64, noise: f64): void {
   const seconds = prepare(t, t + anchor);
   const sample = <f64>(difference - anchor) * 1e-9;
-  // Likelihoods in units of 1 / (2 halfWidth), which all filters share.
-  const stray = (STRAY_SHARE * halfWidth) / (halfWidth + STRAY_SECONDS);
+  let stray: f64 = 0;
   let sum: f64 = 0;
   let believed: f64 = 0;
   let best: f64 = 0;
@@ -261,6 +264,11 @@ export function estimatorSample(t: i64, difference: i64, halfWidth: f64, noise: 
     const filter = estimatorFilter(i);
     const states = estimatorStates(i);
     forward(filter, states, walkOf(i), seconds);
+    if (i == 0) {
+      // Likelihoods in units of 1 / (2 halfWidth), which all filters share.
+      const open = load<f64>(filter + 8 + 8 * states) + noise;
+      stray = (STRAY_SHARE * halfWidth) / (halfWidth + STRAY_SECONDS + STRAY_DEVIATIONS * open * inverseRoot(open));
+    }
     if (load<f64>(filter) > best) {
       best = load<f64>(filter);
       sampleInnovation = sample - load<f64>(filter, 8);

@@ -41,8 +41,8 @@ export let cutVariance: f64 = 0;
 
 /** Beyond so many standard deviations there is nothing. */
 const FAR: f32 = 4.5;
-/** An interval that is narrower, in standard deviations, has the same density all over. */
-const NARROW: f32 = 0.05;
+/** Over an interval that is narrower, in standard deviations, the density is a straight line. */
+const NARROW: f32 = 0.2;
 
 // Literals, so that no compiler's own idea of them counts.
 // biome-ignore lint/suspicious/noApproximativeNumericConstant: see above
@@ -93,14 +93,18 @@ export function cutGaussian(mean: f64, variance: f64, inverse: f64, halfWidth: f
     cutVariance = variance;
     return true;
   }
-  const tailLow = upperTail(low);
-  const densityLow = density;
-  if (high - low < NARROW) {
-    cutMass = <f64>((high - low) * densityLow);
-    cutMean = 0;
+  // Not the difference of both ends, which single precision may not tell apart.
+  const width = <f32>(2 * halfWidth * inverse);
+  if (width < NARROW) {
+    upperTail(<f32>(mean * inverse));
+    cutMass = <f64>(width * density);
     cutVariance = halfWidth * halfWidth * (1 / 3.0);
+    cutMean = mean * cutVariance * inverse * inverse;
+    cutVariance -= cutMean * cutMean;
     return true;
   }
+  const tailLow = upperTail(low);
+  const densityLow = density;
   const tailHigh = upperTail(high);
   const densityHigh = density;
   let mass: f32 = 1 - tailLow - tailHigh;

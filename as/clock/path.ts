@@ -88,6 +88,8 @@ export function pathTake(path: Path, delayNs: i64): void {
   path.meanDelay += (seconds - path.meanDelay) / min<f64>(count, MEAN_SAMPLES);
 
   const floor = <f64>pathSmallestNs(path) * 1e-9;
+  // A longer route: the mean is still one of the shorter, which is forgotten.
+  if (path.meanDelay < floor) path.meanDelay = seconds;
   const kept = <f64>min<u32>(path.samples, path.inWindow + (WINDOWS - 1) * WINDOW);
   // Mean queue of one direction: the mean excess of both, and what the smallest one has of it itself.
   const rootKept = inverseRoot(kept);
