@@ -151,13 +151,13 @@ function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
 export function disciplineUncertaintyNs(t: i64): i64 {
   estimatorSpread(t);
   const seconds = 2 * sqrt<f64>(estimatedVariance + gaugeVariance + rootVariance + noiseVariance);
-  // A day is enough to say that nothing is known.
-  return <i64>(min<f64>(seconds, 86_400) * <f64>SECOND_NS);
+  // A day is enough to say that nothing is known; there is no number before there is a time.
+  return <i64>((seconds < 86_400 ? seconds : <f64>86_400) * <f64>SECOND_NS);
 }
 
 // As the fields have it: in parts of 10^9 or 10^12, saturated.
 function saturated(value: f64, parts: f64): u32 {
-  return <u32>min<f64>(value * parts, 4_294_967_295);
+  return value * parts < 4_294_967_295 ? <u32>(value * parts) : 0xffff_ffff;
 }
 
 /** Writes the budget of that uncertainty, but for `BudgetField.SlewNs` and `BudgetField.FrequencyPpt`. */

@@ -367,7 +367,7 @@ function settle(): void {
  * @param frequency by so much at least the frequency, s/s
  */
 export function estimatorReopen(seconds: f64, frequency: f64): void {
-  const jump = max<f64>(frequency, JUMP_FREQUENCY);
+  const jump = min<f64>(max<f64>(frequency, JUMP_FREQUENCY), frequencyPrior);
   spreadAt = i64.MIN_VALUE;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
