@@ -168,7 +168,7 @@ describe('what it shows', () => {
     expectInOrder(run.stdout(), [
       'Electricity meters and chargers bill by time',
       'The stage',
-      /firmware ✓ .*?Cortex-M3 \(board mps2-an385\): flash \d+\.\d of 64 KiB, RAM \d+\.\d of 16 KiB/,
+      /firmware ✓ .*?Cortex-M3 \(board mps2-an385\): flash \d+\.\d of 96 KiB, RAM \d+\.\d of 16 KiB/,
       'server ✓',
       'broker ✓',
       ...meter('meter-1'),

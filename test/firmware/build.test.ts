@@ -38,7 +38,7 @@ describe('the product', { timeout: 120_000 }, () => {
   it('fits its budgets, its stack has a proven bound, and it runs within it', async () => {
     const report = await buildFirmware({ board: boardName });
     console.log(formatBuildReport(report));
-    expect(report.flash.usedBytes).toBeLessThanOrEqual(65_536);
+    expect(report.flash.usedBytes).toBeLessThanOrEqual(98_304);
     expect(report.ram.usedBytes).toBeLessThanOrEqual(16_384);
     expect(report.ram.parts.map(({ part }) => part)).toContain('stack');
     for (const { usedBytes, parts } of [report.flash, report.ram]) {

@@ -352,7 +352,7 @@ describe('metertime run', () => {
       expect(exitCode, stderr).toBe(ExitCode.Ok);
       expect(stdout).toMatch(/emu-7 +board mps2-an385, firmware \S+, core [0-9a-f]{16}…, image [0-9a-f]{16}…/);
       expect(stdout).toMatch(/emu-7 +synchronised /);
-      expect(stderr).toMatch(/^mps2-an385: flash \d+ of 65536 bytes, RAM \d+ of 16384, image [0-9a-f]{16}…$/m);
+      expect(stderr).toMatch(/^mps2-an385: flash \d+ of 98304 bytes, RAM \d+ of 16384, image [0-9a-f]{16}…$/m);
     },
     200_000,
   );

@@ -174,7 +174,7 @@ describe('a kiss under the seal', () => {
     try {
       own.start();
       await own.synchronised();
-      for (const seconds of [8, 16, 32, 64, 64]) {
+      for (const seconds of [8, 16, 32]) {
         const from = own.localNs;
         await own.misbehave(kissing('RATE'));
         const asked = world.nowTicks();
