@@ -343,6 +343,14 @@ function normalise(perSum: f64): void {
 /** Offsets are taken into the anchor when they get that large, s. */
 const OFFSET_LARGE: f64 = 1;
 
+// The time of day at the last sample moves as well: what it moved by is no part of the next step.
+function moveAnchor(ns: i64): void {
+  anchor += ns;
+  if (cycleHasThermometer()) return;
+  cycleTo(at, at + anchor);
+  cycleMark(at);
+}
+
 // What the filters think at the instant of the last sample.
 function settle(): void {
   let offset: f64 = 0;
@@ -356,7 +364,7 @@ function settle(): void {
   const ns = <i64>(offset * 1e9);
   estimatedDifference = anchor + ns;
   if (abs<f64>(offset) < OFFSET_LARGE) return;
-  anchor += ns;
+  moveAnchor(ns);
   for (let i: u32 = 0; i < estimatorFilters(); i++) add(estimatorFilter(i) + 8, -offset);
 }
 
@@ -380,7 +388,7 @@ export function estimatorReopen(seconds: f64, frequency: f64): void {
 
 /** UTC minus local time was another by `ns` all the time, as after a leap second or with another server. */
 export function estimatorShift(ns: i64): void {
-  anchor += ns;
+  moveAnchor(ns);
   estimatedDifference += ns;
 }
 

@@ -130,11 +130,18 @@ const multiply = (a: number[][], b: number[][]) =>
 const transpose = (a: number[][]) => a[0]!.map((_, j) => a.map((row) => row[j]!));
 const identity = (n: number) => Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => +(i === j)));
 
+/** Whether rounding may decide on which side of a limit a number falls: ends of the cut are in single precision. */
+const near = (value: number, limit: number) => Math.abs(value / limit - 1) < 1e-6;
+
 /** The bank on a board without a thermometer, or with one that shows a temperature for each step. */
 export class ReferenceBank {
   readonly filters: Filter[];
+  /** Of the last sample: whether a limit of the cut or of the offset was too near to tell what the core does. */
+  undecided = false;
+  /** What filters may be as well where rounding decides whether they go on anew, or from which one. */
+  readonly alternatives = new Map<number, Filter[]>();
   #at: bigint;
-  readonly #anchor: bigint;
+  #anchor: bigint;
   readonly #walks: readonly number[];
 
   constructor(
@@ -162,6 +169,8 @@ export class ReferenceBank {
     const seconds = Number(t - this.#at) * 1e-9;
     const { integrals, terms, unread } = this.core.cycle(t, t + this.#anchor, false);
     const value = Number(difference - this.#anchor) * 1e-9;
+    this.undecided = false;
+    this.alternatives.clear();
     let stray = 0;
     for (const [index, filter] of this.filters.entries()) {
       const n = filter.state.length;
@@ -183,8 +192,12 @@ export class ReferenceBank {
       ).map(([one]) => one!);
       const innovation = value - x[0]!;
       const prior = p[0]![0]! + noise;
+      const deviation = Math.sqrt(prior);
       // The filter that supposes least says over what the stray samples lie.
-      if (index === 0) stray = (1e-3 * halfWidth) / (halfWidth + 0.05 + 3 * Math.sqrt(prior));
+      if (index === 0) stray = (1e-3 * halfWidth) / (halfWidth + 0.05 + 3 * deviation);
+      const ends = [innovation - halfWidth, innovation + halfWidth];
+      this.undecided ||= ends.some((end) => near(Math.abs(end) / deviation, 4.5));
+      this.undecided ||= near((2 * halfWidth) / deviation, 0.2);
       const cut = this.core.cut(innovation, prior, halfWidth);
       const honest = (1 - 1e-3) * (cut?.mass ?? 0);
       // In single precision.
@@ -200,17 +213,55 @@ export class ReferenceBank {
     }
     this.#at = t;
     this.#weigh();
+    this.#settle();
+  }
+
+  // Offsets of a second or more, on average, become part of what they count from, which has whole ns.
+  #settle(): void {
+    const mean = this.#mean;
+    this.undecided ||= near(Math.abs(mean), 1);
+    if (Math.abs(mean) < 1) return;
+    for (const [index, others] of this.alternatives) {
+      const far = Math.max(...others.map(({ state }) => Math.abs(state[0]! - this.filters[index]!.state[0]!)));
+      this.undecided ||= far * 1e-7 > 1e-10;
+    }
+    this.#anchor += BigInt(Math.trunc(mean * 1e9));
+    const all = [...this.filters, ...[...this.alternatives.values()].flat()];
+    for (const { state } of all) state[0]! -= mean;
+  }
+
+  /** UTC minus local time at the last sample, ns. */
+  get difference(): bigint {
+    return this.#anchor + BigInt(Math.trunc(this.#mean * 1e9));
+  }
+
+  get #mean(): number {
+    return this.filters.reduce((total, { weight, state }) => total + weight * state[0]!, 0);
   }
 
   #weigh(): void {
     const sum = this.filters.reduce((total, { weight }) => total + weight, 0);
     for (const filter of this.filters) filter.weight /= sum;
-    const kinds = [this.filters.slice(0, walks.length), this.filters.slice(walks.length)];
-    for (const kind of kinds) {
-      const best = kind.toSorted((a, b) => b.weight - a.weight)[0];
-      for (const filter of kind) {
-        if (filter.weight < 1e-7) Object.assign(filter, structuredClone(best), { weight: 1e-7 });
+    for (const [first, end] of [[0, walks.length] as const, [walks.length, this.filters.length] as const]) {
+      this.#renew(first, this.filters.slice(first, end));
+    }
+  }
+
+  // Those of a kind that have failed go on from the best one.
+  #renew(first: number, kind: readonly Filter[]): void {
+    const ranked = structuredClone(kind.toSorted((a, b) => b.weight - a.weight));
+    const anew = ranked.filter(({ weight }) => weight === ranked[0]!.weight || near(weight, ranked[0]!.weight));
+    for (const [index, filter] of kind.entries()) {
+      const fails = filter.weight < 1e-7;
+      const doubtful = near(filter.weight, 1e-7);
+      if (doubtful || (fails && anew.length > 1)) {
+        const others = doubtful ? [filter, ...anew] : anew;
+        this.alternatives.set(
+          first + index,
+          others.map((other) => structuredClone({ ...other, weight: 1e-7 })),
+        );
       }
+      if (fails) Object.assign(filter, structuredClone(ranked[0]), { weight: 1e-7 });
     }
   }
 }
