@@ -269,6 +269,12 @@ export function clockDeadline(): i64 {
   return refreshAt;
 }
 
+// The oscillator may have had another frequency since the last sample.
+function reopen(t: i64, seconds: f64): void {
+  const since = max<i64>(t - lastSampleAt, SECOND_NS);
+  estimatorReopen(seconds, seconds / (<f64>since * 1e-9));
+}
+
 // Takes the clock to the estimate for local time t.
 function steer(t: i64): void {
   rulesStep(t, unconfirmedNs(t));
@@ -280,7 +286,7 @@ function steer(t: i64): void {
     const wrong = <f64>(to - estimatedDifference) * 1e-9;
     estimatorSpread(t);
     estimatorShift(to - estimatedDifference);
-    if (wrong * wrong > SURPRISE * estimatedVariance) estimatorReopen(abs<f64>(wrong), 0);
+    if (wrong * wrong > SURPRISE * estimatedVariance) reopen(t, abs<f64>(wrong));
   }
   apply(t, to - own, true);
 }

@@ -375,7 +375,8 @@ function settle(): void {
  * @param frequency by so much at least the frequency, s/s
  */
 export function estimatorReopen(seconds: f64, frequency: f64): void {
-  const jump = min<f64>(max<f64>(frequency, JUMP_FREQUENCY), frequencyPrior);
+  // What no oscillator of this board could have done was a step of the time.
+  const jump = frequency > 2 * frequencyPrior ? JUMP_FREQUENCY : max<f64>(frequency, JUMP_FREQUENCY);
   spreadAt = i64.MIN_VALUE;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);

@@ -54,7 +54,8 @@ describe('an oscillator that is off by a lot', () => {
   const isRight = (meter: LeapLab) => {
     const { status, errorNs } = meter.check();
     expect(status).toBe(ClockStatus.Synchronised);
-    expect(Math.abs(Number(errorNs))).toBeLessThan(2e7);
+    // Up to 50 ms may still be slewed.
+    expect(Math.abs(Number(errorNs))).toBeLessThan(5e7);
   };
 
   it.each(kinds)(
