@@ -27,8 +27,3 @@ export function temperatureKnown(t: i64): bool {
 export function temperatureMilliCelsius(): i32 {
   return last;
 }
-
-/** Local ns at which it was taken. */
-export function temperatureTakenAt(): i64 {
-  return takenAt;
-}
