@@ -16,16 +16,25 @@ const usage = `npm run bench:mcu -- [options]
   --json          the figures as JSON
   --check         exit code 1 when a target of docs/testing.md is missed`;
 
-const { values } = parseArgs({
-  options: {
-    servers: { type: 'string', default: '1' },
-    polls: { type: 'string', default: '40' },
-    seed: { type: 'string', default: '1' },
-    json: { type: 'boolean', default: false },
-    check: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-});
+function readArguments() {
+  try {
+    return parseArgs({
+      options: {
+        servers: { type: 'string', default: '1' },
+        polls: { type: 'string', default: '40' },
+        seed: { type: 'string', default: '1' },
+        json: { type: 'boolean', default: false },
+        check: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
+}
+
+const values = readArguments();
 if (values.help) {
   console.log(usage);
   process.exit(0);
