@@ -195,10 +195,20 @@ function printAll(
 /** What the meters that are online wait for or lack. */
 function waitingLines(meters: readonly MeterStatus[]): string[] {
   const lines = meters.flatMap(({ meter, online, time }) => {
-    const lacking = online && time !== null ? (waitingOf(time) ?? noMajorityOf(time)) : undefined;
-    return lacking === undefined ? [] : [`${printable(meter)}: ${lacking}`];
+    if (!online || time === null) return [];
+    return [waitingOf(time) ?? noMajorityOf(time), ...rulesSay(time)]
+      .filter((text) => text !== undefined)
+      .map((text) => `${printable(meter)}: ${text}`);
   });
   return lines.length === 0 ? [] : ['', ...lines];
+}
+
+/** What a meter's rules for its clock make of its time, where somebody has to act. */
+function rulesSay({ flags }: TimePayload): string[] {
+  return [
+    ...(flags.includes('clock-refused') ? ['a correction of its clock is refused, an operator has to accept it'] : []),
+    ...(flags.includes('holdover-ended') ? ['no authenticated sample for too long, not to be billed by'] : []),
+  ];
 }
 
 function waitingOf({ missing, servers }: TimePayload): string | undefined {

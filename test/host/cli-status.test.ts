@@ -270,6 +270,16 @@ describe('metertime status', () => {
     expect(stdout).not.toMatch(/budget|Frequency/);
   });
 
+  it('says below the table whose rules for the clock ask somebody to act', async () => {
+    const flags = TimeFlag.ClockRefused | TimeFlag.HoldoverEnded;
+    await publishMeter('gw-1', 'meter-1', time({ status: ClockStatus.Holdover, flags }));
+    expect((await status()).stdout).toContain(
+      '\nmeter-1: a correction of its clock is refused, an operator has to accept it\nmeter-1: no authenticated sample for too long, not to be billed by\n',
+    );
+    await publishMeter('gw-1', 'meter-1', time({ flags: TimeFlag.Slewing }));
+    expect((await status()).stdout).not.toContain('meter-1: ');
+  });
+
   it('says plainly that there is no majority, and marks nobody as followed', async () => {
     const flags = TimeFlag.NoMajority;
     const divided = { servers: 4, agreeing: 2, needed: 3, flags };
