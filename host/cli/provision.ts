@@ -12,7 +12,7 @@ import {
 } from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
 import { maxStorageBytes, newStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
-import { timeProfileName, timeRulesText } from '../provision/time-rules.ts';
+import { timeProfilesOf, timeRulesText } from '../provision/time-rules.ts';
 import { boardStorageBytes, checkAgreement } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
@@ -205,6 +205,9 @@ function choicePairs(settings: MeterSettings): [string, string | undefined][] {
       limits &&
         `stratum ${limits.stratum}, root delay ${limits.rootDelayMs} ms, root dispersion ${limits.rootDispersionMs} ms`,
     ],
-    ['Corrections', timeRules && `${timeProfileName(timeRules) ?? 'rules of their own'}: ${timeRulesText(timeRules)}`],
+    [
+      'Corrections',
+      timeRules && `${timeProfilesOf(timeRules).join(', ') || 'rules of their own'}: ${timeRulesText(timeRules)}`,
+    ],
   ];
 }

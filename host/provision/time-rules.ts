@@ -182,8 +182,8 @@ export function timeRulesText(rules: TimeRules): string {
   return parts.join(', ');
 }
 
-/** The name of these very rules, where they have one. */
-export function timeProfileName(rules: TimeRules): TimeProfileName | undefined {
+/** The names of these very rules: of none, one or more profiles, as those of two may be the same. */
+export function timeProfilesOf(rules: TimeRules): TimeProfileName[] {
   const names = Object.keys(rules) as (keyof TimeRules)[];
-  return timeProfileNames.find((name) => names.every((key) => timeProfiles[name].rules[key] === rules[key]));
+  return timeProfileNames.filter((name) => names.every((key) => timeProfiles[name].rules[key] === rules[key]));
 }
