@@ -119,6 +119,8 @@ export interface MeterTime {
   readonly sampleAgeNs: bigint | undefined;
   /** How often registration periods became invalid since the start, modulo 256. */
   readonly invalidations: number;
+  /** The last authenticated sample is older than the rules allow: the time is not to be billed by. */
+  readonly holdoverEnded: boolean;
 }
 
 interface QueuedEvent {
@@ -220,6 +222,7 @@ export class SoftwareMeter {
       budget: readBudget(reader, TimeNowField.Budget),
       sampleAgeNs: age < 0n ? undefined : age,
       invalidations: reader.u8(TimeNowField.Invalidations),
+      holdoverEnded: (reader.u8(TimeNowField.Flags) & TimeFlag.HoldoverEnded) !== 0,
     };
   }
 

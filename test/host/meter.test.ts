@@ -186,6 +186,7 @@ describe('actions', () => {
     expect(meter.time()).toEqual({
       ...{ status: 0, utcNs: 5_000n, leapSecond: false, boundNs: 77n, uncertaintyNs: 33n, sampleAgeNs: 999n },
       invalidations: 0,
+      holdoverEnded: false,
       budget: {
         ...{ noiseNs: 0, asymmetryNs: 11, serverNs: 0, stampsNs: 0, slewNs: 0 },
         ...{ frequencyPpt: -55, frequencyUncertaintyPpt: 0 },
