@@ -192,7 +192,7 @@ describe('the bank', () => {
     for (let i = 0; i < 60; i++) sample(3e-6);
     for (let i = 0; i < 8; i++) sample(4e-6);
     expect(sample(4e-6)).toBeLessThan(2e-4);
-    expect(Math.abs(core.estimate(t).frequency - 4e-6)).toBeLessThan(2e-7);
+    expect(Math.abs(core.estimate(t).frequency - 4e-6)).toBeLessThan(4e-7);
     difference += ns(0.02);
     expect(sample(4e-6)).toBeGreaterThan(0.01);
     exports.testEstimatorReopen(0.02, 0);
