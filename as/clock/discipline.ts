@@ -12,6 +12,7 @@ import {
   estimatorSample,
   estimatorShift,
   estimatorSpread,
+  estimatorWiden,
   sampleBelieved,
   sampleInnovation,
   samplePrior,
@@ -27,6 +28,8 @@ const BIAS_DRIFT: f64 = 1e-12;
 const INSISTS: u32 = 3;
 /** A server becomes the gauge when its asymmetry's variance is so much smaller. */
 const BETTER: f64 = 0.25;
+/** And once its difference to the gauge is known so well, as a share of that variance. */
+const KNOWN: f64 = 0.0625;
 
 let asymmetryShare: f64 = 1;
 let gauge: u32 = 0;
@@ -34,8 +37,10 @@ let gauge: u32 = 0;
 let gaugeVariance: f64 = 0;
 let rootVariance: f64 = 0;
 let noiseVariance: f64 = 0;
-/** Local time of the last sample that was believed, and whose it was. */
+/** Local time of the last sample that was believed. */
 let believedAt: i64 = i64.MIN_VALUE;
+/** s, how far off the clock may have been at most for those believed since a server began to contradict: the least. */
+let witness: f64 = Infinity;
 
 /** Which share of the smallest delay may be one-sided, percent. */
 export function disciplineConfigure(asymmetryPercent: u32): void {
@@ -95,8 +100,10 @@ export function disciplineSample(
   }
   if (path.samples == 1) path.biasVariance = asymmetryOf(path) + gaugeVariance + rootVariance;
   feed(source, path, t, estimate);
-  if (!isGauge(source, path) && asymmetryOf(path) < BETTER * gaugeVariance) {
+  const asymmetry = asymmetryOf(path);
+  if (!isGauge(source, path) && asymmetry < BETTER * gaugeVariance && path.biasVariance < KNOWN * asymmetry) {
     estimatorShift(<i64>(path.bias * 1e9));
+    estimatorWiden(path.biasVariance);
     becomeGauge(source, path);
   }
   if (isGauge(source, path)) gaugeVariance = asymmetryOf(path);
@@ -110,7 +117,11 @@ function isGauge(source: u32, path: Path): bool {
 // From here on differences count from this server.
 function becomeGauge(source: u32, path: Path): void {
   const shift = path.bias;
-  for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) pathOf(i).bias -= shift;
+  const variance = path.biasVariance;
+  for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
+    pathOf(i).bias -= shift;
+    pathOf(i).biasVariance += variance;
+  }
   path.biasVariance = 0;
   gauge = source;
   gaugeVariance = asymmetryOf(path);
@@ -123,20 +134,22 @@ function feed(source: u32, path: Path, t: i64, estimate: i64): void {
   if (sampleBelieved < 0.5) return contradict(path, t, estimate, halfWidth);
   path.contradictions = 0;
   believedAt = t;
+  witness = min<f64>(witness, halfWidth + 2 * sqrt<f64>(samplePrior + noise));
   if (isGauge(source, path)) return;
   const gain = path.biasVariance / (samplePrior + rectangular(halfWidth) + noise);
   path.bias += gain * sampleInnovation;
   path.biasVariance += BIAS_DRIFT - gain * path.biasVariance;
 }
 
-// A new route of this server, or a jump of the oscillator: others that went on agreeing with the clock tell which.
+// A new route of this server, or a jump of the oscillator: others that went on agreeing with the clock tell which, where
+// they are sharp enough to have seen the jump.
 function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
-  if (path.contradictions == 0) path.contradictsSince = t;
+  if (path.contradictions == 0) witness = Infinity;
   path.contradictions += 1;
   if (path.contradictions < INSISTS) return;
   path.contradictions = 0;
   const size = abs<f64>(sampleInnovation);
-  if (believedAt > path.contradictsSince) {
+  if (2 * witness < size) {
     path.bias += sampleInnovation;
     path.biasVariance = size * size;
     return;

@@ -40,9 +40,8 @@ export class Path {
   /** s, server minus the one whose path the clock takes for symmetric, and its variance in s². */
   bias: f64;
   biasVariance: f64;
-  /** Samples in a row that contradicted the clock, and local time of the first of them. */
+  /** Samples in a row that contradicted the clock. */
   contradictions: u32;
-  contradictsSince: i64;
 }
 
 const PATH_BYTES: u32 = <u32>((offsetof<Path>() + 7) & ~7);

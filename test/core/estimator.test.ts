@@ -504,4 +504,59 @@ describe('servers that differ', () => {
     expect(most(errors.slice(40, 400))).toBeLessThan(3e-4);
     expect(most(errors.slice(440).map((error) => error - 0.004))).toBeLessThan(4e-4);
   });
+
+  /** Servers with queues of their own: least delay and mean queue of each direction, s; from which round on; UTC's error. */
+  function queues(
+    servers: readonly { least: number; mean: number; from?: number }[],
+    { asymmetryPercent = 100, rounds = 300, offset = (_: number): number => 0 } = {},
+  ) {
+    const { exports } = core;
+    const random = seededRandom('servers with queues');
+    const exponential = (mean: number) => -mean * Math.log(1 - unit(random));
+    exports.testCycleStart(0);
+    exports.testEstimatorStart(100_000n);
+    exports.testDisciplineConfigure(asymmetryPercent);
+    let known = 0;
+    return Array.from({ length: rounds }, (_, round) => {
+      let t = 0n;
+      for (const [server, { least, mean, from }] of servers.entries()) {
+        if (round < (from ?? 0)) continue;
+        t = BigInt(round * 900 + server * 300 + 1) * second;
+        const [out, back] = [exponential(mean), exponential(mean)];
+        const estimate = start + ns(offset(Number(t) / 1e9) + (out - back) / 2);
+        exports.testDisciplineSample(server, t, estimate, ns(least + out + back), 100_000n, 0, known);
+        known = 1;
+      }
+      const error = Number(core.estimate(t).difference - start) / 1e9 - offset(Number(t) / 1e9);
+      return {
+        error: Math.abs(error),
+        inside: Math.abs(error) * 1e9 <= Number(exports.testDisciplineUncertaintyNs(t)),
+      };
+    });
+  }
+
+  it('a nearer one that comes later is no better before its difference is known', () => {
+    const servers = [
+      { least: 0.1, mean: 0.001 },
+      { least: 0.004, mean: 0.01, from: 100 },
+      { least: 0.1, mean: 0.001 },
+    ];
+    const later = queues(servers, { asymmetryPercent: 10 }).slice(60);
+    expect(later.every(({ inside }) => inside)).toBe(true);
+    expect(Math.max(...later.map(({ error }) => error))).toBeLessThan(0.0025);
+  });
+
+  it('those with long queues do not tell a jump of the oscillator from a route: the one that sees it is followed', () => {
+    const jump = 100 * 900;
+    const found = queues(
+      [
+        { least: 0.02, mean: 0.0001 },
+        { least: 0.02, mean: 0.05 },
+        { least: 0.02, mean: 0.05 },
+      ],
+      { asymmetryPercent: 0, offset: (t) => 5e-6 * Math.max(t - jump, 0) },
+    );
+    // Eight rounds on, two hours.
+    expect(Math.max(...found.slice(108).map(({ error }) => error))).toBeLessThan(0.001);
+  });
 });
