@@ -58,6 +58,8 @@ const SURPRISE: f64 = 9;
 
 let status: u32 = ClockStatus.Unsynchronised;
 let fromRtc: bool = false;
+/** What it shows was never corrected by a sample: one that came during a transaction waits. */
+let unconfirmed: bool = false;
 
 /** At local time `start`; from there on the clock gains `rate` on the local counter, in parts of 10^12. */
 let difference: i64 = 0;
@@ -199,6 +201,7 @@ export function clockFromRealTimeClock(
   follow(t, own);
   status = ClockStatus.Holdover;
   fromRtc = true;
+  unconfirmed = true;
 }
 
 /** A leap second: UTC minus local time changes by `deltaNs`, and with it all that is known of it. */
@@ -233,9 +236,10 @@ export function clockStep(t: i64): void {
   steer(t);
 }
 
-// For how long no authenticated sample stood behind the time, also before the start.
+// For how long no authenticated sample stood behind the time, also before the start. By local time where it can be: the
+// clock may have been set since.
 function unconfirmedNs(t: i64): i64 {
-  return clockUtc(t) - (lastSampleUtc == 0 ? calibrationUtc() : lastSampleUtc);
+  return lastSampleUtc == 0 ? clockUtc(t) - calibrationUtc() : t - lastSampleAt;
 }
 
 /** Whether no authenticated sample came for longer than the profile allows. */
@@ -352,12 +356,12 @@ export function clockCorrect(source: u32, now: i64, estimate: i64, delay: i64, r
   const regained = status != ClockStatus.Synchronised;
   status = ClockStatus.Synchronised;
   disciplineSample(source, now, inside, delay, rootDistance, own, known && !fromRtc);
+  fromRtc = false;
   if (known) steer(now);
   else apply(now, min<i64>(max<i64>(estimatedDifference, low), high), false);
   lastDelay = delay;
   lastSampleUtc = clockUtc(now);
   lastSampleAt = now;
-  fromRtc = false;
   if (regained) raiseEvent(MeterEvent.Synchronised, clockBoundNs(now), 0, true);
 }
 
@@ -365,11 +369,12 @@ export function clockCorrect(source: u32, now: i64, estimate: i64, delay: i64, r
 function apply(t: i64, correction: i64, known: bool): void {
   const now = clockDifference(t);
   // What is still to be slewed was told when it began.
-  const verdict = known ? rulesTake(t, correction, correction - left(t), !fromRtc) : CORRECTION_SET;
+  const verdict = known ? rulesTake(t, correction, correction - left(t), !unconfirmed) : CORRECTION_SET;
   if (verdict == CORRECTION_HELD) {
     refreshAt = t + REFRESH_NS;
     return;
   }
+  unconfirmed = fromRtc;
   if (verdict == CORRECTION_SET) {
     follow(t, known ? now + correction : correction);
     raiseEvent(MeterEvent.ClockSet, known ? correction : 0, clockBoundNs(t), true);

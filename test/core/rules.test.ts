@@ -236,6 +236,19 @@ describe('holdover', () => {
   });
 });
 
+it('a clock that is set by days right after a sample is not in holdover for as long', () => {
+  const rules = { ...timeProfiles['charger-24h'].rules, refuseMs: 10_000 };
+  const sim = running(rules);
+  sim.behaviour.serverErrorNs = 3n * 86_400n * second;
+  sim.run(900);
+  expect(names(sim)).toEqual(['ClockRefused']);
+  sim.meter.acceptCorrection();
+  sim.run(300);
+  expect(names(sim)).toContain('ClockSet');
+  expect(sim.eventCodes()).not.toContain(MeterEvent.HoldoverEnded);
+  expect(sim.report!.flags & TimeFlag.HoldoverEnded).toBe(0);
+});
+
 describe('a transaction', () => {
   const settings = { poll: { minSeconds: 64, maxSeconds: 64 } };
 
@@ -318,6 +331,26 @@ describe('a transaction', () => {
     sim.run(240);
     expect(sim.eventCodes()).toContain(MeterEvent.TransactionOverdue);
     expect(names(sim)).toEqual(['ClockSet']);
+  });
+
+  it('keeps a time from the real-time clock unconfirmed until it is corrected: that is not refused afterwards', async () => {
+    const sim = running('uk', { rtc: true });
+    sim.run(7 * hour);
+    await sim.meter.stop();
+    // The real-time clock is 15 s behind what servers say from here on.
+    sim.behaviour.serverErrorNs = 15n * second;
+    sim.run(3 * 86_400);
+    sim.events.length = 0;
+    sim.meter.start();
+    sim.runUntil('a time', () => sim.meter.time().status === ClockStatus.Holdover, 1);
+    sim.meter.transaction(true);
+    sim.run(600);
+    expect(sim.meter.time().status).toBe(ClockStatus.Synchronised);
+    expect(Math.abs(Number(sim.errorNs) / 1e6)).toBeLessThan(1000);
+    sim.meter.transaction(false);
+    sim.run(100);
+    expect(names(sim)).not.toContain('ClockRefused');
+    expect(Math.abs(Number(sim.errorNs) / 1e6 - 15_000)).toBeLessThan(15);
   });
 
   it('does not keep a meter without a time from its first one', () => {
