@@ -10,13 +10,11 @@ import { rtcDriftNs } from './rtc-calibration';
 
 /** Narrow enough: a wake-up and a read of the bus are not sharper. */
 const RESOLUTION_NS: i64 = 2_000_000;
+/** Halved each second while either end moves by e, an interval gets no narrower than 4 e: with a wider e, 8 e is narrow. */
+const RESOLUTION_SECONDS: i64 = 8;
 
 /** How far from the tick of its event the chip may have been read. */
 export const READ_NS: i64 = 10_000_000;
-
-/** How far from the edge it is read once more, and what such a reading may be off by. */
-const CHECK_NS: i64 = 5_000_000;
-const SLACK_NS: i64 = 3_000_000;
 
 /** Nine halve a second to the resolution, two check it. Where wake-ups come late, or a reading was wrong, it takes more. */
 const READINGS_MAX: u32 = 32;
@@ -27,6 +25,10 @@ const BEHIND: u32 = 2;
 /** Real-time clock minus local time, ns. */
 let low: i64 = 0;
 let high: i64 = 0;
+/** ns: what is narrow, how far from the edge it is read once more, and what such a reading may be off by. */
+let resolution: i64 = 0;
+let check: i64 = 0;
+let slack: i64 = 0;
 /** Local time of the last reading, and how many there were. */
 let since: i64 = 0;
 let readings: u32 = 0;
@@ -37,10 +39,13 @@ let checked: u32 = 0;
 export function phaseStart(): void {
   readings = 0;
   checked = 0;
+  resolution = max<i64>(RESOLUTION_NS, RESOLUTION_SECONDS * localErrorNs(SECOND_NS));
+  check = (5 * resolution) / 2;
+  slack = (3 * resolution) / 2;
 }
 
 function isNarrow(): bool {
-  return readings != 0 && high - low <= (checked == 0 ? RESOLUTION_NS : 2 * RESOLUTION_NS);
+  return readings != 0 && high - low <= (checked == 0 ? resolution : 2 * resolution);
 }
 
 /** Takes a reading, Unix seconds, at local time `t`. */
@@ -52,15 +57,15 @@ export function phaseTake(t: i64, seconds: i64): void {
   low -= widening;
   high += widening;
   // One that contradicts those before: it was set, or misread; those that follow decide.
-  const contradicts = readings == 0 || least > high + SLACK_NS || most < low - SLACK_NS;
+  const contradicts = readings == 0 || least > high + slack || most < low - slack;
   low = contradicts ? least : max<i64>(low, least);
   high = contradicts ? most : min<i64>(high, most);
   since = t;
   readings += 1;
   if (contradicts) checked = 0;
   else if (narrow) {
-    if (most - phaseNs() <= 2 * CHECK_NS) checked |= BEFORE;
-    if (phaseNs() - least <= 2 * CHECK_NS) checked |= BEHIND;
+    if (most - phaseNs() <= 2 * check) checked |= BEFORE;
+    if (phaseNs() - least <= 2 * check) checked |= BEHIND;
   }
 }
 
@@ -86,6 +91,6 @@ export function phaseHalfNs(): i64 {
 
 /** Local time after `t` of the next reading: where a second begins if the middle is right, which halves the interval. */
 export function phaseNextAt(t: i64): i64 {
-  const from = !isNarrow() ? 0 : (checked & BEFORE) == 0 ? -CHECK_NS : CHECK_NS;
+  const from = !isNarrow() ? 0 : (checked & BEFORE) == 0 ? -check : check;
   return t + SECOND_NS - ((t + phaseNs() - from) % SECOND_NS);
 }

@@ -183,8 +183,26 @@ describe('the bound covers the error', () => {
     world.finish();
     const tookMs = performance.now() - startMs;
     console.log(`a year: ${Math.round(tookMs)} ms, ${world.device.handled} events, ${world.device.boots} starts`);
+    // Some 900,000: half of them follow what was learned of the oscillator, each 64 s.
+    expect(world.device.handled).toBeLessThan(2_000_000);
     expect(world.shown.probes).toBeGreaterThan(1000);
   }, 60_000);
+
+  it('of a real-time clock too, which is found on any board, and not asked again and again', () => {
+    for (const maxFrequencyErrorPpb of [500, 100_000, 5_000_000]) {
+      const rtc = { frequencyPpb: 30_000, phaseNs: 300_000_000n };
+      const world = new World({ seed, modules, maxFrequencyErrorPpb, rtc, settings: { reportSeconds: 3600 } });
+      world.boot();
+      world.runUntilSynchronised();
+      world.run(3600);
+      const before = world.device.handled;
+      world.run(day);
+      // Polls each minute, the rate each 64 s, and twelve readings an hour.
+      expect(world.device.handled - before).toBeLessThan(10_000);
+      expect(world.report?.rtcOffsetUs).toBeDefined();
+      world.finish();
+    }
+  });
 
   it.each([-1, 1])(
     'in holdover for 90 days, the oscillator at the end of its range (%i)',
