@@ -102,11 +102,36 @@ export function agreementTake(source: u32, t: i64, low: i64, high: i64, until: i
   return backwards;
 }
 
+// The intervals as they are when they are asked for: low and high, i64 each.
+const PRESENT_BYTES: u32 = 16;
+const PRESENT: usize = memory.data(<i32>(PRESENT_BYTES * <u32>SERVERS_MAX), 8);
+
+function presentAt(source: u32): usize {
+  return PRESENT + source * PRESENT_BYTES;
+}
+
+function presentLow(source: u32): i64 {
+  return load<i64>(presentAt(source));
+}
+
+function presentHigh(source: u32): i64 {
+  return load<i64>(presentAt(source), 8);
+}
+
+// Widens all of them once; one that there is not covers nothing.
+function present(t: i64): void {
+  for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
+    const has = agreementHas(i, t);
+    store<i64>(presentAt(i), has ? lowAt(i, t) : i64.MAX_VALUE);
+    store<i64>(presentAt(i), has ? highAt(i, t) : i64.MIN_VALUE, 8);
+  }
+}
+
 // How many intervals cover a point.
-function covers(point: i64, t: i64): u32 {
+function covers(point: i64): u32 {
   let count: u32 = 0;
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
-    if (agreementHas(i, t) && lowAt(i, t) <= point && point <= highAt(i, t)) count += 1;
+    if (presentLow(i) <= point && point <= presentHigh(i)) count += 1;
   }
   return count;
 }
@@ -125,16 +150,17 @@ export function agreementFind(t: i64, needed: u32, covered: u32): bool {
   agreedCount = 0;
   agreedMask = 0;
   let meeting: i64 = 0;
+  present(t);
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
     if (!agreementHas(i, t)) continue;
     // The first point that enough of them cover is the low end of one, the last the high end of one.
-    const low = lowAt(i, t);
-    const high = highAt(i, t);
-    const count = covers(low, t);
+    const low = presentLow(i);
+    const high = presentHigh(i);
+    const count = covers(low);
     if (count > agreedCount) meeting = low;
     agreedCount = max<u32>(agreedCount, count);
     if (count >= covered) agreedLow = min<i64>(agreedLow, low);
-    if (covers(high, t) >= covered) agreedHigh = max<i64>(agreedHigh, high);
+    if (covers(high) >= covered) agreedHigh = max<i64>(agreedHigh, high);
   }
   const found = agreedCount >= needed;
   // One alone agrees with nobody.
@@ -142,7 +168,7 @@ export function agreementFind(t: i64, needed: u32, covered: u32): bool {
   const from = found ? agreedLow : meeting;
   const to = found ? agreedHigh : meeting;
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
-    if (agreementHas(i, t) && lowAt(i, t) <= to && highAt(i, t) >= from) agreedMask |= 1 << i;
+    if (presentLow(i) <= to && presentHigh(i) >= from) agreedMask |= 1 << i;
   }
   return found;
 }

@@ -33,6 +33,7 @@ const regionsInParts: readonly Parts[] = [
   { path: 'as/nts/exchange.ts', region: 'KEYS', bytes: 'KEYS_BYTES', count: perServer },
   { path: 'as/nts/exchange.ts', region: 'OPEN', bytes: 'OPEN_BYTES', count: perServer },
   { path: 'as/clock/agreement.ts', region: 'ENTRIES', bytes: 'ENTRY_BYTES', count: perServer },
+  { path: 'as/clock/agreement.ts', region: 'PRESENT', bytes: 'PRESENT_BYTES', count: perServer },
   { path: 'as/clock/path.ts', region: 'PATHS', bytes: 'PATH_BYTES', count: perServer },
   {
     path: 'as/meter/source.ts',
