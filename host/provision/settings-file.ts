@@ -15,7 +15,14 @@ import {
   settingsDefaults,
   settingsLimits,
 } from './settings-block.ts';
-import { type TimeProfileName, type TimeRules, timeProfileNames, timeProfiles, timeRuleLimits } from './time-rules.ts';
+import {
+  type TimeProfileName,
+  type TimeRules,
+  timeProfileNames,
+  timeProfileProblem,
+  timeProfiles,
+  timeRuleLimits,
+} from './time-rules.ts';
 
 const limitBytes = 1 << 20;
 
@@ -289,7 +296,7 @@ export function parseSettings(text: string, file: string): SettingsFile {
     ...{ spreadSeconds: data.spreadSeconds, asymmetryPercent: data.asymmetryPercent },
     aeads: readAeads(data.aeads, refuse),
     limits: data.limits === undefined ? undefined : wholeLimits(data.limits),
-    timeRules: data.timeRules === undefined ? undefined : wholeRules(data.timeRules),
+    timeRules: data.timeRules === undefined ? undefined : wholeRules(data.timeRules, refuse),
   };
   return { given, placeOf: (setting) => positions.place(setting) };
 }
@@ -318,9 +325,17 @@ function wholeLimits(given: Partial<Record<keyof ServerLimits, number | undefine
   };
 }
 
-function wholeRules({ profile, ...given }: GivenRules): TimeRules {
-  const said = Object.entries(given).filter(([, value]) => value !== undefined);
-  return { ...timeProfiles[profile ?? 'default'].rules, ...Object.fromEntries(said) };
+function wholeRules(
+  { profile = 'default', ...given }: GivenRules,
+  refuse: (setting: SettingPath, message: string) => never,
+): TimeRules {
+  const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const rules: TimeRules = { ...timeProfiles[profile].rules, ...said };
+  const problem = timeProfileProblem(profile, rules);
+  if (problem === undefined) return rules;
+  // What the file does not say became wrong with what it says.
+  const place = problem.setting in said ? problem.setting : 'profile';
+  return refuse(['timeRules', place], `timeRules.${problem.setting}: ${problem.message}`);
 }
 
 type GivenRules = { readonly [Name in keyof TimeRules]?: TimeRules[Name] | undefined } & {

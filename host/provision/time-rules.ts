@@ -41,6 +41,8 @@ export interface TimeProfile {
   readonly about: string;
   /** Where a number comes from; the others are metertime's own. */
   readonly sources: Partial<Record<keyof TimeRules, string>>;
+  /** Whenever the clock is set, periods are invalid, also with numbers said beside the profile. */
+  readonly setInvalidates?: true;
 }
 
 const own: TimeRules = {
@@ -57,7 +59,6 @@ const own: TimeRules = {
 const ptb508 = 'PTB-A 50.8 as PTB describes it: registration times 1 % of the period apart at most, of 900 s 9 s';
 const pac = 'Siemens PAC2200CLP manual (PTB-A 50.7)';
 const uk = 'Honeywell AS302P manual';
-const gas = 'Honeywell enCore manual: a window of, for example, 20 s';
 const lem = 'LEM DCBM manual';
 
 /** The core's own choice is `default`. */
@@ -68,7 +69,7 @@ export const timeProfiles = {
     rules: { ...own, slewMaxMs: 9000, silentMaxMs: 9000, holdoverHours: 72 },
     sources: {
       silentMaxMs: `${pac}: set by less than 9 s without an entry in the logbook`,
-      invalidMs: `${pac}: by more, the 15-minute values are invalid`,
+      invalidMs: `${pac}: by more than 9 s, the 15-minute values are invalid`,
       holdoverHours: `${pac}: a reserve of 72 h, which each synchronisation restarts`,
     },
   },
@@ -79,11 +80,9 @@ export const timeProfiles = {
   },
   'load-profile-90d': {
     about: 'a meter with a load profile',
-    rules: { ...own, invalidMs: 50, holdoverHours: 2160 },
-    sources: {
-      invalidMs: 'NZR EcoCount SL manual: a period in which the clock was set carries a status',
-      holdoverHours: 'NZR EcoCount SL manual: legal time at least every 90 days',
-    },
+    rules: { ...own, invalidMs: own.slewMaxMs, holdoverHours: 2160 },
+    sources: { holdoverHours: 'NZR EcoCount SL manual: legal time at least every 90 days' },
+    setInvalidates: true,
   },
   'charger-48h': {
     about: 'a DC charger whose synchronisation is good for two days',
@@ -103,24 +102,27 @@ export const timeProfiles = {
     rules: { ...own, slewMaxMs: 10_000, silentMaxMs: 10_000, invalidMs: 0, refuseMs: 10_000, dayLimitMs: 10_000 },
     sources: {
       silentMaxMs: `${uk}: adjusted silently up to 10 s`,
-      refuseMs: `${uk}: more is not adjusted; a security event and an alert`,
+      refuseMs: `${uk}: more than 10 s is not adjusted; a security event and an alert`,
     },
   },
   gas: {
     about: 'a gas meter or volume converter: synchronising is not setting',
     rules: { ...own, slewMaxMs: 20_000, silentMaxMs: 20_000, invalidMs: 20_000, dayLimitMs: 40_000 },
-    sources: {
-      silentMaxMs: gas,
-      dayLimitMs: 'Honeywell enCore manual: at most one synchronisation in, for example, 12 h, so two windows a day',
-    },
+    sources: { silentMaxMs: 'Honeywell enCore manual: a window of, for example, 20 s' },
   },
 } as const satisfies Record<string, TimeProfile>;
 
 export type TimeProfileName = keyof typeof timeProfiles;
 export const timeProfileNames = Object.keys(timeProfiles) as [TimeProfileName, ...TimeProfileName[]];
 
-/** What keeps the core from taking rules: the setting and a sentence; undefined where nothing does. */
-export function timeRulesProblem(rules: TimeRules): { setting: keyof TimeRules; message: string } | undefined {
+/** A setting that cannot be, and a sentence. */
+export interface TimeRulesProblem {
+  readonly setting: keyof TimeRules;
+  readonly message: string;
+}
+
+/** What keeps the core from taking rules; undefined where nothing does. */
+export function timeRulesProblem(rules: TimeRules): TimeRulesProblem | undefined {
   for (const [name, { least, most }] of Object.entries(timeRuleLimits)) {
     const setting = name as RuleNumber;
     const value = rules[setting];
@@ -136,6 +138,17 @@ export function timeRulesProblem(rules: TimeRules): { setting: keyof TimeRules; 
     return { setting: 'refuseMs', message: `expected 0, or at least slewMaxMs (${slewMaxMs}), came ${refuseMs}` };
   }
   return undefined;
+}
+
+/** What keeps rules with changed numbers from being of a profile still; undefined where nothing does. */
+export function timeProfileProblem(name: TimeProfileName, rules: TimeRules): TimeRulesProblem | undefined {
+  const { setInvalidates }: TimeProfile = timeProfiles[name];
+  const { slewMaxMs, invalidMs } = rules;
+  if (setInvalidates === undefined || (invalidMs > 0 && invalidMs <= slewMaxMs)) return undefined;
+  const why = `as with ${name} periods are invalid whenever the clock is set`;
+  if (slewMaxMs === 0) return { setting: 'slewMaxMs', message: `expected at least 1, ${why}, came 0` };
+  const message = `expected from 1 to slewMaxMs (${slewMaxMs}), ${why}, came ${invalidMs}`;
+  return { setting: 'invalidMs', message };
 }
 
 /** Value of SettingsTag.Profile. */

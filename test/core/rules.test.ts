@@ -80,6 +80,12 @@ describe('a correction', () => {
     }
   });
 
+  it('with load-profile-90d makes periods invalid whenever the clock is set, also where less is slewed', () => {
+    const sim = running({ ...timeProfiles['load-profile-90d'].rules, slewMaxMs: 15, invalidMs: 15 });
+    shift(sim, 40);
+    expect(names(sim)).toEqual(['PeriodsInvalid', 'ClockSet']);
+  });
+
   it('is told where the rules have a limit of 0 for silence, and set where they have one for slewing', () => {
     const own = timeProfiles.default.rules;
     const loud = running({ ...own, silentMaxMs: 0 });

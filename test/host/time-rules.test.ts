@@ -6,6 +6,7 @@ import { parseSettings } from '../../host/provision/settings-file.ts';
 import {
   decodeTimeRules,
   encodeTimeRules,
+  type TimeProfile,
   type TimeRules,
   timeProfileNames,
   timeProfiles,
@@ -27,6 +28,27 @@ describe('a file', () => {
   it('says single numbers otherwise', () => {
     const rules = read('timeRules:\n  profile: gas\n  dayLimitMs: 0\n  duringTransaction: slew\n');
     expect(rules).toEqual({ ...timeProfiles.gas.rules, dayLimitMs: 0, duringTransaction: 'slew' });
+  });
+
+  // NZR EcoCount SL manual: a period in which the clock was set carries a status.
+  it.each<[string, Partial<TimeRules>]>([
+    ['slewMaxMs: 20, invalidMs: 20', { slewMaxMs: 20, invalidMs: 20 }],
+    ['slewMaxMs: 20, invalidMs: 1', { slewMaxMs: 20, invalidMs: 1 }],
+    ['slewMaxMs: 100', { slewMaxMs: 100 }],
+  ])('of load-profile-90d may say %s', (said, expected) => {
+    const rules = read(`timeRules: { profile: load-profile-90d, ${said} }\n`);
+    expect(rules).toEqual({ ...timeProfiles['load-profile-90d'].rules, ...expected });
+  });
+
+  it.each([
+    ['slewMaxMs: 49', /meter.yaml:1:23: .*timeRules.invalidMs: expected from 1 to slewMaxMs \(49\), .*came 50/],
+    ['invalidMs: 51', /meter.yaml:1:52: .*timeRules.invalidMs: expected from 1 to slewMaxMs \(50\), .*came 51/],
+    ['invalidMs: 0', /timeRules.invalidMs: expected from 1 to slewMaxMs \(50\), .*came 0/],
+    ['slewMaxMs: 0', /meter.yaml:1:52: .*timeRules.slewMaxMs: expected at least 1, .*came 0/],
+  ])('of load-profile-90d with %s is refused: the clock could be set and periods stay valid', (said, message) => {
+    const silent = 'silentMaxMs: 0';
+    expect(() => read(`timeRules: { profile: load-profile-90d, ${said}, ${silent} }\n`)).toThrow(message);
+    expect(read(`timeRules: { ${said}, ${silent} }\n`)).toMatchObject({ silentMaxMs: 0 });
   });
 
   it.each([
@@ -82,6 +104,23 @@ describe('rules', () => {
     expect(timeRulesText(timeProfiles.uk.rules)).toBe(
       'slewed up to 10000 ms, without an event up to 10000 ms, refused above 10000 ms, 10000 ms a day, never in a transaction',
     );
+  });
+});
+
+/** How a source may say a number of the rules: 9000 ms are 9 s, 2160 h are 90 days. */
+const wordings = (setting: string, value: number) =>
+  setting.endsWith('Hours') ? [`${value} h`, `${value / 24} days`] : [`${value / 1000} s`];
+
+describe.each(timeProfileNames)('the profile %s', (name) => {
+  const { rules, sources }: TimeProfile = timeProfiles[name];
+
+  it('says of no number that it has a source that does not name it', () => {
+    for (const [setting, source] of Object.entries(sources)) {
+      const value = rules[setting as keyof TimeRules];
+      if (typeof value !== 'number') continue;
+      const named = wordings(setting, value).some((words) => new RegExp(`\\b${words}\\b`).test(source));
+      expect(named, `${setting}: ${value}, ${source}`).toBe(true);
+    }
   });
 });
 
