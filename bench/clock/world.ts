@@ -9,12 +9,14 @@ import {
   encodeMessage,
   type GatewayMessage,
   type MeterMessage,
+  type TlsExport,
   type UdpSend,
 } from '../../host/link/messages.ts';
 import { VirtualTime } from '../../host/meter/clocks.ts';
 import { SoftwareMeter, type SoftwareMeterOptions } from '../../host/meter/software-meter.ts';
 import { MemoryStorage } from '../../host/meter/storage.ts';
 import { encodeSeedSlot, encodeSettings, settingsDefaults } from '../../host/provision/settings-block.ts';
+import { GatewaySockets } from '../../test/core/gateway-sockets.ts';
 import { answeringNs, NtsServer } from '../../test/core/nts-server.ts';
 import { Prng } from '../../test/fuzz/prng.ts';
 import { Aead } from '../../test/hostile/aeads.ts';
@@ -95,7 +97,7 @@ type ClockExports = CoreExports & { testClock(ticks: number): void };
 
 const high = 2 ** 32;
 
-export class World {
+export class World extends GatewaySockets<Connection> {
   readonly time = new VirtualTime();
   readonly oscillator: Oscillator;
   readonly oracle: Oracle;
@@ -109,8 +111,6 @@ export class World {
   /** Without it the board has a network of its own. */
   readonly #link: Link | undefined;
   readonly #gatewayLateNs: () => number;
-  readonly #connections = new Map<number, Connection>();
-  readonly #sockets = new Map<number, number>();
   readonly #exports: ClockExports;
   readonly #view: DataView;
   readonly #actionAt: number;
@@ -118,6 +118,7 @@ export class World {
   readonly #epochLow = Number(startUtcNs & 0xffff_ffffn);
 
   constructor(of: Case, seed: number) {
+    super();
     // Streams of their own: what one part draws changes nothing for the others.
     const random = new Prng(Math.imul(seed, 0x9e3779b1) ^ 0x5bd1e995);
     const [oscillatorSeed, meterRandom, gatewayRandom] = [random.u32(), random.fork(), random.fork()];
@@ -249,45 +250,22 @@ export class World {
 
   // `arrivedNs`: the gateway's stamp of its last byte.
   #message(message: MeterMessage, arrivedNs: bigint): void {
-    switch (message.type) {
-      case Message.TlsOpen:
-        this.#tlsOpen(message.id, message.host);
-        break;
-      case Message.TlsWrite:
-        this.#tlsWrite(message.id, Buffer.from(message.data));
-        break;
-      case Message.TlsExport:
-        this.#tlsExport(message);
-        break;
-      case Message.TlsClose:
-        this.#connections.delete(message.id);
-        break;
-      case Message.UdpOpen:
-        this.#udpOpen(message.socket, message.host);
-        break;
-      case Message.UdpClose:
-        this.#sockets.delete(message.socket);
-        break;
-      case Message.UdpSend:
-        this.#udpSend(message, Number(this.time.nowNs - arrivedNs));
-        break;
-      case Message.Event:
-        this.#later(1e6, () => this.#deliver({ type: Message.EventAck, sequence: message.sequence }));
-        break;
-    }
+    this.takeForSockets(message, arrivedNs);
+    if (message.type !== Message.Event) return;
+    this.#later(1e6, () => this.#deliver({ type: Message.EventAck, sequence: message.sequence }));
   }
 
   #serverOf(host: string) {
     return this.#servers.find(({ server }) => server.host === host)!;
   }
 
-  #tlsOpen(id: number, host: string): void {
+  protected override tlsOpen(id: number, host: string): void {
     const { server, path } = this.#serverOf(host);
     if (path.broken(Number(this.time.nowNs))) {
       this.#later(10e9, () => this.#deliver({ type: Message.TlsClosed, id, reason: Failure.Timeout, detail: '' }));
       return;
     }
-    this.#connections.set(id, { server });
+    this.connections.set(id, { server });
     this.#later(4 * path.network.baseMs * 1e6, () =>
       this.#deliver({
         type: Message.TlsOpened,
@@ -300,8 +278,8 @@ export class World {
     );
   }
 
-  #tlsWrite(id: number, request: Buffer): void {
-    const connection = this.#connections.get(id);
+  protected override tlsWrite(id: number, request: Buffer): void {
+    const connection = this.connections.get(id);
     if (connection === undefined) return;
     const { answer, association } = connection.server.establish(request);
     connection.association = association;
@@ -312,22 +290,23 @@ export class World {
     }
   }
 
-  #tlsExport({ id, tag, context }: Extract<MeterMessage, { type: Message.TlsExport }>): void {
-    const association = this.#connections.get(id)?.association;
+  protected override tlsExport({ id, tag, context }: TlsExport): void {
+    const association = this.connections.get(id)?.association;
     if (association === undefined) return;
     const key = context[4] === 0 ? association.clientToServer : association.serverToClient;
     this.#later(1e6, () => this.#deliver({ type: Message.TlsExported, id, tag, key }));
   }
 
-  #udpOpen(socket: number, host: string): void {
-    this.#sockets.set(socket, this.#serverOf(host).server.index);
+  protected override udpOpen(socket: number, host: string): void {
+    this.sockets.set(socket, this.#serverOf(host).server.index);
     const address = new Uint8Array(16).fill(192, 0, 1);
     this.#later(1e6, () => this.#deliver({ type: Message.UdpOpened, socket, family: 4, addresses: 1, address }));
   }
 
-  #udpSend({ socket, exchange, payload: sent }: UdpSend, forwardNs: number): void {
+  protected override udpSend({ socket, exchange, payload: sent }: UdpSend, arrivedNs: bigint): void {
+    const forwardNs = Number(this.time.nowNs - arrivedNs);
     const packet = Buffer.from(sent);
-    const { server, path } = this.#servers[this.#sockets.get(socket)!]!;
+    const { server, path } = this.#servers[this.sockets.get(socket)!]!;
     this.polls++;
     const sentNs = Number(this.time.nowNs);
     const out = path.pass(true, sentNs);

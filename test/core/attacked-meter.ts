@@ -21,6 +21,8 @@ import {
   type MeterMessage,
   type Source,
   type Time,
+  type TlsExport,
+  type UdpSend,
 } from '../../host/link/messages.ts';
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
 import { type Cancel, type MeterClock, SoftwareRtc } from '../../host/meter/parts.ts';
@@ -42,6 +44,7 @@ import {
   Tally,
 } from './attack-limits.ts';
 import { Attacker } from './attacker-on-path.ts';
+import { GatewaySockets } from './gateway-sockets.ts';
 import { HonestServer } from './honest-server.ts';
 import { buildUnixSeconds, second, startUtcNs } from './simulated-meter.ts';
 
@@ -105,7 +108,7 @@ class WatchedClock implements MeterClock {
 /** What every packet that opens has under its seal, and no two have alike. */
 const headerOf = (packet: Buffer) => packet.subarray(0, 48).toString('latin1');
 
-export class AttackedMeter {
+export class AttackedMeter extends GatewaySockets<Connection> {
   readonly time = new VirtualTime();
   readonly clock: VirtualClock;
   readonly storage: CountingStorage;
@@ -132,8 +135,6 @@ export class AttackedMeter {
   #heardNs = 0n;
   /** Servers whose newest keys led to no answer yet. */
   readonly #unproven = new Set<number>();
-  #connections = new Map<number, Connection>();
-  #sockets = new Map<number, number>();
   #sources = new Map<number, { source: Source; atNs: bigint }>();
   // Of this start of the meter.
   #events: { code: number; uptimeNs: bigint }[] = [];
@@ -147,6 +148,7 @@ export class AttackedMeter {
     readonly options: AttackedOptions,
     random: Prng,
   ) {
+    super();
     const { servers, pollMinSeconds, pollMaxSeconds, rtc, maxFrequencyErrorPpb } = options;
     this.#random = random.fork();
     this.clock = new VirtualClock(this.time, { tickHz: random.pick([32_768, 1_000_000, 25_000_000]) });
@@ -237,8 +239,8 @@ export class AttackedMeter {
   powerCut(): void {
     this.checkEvents();
     this.meter.powerCut();
-    this.#connections = new Map();
-    this.#sockets = new Map();
+    this.connections.clear();
+    this.sockets.clear();
   }
 
   // -------------------------------------------------------------- what must hold
@@ -363,7 +365,7 @@ export class AttackedMeter {
   }
 
   #datagram(socket: number, exchange: number, payload: Buffer): void {
-    if (!this.meter.running || !this.#sockets.has(socket) || payload.length > 1232) return;
+    if (!this.meter.running || !this.sockets.has(socket) || payload.length > 1232) return;
     if (this.#served.delete(headerOf(payload))) this.#heardNs = this.time.nowNs;
     this.#deliver({
       type: Message.UdpReceived,
@@ -376,28 +378,8 @@ export class AttackedMeter {
   }
 
   #message(message: MeterMessage): void {
+    this.takeForSockets(message, this.time.nowNs);
     switch (message.type) {
-      case Message.TlsOpen:
-        this.#tlsOpen(message.id, message.host);
-        break;
-      case Message.TlsWrite:
-        this.#tlsWrite(message.id, Buffer.from(message.data));
-        break;
-      case Message.TlsExport:
-        this.#tlsExport(message);
-        break;
-      case Message.TlsClose:
-        this.#connections.delete(message.id);
-        break;
-      case Message.UdpOpen:
-        this.#udpOpen(message.socket, message.host);
-        break;
-      case Message.UdpClose:
-        this.#sockets.delete(message.socket);
-        break;
-      case Message.UdpSend:
-        this.#udpSend(message.socket, message.exchange, Buffer.from(message.payload));
-        break;
       case Message.Time:
         this.report = message;
         break;
@@ -432,15 +414,15 @@ export class AttackedMeter {
     return server ?? this.fail(`the meter asks for «${host}»`);
   }
 
-  #tlsOpen(id: number, host: string): void {
+  protected override tlsOpen(id: number, host: string): void {
     const server = this.#server(host);
     this.#countAttempt(server.index);
     const connection: Connection = { server, exported: new Set() };
-    this.#connections.set(id, connection);
+    this.connections.set(id, connection);
     const { afterNs, failure } = this.attacker.connect(server.index);
     if (failure === 'silence') return;
     this.#later(4 * server.pathNs + afterNs, () => {
-      if (this.#connections.get(id) !== connection) return;
+      if (this.connections.get(id) !== connection) return;
       if (failure !== undefined) return this.#tlsClosed(id, failure);
       this.#deliver({
         type: Message.TlsOpened,
@@ -454,13 +436,13 @@ export class AttackedMeter {
   }
 
   #tlsClosed(id: number, reason: Failure): void {
-    this.#attemptFailed(this.#connections.get(id)!.server.index, kindOf(reason), Number(this.time.nowNs));
-    this.#connections.delete(id);
+    this.#attemptFailed(this.connections.get(id)!.server.index, kindOf(reason), Number(this.time.nowNs));
+    this.connections.delete(id);
     this.#deliver({ type: Message.TlsClosed, id, reason, detail: '' });
   }
 
-  #tlsWrite(id: number, request: Buffer): void {
-    const connection = this.#connections.get(id);
+  protected override tlsWrite(id: number, request: Buffer): void {
+    const connection = this.connections.get(id);
     if (connection === undefined) return;
     const { server } = connection;
     const { answer, association, contextAead } = server.establish(request);
@@ -473,17 +455,17 @@ export class AttackedMeter {
     for (let piece = 0; piece < pieces; piece++) {
       const data = answer.subarray(piece * 235, Math.min(end, piece * 235 + 235));
       this.#later(2 * server.pathNs + ((piece + 1) * afterNs) / pieces, () => {
-        if (this.#connections.get(id) === connection) this.#deliver({ type: Message.TlsData, id, data });
+        if (this.connections.get(id) === connection) this.#deliver({ type: Message.TlsData, id, data });
       });
     }
     if (failure === undefined) return;
     this.#later(2 * server.pathNs + afterNs + 1, () => {
-      if (this.#connections.get(id) === connection) this.#tlsClosed(id, Failure.Reset);
+      if (this.connections.get(id) === connection) this.#tlsClosed(id, Failure.Reset);
     });
   }
 
-  #tlsExport({ id, tag, context, length }: Extract<MeterMessage, { type: Message.TlsExport }>): void {
-    const connection = this.#connections.get(id);
+  protected override tlsExport({ id, tag, context, length }: TlsExport): void {
+    const connection = this.connections.get(id);
     if (connection?.association === undefined) return;
     const { association, contextAead, server } = connection;
     const [aead, direction] = [Buffer.from(context).readUInt16BE(2), context[4]];
@@ -491,7 +473,7 @@ export class AttackedMeter {
     if (length !== key.length) this.fail(`a key of ${length} bytes is asked for, AEAD ${association.aead}`);
     const right = aead === contextAead;
     this.#later(1e6, () => {
-      if (this.#connections.get(id) !== connection) return;
+      if (this.connections.get(id) !== connection) return;
       if (right) connection.exported.add(direction!);
       if (connection.exported.size === 2) {
         this.#unproven.add(server.index);
@@ -501,15 +483,15 @@ export class AttackedMeter {
     });
   }
 
-  #udpOpen(socket: number, host: string): void {
+  protected override udpOpen(socket: number, host: string): void {
     const { index } = this.#server(host);
-    this.#sockets.set(socket, index);
+    this.sockets.set(socket, index);
     const most = 2 * requestsInHour(this.options.pollMinSeconds, this.#hourly[index]!.attempts.count);
     if (this.#hourly[index]!.sockets.add(this.time.nowNs) > most) this.fail('a storm of sockets');
     const { afterNs, failure } = this.attacker.resolve(index);
     if (failure === 'silence') return;
     this.#later(1e6 + afterNs, () => {
-      if (this.#sockets.get(socket) !== index) return;
+      if (this.sockets.get(socket) !== index) return;
       if (failure !== undefined) this.#deliver({ type: Message.UdpOpenFailed, socket, reason: failure, detail: '' });
       else {
         const address = new Uint8Array(16).fill(192, 0, 1);
@@ -518,8 +500,9 @@ export class AttackedMeter {
     });
   }
 
-  #udpSend(socket: number, exchange: number, packet: Buffer): void {
-    const server = this.#sockets.get(socket);
+  protected override udpSend({ socket, exchange, payload }: UdpSend): void {
+    const packet = Buffer.from(payload);
+    const server = this.sockets.get(socket);
     if (server === undefined) this.fail('a request without a socket');
     this.requests++;
     this.#once.add('origin', packet.subarray(40, 48));
