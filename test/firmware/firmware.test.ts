@@ -1,58 +1,28 @@
 // Firmware and drivers on the emulated board, driven by frames through the echo core: ticks, link, storage, real-time
 // clock, restarts.
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { Abi, Capability, ResetCause, RtcStatus, StartField, TrapCode } from '../../as/abi/codes.ts';
 import { parseElf, symbolAddress } from '../../host/build/elf.ts';
 import type { BuildReport } from '../../host/build/index.ts';
 import { loadBoard } from '../../host/build/index.ts';
-import {
-  boardName,
-  buildEchoFirmware,
-  type EchoMeter,
-  hex,
-  hostNs,
-  Line,
-  startEchoMeter,
-  temporaryFolder,
-  tickHz,
-} from './echo-meter.ts';
+import { boardName, buildEchoFirmware, hex, hostNs, Line, startEchoMeter, tickHz } from './echo-meter.ts';
 import { randomNumbers } from './random.ts';
+import { useEchoMeters } from './use-echo-meters.ts';
 
 const board = loadBoard(boardName);
 
 /** The UART driver's `frames`: four of two ticks, a length, 256 bytes, and what aligns them. */
 const frameSlots = 4;
 const frameSlotBytes = 280;
-const temporary = temporaryFolder();
+const { newFolder, start } = useEchoMeters();
 let report: BuildReport;
-let meter: EchoMeter | undefined;
-let folders = 0;
 
 beforeAll(async () => {
   report = await buildEchoFirmware();
 });
-afterEach(async () => {
-  meter?.line.close();
-  await meter?.emulator.kill();
-  meter = undefined;
-});
-afterAll(() => temporary.remove());
-
-/** A folder for the next emulator. */
-function newFolder(): string {
-  const path = join(temporary.path, String(folders++));
-  mkdirSync(path);
-  return path;
-}
-
-async function start(options: Parameters<typeof startEchoMeter>[1] = {}, folder = newFolder()): Promise<EchoMeter> {
-  meter = await startEchoMeter(folder, options);
-  return meter;
-}
 
 /** Payload of the Start event that the core got. */
 async function startPayload(line: Line): Promise<Buffer> {
@@ -314,7 +284,7 @@ describe('restart', () => {
     ['an action cut off', 'c', TrapCode.Interface],
   ])('after %s is clean and reported', async (_, kind, trapCode) => {
     const events: string[] = [];
-    const { line } = await start({ onEvent: ({ event }) => events.push(event) });
+    const { line } = await start(newFolder(), { onEvent: ({ event }) => events.push(event) });
     line.send(`X${kind}`);
     expect((await line.receive()).text).toBe('!');
     const payload = await startPayload(line);

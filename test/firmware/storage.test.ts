@@ -1,36 +1,23 @@
 // Storage of the emulated board: what was reported as written is in the file for good, however the power goes.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { loadBoard } from '../../host/build/index.ts';
-import { boardName, buildEchoFirmware, type EchoMeter, hex, startEchoMeter, temporaryFolder } from './echo-meter.ts';
+import { boardName, buildEchoFirmware, type EchoMeter, hex } from './echo-meter.ts';
 import { randomNumbers } from './random.ts';
+import { useEchoMeters } from './use-echo-meters.ts';
 
 const { storage } = loadBoard(boardName);
-const temporary = temporaryFolder();
+const meters = useEchoMeters();
 let meter: EchoMeter | undefined;
 let folder = '';
-let folders = 0;
 
 beforeAll(buildEchoFirmware);
-afterEach(stop);
-afterAll(() => temporary.remove());
-
-async function stop(): Promise<void> {
-  meter?.line.close();
-  await meter?.emulator.kill();
-  meter = undefined;
-}
 
 async function start(): Promise<EchoMeter> {
-  meter = await startEchoMeter(folder);
+  meter = await meters.start(folder);
   return meter;
-}
-
-function newFolder(): void {
-  folder = join(temporary.path, String(folders++));
-  mkdirSync(folder);
 }
 
 const file = () => readFileSync(join(folder, 'storage'));
@@ -52,7 +39,7 @@ async function write(offset: number, bytes: Buffer): Promise<number> {
 }
 
 it('starts blank, keeps what is written and changes nothing else', async () => {
-  newFolder();
+  folder = meters.newFolder();
   await start();
   expect(await read(0, 16)).toEqual(Buffer.alloc(16, 0xff));
   const expected = Buffer.alloc(storage.bytes, 0xff);
@@ -68,13 +55,13 @@ it('starts blank, keeps what is written and changes nothing else', async () => {
     expect(await read(offset, length)).toEqual(bytes);
     expect(file()).toEqual(expected);
   }
-  await stop();
+  await meters.stop();
   await start();
   expect(await read(storage.bytes - 100, 100)).toEqual(expected.subarray(storage.bytes - 100));
 });
 
 it('answers without bytes, or with a failure, past its end', async () => {
-  newFolder();
+  folder = meters.newFolder();
   await start();
   expect(await read(storage.bytes - 4, 8)).toHaveLength(0);
   expect(await read(0xffff, 1)).toHaveLength(0);
@@ -83,7 +70,7 @@ it('answers without bytes, or with a failure, past its end', async () => {
 });
 
 it('holds a prefix of what was to be written when the power goes, and all of what was reported', async () => {
-  newFolder();
+  folder = meters.newFolder();
   const random = randomNumbers();
   const length = 3 * storage.pageBytes;
   const slots = [0x200, 0x280];
@@ -121,7 +108,7 @@ it('holds a prefix of what was to be written when the power goes, and all of wha
 });
 
 it('is refused by the emulator when it is of the wrong size', async () => {
-  newFolder();
+  folder = meters.newFolder();
   writeFileSync(join(folder, 'storage'), Buffer.alloc(100));
   await expect(start()).rejects.toThrow(/has 100 bytes/);
 });

@@ -1,8 +1,7 @@
 // The thermometer of the emulated board: its driver through the echo core, and the product's core from end to end, with
 // temperatures that change and with a board whose thermometer is gone.
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   Capability,
   Message,
@@ -17,25 +16,11 @@ import type { Info, MeterEventMessage, MeterMessage, Time } from '../../host/lin
 import { connectSocket } from '../../host/link/socket-transport.ts';
 import { settingsDefaults } from '../../host/provision/settings-block.ts';
 import { provisionStorage } from '../../host/provision/storage-file.ts';
-import { boardName, type EchoMeter, type Line, startEchoMeter, temporaryFolder } from './echo-meter.ts';
+import { boardName, type Line } from './echo-meter.ts';
+import { useEchoMeters } from './use-echo-meters.ts';
 
 const board = loadBoard(boardName);
-const temporary = temporaryFolder();
-let folders = 0;
-let meter: EchoMeter | undefined;
-
-afterEach(async () => {
-  meter?.line.close();
-  await meter?.emulator.kill();
-  meter = undefined;
-});
-afterAll(() => temporary.remove());
-
-function newFolder(): string {
-  const path = join(temporary.path, String(folders++));
-  mkdirSync(path);
-  return path;
-}
+const { newFolder, start } = useEchoMeters();
 
 /** The board with nothing at the thermometer's address. */
 function withoutThermometer(): Board {
@@ -57,8 +42,7 @@ async function readTemperature(line: Line): Promise<number | undefined> {
 
 describe('the driver', () => {
   it('configures the part at the first read, then reads what it measures to 1/16 °C', async () => {
-    meter = await startEchoMeter(newFolder());
-    const { emulator, line } = meter;
+    const { emulator, line } = await start();
     await emulator.setTemperature(21_500);
     expect(await readTemperature(line)).toBeUndefined();
     expect(await readTemperature(line)).toBe(21_500);
@@ -80,8 +64,7 @@ describe('the driver', () => {
   });
 
   it('says so when none answers; clock and storage do, all the same', async () => {
-    meter = await startEchoMeter(newFolder(), { board: withoutThermometer() });
-    const { emulator, line } = meter;
+    const { emulator, line } = await start(newFolder(), { board: withoutThermometer() });
     for (let i = 0; i < 3; i++) expect(await readTemperature(line)).toBeUndefined();
     expect(await line.ask('T')).toMatch(/^00/);
     expect(await line.ask('R00000004')).toBe('00000000ffffffff');
