@@ -19,21 +19,7 @@ import {
   type World,
 } from './blackout-fleet.ts';
 import { drawLoads } from './blackout-picture.ts';
-
-const usage = `npm run bench:blackout -- [options]
-
-  --meters N      meters that come back (1000000)
-  --within S      ... within this many seconds (60)
-  --servers N     NTS-KE servers (4)
-  --capacity N    handshakes per second that each of them can do (1000)
-  --down M        minutes for which they are down, too, in the second half of the tables (10)
-  --timeout S     seconds until an attempt that is not served ends (10, as in the gateway)
-  --spread S      the meters' setting spreadSeconds (${coreDefaults.spreadSeconds})
-  --share P       meters that have no stored cookies, per cent (2)
-  --fleets LIST   which tables: all, drawn, first (all,drawn)
-  --seed N        of the random numbers (1)
-  --json          the figures as JSON
-  --check         exit code 1 when a target of docs/testing.md is missed`;
+import { blackoutUsage } from './usage.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -53,7 +39,7 @@ const { values } = parseArgs({
   },
 });
 if (values.help) {
-  console.log(usage);
+  console.log(blackoutUsage);
   process.exit(0);
 }
 

@@ -14,22 +14,9 @@ import { RunError, runAll, workHere } from './clock/crew.ts';
 import { plotCase } from './clock/plot.ts';
 import { caseText, said, tableHead, targetsOf } from './clock/report.ts';
 import { figuresOf, sumTallies } from './clock/tally.ts';
+import { clockUsage } from './usage.mjs';
 
 const ownCases = join(root, 'bench', 'clock', 'cases');
-
-const usage = `npm run bench:clock -- [options]
-
-  --cases PATH    a file with a case, or a folder with several (bench/clock/cases)
-  --only NAMES    of these, the named ones: walk-9-j1,walk-9-j10; a * stands for anything
-  --seeds LIST    such as 1-100 or 3,7,20-29 (1-100)
-  --every S       read the clock this often, s, instead of what the cases say
-  --jobs N        worker threads (${availableParallelism()}, one for each processor)
-  --json          the figures as JSON
-  --check         exit code 1 when a target of a case is missed
-  --plot DIR      also writes a picture of each case with its first seed (SVG) into this folder
-  --help          this
-
-The cases, what they say and what the columns mean: docs/bench-clock.md`;
 
 function wrong(message: string): never {
   console.error(message);
@@ -52,7 +39,7 @@ function readArguments() {
       },
     }).values;
   } catch (error) {
-    wrong(`${(error as Error).message}\n\n${usage}`);
+    wrong(`${(error as Error).message}\n\n${clockUsage}`);
   }
 }
 
@@ -115,7 +102,7 @@ async function writePlots(cases: readonly Case[], seed: number, folder: string):
 
 async function main(): Promise<void> {
   const values = readArguments();
-  if (values.help) return console.log(usage);
+  if (values.help) return console.log(clockUsage);
   const seeds = readSeeds(values.seeds);
   const jobs = whole('jobs', values.jobs, 1, 256);
   const every = values.every === undefined ? undefined : whole('every', values.every, 1, 1_000_000);

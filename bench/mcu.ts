@@ -7,14 +7,7 @@ import { step } from '../scripts/lib/progress.mjs';
 import { boardName } from './mcu-board.ts';
 import { countCore, eventKinds } from './mcu-counts.ts';
 import peers from './mcu-peers.json' with { type: 'json' };
-
-const usage = `npm run bench:mcu -- [options]
-
-  --servers N     time servers that the core is laid out for, and asks (1)
-  --polls N       polls to count (40)
-  --seed N        of the random numbers (1)
-  --json          the figures as JSON
-  --check         exit code 1 when a target of docs/testing.md is missed`;
+import { mcuUsage } from './usage.mjs';
 
 function readArguments() {
   try {
@@ -29,14 +22,14 @@ function readArguments() {
       },
     }).values;
   } catch (error) {
-    console.error(`${(error as Error).message}\n\n${usage}`);
+    console.error(`${(error as Error).message}\n\n${mcuUsage}`);
     process.exit(2);
   }
 }
 
 const values = readArguments();
 if (values.help) {
-  console.log(usage);
+  console.log(mcuUsage);
   process.exit(0);
 }
 
