@@ -176,7 +176,9 @@ static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t lengt
   }
 }
 
-void core_handle_event(uint32_t event, uint64_t tick, uint32_t length) {
+// Returns the time, which is valid until the next event, where the core tells it; else NULL.
+static const uint8_t *core_run_event(uint32_t event, uint64_t tick, uint32_t length) {
+  const uint8_t *time = NULL;
   bytes_put_u64(event_buffer, tick);
   uint32_t left = w2c_core_handle(&core, event, length);
   const uint8_t *at = core_locate_bytes(w2c_core_actionBuffer(&core), left);
@@ -187,8 +189,41 @@ void core_handle_event(uint32_t event, uint64_t tick, uint32_t length) {
     left -= ABI_ACTION_HEADER_BYTES;
     at += ABI_ACTION_HEADER_BYTES;
     if (payload > left) core_refuse_action();
-    core_do_action(kind, at, payload);
+    if (kind == ACTION_TIME_NOW && payload == TIME_NOW_FIELD_BYTES) {
+      time = at;
+    } else {
+      core_do_action(kind, at, payload);
+    }
     left -= payload;
     at += payload;
   }
+  return time;
+}
+
+// The core tells the time to whom asks, and to nobody else.
+void core_handle_event(uint32_t event, uint64_t tick, uint32_t length) {
+  if (core_run_event(event, tick, length) != NULL) core_refuse_action();
+}
+
+bool core_ask_time(uint64_t tick, struct core_time *time) {
+  const uint8_t *fields = core_run_event(EVENT_TIME_ASK, tick, 0);
+  if (fields == NULL) core_refuse_action();
+  const uint8_t *budget = fields + TIME_NOW_FIELD_BUDGET;
+  *time = (struct core_time){
+      .status = fields[TIME_NOW_FIELD_STATUS],
+      .flags = fields[TIME_NOW_FIELD_FLAGS],
+      .invalidations = fields[TIME_NOW_FIELD_INVALIDATIONS],
+      .utc_ns = (int64_t)bytes_get_u64(fields + TIME_NOW_FIELD_UTC_NS),
+      .bound_ns = bytes_get_u64(fields + TIME_NOW_FIELD_BOUND_NS),
+      .uncertainty_ns = bytes_get_u64(fields + TIME_NOW_FIELD_UNCERTAINTY_NS),
+      .noise_ns = bytes_get_u32(budget + BUDGET_FIELD_NOISE_NS),
+      .asymmetry_ns = bytes_get_u32(budget + BUDGET_FIELD_ASYMMETRY_NS),
+      .server_ns = bytes_get_u32(budget + BUDGET_FIELD_SERVER_NS),
+      .stamps_ns = bytes_get_u32(budget + BUDGET_FIELD_STAMPS_NS),
+      .slew_ns = bytes_get_u32(budget + BUDGET_FIELD_SLEW_NS),
+      .frequency_ppt = (int32_t)bytes_get_u32(budget + BUDGET_FIELD_FREQUENCY_PPT),
+      .frequency_uncertainty_ppt = bytes_get_u32(budget + BUDGET_FIELD_FREQUENCY_UNCERTAINTY_PPT),
+      .sample_age_ns = (int64_t)bytes_get_u64(fields + TIME_NOW_FIELD_SAMPLE_AGE_NS),
+  };
+  return time->status != CLOCK_STATUS_UNSYNCHRONISED;
 }

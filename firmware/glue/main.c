@@ -1,11 +1,13 @@
 // Main loop: takes what happened to the core, in the order in which it happened, and sleeps in between.
 //
-// What always holds: the ticks of the events handed over never run backwards, but for that of a frame sent, which is
-// stamped two bytes before its end; a wake-up that is due comes before anything later, so a flooded line cannot hold it
-// back; nothing waits but in WFI, and a check and the sleep after it are one, as interrupts are held back around them.
-// The watchdog is fed here only.
+// What always holds: of what waits, the earliest is handed over first. Its tick lies before that of the event before it
+// only where a frame sent is stamped two bytes before its end, where an answer waited behind an earlier read of the
+// storage, and where frames come just as an application asks for the time. A wake-up that is due comes before anything
+// later, so a flooded line cannot hold it back; nothing waits but in WFI, and a check and the sleep after it are one,
+// as interrupts are held back around them. The watchdog is fed here only.
+#include "main.h"
+
 #include "bytes.h"
-#include "core_port.h"
 #include "cpu.h"
 #include "platform.h"
 #include "start_event.h"
@@ -18,6 +20,9 @@
 
 // Having run this long after the core's start, it is healthy; the delay before that does not count.
 #define HEALTHY_TICKS ((uint64_t)BOARD_TICK_HZ * 60u)
+
+// More events than can wait at once: four frames, one that was sent, eight answers, a wake-up.
+#define ASK_STEPS 16u
 
 static void main_start_core(const struct reset_report *reset) {
   core_start_instance();
@@ -115,6 +120,12 @@ static bool main_step(void) {
     main_hand_over_frame();
   }
   return true;
+}
+
+bool main_ask_time(struct core_time *time) {
+  for (uint32_t steps = 0; steps < ASK_STEPS && main_step(); steps++) {
+  }
+  return core_ask_time(tick_read_now(), time);
 }
 
 static void main_sleep(void) {
