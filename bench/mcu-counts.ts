@@ -27,8 +27,12 @@ export interface Spread {
 
 export const eventKinds = ['request', 'answer', 'update', 'poll', 'temperature', 'idle', 'time'] as const;
 
-export interface Counts {
-  readonly events: Readonly<Record<(typeof eventKinds)[number], Spread>>;
+export type EventKind = (typeof eventKinds)[number];
+
+/** With a thermometer or without one: where there is none, none is read. */
+export interface Variant {
+  readonly thermometer: boolean;
+  readonly events: ReadonlyMap<EventKind, Spread>;
   /** Of the core that ships. */
   readonly board: BoardCounts;
 }
@@ -36,29 +40,35 @@ export interface Counts {
 /** Of a marked answer's instructions, how many more or less there may be than without marks. */
 const marksShare = 0.01;
 
-/** Counts everything. `note` is told what is under way. */
-export async function countCore({ servers, polls, seed }: Options, note: (text: string) => void): Promise<Counts> {
+/** Counts everything, with a thermometer and without. `note` is told what is under way. */
+export async function countCore({ servers, polls, seed }: Options, note: (text: string) => void): Promise<Variant[]> {
   note('core');
   const { path } = await buildCore({ servers });
-  const recording = makeRecording({ core: loadCoreModule(path), servers, polls, seed });
-  note('board');
-  const shipped = await countOnBoard(path, recording, false);
+  const core = loadCoreModule(path);
   const folder = mkdtempSync(join(tmpdir(), 'mt-'));
   try {
     const markedPath = join(folder, 'core.wasm');
     note('core with marks');
     await buildMarkedCore(servers, markedPath);
-    note('board with marks');
-    const marked = await countOnBoard(markedPath, recording, true);
+    const variants: Variant[] = [];
+    for (const thermometer of [true, false]) {
+      const recording = makeRecording({ core, servers, polls, seed, thermometer });
+      const which = thermometer ? 'with a thermometer' : 'without one';
+      note(`board ${which}`);
+      const board = await countOnBoard(path, recording, false);
+      note(`board ${which}, with marks`);
+      const marked = await countOnBoard(markedPath, recording, true);
+      variants.push({ thermometer, events: putTogether(recording, board, marked), board });
+    }
     note('');
-    return putTogether(recording, shipped, marked);
+    return variants;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function putTogether(recording: Recording, shipped: BoardCounts, marked: BoardCounts): Counts {
-  const found: Record<(typeof eventKinds)[number], number[]> = {
+function putTogether(recording: Recording, shipped: BoardCounts, marked: BoardCounts): Variant['events'] {
+  const found: Record<EventKind, number[]> = {
     request: [],
     answer: [],
     update: [],
@@ -87,11 +97,11 @@ function putTogether(recording: Recording, shipped: BoardCounts, marked: BoardCo
     found.update.push(beside.update);
   }
   found.poll.push(...polls.values());
-  const events = Object.fromEntries(eventKinds.map((kind) => [kind, spread(kind, found[kind])])) as Counts['events'];
-  return { events, board: shipped };
+  return new Map(
+    eventKinds.filter((kind) => found[kind].length > 0).map((kind) => [kind, spread(found[kind])] as const),
+  );
 }
 
-function spread(kind: string, counts: readonly number[]): Spread {
-  if (counts.length === 0) throw new Error(`the recording has no ${kind} to count`);
+function spread(counts: readonly number[]): Spread {
   return { times: counts.length, median: Math.round(median(counts)), most: Math.max(...counts) };
 }

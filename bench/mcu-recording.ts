@@ -35,6 +35,8 @@ export interface RecordingOptions {
   readonly servers: number;
   readonly polls: number;
   readonly seed: number;
+  /** Whether the board has one. */
+  readonly thermometer: boolean;
 }
 
 const tickHz = 25_000_000n;
@@ -80,7 +82,7 @@ export function makeRecording(options: RecordingOptions): Recording {
   return { bytes: encode(happened, labels), labels, events: happened.length, polls, answers, checksum };
 }
 
-function live({ core, servers, polls, seed }: RecordingOptions) {
+function live({ core, servers, polls, seed, thermometer }: RecordingOptions) {
   const named = Array.from({ length: servers }, (_, i) => ({ host: `${'abcd'[i]}.test`, port: 4460 }));
   const world: World = new World({
     seed,
@@ -89,7 +91,7 @@ function live({ core, servers, polls, seed }: RecordingOptions) {
     baud: 115_200,
     tickHz: Number(tickHz),
     rtc: { frequencyPpb: 2_000 },
-    thermometer: () => milliCelsius(world.time.nowNs),
+    ...(thermometer ? { thermometer: () => milliCelsius(world.time.nowNs) } : {}),
     settings: {
       servers: named,
       poll: { minSeconds: 64, maxSeconds: 1024 },

@@ -29,14 +29,13 @@ import { cutGaussian, cutMass, cutMean, cutVariance, inverseRoot } from './gauss
 /** Random walks of frequency that are tried, (s/s)² per s: from 1e-9 to 1e-7 per root second, in half decades. */
 const WALKS: usize = memory.data<f64>([1e-18, 9e-18, 1e-16, 9e-16, 1e-14], 8);
 const WALKING: u32 = 5;
-/** Without a thermometer there are filters with the day's terms as well, for these of the walks. */
-const DAILY_WALKS: usize = memory.data<u8>([0, 2], 1);
-const DAILY: u32 = 2;
+/** Without a thermometer there is one more, with the day's terms and the least walk. */
+const DAILY: u32 = WALKING;
 
 const STATES_MAX: u32 = 2 + TERMS_DAY;
 
-/** The larger of 5 filters with 4 states, and 5 with 2 and 2 with 6. */
-const BANK: usize = memory.data(688, 8);
+/** The larger of 5 filters with 4 states, and 5 with 2 and one with 6. */
+const BANK: usize = memory.data(600, 8);
 /** By how much a coefficient may change, (s/s)² per s: of the day's terms 0.3 ppm in a day, of a crystal 0.01 ppm. */
 const DAILY_DRIFT: f64 = 1e-18;
 const CRYSTAL_DRIFT: f64 = 1e-21;
@@ -86,13 +85,13 @@ let spreadAt: i64 = i64.MIN_VALUE;
 
 /** How many filters there are. */
 export function estimatorFilters(): u32 {
-  return cycleHasThermometer() ? WALKING : WALKING + DAILY;
+  return cycleHasThermometer() ? WALKING : WALKING + 1;
 }
 
 /** States of a filter: 2, with the coefficients of its terms up to 6. */
 export function estimatorStates(filter: u32): u32 {
   if (cycleHasThermometer()) return 2 + TERMS_TEMPERATURE;
-  return filter < WALKING ? 2 : 2 + TERMS_DAY;
+  return filter == DAILY ? 2 + TERMS_DAY : 2;
 }
 
 function bytesOf(states: u32): u32 {
@@ -101,13 +100,11 @@ function bytesOf(states: u32): u32 {
 
 /** A filter. */
 export function estimatorFilter(filter: u32): usize {
-  if (cycleHasThermometer() || filter <= WALKING) return BANK + filter * bytesOf(estimatorStates(0));
-  return BANK + WALKING * bytesOf(2) + (filter - WALKING) * bytesOf(2 + TERMS_DAY);
+  return BANK + filter * bytesOf(estimatorStates(0));
 }
 
 function walkOf(filter: u32): f64 {
-  const walk: u32 = filter < WALKING ? filter : load<u8>(DAILY_WALKS + filter - WALKING);
-  return load<f64>(WALKS + 8 * walk);
+  return load<f64>(WALKS + 8 * (filter == DAILY ? 0 : filter));
 }
 
 /** Element of a covariance at `p`, i <= j. */
@@ -319,25 +316,38 @@ function weigh(filter: usize, states: u32, sample: f64, halfWidth: f64, noise: f
   return share;
 }
 
-// Weights add up to 1; a filter that has failed goes on from the best one of its kind.
+// Weights add up to 1; a filter that has failed goes on from the best one.
 function normalise(perSum: f64): void {
-  let best: u32 = 0;
-  let bestDaily: u32 = WALKING;
+  let best = BANK;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     store<f64>(filter, load<f64>(filter) * perSum);
-    const rival = estimatorFilter(i < WALKING ? best : bestDaily);
-    if (load<f64>(filter) <= load<f64>(rival)) continue;
-    if (i < WALKING) best = i;
-    else bestDaily = i;
+    if (i < WALKING && load<f64>(filter) > load<f64>(best)) best = filter;
   }
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     if (load<f64>(filter) >= WEIGHT_MIN) continue;
-    const from = estimatorFilter(i < WALKING ? best : bestDaily);
-    for (let k: u32 = 8; k < bytesOf(estimatorStates(i)); k += 8) store<i64>(filter + k, load<i64>(from + k));
+    if (i == DAILY) reviveDaily(filter, best);
+    else copy(filter, best, bytesOf(estimatorStates(i)));
     store<f64>(filter, WEIGHT_MIN);
   }
+}
+
+// Offset and frequency become those of a filter without terms; the coefficients stay, and what they make of the frequency
+// now is no part of the state's.
+function reviveDaily(filter: usize, from: usize): void {
+  const states: u32 = 2 + TERMS_DAY;
+  const p = filter + 8 + 8 * states;
+  const frequency = load<f64>(from, 16);
+  store<f64>(filter, load<f64>(from, 8), 8);
+  store<f64>(filter, 0, 16);
+  store<f64>(filter, frequency - foresee(filter, states, true), 16);
+  clear(p, 8 * (2 * states - 1));
+  const variance = spread(p, states, NOW, false);
+  store<f64>(p, load<f64>(from, 24));
+  store<f64>(p, load<f64>(from, 32), 8);
+  store<f64>(estimatorElement(p, states, 1, 1), load<f64>(from, 40) + variance);
+  for (let k: u32 = 2; k < states; k++) store<f64>(estimatorElement(p, states, 1, k), -load<f64>(ROW + 8 * k));
 }
 
 /** Offsets are taken into the anchor when they get that large, s. */

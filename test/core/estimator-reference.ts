@@ -123,7 +123,8 @@ export interface Filter {
 }
 
 const walks = [1e-18, 9e-18, 1e-16, 9e-16, 1e-14];
-const dailyWalks = [1e-18, 1e-16];
+/** Of the one with the day's terms. */
+const dailyWalk = 1e-18;
 
 const multiply = (a: number[][], b: number[][]) =>
   a.map((row) => b[0]!.map((_, j) => row.reduce((sum, value, k) => sum + value * b[k]![j]!, 0)));
@@ -152,8 +153,8 @@ export class ReferenceBank {
     utc: bigint,
     standard: number,
   ) {
-    const states = thermometer ? walks.map(() => 4) : [...walks.map(() => 2), ...dailyWalks.map(() => 6)];
-    this.#walks = thermometer ? walks : [...walks, ...dailyWalks];
+    const states = thermometer ? walks.map(() => 4) : [...walks.map(() => 2), 6];
+    this.#walks = thermometer ? walks : [...walks, dailyWalk];
     this.filters = states.map((n) => {
       const covariance = identity(n).map((row) => row.map((one) => one * 4e-6 ** 2));
       covariance[0]![0] = standard ** 2;
@@ -212,7 +213,7 @@ export class ReferenceBank {
       filter.weight *= honest + stray;
     }
     this.#at = t;
-    this.#weigh();
+    this.#weigh(terms);
     this.#settle();
   }
 
@@ -239,29 +240,39 @@ export class ReferenceBank {
     return this.filters.reduce((total, { weight, state }) => total + weight * state[0]!, 0);
   }
 
-  #weigh(): void {
+  // Those that have failed go on from the best one without the day's terms.
+  #weigh(terms: readonly number[]): void {
     const sum = this.filters.reduce((total, { weight }) => total + weight, 0);
     for (const filter of this.filters) filter.weight /= sum;
-    for (const [first, end] of [[0, walks.length] as const, [walks.length, this.filters.length] as const]) {
-      this.#renew(first, this.filters.slice(first, end));
-    }
-  }
-
-  // Those of a kind that have failed go on from the best one.
-  #renew(first: number, kind: readonly Filter[]): void {
-    const ranked = structuredClone(kind.toSorted((a, b) => b.weight - a.weight));
-    const anew = ranked.filter(({ weight }) => weight === ranked[0]!.weight || near(weight, ranked[0]!.weight));
-    for (const [index, filter] of kind.entries()) {
+    const walking = this.filters.slice(0, walks.length);
+    const ranked = structuredClone(walking.toSorted((a, b) => b.weight - a.weight));
+    const best = ranked.filter(({ weight }) => weight === ranked[0]!.weight || near(weight, ranked[0]!.weight));
+    for (const [index, filter] of this.filters.entries()) {
+      const anew = best.map((from) => ({
+        ...(index < walks.length ? from : renewed(filter, from, terms)),
+        weight: 1e-7,
+      }));
       const fails = filter.weight < 1e-7;
       const doubtful = near(filter.weight, 1e-7);
       if (doubtful || (fails && anew.length > 1)) {
-        const others = doubtful ? [filter, ...anew] : anew;
-        this.alternatives.set(
-          first + index,
-          others.map((other) => structuredClone({ ...other, weight: 1e-7 })),
-        );
+        this.alternatives.set(index, structuredClone(doubtful ? [{ ...filter, weight: 1e-7 }, ...anew] : anew));
       }
-      if (fails) Object.assign(filter, structuredClone(ranked[0]), { weight: 1e-7 });
+      if (fails) Object.assign(filter, structuredClone(anew[0]));
     }
   }
+}
+
+// What the terms make of the frequency now is no part of the state's: f = F - g · c, with F and c independent.
+function renewed(filter: Filter, from: Filter, terms: readonly number[]): Filter {
+  const coefficients = filter.state.slice(2);
+  const split = identity(filter.state.length);
+  split[1] = [0, 1, ...coefficients.map((_, k) => -terms[k]!)];
+  const independent = filter.covariance.map((row, i) =>
+    row.map((value, j) => (i < 2 && j < 2 ? from.covariance[i]![j]! : i < 2 || j < 2 ? 0 : value)),
+  );
+  const state = multiply(
+    split,
+    [...from.state, ...coefficients].map((one) => [one]),
+  ).map(([one]) => one!);
+  return { weight: filter.weight, state, covariance: multiply(multiply(split, independent), transpose(split)) };
 }

@@ -198,6 +198,37 @@ describe('the bank', () => {
     exports.testEstimatorReopen(0.02, 0);
     expect(sample(4e-6)).toBeLessThan(1e-3);
   });
+
+  it('knows the day again a day and a half after a step of the frequency by 2 ppm', async () => {
+    const random = seededRandom('estimator: a step within the day');
+    for (let life = 0; life < 20; life++) {
+      core = await ClockCore.load();
+      const { exports } = core;
+      exports.testCycleStart(0);
+      exports.testEstimatorStart(100_000n);
+      exports.testEstimatorBegin(0n, start, 1e-3);
+      const phase = 2 * Math.PI * unit(random);
+      const angle = (t: bigint) => (2 * Math.PI * (Number(t) * 1e-9)) / 86_400 + phase;
+      // 7 ppm to both sides.
+      const phaseSeconds = (t: bigint) => 0.096 * Math.sin(angle(t));
+      let stepped = 0;
+      let t = 0n;
+      while (t < 5n * day) {
+        t += ns(900 + 100 * unit(random));
+        stepped = Math.max(0, Number(t - 2n * day) * 2e-15);
+        const [out, back] = [unit(random), unit(random)].map((one) => -1e-3 * Math.log(1 - one)) as [number, number];
+        const halfWidth = exports.testPathTake(0, 20_000_000n + ns(out + back));
+        const difference = start + ns(phaseSeconds(t) - phaseSeconds(0n) + stepped + (out - back) / 2);
+        exports.testEstimatorSample(t, difference, halfWidth, 4e-10);
+        if (t < 3n * day + day / 2n) continue;
+        expect(core.filters().at(-1)!.weight).toBeGreaterThan(0.9);
+        // Half a day ahead, where the frequency is another by up to 14 ppm.
+        const ahead = t + day / 2n;
+        const truth = start + ns(phaseSeconds(ahead) - phaseSeconds(0n) + stepped + 0.0864);
+        expect(Math.abs(Number(core.estimate(ahead).difference - truth))).toBeLessThan(20e6);
+      }
+    }
+  });
 });
 
 describe('the way to a server', () => {
