@@ -19,6 +19,11 @@ export function seededRandom(name: string): SeededRandom {
     throw new RangeError(`METERTIME_SEED: an integer from 0 to 4294967295 expected, got «${given}»`);
   }
   console.log(`${name}: METERTIME_SEED=${seed}`);
+  return randomFrom(seed);
+}
+
+/** Starts a generator with a seed. */
+export function randomFrom(seed: number): SeededRandom {
   let state = seed;
   // splitmix32
   const next = () => {
