@@ -1,8 +1,8 @@
 // Where the seconds of the real-time clock begin: it shows whole ones, so each reading is one side of a bisection.
 // What always holds: a reading of second N at local time t says that the clock minus local time is at least N - t and
 // below N + 1 - t; the interval that is left widens by what both oscillators may err since the last reading. A bisection
-// alone would believe one reading that is wrong by a second: what it found counts once a reading just before the edge and
-// one just behind it have said the same.
+// alone would believe one reading that is wrong by a second: what it found counts once readings just before the edge and
+// just behind it, in turn, have said the same. Where there is no edge each such round takes one more wrong reading.
 
 import { SECOND_NS } from '../ntp/timestamp';
 import { localErrorNs } from './local';
@@ -16,11 +16,8 @@ const RESOLUTION_SECONDS: i64 = 8;
 /** How far from the tick of its event the chip may have been read. */
 export const READ_NS: i64 = 10_000_000;
 
-/** Nine halve a second to the resolution, two check it. Where wake-ups come late, or a reading was wrong, it takes more. */
+/** Nine halve a second to the resolution, two to six check it. Where wake-ups come late, or a reading was wrong, it takes more. */
 const READINGS_MAX: u32 = 32;
-
-const BEFORE: u32 = 1;
-const BEHIND: u32 = 2;
 
 /** Real-time clock minus local time, ns. */
 let low: i64 = 0;
@@ -32,7 +29,7 @@ let slack: i64 = 0;
 /** Local time of the last reading, and how many there were. */
 let since: i64 = 0;
 let readings: u32 = 0;
-/** Which sides of the edge were checked: bit 0 before it, bit 1 behind it. */
+/** Readings that checked the edge, in turn before it and behind it. */
 let checked: u32 = 0;
 
 /** Begins anew: the next reading is the first. */
@@ -46,6 +43,11 @@ export function phaseStart(): void {
 
 function isNarrow(): bool {
   return readings != 0 && high - low <= (checked == 0 ? resolution : 2 * resolution);
+}
+
+// Whether the next check is the one before the edge.
+function checksBefore(): bool {
+  return (checked & 1) == 0;
 }
 
 /** Takes a reading, Unix seconds, at local time `t`. */
@@ -63,15 +65,12 @@ export function phaseTake(t: i64, seconds: i64): void {
   since = t;
   readings += 1;
   if (contradicts) checked = 0;
-  else if (narrow) {
-    if (most - phaseNs() <= 2 * check) checked |= BEFORE;
-    if (phaseNs() - least <= 2 * check) checked |= BEHIND;
-  }
+  else if (narrow && (checksBefore() ? most - phaseNs() : phaseNs() - least) <= 2 * check) checked += 1;
 }
 
-/** Whether it was found, and checked. */
-export function phaseKnown(): bool {
-  return checked == (BEFORE | BEHIND);
+/** Whether it was found, and checked so many times from each side. */
+export function phaseKnown(rounds: u32): bool {
+  return checked >= 2 * rounds;
 }
 
 /** Whether more readings would not help. */
@@ -91,6 +90,6 @@ export function phaseHalfNs(): i64 {
 
 /** Local time after `t` of the next reading: where a second begins if the middle is right, which halves the interval. */
 export function phaseNextAt(t: i64): i64 {
-  const from = !isNarrow() ? 0 : (checked & BEFORE) == 0 ? -check : check;
+  const from = !isNarrow() ? 0 : checksBefore() ? -check : check;
   return t + SECOND_NS - ((t + phaseNs() - from) % SECOND_NS);
 }

@@ -13,6 +13,7 @@ import { Action, ClockStatus, RtcField, RtcStatus } from '../abi/codes';
 import { clockBoundNs, clockFromRtc, clockStatus, clockUtc } from '../clock/clock';
 import { rtcCompare, rtcRead, rtcSeconds, rtcSet, rtcSharpen } from '../clock/rtc';
 import {
+  calibrationExpectNs,
   calibrationLearned,
   calibrationRatePpb,
   calibrationSet,
@@ -42,6 +43,13 @@ const STATE_WITH_RTC_NS: i64 = STATE_NS / 4;
 const LATE_NS: i64 = 20_000_000;
 /** A chip that is further from it after it was set keeps its phase below a second. */
 const RESTARTED_NS: i64 = 100_000_000;
+/**
+ * So near to where it was expected, an edge is checked once from each side, else three times: it might be none. The rate of
+ * an hour rarely differs from the mean by so much.
+ */
+const EXPECTED_NS: i64 = 50_000_000;
+const CHECKS_EXPECTED: u32 = 1;
+const CHECKS: u32 = 3;
 const RETRY_NS: i64 = 60 * SECOND_NS;
 /** Failures of the storage are counted up to here: a shift by this many still fits. */
 const FAILURES_MAX: u32 = 16;
@@ -154,12 +162,21 @@ export function keeperRead(now: i64, at: usize): void {
   }
   phaseTake(now, seconds);
   dueAt = phaseNextAt(now);
-  if (!phaseKnown() && !phaseLost()) return;
+  const known = phaseKnown(isExpected(now) ? CHECKS_EXPECTED : CHECKS);
+  if (!known && !phaseLost()) return;
   searching = false;
   dueAt = now;
-  if (!phaseKnown()) dueAt += RETRY_NS;
+  if (!known) dueAt += RETRY_NS;
   else if (clockFromRtc()) rtcSharpen(now);
   else if (synchronised()) compare(now);
+}
+
+// Whether the phase that was found is where the last comparison or setting, and the rate, put it.
+function isExpected(now: i64): bool {
+  if (!synchronised()) return false;
+  const utc = clockUtc(now);
+  const apart = now + phaseNs() - utc - calibrationExpectNs(utc);
+  return max<i64>(apart, -apart) <= EXPECTED_NS;
 }
 
 function compare(now: i64): void {

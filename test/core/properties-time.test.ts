@@ -2,7 +2,7 @@
 // covers the error, time never runs backwards without an event, nothing is sent twice. Years pass in seconds; each run
 // draws its world from a seed, so METERTIME_SEED repeats it.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ClockStatus, Message } from '../../as/abi/codes.ts';
+import { ClockStatus, Message, MeterEvent } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type CheckedModules, checkedModules } from '../fuzz/checked-core.ts';
 import { Prng, runSeed } from '../fuzz/prng.ts';
@@ -200,6 +200,14 @@ describe('the bound covers the error', () => {
       // Polls each minute, the rate each 64 s, and twelve readings an hour.
       expect(world.device.handled - before).toBeLessThan(10_000);
       expect(world.report?.rtcOffsetUs).toBeDefined();
+      // After a start it gives the time, and where its seconds begin sharpens that.
+      world.conditions.serverUp = false;
+      world.powerCut();
+      world.events.length = 0;
+      world.boot();
+      world.run(20);
+      expect(world.codes()).toContain(MeterEvent.ClockSet);
+      expect(world.probe()?.status).toBe(ClockStatus.Holdover);
       world.finish();
     }
   });

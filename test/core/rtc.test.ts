@@ -2,6 +2,7 @@
 // and after a power cut it gives the time with the uncertainty that it has earned.
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent, RtcStatus, StorageMap } from '../../as/abi/codes.ts';
+import { dateOfNs } from '../../host/meter/parts.ts';
 import type { MeterTime } from '../../host/meter/software-meter.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type Crystal, CrystalRtc, cabinetCrystal, crystal } from './crystal-rtc.ts';
@@ -212,7 +213,7 @@ describe('after a power cut', () => {
     life.outage(hour, (_, time) => expect(time.uncertaintyNs).toBe(time.boundNs));
   });
 
-  it('the first reading gives the time at once, and the edge of a second sharpens it within ten seconds: an event', () => {
+  it('the first reading gives the time at once, and the edge of a second sharpens it within twelve seconds: an event', () => {
     const life = new Life(crystal({ ppm: 20 }), true);
     life.start();
     life.sim.run(2 * day);
@@ -286,6 +287,40 @@ describe('readings', () => {
     expect(readings).toBeGreaterThan(48 * 9);
     // Sooner where it is about to get too far off, and once after each setting.
     expect(readings).toBeLessThan(48 * 13 + 80 * (2 + life.rtc.sets.length));
+  });
+
+  it('that are wrong up to four times after a setting, just where the others agree with them, do no harm', () => {
+    const life = new Life(crystal({ ppm: 10 }), false);
+    life.start();
+    life.sim.run(hour);
+    const read = life.rtc.read.bind(life.rtc);
+    let left = 0;
+    let edgeNs: bigint | undefined;
+    life.rtc.read = () => {
+      const reading = read();
+      const phaseNs = life.rtc.shownNs % BigInt(1e9);
+      // The first in the middle of a second, and then those just behind that.
+      const [from, to] = edgeNs === undefined ? [400n, 600n] : [0n, 20n];
+      const behindNs = phaseNs - (edgeNs ?? 0n);
+      if (left === 0 || behindNs <= from * millisecond || behindNs >= to * millisecond) return reading;
+      left--;
+      edgeNs ??= phaseNs;
+      return { ...reading, date: dateOfNs(life.rtc.shownNs + BigInt(1e9)) };
+    };
+    for (const wrong of [1, 2, 3, 4]) {
+      let set = false;
+      life.onSet = () => {
+        set = true;
+        left = wrong;
+        edgeNs = undefined;
+      };
+      life.sim.runUntil('set', () => set, day);
+      life.sim.runUntil('misread', () => left === 0, 60);
+      life.sim.run(30);
+      // Its time after a start lies within its bound.
+      life.outage(60, () => {});
+      life.sim.runUntil('synchronised', () => life.sim.meter.time().status === ClockStatus.Synchronised, 2 * hour);
+    }
   });
 
   it('that are wrong at times do no harm', () => {
