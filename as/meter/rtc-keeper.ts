@@ -31,8 +31,10 @@ const COMPARE_SECONDS: i64 = 3600;
 const COMPARE_FIRST_SECONDS: i64 = 600;
 /** Soonest next comparison of one that is about to get too far off. */
 const COMPARE_MIN_SECONDS: i64 = 300;
-/** One that can be set to any time is set so long before it is half a second off. */
-const MARGIN_NS: i64 = 30_000_000;
+/** One that can be set to any time is set rather than compared sooner than this: it may stay near the limit for hours. */
+const COMPARE_OR_SET_SECONDS: i64 = 1800;
+/** One that can be set to any time is set so long before it is half a second off: in an hour 17 ppm more than was foreseen. */
+const MARGIN_NS: i64 = 60_000_000;
 /**
  * How often the state is written: for the storage's life. Where there is a real-time clock its bound and uncertainty count
  * from then on, so four times as often.
@@ -197,9 +199,8 @@ function compare(now: i64): void {
       again = false;
     }
   }
-  const margin = keepsPhase ? 0 : MARGIN_NS + speed * COMPARE_MIN_SECONDS;
-  const left = HALF_NS - margin - apart;
-  wanted = again && left < 0;
+  const left = HALF_NS - apart - (keepsPhase ? 0 : MARGIN_NS);
+  wanted = again && (keepsPhase ? 0 : speed * COMPARE_OR_SET_SECONDS) > left;
   if (!wanted && (fresh || stateAt == i64.MAX_VALUE || knew != calibrationLearned())) stateAt = now;
   fresh = false;
   if (wanted) return;

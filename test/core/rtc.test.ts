@@ -289,6 +289,32 @@ describe('readings', () => {
     expect(readings).toBeLessThan(48 * 13 + 80 * (2 + life.rtc.sets.length));
   });
 
+  it('are few where the real-time clock stays near half a second off, too: it is set', () => {
+    const life = new Life(crystal({}), false);
+    let readings = 0;
+    let driftedNs = 0n;
+    let shift = true;
+    const startNs = life.sim.utcNs;
+    life.rtc.read = () => {
+      readings++;
+      // 20 ppm, until it is 426 ms off.
+      driftedNs = (life.sim.utcNs - startNs) / 50_000n;
+      if (driftedNs > 426n * millisecond) driftedNs = 426n * millisecond;
+      return { status: RtcStatus.Running, date: dateOfNs(life.rtc.shownNs + (shift ? driftedNs : 0n)) };
+    };
+    life.start();
+    life.sim.run(5 * hour);
+    expect(driftedNs).toBeLessThan(400n * millisecond);
+    life.onSet = () => {
+      shift = false;
+    };
+    readings = 0;
+    life.sim.run(7 * hour);
+    expect(driftedNs).toBe(426n * millisecond);
+    expect(shift).toBe(false);
+    expect(readings).toBeLessThan(12 * 16);
+  });
+
   it('that are wrong up to four times after a setting, just where the others agree with them, do no harm', () => {
     const life = new Life(crystal({ ppm: 10 }), false);
     life.start();
