@@ -1,7 +1,6 @@
 // A meter in virtual time with a network of its own, which a test's servers answer: years in seconds, any fault.
 // What always holds: each request is sealed with keys of one of the servers; no cookie and no unique identifier is ever
 // sent twice.
-import { randomBytes } from 'node:crypto';
 import { Channel, ClockStatus, Message, StorageMap } from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import {
@@ -20,6 +19,7 @@ import { SoftwareRtc } from '../../host/meter/parts.ts';
 import { SoftwareMeter, type SoftwareMeterOptions } from '../../host/meter/software-meter.ts';
 import { MemoryStorage } from '../../host/meter/storage.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings } from '../../host/provision/settings-block.ts';
+import { type SeededRandom, seededRandom } from './random.ts';
 import { type Behaviour, type ServedRequest, SimulatedServer } from './simulated-server.ts';
 
 export { type Behaviour, millisecond, type ServedRequest, SimulatedServer, second } from './simulated-server.ts';
@@ -59,6 +59,13 @@ export const testSettings: MeterSettings = {
   reportSeconds: 10,
 };
 
+let random: SeededRandom | undefined;
+/** What a meter draws itself, as when it polls, follows from the seed of the run and how many were made before it. */
+function drawn(bytes: number): Uint8Array {
+  random ??= seededRandom('simulated meters');
+  return random.bytes(bytes);
+}
+
 export class SimulatedMeter {
   readonly time: VirtualTime;
   readonly clock: VirtualClock;
@@ -94,8 +101,8 @@ export class SimulatedMeter {
     const hosts = Array.from({ length: options.servers ?? 0 }, (_, i) => ({ host: `${'abcd'[i]}.test`, port: 4460 }));
     const named = hosts.length === 0 ? {} : { servers: hosts };
     const settings = { ...testSettings, ...named, ...options.settings };
-    this.storage.write(StorageMap.Settings, encodeSettings(settings, options.rootKey ?? randomBytes(16)));
-    this.storage.write(StorageMap.SeedA, encodeSeedSlot(options.seed ?? randomBytes(32), 1));
+    this.storage.write(StorageMap.Settings, encodeSettings(settings, options.rootKey ?? drawn(16)));
+    this.storage.write(StorageMap.SeedA, encodeSeedSlot(options.seed ?? drawn(32), 1));
     const makeRtc = options.rtc === true ? (evenNs: () => bigint) => new SoftwareRtc(evenNs) : options.rtc;
     this.rtc = makeRtc ? makeRtc(() => this.#startUtcNs + this.time.nowNs) : undefined;
     this.servers = settings.servers.map(({ host }) => new SimulatedServer(host, () => this.utcNs));
