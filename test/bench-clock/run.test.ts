@@ -120,16 +120,19 @@ describe('accuracy', () => {
 // Two seeds of each case, up to two days of them, half a day over a link: the bound is right at each instant, whatever was drawn, and a time is
 // there. Inside U is a share that a run of so few hours spreads much of: the errors within a few hours hang together, so
 // each run stands for about ten independent looks. At 95 % or better, fewer than 80 % of 20 looks come once in 400 draws, and
-// fewer than 70 % once in 30,000.
+// fewer than 70 % once in 30,000. A case that looks at its end alone has one look of each run: of three all are outside once
+// in 8,000 draws.
 describe('what the core promises', () => {
   it.each(cases.map((of) => [of.name, of] as const))('%s', { timeout: 120_000 }, (_, of) => {
-    const short = of.leaveOutSeconds === of.seconds ? of : shortened(of, of.link === undefined ? 172_800 : 50_000);
+    const endAlone = of.leaveOutSeconds === of.seconds;
+    const short = endAlone ? of : shortened(of, of.link === undefined ? 172_800 : 50_000);
     const figures = figuresOf(
-      sumTallies(drawnSeeds(2).map((seed) => runCase({ ...short, readEverySeconds: 10 }, seed))),
+      sumTallies(drawnSeeds(endAlone ? 3 : 2).map((seed) => runCase({ ...short, readEverySeconds: 10 }, seed))),
       short,
     );
     expect(figures.insideBoundPercent).toBe(100);
     expect(figures.timelessPercent).toBe(0);
-    if (of.targets.insideUPercent !== undefined) expect(figures.insideUPercent).toBeGreaterThanOrEqual(70);
+    if (of.targets.insideUPercent !== undefined)
+      expect(figures.insideUPercent).toBeGreaterThanOrEqual(endAlone ? 30 : 70);
   });
 });
