@@ -53,6 +53,8 @@ const WEIGHT_TOLD: f64 = 1e-3;
 
 /** What the model leaves out, as a factor of the variance. */
 const MODEL_VARIANCE: f64 = 1.1;
+/** The walks that are tried are factors of 9 apart: what the next one may add to what has been seen, as a factor of it. */
+const WALK_UNKNOWN: f64 = 1.6;
 /** s/s, standard deviation of what a crystal's frequency differs by after a pause. */
 const RETRACE: f64 = 1e-7;
 /** s/s, how far a frequency may have jumped at least that samples insist on. */
@@ -442,7 +444,7 @@ export function estimatorSpread(t: i64): void {
     told += weight;
     const states = estimatorStates(i);
     const p = filter + 8 + 8 * states;
-    const walk = walkOf(i);
+    const walk = WALK_UNKNOWN * walkOf(i);
     const filterOffset = foresee(filter, states, false);
     const filterFrequency = foresee(filter, states, true);
     offset += weight * filterOffset;
