@@ -15,7 +15,13 @@
 import { BudgetField, ClockStatus, MeterEvent } from '../abi/codes';
 import { raiseEvent } from '../meter/events';
 import { SECOND_NS } from '../ntp/timestamp';
-import { disciplineBudget, disciplineOwn, disciplineSample, disciplineUncertaintyNs } from './discipline';
+import {
+  disciplineBelievedAt,
+  disciplineBudget,
+  disciplineOwn,
+  disciplineSample,
+  disciplineUncertaintyNs,
+} from './discipline';
 import {
   estimatedDifference,
   estimatedFrequency,
@@ -275,7 +281,7 @@ export function clockDeadline(): i64 {
 
 // The oscillator may have had another frequency since the last sample.
 function reopen(t: i64, seconds: f64): void {
-  const since = max<i64>(t - lastSampleAt, SECOND_NS);
+  const since = max<i64>(t - disciplineBelievedAt(), SECOND_NS);
   estimatorReopen(seconds, seconds / (<f64>since * 1e-9));
 }
 

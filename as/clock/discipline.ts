@@ -42,6 +42,11 @@ let believedAt: i64 = i64.MIN_VALUE;
 /** s, how far off the clock may have been at most for those believed since a server began to contradict: the least. */
 let witness: f64 = Infinity;
 
+/** Local time of the last sample that the filters believed. */
+export function disciplineBelievedAt(): i64 {
+  return believedAt;
+}
+
 /** Which share of the smallest delay may be one-sided, percent. */
 export function disciplineConfigure(asymmetryPercent: u32): void {
   asymmetryShare = <f64>asymmetryPercent * 0.01;
@@ -144,12 +149,17 @@ function feed(source: u32, path: Path, t: i64, estimate: i64): void {
 // A new route of this server, or a jump of the oscillator: others that went on agreeing with the clock tell which, where
 // they are sharp enough to have seen the jump.
 function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
-  if (path.contradictions == 0) witness = Infinity;
+  const size = abs<f64>(sampleInnovation);
+  if (path.contradictions == 0) {
+    witness = Infinity;
+    path.contradicted = Infinity;
+  }
+  path.contradicted = min<f64>(path.contradicted, size);
   path.contradictions += 1;
   if (path.contradictions < INSISTS) return;
   path.contradictions = 0;
-  const size = abs<f64>(sampleInnovation);
-  if (2 * witness < size) {
+  // Against the least, as a jump of the frequency had done no more yet when the others still agreed.
+  if (2 * witness < path.contradicted) {
     path.bias += sampleInnovation;
     path.biasVariance = size * size;
     return;

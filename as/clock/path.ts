@@ -40,7 +40,8 @@ export class Path {
   /** s, server minus the one whose path the clock takes for symmetric, and its variance in s². */
   bias: f64;
   biasVariance: f64;
-  /** Samples in a row that contradicted the clock. */
+  /** s, by how much those contradicted the clock at least that did so in a row, and how many they are. */
+  contradicted: f64;
   contradictions: u32;
 }
 

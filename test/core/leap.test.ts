@@ -242,16 +242,33 @@ describe('servers that count it otherwise', () => {
   );
 
   it('a meter whose servers all smear follows them', () => {
-    const smears = { utcNs: (even: bigint) => truth(insertion).smeared(insertion, even), announces: [] };
-    const meter = lab([insertion], { before: 14n * hour, says: [smears, smears, smears] });
-    for (let i = 0; i < 28; i++) {
-      meter.sim.run(3600);
-      const by = meter.sim.meter.time().utcNs - truth(insertion).smeared(insertion, meter.even);
-      // 11.6 ppm for 1024 s.
-      expect(isRight(by, 15n * millisecond)).toBe(true);
+    const line = truth(insertion);
+    const smeared = (even: bigint) => line.smeared(insertion, even);
+    const smears = { utcNs: smeared, announces: [] };
+    // A second in a day, for a poll interval.
+    const perPoll = (1024n * second) / BigInt(day);
+    // Which polls meet the begin and the end of the smear follows from the seed.
+    for (let seed = 1; seed <= 16; seed++) {
+      const options = {
+        before: 14n * hour,
+        says: [smears, smears, smears],
+        seed: Uint8Array.from({ length: 32 }, (_, i) => 8 * seed + i),
+      };
+      const meter = lab([insertion], options);
+      for (let minute = 1; minute <= 28 * 60; minute++) {
+        meter.sim.run(60);
+        const behind = meter.sim.meter.time().utcNs - smeared(meter.even);
+        // The meter goes on as before until the third poll of a server insists, and a poll more with the rate that it
+        // then has: it is fast when the smear begins, slow when it is over, and hardly the other way.
+        const late = meter.even < end ? behind : -behind;
+        expect(late, `seed ${seed}, minute ${minute}`).toBeLessThan(3n * perPoll + millisecond);
+        expect(late, `seed ${seed}, minute ${minute}`).toBeGreaterThan(-perPoll);
+        // An hour is more than three polls.
+        if (minute % 60 === 0) expect(isRight(behind, perPoll), `seed ${seed}, minute ${minute}`).toBe(true);
+      }
+      expect(told(meter, MeterEvent.LeapSecond)).toEqual([]);
+      expect(told(meter, MeterEvent.ClockSet)).toHaveLength(1);
     }
-    expect(told(meter, MeterEvent.LeapSecond)).toEqual([]);
-    expect(told(meter, MeterEvent.ClockSet)).toHaveLength(1);
   });
 
   it.each(kinds)(
