@@ -2,12 +2,11 @@
 // build/core-1.wasm to core-3.wasm.
 // The compiler runs only when a source, an option or the compiler itself changed (the stamp beside the core says so).
 // Same sources, same bytes: nothing of the machine or the time goes into the module.
-import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import { promisify } from 'node:util';
 import { filesBelow, hashFiles, isMain, root } from './lib/project.mjs';
+import { capture } from './lib/run.mjs';
 
 /** Time servers that a core can use at once, at most: as asconfig.json says, and the core of every program on a host. */
 export const serversMax = 4;
@@ -31,11 +30,12 @@ function readIfThere(path) {
 
 /**
  * Builds the core when its sources changed.
- * @param {{ servers?: number, shrinkLevel?: 0 | 1 | 2, outFile?: string }} [options] servers that it can use at once, 1
- *   to 4 (default); shrinkLevel and outFile override asconfig.json, for measurements; such a build is never skipped.
+ * @param {{ servers?: number | undefined, shrinkLevel?: 0 | 1 | 2, outFile?: string, signal?: AbortSignal | undefined }}
+ *   [options] servers that it can use at once, 1 to 4 (default); shrinkLevel and outFile override asconfig.json, for
+ *   measurements; such a build is never skipped. A signal that aborts breaks the build off, and nothing of it is left.
  * @returns {Promise<{ path: string, sha256: string, size: number, rebuilt: boolean }>} sha256 in lower-case hex,
  *   size in bytes.
- * @throws {Error} with asc's own report when the sources do not compile.
+ * @throws {Error} with asc's own report when the sources do not compile; the signal's reason.
  */
 export async function buildCore(options = {}) {
   const servers = options.servers ?? serversMax;
@@ -63,25 +63,41 @@ export async function buildCore(options = {}) {
   const partial = `${outFile}.${process.pid}.partial`;
   const compiler = join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
   const config = `${partial}.json`;
-  writeFileSync(config, configFor(servers, dirname(outFile)));
+  const remove = () => {
+    for (const path of [partial, config]) rmSync(path, { force: true });
+  };
+  // Also when this process is told to exit in the middle.
+  process.once('exit', remove);
   const args = [compiler, '--config', relative(root, config), '--outFile', partial, '--noColors'];
   if (options.shrinkLevel !== undefined) args.push('--shrinkLevel', String(options.shrinkLevel));
   try {
-    const { stderr } = await promisify(execFile)(process.execPath, args, { cwd: root });
+    writeFileSync(config, configFor(servers, dirname(outFile)));
+    await compile(args, options.signal);
+    const wasm = readFileSync(partial);
+    renameSync(partial, outFile);
+    const digest = sha256(wasm);
+    if (own) writeFileSync(stampPath, `${JSON.stringify({ inputs, sha256: digest })}\n`);
+    return { path: outFile, sha256: digest, size: wasm.length, rebuilt: true };
+  } finally {
+    process.off('exit', remove);
+    remove();
+  }
+}
+
+/**
+ * @param {string[]} args of node
+ * @param {AbortSignal | undefined} signal
+ */
+async function compile(args, signal) {
+  try {
+    const { stderr } = await capture(process.execPath, args, { cwd: root, signal });
     // asc also remarks there that its last pass of optimisation did not help.
     if (stderr.includes('WARNING')) process.stderr.write(stderr);
   } catch (error) {
-    rmSync(partial, { force: true });
+    signal?.throwIfAborted();
     const { stderr } = /** @type {{ stderr?: string }} */ (error);
     throw new Error(`as/ does not compile:\n${stderr || error}`);
-  } finally {
-    rmSync(config, { force: true });
   }
-  const wasm = readFileSync(partial);
-  renameSync(partial, outFile);
-  const digest = sha256(wasm);
-  if (own) writeFileSync(stampPath, `${JSON.stringify({ inputs, sha256: digest })}\n`);
-  return { path: outFile, sha256: digest, size: wasm.length, rebuilt: true };
 }
 
 /**

@@ -16,6 +16,8 @@ export interface ImageInputs {
   /** C files, relative to the checkout. */
   readonly sources: readonly string[];
   readonly elfPath: string;
+  /** Breaks it off: compilers are ended, and what they wrote is left. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Compiler flags of the firmware's own C, and of what wasm2c wrote. */
@@ -33,7 +35,7 @@ function objectOf(source: string): string {
   return join('obj', source.replace(/^firmware\//, '').replace(/\.c$/, '.o'));
 }
 
-async function compileAll({ root, folder, board, gcc, sources }: ImageInputs): Promise<void> {
+async function compileAll({ root, folder, board, gcc, sources, signal }: ImageInputs): Promise<void> {
   const shared = [
     ...board.toolchain.flags,
     '-std=gnu11',
@@ -56,7 +58,7 @@ async function compileAll({ root, folder, board, gcc, sources }: ImageInputs): P
   ];
   const compile = (flags: string[], source: string, object: string) => {
     mkdirSync(dirname(join(folder, object)), { recursive: true });
-    return runTool(gcc, [...shared, ...flags, '-c', source, '-o', join(folder, object)], root);
+    return runTool(gcc, [...shared, ...flags, '-c', source, '-o', join(folder, object)], root, signal);
   };
   const jobs = [
     () => compile(coreFlags, join(folder, 'core.c'), join('obj', 'core', 'core.o')),
@@ -81,7 +83,7 @@ async function worker(jobs: (() => Promise<unknown>)[]): Promise<void> {
   }
 }
 
-async function link({ root, folder, board, gcc, sources, elfPath }: ImageInputs): Promise<void> {
+async function link({ root, folder, board, gcc, sources, elfPath, signal }: ImageInputs): Promise<void> {
   const objects = [join('obj', 'core', 'core.o'), ...sources.map(objectOf)].sort();
   const options = [
     ...board.toolchain.flags,
@@ -94,5 +96,5 @@ async function link({ root, folder, board, gcc, sources, elfPath }: ImageInputs)
     join(folder, 'link.ld'),
   ];
   const paths = objects.map((object) => join(folder, object));
-  await runTool(gcc, [...options, ...paths, '-lgcc', '-o', elfPath], root);
+  await runTool(gcc, [...options, ...paths, '-lgcc', '-o', elfPath], root, signal);
 }

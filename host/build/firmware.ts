@@ -44,6 +44,8 @@ export interface BuildOptions {
   readonly root?: string;
   /** Says which step is under way. */
   readonly onStep?: (text: string) => void;
+  /** Breaks it off: when the promise rejects with the signal's reason, no compiler is at work and no file is left. */
+  readonly signal?: AbortSignal;
 }
 
 /** What was built. Paths are absolute, hashes lower-case hex. */
@@ -74,9 +76,10 @@ type StoredReport = Omit<BuildReport, 'elfPath' | 'hexPath' | 'binPath' | 'rebui
 /**
  * Builds the firmware of a board.
  * Throws `BuildError`: board-unknown, board-invalid, tool-missing, tool-failed, core-invalid, wasm2c-changed,
- * over-budget, stack-unbounded, output-foreign.
+ * over-budget, stack-unbounded, output-foreign; and the signal's reason.
  */
 export async function buildFirmware(options: BuildOptions): Promise<BuildReport> {
+  const { signal } = options;
   const root = options.root ?? requireCheckout();
   const board = loadBoard(options.board, root);
   const servers = options.corePath === undefined ? (options.servers ?? board.servers) : undefined;
@@ -84,7 +87,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
   // No board's name has a dot.
   const outDir = options.outDir ?? join(root, 'build', budgetsHold ? board.name : `${board.name}.servers-${servers}`);
   options.onStep?.('core');
-  const corePath = options.corePath ?? (await buildCore({ servers })).path;
+  const corePath = options.corePath ?? (await buildCore({ servers, signal })).path;
   const core = inspectCore(corePath);
   const gcc = requireTool(`${board.toolchain.prefix}gcc`);
   const identity = {
@@ -100,7 +103,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     'firmware_identity.h': identityHeader(identity),
     'link.ld': linkerScript(board),
   };
-  const inputs = await hashInputs(root, board, gcc, core.bytes, generated);
+  const inputs = await hashInputs(root, board, gcc, core.bytes, generated, signal);
   const stamp = join(outDir, 'report.json');
   const before = readStamp(stamp, inputs);
   const about = { servers, budgetsHold, ...imagePaths(outDir, board) };
@@ -109,19 +112,22 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
   if (options.outDir !== undefined) refuseForeignFolder(outDir);
   mkdirSync(dirname(outDir), { recursive: true });
   const folder = `${outDir}.${process.pid}.partial`;
-  rmSync(folder, { recursive: true, force: true });
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  remove();
+  // Also when this process is told to exit in the middle.
+  process.once('exit', remove);
   mkdirSync(folder);
   try {
     for (const [name, text] of Object.entries(generated)) writeFileSync(join(folder, name), text);
     options.onStep?.('wasm2c');
     copyFileSync(corePath, join(folder, 'core.wasm'));
-    await convertWasm(join(folder, 'core.wasm'), folder, 'core');
+    await convertWasm(join(folder, 'core.wasm'), folder, 'core', signal);
     options.onStep?.('compiler');
     const elfPath = imagePaths(folder, board).elfPath;
     // Its temporary files go with the folder when a build is broken off.
     const compiler = { ...gcc, env: { ...gcc.env, TMPDIR: folder } };
-    await compileImage({ root, folder, board, gcc: compiler, sources, elfPath });
-    const image = await writeImage(folder, board, elfPath);
+    await compileImage({ root, folder, board, gcc: compiler, sources, elfPath, signal });
+    const image = await writeImage(folder, board, elfPath, signal);
     const report: StoredReport = {
       board: board.name,
       version: identity.version,
@@ -139,7 +145,8 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     if (readStamp(stamp, inputs) === undefined) replaceFolder(folder, outDir);
     return checked({ ...report, ...about, rebuilt: true }, board);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    process.off('exit', remove);
+    remove();
   }
 }
 
@@ -223,11 +230,12 @@ async function hashInputs(
   gcc: Tool,
   core: Uint8Array,
   generated: Record<string, string>,
+  signal: AbortSignal | undefined,
 ): Promise<string> {
   const hash = createHash('sha256')
     .update(core)
     .update(JSON.stringify([generated, board]));
-  hash.update(await runTool(gcc, ['--version'], root));
+  hash.update(await runTool(gcc, ['--version'], root, signal));
   for (const folder of ['firmware', 'host/build']) {
     for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort()) {
       const file = join(root, folder, path);
@@ -247,7 +255,12 @@ function readStamp(path: string, inputs: string): StoredReport | undefined {
 }
 
 // Puts the image's own hash into it, then writes it as BIN and HEX.
-async function writeImage(folder: string, board: Board, elfPath: string): Promise<{ sha256: string; bytes: number }> {
+async function writeImage(
+  folder: string,
+  board: Board,
+  elfPath: string,
+  signal: AbortSignal | undefined,
+): Promise<{ sha256: string; bytes: number }> {
   const objcopy = requireTool(`${board.toolchain.prefix}objcopy`);
   const { hexPath, binPath } = imagePaths(folder, board);
   const elf = parseElf(readFileSync(elfPath));
@@ -256,13 +269,13 @@ async function writeImage(folder: string, board: Board, elfPath: string): Promis
   if (elf.bytes.subarray(offset, offset + 32).some((byte) => byte !== 0)) {
     throw new BuildError('image-invalid', 'the place of the image hash is not zero before it is known');
   }
-  await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder);
+  await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder, signal);
   const image = readFileSync(binPath);
   const digest = sha256(image);
   elf.bytes.set(digest, offset);
   writeFileSync(elfPath, elf.bytes);
-  await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder);
-  await runTool(objcopy, ['-O', 'ihex', elfPath, hexPath], folder);
+  await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder, signal);
+  await runTool(objcopy, ['-O', 'ihex', elfPath, hexPath], folder, signal);
   return { sha256: Buffer.from(digest).toString('hex'), bytes: image.length };
 }
 

@@ -1,11 +1,10 @@
 // Runs the compilers that the firmware build needs: Debian's ARM programs and npm's wasm2c.
 // Nothing of the caller's locale, time or home reaches them, so that their output depends on their input alone.
-import { execFile } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
 import { debianTool } from '../../scripts/debian.mjs';
 import { checkout } from '../../scripts/lib/project.mjs';
+import { capture } from '../../scripts/lib/run.mjs';
 import { BuildError } from './errors.ts';
 
 /** A program with the arguments and environment that it needs wherever it is unpacked. */
@@ -43,16 +42,21 @@ export function requireWabt(name: string): Tool {
   }
 }
 
-/** Runs a program in `cwd` and returns what it printed. Throws `BuildError` tool-failed with its complaints. */
-export async function runTool(tool: Tool, args: readonly string[], cwd: string): Promise<string> {
+/**
+ * Runs a program in `cwd` and returns what it printed. Throws `BuildError` tool-failed with its complaints. A signal that
+ * aborts ends it and all that it started, or keeps it from being started: throws the signal's reason.
+ */
+export async function runTool(tool: Tool, args: readonly string[], cwd: string, signal?: AbortSignal): Promise<string> {
   try {
-    const { stdout } = await promisify(execFile)(tool.path, [...tool.args, ...args], {
+    const { stdout } = await capture(tool.path, [...tool.args, ...args], {
       cwd,
+      signal,
       env: { PATH: process.env.PATH ?? '', LC_ALL: 'C', TZ: 'UTC', ...tool.env },
       maxBuffer: 64 << 20,
     });
     return stdout;
   } catch (cause) {
+    signal?.throwIfAborted();
     const { stderr, message } = cause as Error & { stderr?: string };
     const what = [...tool.args.slice(-1), ...args].join(' ').slice(0, 200);
     throw new BuildError('tool-failed', `${tool.path} ${what}:\n${stderr || message}`, { cause });

@@ -9,9 +9,9 @@ import { BuildError } from './errors.ts';
 import { requireWabt, runTool } from './tools.ts';
 
 /** Writes `<folder>/<name>.c` and `.h` for a module; its functions are called `w2c_<name>_…`. */
-export async function convertWasm(wasmPath: string, folder: string, name: string): Promise<void> {
+export async function convertWasm(wasmPath: string, folder: string, name: string, signal?: AbortSignal): Promise<void> {
   const source = join(folder, `${name}.c`);
-  await runTool(requireWabt('wasm2c'), [wasmPath, '-n', name, '-o', source], folder);
+  await runTool(requireWabt('wasm2c'), [wasmPath, '-n', name, '-o', source], folder, signal);
   const header = join(folder, `${name}.h`);
   writeFileSync(header, replaceOnce(readFileSync(header, 'utf8'), '#include "wasm-rt.h"', '#include "wasm_rt.h"'));
   writeFileSync(source, insertChecks(readFileSync(source, 'utf8')));

@@ -32,6 +32,7 @@ export function buildCommand(context: Context): Command {
         () =>
           buildFirmware({
             board: options.board,
+            signal: context.signal,
             ...(options.servers === undefined ? {} : { servers: options.servers }),
             ...(options.out === undefined ? {} : { outDir: options.out }),
             onStep: (text) => {

@@ -186,6 +186,7 @@ async function startBoard(
     () =>
       buildFirmware({
         board: options.board,
+        signal,
         onStep: (text) => {
           step = text;
         },

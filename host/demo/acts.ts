@@ -90,7 +90,7 @@ async function makeFirmware({ story, cleanup, signal, env }: Stage): Promise<str
     return undefined;
   }
   const board = `a Cortex-M3 (board ${boardName})`;
-  const building = buildMeterFirmware();
+  const building = buildMeterFirmware(signal);
   // One that is broken off removes what it has made so far.
   cleanup.add('firmware', () => building.catch(() => {}));
   const report = await story.during('firmware', `is being compiled for ${board}`, () =>

@@ -68,7 +68,7 @@ if (failure !== undefined) tellFailure(failure);
 if (!(once && shown)) story.paragraph('Ending: meters, gateway, broker and time server are being stopped.');
 // From here on an emulator that ends is no failure.
 abort.abort();
-// A compiler in the middle of its work ends in no other way.
+// What is only being started would be waited for.
 if (!shown) killDescendants();
 for (const trouble of await stage.cleanup.run()) process.stderr.write(`${trouble}\n`);
 process.exit(exitCode);

@@ -46,8 +46,8 @@ export function meterKind(env: Readonly<Record<string, string | undefined>>): Me
   return { emulated: true };
 }
 
-export function buildMeterFirmware(): Promise<BuildReport> {
-  return buildFirmware({ board: boardName });
+export function buildMeterFirmware(signal: AbortSignal): Promise<BuildReport> {
+  return buildFirmware({ board: boardName, signal });
 }
 
 export interface MeterOptions {

@@ -1,5 +1,9 @@
-// Runs programs for the set-up: output kept for the error message, nothing left behind when node ends.
-import { spawn } from 'node:child_process';
+// Runs programs for set-up and builds: output kept for the error message, nothing left behind when node ends.
+import { execFile, spawn } from 'node:child_process';
+import { promisify } from 'node:util';
+import { killTree } from './processes.mjs';
+
+const execute = promisify(execFile);
 
 /** A program of the set-up failed: code `not-found`, `exit` or `signal`. */
 export class RunError extends Error {
@@ -28,8 +32,8 @@ export class RunError extends Error {
 export function run(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { cwd: options.cwd, env: options.env, stdio: ['ignore', 'pipe', 'pipe'] });
-    const atExit = () => child.kill('SIGKILL');
-    process.once('exit', atExit);
+    const atExit = () => killWhole(child);
+    process.prependOnceListener('exit', atExit);
     let output = '';
     const collect = (/** @type {import('node:stream').Readable} */ stream) => {
       let rest = '';
@@ -56,4 +60,37 @@ export function run(command, args, options = {}) {
       reject(new RunError(signal ? 'signal' : 'exit', `${command} ${args[0] ?? ''} ${how}\n${tail}`, output));
     });
   });
+}
+
+/**
+ * Runs a program to its end and gives what it printed. When `signal` aborts, or this process exits, it is killed with all
+ * that it started: what it wrote can be removed then.
+ * @param {string} command
+ * @param {readonly string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv, maxBuffer?: number, signal?: AbortSignal | undefined }} [options]
+ * @returns {Promise<{ stdout: string, stderr: string }>}
+ * @throws the signal's reason, also when it aborted before; else the error of `execFile`, with `stderr`
+ */
+export async function capture(command, args, { signal, ...options } = {}) {
+  signal?.throwIfAborted();
+  const running = execute(command, args, options);
+  const kill = () => killWhole(running.child);
+  signal?.addEventListener('abort', kill, { once: true });
+  // Before those that remove what it has written.
+  process.prependOnceListener('exit', kill);
+  try {
+    return await running;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', kill);
+    process.off('exit', kill);
+  }
+}
+
+/** @param {import('node:child_process').ChildProcess} child */
+function killWhole(child) {
+  if (child.pid !== undefined) killTree(child.pid);
+  child.kill('SIGKILL');
 }

@@ -1,7 +1,8 @@
 // The firmware build: the product's image within its budgets, the same bits anywhere, and what it refuses.
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as codes from '../../as/abi/codes.ts';
 import { abiHeader, boardHeader } from '../../host/build/headers.ts';
 import {
@@ -13,7 +14,11 @@ import {
   startEmulator,
 } from '../../host/build/index.ts';
 import { measureStack } from '../../host/build/stack-depth.ts';
+import { ExitCode } from '../../host/cli/exit-codes.ts';
+import { until } from '../../host/setup/until.ts';
+import { bundle } from '../../scripts/build-dist.mjs';
 import { root } from '../../scripts/lib/project.mjs';
+import { runMetertime } from '../host/cli-run.ts';
 import { boardName, buildEchoFirmware, compileTestCore, Line, temporaryFolder } from './echo-meter.ts';
 
 const temporary = temporaryFolder();
@@ -166,6 +171,83 @@ describe('a build', { timeout: 120_000 }, () => {
     const imported = [2, 7, 1, 1, 0x65, 1, 0x66, 0, 0];
     writeFileSync(corePath, Buffer.from([...empty, ...type, ...imported]));
     await expect(buildFirmware({ board: boardName, corePath })).rejects.toThrow(/imports e\.f/);
+  });
+});
+
+describe('a build that is broken off leaves neither files nor programs at work', { timeout: 120_000 }, () => {
+  let corePath: string;
+  beforeAll(async () => {
+    corePath = await compileTestCore('echo');
+  });
+
+  /** An empty folder, and a place in it. */
+  function place(name: string): { folder: string; outDir: string } {
+    const folder = join(temporary.path, name);
+    mkdirSync(folder);
+    return { folder, outDir: join(folder, 'image') };
+  }
+
+  /** The programs that were started with a path in this folder. */
+  function programsAt(folder: string): string[] {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((pid) => {
+        try {
+          const command = readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+          return command.includes(`${folder}/`) ? [command.split('\0')[0]!] : [];
+        } catch {
+          return []; // it ended
+        }
+      });
+  }
+
+  const isAtWork = (folder: string) => programsAt(folder).some((path) => path.endsWith('/cc1'));
+
+  it.each(['core', 'wasm2c', 'compiler'])('before the step %s', async (wanted) => {
+    const { folder, outDir } = place(`before-${wanted}`);
+    const abort = new AbortController();
+    const onStep = (step: string) => {
+      if (step === wanted) abort.abort(new Error('enough'));
+    };
+    const build = buildFirmware({ board: boardName, corePath, outDir, onStep, signal: abort.signal });
+    await expect(build).rejects.toThrow(/^enough$/);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(programsAt(folder)).toEqual([]);
+  });
+
+  it('while compilers are at work', async () => {
+    const { folder, outDir } = place('while');
+    const abort = new AbortController();
+    const build = buildFirmware({ board: boardName, corePath, outDir, signal: abort.signal });
+    const refused = expect(build).rejects.toThrow(/^enough$/);
+    await until('a compiler at work', () => isAtWork(folder), { timeoutMs: 60_000, intervalMs: 1 });
+    abort.abort(new Error('enough'));
+    await refused;
+    expect(readdirSync(folder)).toEqual([]);
+    expect(programsAt(folder)).toEqual([]);
+  });
+
+  it('by the exit of its process', async () => {
+    const { folder, outDir } = place('exit');
+    const program = join(root, 'build', 'test-children', 'build-child');
+    await bundle('test/firmware/build-child.ts', program);
+    const { status, stderr } = spawnSync(process.execPath, [join(program, 'metertime.mjs'), corePath, outDir], {
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toEqual({ status: 3, stderr: '' });
+    expect(readdirSync(folder)).toEqual([]);
+    expect(programsAt(folder)).toEqual([]);
+  });
+
+  it('by Ctrl-C on the command line, which says so by its exit code', async () => {
+    const { folder, outDir } = place('command');
+    const abort = new AbortController();
+    const running = runMetertime(['build', '--board', boardName, '--out', outDir], { signal: abort.signal });
+    await until('a compiler at work', () => isAtWork(folder), { timeoutMs: 60_000 });
+    abort.abort('SIGINT');
+    expect((await running).exitCode).toBe(ExitCode.Interrupted);
+    expect(readdirSync(folder)).toEqual([]);
+    expect(programsAt(folder)).toEqual([]);
   });
 });
 

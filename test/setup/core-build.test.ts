@@ -1,9 +1,13 @@
 // The core's build: only what a microcontroller can hold, the same bytes every time, one core for each number of servers.
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { expect, test } from 'vitest';
+import { until } from '../../host/setup/until.ts';
 import { buildCore, serversMax } from '../../scripts/build-core.mjs';
+import { descendants } from '../../scripts/lib/processes.mjs';
+import { root } from '../../scripts/lib/project.mjs';
 
 test.each([serversMax, 1])('two builds for %i servers have the same SHA-256', { timeout: 180_000 }, async (servers) => {
   const first = await buildCore({ servers });
@@ -40,4 +44,41 @@ test('a core for fewer servers needs less memory', { timeout: 180_000 }, async (
 
 test.each([0, 5, 1.5])('there is no core for %d servers', async (servers) => {
   await expect(buildCore({ servers })).rejects.toThrow(/expected 1 to 4/);
+});
+
+test('a build that is broken off leaves neither files nor a compiler', { timeout: 60_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'metertime-core-'));
+  try {
+    const before = new Set(descendants(process.pid));
+    const abort = new AbortController();
+    const build = buildCore({ outFile: join(folder, 'core.wasm'), signal: abort.signal });
+    const refused = expect(build).rejects.toThrow(/^enough$/);
+    await until('a compiler', () => descendants(process.pid).some((pid) => !before.has(pid)));
+    abort.abort(new Error('enough'));
+    await refused;
+    expect(descendants(process.pid).filter((pid) => !before.has(pid))).toEqual([]);
+    expect(readdirSync(folder)).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('nor does one whose process exits', { timeout: 60_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), 'metertime-core-'));
+  const module = (path: string) => JSON.stringify(join(root, path));
+  try {
+    const program = `
+      import { readdirSync } from 'node:fs';
+      import { buildCore } from ${module('scripts/build-core.mjs')};
+      void buildCore({ outFile: ${JSON.stringify(join(folder, 'core.wasm'))} });
+      if (readdirSync(${JSON.stringify(folder)}).length === 0) throw new Error('it has not begun');
+      process.exit(3);`;
+    const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], {
+      encoding: 'utf8',
+    });
+    expect({ status, stderr }).toEqual({ status: 3, stderr: '' });
+    expect(readdirSync(folder)).toEqual([]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
