@@ -1,6 +1,6 @@
 // One server process of the lab: started, watched until it serves, stopped, killed, started again with the same ports
 // and data. What always holds: none outlives the process that started it, none can set the machine's clock, and its
-// folder goes when it is stopped.
+// folder goes when it is stopped, or with that process.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -104,7 +104,7 @@ export class LabServer {
       await this.kill();
       const code = error instanceof LabServerError ? error.code : 'not-started';
       const reason = `${(error as Error).message}:\n${this.log(20)}`;
-      if (!this.served) rmSync(this.folder, { recursive: true, force: true });
+      if (!this.served) removeFolder(this.folder);
       throw new LabServerError(code, reason, { cause: error });
     }
     this.served = true;
@@ -113,7 +113,7 @@ export class LabServer {
   /** Ends the server as its operator would (SIGTERM), and removes its files. */
   async stop(): Promise<void> {
     await this.end('SIGTERM');
-    rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 
   /** Ends the server as a power cut would (SIGKILL). Its files stay; start() starts it again. */
@@ -155,11 +155,10 @@ export class LabServer {
 }
 
 const endWithProcess = new Set<LabServer>();
+const folders = new Set<string>();
 process.on('exit', () => {
-  for (const server of endWithProcess) {
-    server.signal('SIGKILL');
-    rmSync(server.folder, { recursive: true, force: true });
-  }
+  for (const server of endWithProcess) server.signal('SIGKILL');
+  for (const folder of folders) removeFolder(folder);
 });
 
 /** A command prefix: dies with its parent, and as root without the right to set the clock. */
@@ -168,9 +167,16 @@ function harmless(): string[] {
   return ['setpriv', '--pdeathsig', 'KILL', ...(root ? ['--bounding-set', '-sys_time'] : []), '--'];
 }
 
-/** A new folder for a server's files, mode 0700. */
+/** A new folder for a server's files, mode 0700; it goes with this process at the latest. */
 export function makeFolder(name: string): string {
-  return mkdtempSync(join(tmpdir(), `metertime-${name}-`));
+  const folder = mkdtempSync(join(tmpdir(), `metertime-${name}-`));
+  folders.add(folder);
+  return folder;
+}
+
+function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  folders.delete(folder);
 }
 
 /** The name of the user that this process runs as; servers that want to drop root are told to stay it. */
