@@ -7,6 +7,8 @@ export default defineConfig({
     maxWorkers: 2,
     // Tests that say they may run side by side wait for polls and timeouts, not for a processor.
     maxConcurrency: 16,
+    // A deadline for what has failed, not a pace: on a busy machine a second is soon gone.
+    expect: { poll: { timeout: 10_000 } },
     // What tests print, such as the seeds of their random numbers, is shown of those that failed.
     silent: 'passed-only',
     projects: [

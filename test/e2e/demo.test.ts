@@ -112,7 +112,9 @@ async function expectNothingLeft(run: Run, others: readonly number[] = []): Prom
       return false;
     }
   };
-  await until('end of all processes of the demo', () => [...marked(run), ...others.filter(alive)].length === 0);
+  await until('end of all processes of the demo', () => [...marked(run), ...others.filter(alive)].length === 0, {
+    timeoutMs: 30_000,
+  });
   expect(readdirSync(run.folder)).toEqual([]);
 }
 

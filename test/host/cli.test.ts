@@ -2,7 +2,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { makeProgram } from '../../host/cli/cli.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { formatPairs, formatTable } from '../../host/cli/table.ts';
@@ -405,17 +405,22 @@ describe('output', () => {
       async () => {},
     );
     expect(stderr).toBe('');
-    let release = (): void => {};
-    const shown = new Promise<void>((resolve) => {
-      release = resolve;
-    });
-    const poll = setInterval(() => stderr !== '' && release(), 20);
-    await terminal.during(
-      () => 'slow work',
-      () => shown,
-    );
-    clearInterval(poll);
-    expect(stderr).toMatch(/^slow work \(2 s\)\n$/);
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+    try {
+      await terminal.during(
+        () => 'slow work',
+        async () => {
+          vi.advanceTimersByTime(1_999);
+          expect(stderr).toBe('');
+          vi.advanceTimersByTime(1);
+          expect(stderr).toBe('slow work (2 s)\n');
+          vi.advanceTimersByTime(9_999);
+        },
+      );
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(stderr).toBe('slow work (2 s)\n');
   });
 
   it('lets no text from outside act on the terminal', () => {

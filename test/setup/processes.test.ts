@@ -48,6 +48,7 @@ function startAndEnd(statement: string): Promise<number | null> {
 
 test.each(['killDescendants()', 'for (const { pid } of shells) killTree(pid)'])(
   'nothing runs on that is started meanwhile: %s',
+  { timeout: 60_000 },
   async (statement) => {
     for (let round = 0; round < 5; round++) {
       expect(await startAndEnd(statement)).toBe(0);

@@ -261,9 +261,12 @@ test('finding and judging a path takes less than 20 ms', async () => {
   const path = [makeLeaf(intermediate), intermediate, anchor];
   let leastMs = Number.POSITIVE_INFINITY;
   for (let times = 0; times < 20; times++) {
-    const startMs = performance.now();
+    // Of processors' time: others may keep them.
+    const before = process.cpuUsage();
     await check(path);
-    leastMs = Math.min(leastMs, performance.now() - startMs);
+    const { user, system } = process.cpuUsage(before);
+    leastMs = Math.min(leastMs, (user + system) / 1_000);
   }
+  expect(leastMs).toBeGreaterThan(0);
   expect(leastMs).toBeLessThan(20);
 });
