@@ -12,7 +12,6 @@ import {
   estimatorSample,
   estimatorShift,
   estimatorSpread,
-  estimatorWiden,
   sampleBelieved,
   sampleInnovation,
   samplePrior,
@@ -26,10 +25,14 @@ const NOISE_OWN: f64 = 2e-6;
 const BIAS_DRIFT: f64 = 1e-12;
 /** Samples of a server in a row that contradict before they are believed. */
 const INSISTS: u32 = 3;
+/** What an oscillator that has jumped takes the clock away by is three times as much when they are believed. */
+const GROWN: f64 = 1.5;
 /** A server becomes the gauge when its asymmetry's variance is so much smaller. */
 const BETTER: f64 = 0.25;
-/** And once its difference to the gauge is known so well, as a share of that variance. */
+/** And once its difference to the gauge is known so well, as a share of that variance, */
 const KNOWN: f64 = 0.0625;
+/** or a sample of it so sharp, as a share of the gauge's variance, that what it was taken to differ by counts for little. */
+const SHARP: f64 = 1 / 256.0;
 
 let asymmetryShare: f64 = 1;
 let gauge: u32 = 0;
@@ -106,9 +109,12 @@ export function disciplineSample(
   if (path.samples == 1) path.biasVariance = asymmetryOf(path) + gaugeVariance + rootVariance;
   feed(source, path, t, estimate);
   const asymmetry = asymmetryOf(path);
-  if (!isGauge(source, path) && asymmetry < BETTER * gaugeVariance && path.biasVariance < KNOWN * asymmetry) {
+  if (
+    !isGauge(source, path) &&
+    asymmetry < BETTER * gaugeVariance &&
+    (path.biasVariance < KNOWN * asymmetry || rectangular(pathHalfWidth) < SHARP * gaugeVariance)
+  ) {
     estimatorShift(<i64>(path.bias * 1e9));
-    estimatorWiden(path.biasVariance);
     becomeGauge(source, path);
   }
   if (isGauge(source, path)) gaugeVariance = asymmetryOf(path);
@@ -147,7 +153,7 @@ function feed(source: u32, path: Path, t: i64, estimate: i64): void {
 }
 
 // A new route of this server, or a jump of the oscillator: others that went on agreeing with the clock tell which, where
-// they are sharp enough to have seen the jump.
+// they are sharp enough to have seen the jump, or where the contradiction has hardly grown, as a jump's would have.
 function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
   const size = abs<f64>(sampleInnovation);
   if (path.contradictions == 0) {
@@ -159,7 +165,7 @@ function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
   if (path.contradictions < INSISTS) return;
   path.contradictions = 0;
   // Against the least, as a jump of the frequency had done no more yet when the others still agreed.
-  if (2 * witness < path.contradicted) {
+  if (2 * witness < path.contradicted || (witness < Infinity && size < GROWN * path.contradicted)) {
     path.bias += sampleInnovation;
     path.biasVariance = size * size;
     return;

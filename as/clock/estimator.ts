@@ -399,12 +399,6 @@ export function estimatorReopen(seconds: f64, frequency: f64): void {
   }
 }
 
-/** The offset is less sure by a variance, s². */
-export function estimatorWiden(variance: f64): void {
-  spreadAt = i64.MIN_VALUE;
-  for (let i: u32 = 0; i < estimatorFilters(); i++) add(estimatorFilter(i) + 8 + 8 * estimatorStates(i), variance);
-}
-
 /** UTC minus local time was another by `ns` all the time, as after a leap second or with another server. */
 export function estimatorShift(ns: i64): void {
   moveAnchor(ns);

@@ -538,10 +538,17 @@ describe('servers that differ', () => {
 
   /**
    * Servers with queues of their own: least delay and mean queue of each direction, s; from which round on; in which
-   * round both queues are of `shortSeconds`; UTC's error.
+   * round both queues are of `shortSeconds`; by how much the way there shifts them, s. UTC's error.
    */
   function queues(
-    servers: readonly { least: number; mean: number; from?: number; shortAt?: number; shortSeconds?: number }[],
+    servers: readonly {
+      least: number;
+      mean: number;
+      from?: number;
+      shortAt?: number;
+      shortSeconds?: number;
+      shift?: (round: number) => number;
+    }[],
     { asymmetryPercent = 100, rounds = 300, offset = (_: number): number => 0 } = {},
   ) {
     const { exports } = core;
@@ -553,12 +560,12 @@ describe('servers that differ', () => {
     let known = 0;
     return Array.from({ length: rounds }, (_, round) => {
       let t = 0n;
-      for (const [server, { least, mean, from, shortAt, shortSeconds = 0 }] of servers.entries()) {
+      for (const [server, { least, mean, from, shortAt, shortSeconds = 0, shift }] of servers.entries()) {
         if (round < (from ?? 0)) continue;
         t = BigInt(round * 900 + server * 300 + 1) * second;
         const queue = () => (round === shortAt ? shortSeconds : exponential(mean));
         const [out, back] = [queue(), queue()];
-        const estimate = start + ns(offset(Number(t) / 1e9) + (out - back) / 2);
+        const estimate = start + ns(offset(Number(t) / 1e9) + (shift?.(round) ?? 0) + (out - back) / 2);
         exports.testDisciplineSample(server, t, estimate, ns(least + out + back), 100_000n, 0, known);
         known = 1;
       }
@@ -579,6 +586,29 @@ describe('servers that differ', () => {
     const later = queues(servers, { asymmetryPercent: 10 }).slice(60);
     expect(later.every(({ inside }) => inside)).toBe(true);
     expect(Math.max(...later.map(({ error }) => error))).toBeLessThan(0.0025);
+  });
+
+  it.each([5, 15, 100])(
+    'one in the same house is followed within the hour (asymmetry of %i percent)',
+    (asymmetryPercent) => {
+      const servers = [
+        { least: 0.12, mean: 0.01, shift: () => 0.003 },
+        { least: 0.0005, mean: 0.00005, from: 50 },
+      ];
+      const later = queues(servers, { asymmetryPercent, rounds: 100 }).slice(54);
+      expect(Math.max(...later.map(({ error }) => error))).toBeLessThan(0.0005);
+      expect(later.every(({ inside }) => inside)).toBe(true);
+    },
+  );
+
+  it('a new route is one also where the others have long queues: it is there at once, and does not grow', () => {
+    const servers = [
+      { least: 0.02, mean: 0.0001, shift: (round: number) => (round < 100 ? 0 : 0.01) },
+      { least: 0.02, mean: 0.05 },
+      { least: 0.02, mean: 0.05 },
+    ];
+    const later = queues(servers, { asymmetryPercent: 0 }).slice(60);
+    expect(Math.max(...later.map(({ error }) => error))).toBeLessThan(0.002);
   });
 
   // A jump of the frequency that only the first of three sees at once: the others, whose queues are long, come when the
