@@ -1,6 +1,7 @@
 // From the samples of the servers that agree to what the clock takes: paths, their differences, and the uncertainty's budget.
 // What always holds: one server's path is taken for symmetric (the gauge), the others' samples count with what is known of
-// their difference to it; a server that alone contradicts the rest moves its own difference, never the clock.
+// their difference to it; a server that alone contradicts the rest moves its own difference and not the clock, but where
+// the rest cannot have noticed and it contradicts more and more.
 
 import { BudgetField } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
