@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { root } from './lib/project.mjs';
 import { setUp } from './setup.mjs';
 
-const inNodeAlone = process.argv.includes('--node') || process.argv.some((argument) => argument.startsWith('--round'));
+const inNodeAlone = process.argv.some((argument) => /^--(node$|help$|round)/.test(argument));
 for (const { reason } of await setUp({ debian: inNodeAlone ? [] : ['fuzz'] })) {
   console.error(`${reason}\nWithout clang the compiled C cannot be fuzzed; for the targets in node alone: --node`);
   process.exit(1);

@@ -50,9 +50,11 @@ const usage = `npm run fuzz -- [--node | --native] [--inputs N] [--seed S] [--ta
   --seed S       0 to 4294967295; a random one unless told
   --target NAME  node: ${nodeNames.join(', ')}; native: ${nativeNames.join(', ')}; all unless told
   --round R      one round of targets in node, as a finding or a failed test names it
-  --case FILE    one input that was found natively`;
+  --case FILE    one input that was found natively
+  --help         this`;
 
 interface Asked {
+  readonly help: boolean;
   readonly node: Task | undefined;
   readonly native: { readonly seed: number; readonly inputs: number | undefined; readonly names: readonly string[] };
   readonly case: string | undefined;
@@ -68,6 +70,7 @@ function readArguments(): Asked {
       round: { type: 'string' },
       target: { type: 'string', multiple: true },
       case: { type: 'string' },
+      help: { type: 'boolean', default: false },
     },
   });
   const number = (name: string, text: string, least: number, most: number) => {
@@ -92,6 +95,7 @@ function readArguments(): Asked {
   const round = values.round === undefined ? undefined : number('round', values.round, 0, 2 ** 32 - 1);
   const names = inNode ? wanted(nodeNames) : [];
   return {
+    help: values.help,
     node: names.length === 0 ? undefined : { seed, inputs: inputs ?? million, names, round },
     native: { seed, inputs, names: natively ? wanted(nativeNames) : [] },
     case: values.case,
@@ -113,6 +117,10 @@ async function main(): Promise<number> {
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${usage}`);
     return 2;
+  }
+  if (asked.help) {
+    console.log(usage);
+    return 0;
   }
   if (asked.case !== undefined) return (await replayNatively(asked.case)) ? 0 : 1;
   const { node, native } = asked;
