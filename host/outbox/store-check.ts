@@ -7,7 +7,8 @@
 //   6  type, u8: 1 whole, 2 first, 3 middle, 4 last piece
 //   7  data
 // A record that the end of the file cuts off, and zeros up to the end of the file, are what a power cut leaves of a
-// write that was never acknowledged: no damage.
+// write that was never acknowledged: no damage. The same for files that the manifest does not name (any more): a kill
+// leaves half a table where LevelDB was writing one, beside the logs and tables that it was made from.
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -75,6 +76,22 @@ function isTorn(rest: Buffer): boolean {
   return true;
 }
 
+/** The records of a log, put together from their pieces, up to its end or its first damage. */
+function* records(log: Buffer): Generator<Buffer> {
+  let pieces: Buffer[] = [];
+  for (let start = 0; start < log.length; start += BLOCK) {
+    const block = log.subarray(start, start + BLOCK);
+    let at = 0;
+    for (let end = recordEnd(block, at); end !== undefined; end = recordEnd(block, at)) {
+      const type = block.readUInt8(at + 6);
+      if (type <= 2) pieces = [];
+      pieces.push(block.subarray(at + HEADER, end));
+      if (type === 1 || type === 4) yield Buffer.concat(pieces);
+      at = end;
+    }
+  }
+}
+
 // A table is a row of blocks, the last of which is an index that names the others; a footer names the index.
 //   block   contents, type u8 (0: not compressed), checksum u32 over both
 //   footer  48 bytes: the handles of a block that is empty here and of the index, zeros, magic number u64
@@ -131,13 +148,65 @@ export function isTableWhole(table: Buffer): boolean {
   }
 }
 
+// A manifest is a log; each of its records is a change of the store's files: fields, each behind its tag, a varint.
+//   1 comparator         length, name
+//   2 first log          number: older logs are in tables
+//   3, 4, 9              number: next file, last sequence, log before (0 in all that are written today)
+//   5 compaction goes on behind  level, length, key
+//   6 table gone         level, number
+//   7 table              level, number, bytes; of its first and its last key: length, key
+
+/** Files that a manifest names. */
+export interface NamedFiles {
+  readonly tables: ReadonlySet<number>;
+  /** The first log that is not in tables. */
+  readonly firstLog: number;
+}
+
+/** The files that LevelDB will read; undefined where the manifest is damaged, which keeps it from opening the store. */
+export function namedFiles(manifest: Buffer): NamedFiles | undefined {
+  if (damagedLogBytes(manifest) > 0) return undefined;
+  const files = { tables: new Set<number>(), firstLog: 0 };
+  try {
+    for (const record of records(manifest)) applyChange(record, files);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return undefined;
+  }
+  return files;
+}
+
+/** @throws RangeError where a record is none of a manifest */
+function applyChange(record: Buffer, files: { tables: Set<number>; firstLog: number }): void {
+  const fields = new Varints(record, 0);
+  const skipBytes = () => {
+    const length = fields.next();
+    fields.at += length;
+  };
+  while (fields.at < record.length) {
+    const tag = fields.next();
+    if (tag === 5 || tag === 6 || tag === 7) fields.next();
+    if (tag === 2) files.firstLog = fields.next();
+    else if (tag === 3 || tag === 4 || tag === 9) fields.next();
+    else if (tag === 1 || tag === 5) skipBytes();
+    else if (tag === 6) files.tables.delete(fields.next());
+    else if (tag === 7) {
+      files.tables.add(fields.next());
+      fields.next();
+      skipBytes();
+      skipBytes();
+    } else throw new RangeError(`tag ${tag}`);
+  }
+  if (fields.at > record.length) throw new RangeError('cut off');
+}
+
 /** Damage found in a store's folder before it is opened. */
 export interface StoreDamage {
   /** Bytes of logs that cannot be read. */
   readonly logBytes: number;
   /** The file CURRENT, which names the list of the store's files, is gone or names none, though data are there. */
   readonly currentLost: boolean;
-  /** Tables that are not as they were written. */
+  /** Tables of the store that are not as they were written. */
   readonly tables: number;
 }
 
@@ -147,18 +216,26 @@ export const undamaged: StoreDamage = { logBytes: 0, currentLost: false, tables:
 export function checkStore(folder: string): StoreDamage {
   if (!existsSync(folder)) return undamaged;
   const names = readdirSync(folder);
-  const logs = names.filter((name) => /^\d+\.log$/.test(name)).map((name) => join(folder, name));
+  const logs = names.filter((name) => /^\d+\.log$/.test(name));
   const tables = names.filter((name) => /^\d+\.(ldb|sst)$/.test(name));
-  const hasData = tables.length > 0 || logs.some((log) => statSync(log).size > 0);
+  const hasData = tables.length > 0 || logs.some((log) => statSync(join(folder, log)).size > 0);
+  const read = (name: string) => readFileSync(join(folder, name));
+  const manifest = manifestName(join(folder, 'CURRENT'), names);
+  // Without a manifest the store is repaired from all files that are there.
+  const named = manifest === undefined ? undefined : namedFiles(read(manifest));
+  const usedLogs = logs.filter((name) => named === undefined || Number.parseInt(name, 10) >= named.firstLog);
+  const usedTables = tables.filter((name) => named === undefined || named.tables.has(Number.parseInt(name, 10)));
   return {
-    logBytes: logs.reduce((sum, log) => sum + damagedLogBytes(readFileSync(log)), 0),
-    tables: tables.filter((name) => !isTableWhole(readFileSync(join(folder, name)))).length,
-    currentLost: hasData && !namesManifest(join(folder, 'CURRENT'), names),
+    logBytes: usedLogs.reduce((sum, name) => sum + damagedLogBytes(read(name)), 0),
+    tables: usedTables.filter((name) => !isTableWhole(read(name))).length,
+    currentLost: hasData && manifest === undefined,
   };
 }
 
-function namesManifest(current: string, names: readonly string[]): boolean {
-  if (!existsSync(current)) return false;
+/** The manifest that CURRENT names; undefined where it names none that is there. */
+function manifestName(current: string, names: readonly string[]): string | undefined {
+  if (!existsSync(current)) return undefined;
   const text = readFileSync(current, 'latin1');
-  return text.endsWith('\n') && text.startsWith('MANIFEST-') && names.includes(text.slice(0, -1));
+  const name = text.slice(0, -1);
+  return text.endsWith('\n') && name.startsWith('MANIFEST-') && names.includes(name) ? name : undefined;
 }

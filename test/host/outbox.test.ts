@@ -11,14 +11,16 @@ import {
   renameSync,
   rmSync,
   statSync,
+  watch,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { decodeEntry, encodeEntry } from '../../host/outbox/entry.ts';
 import { Outbox, type OutboxEntry, type OutboxOptions, type OutboxReport } from '../../host/outbox/outbox.ts';
-import { damagedLogBytes } from '../../host/outbox/store-check.ts';
+import { entryKey, makeStore } from '../../host/outbox/store.ts';
+import { checkStore, damagedLogBytes, isTableWhole, namedFiles } from '../../host/outbox/store-check.ts';
 import { until } from '../../host/setup/until.ts';
 import { bundleChild } from './bundle-child.ts';
 
@@ -80,6 +82,12 @@ async function all(outbox: Outbox): Promise<string[]> {
   for (const { number } of outbox.waiting()) texts.push(Buffer.from((await outbox.read(number))!.payload).toString());
   return texts;
 }
+
+/** Files of the store. */
+const files = (pattern: RegExp) =>
+  readdirSync(join(directory, 'store'))
+    .filter((name) => pattern.test(name))
+    .map((name) => join(directory, 'store', name));
 
 describe('is for its own user alone', () => {
   const modeOf = (...names: string[]) => statSync(join(directory, ...names)).mode & 0o777;
@@ -240,16 +248,48 @@ describe('killed at any moment', () => {
       expect(linesOf('report'), `round ${round}`).toEqual([]);
       next = Math.max(...acknowledged) + 10;
     }
-    const outbox = await openOutbox();
-    const found = new Set<number>();
-    for (const { number } of outbox.waiting()) {
-      const { topic, payload } = (await outbox.read(number))!;
-      const n = Buffer.from(payload).readUInt32LE(0);
-      expect(topic).toBe(`t/${n}`);
-      found.add(n);
-    }
-    expect([...acknowledged].filter((n) => !found.has(n))).toEqual([]);
+    expect(await missing(acknowledged)).toEqual([]);
     expect(acknowledged.size).toBeGreaterThan(15);
+    expect(reports).toEqual([]);
+  });
+
+  test('while it writes a table: half a table that the store does not name is no damage', {
+    timeout: 60_000,
+  }, async () => {
+    const store = join(directory, 'store');
+    mkdirSync(store, { mode: 0o700 });
+    const acknowledged = new Set<number>();
+    let next = 1;
+    let halves = 0;
+    for (let round = 0; round < 40 && halves < 3; round++) {
+      // Large tables, which take a while to write.
+      const argv = [child, directory, 'put', String(next), '30000', 'writeBufferBytes=1048576', 'reserveBytes=65536'];
+      const process_ = spawn(process.execPath, argv);
+      children.push(process_);
+      const { lines, acknowledged: taken } = follow(process_);
+      // Tables that it makes once it is open, not those of its opening.
+      await until(`round ${round}: messages put`, () => taken().length >= 10, { intervalMs: 1 });
+      const abort = new AbortController();
+      const watcher = watch(store, { signal: abort.signal });
+      await new Promise<void>((resolve) => {
+        watcher.on('change', (_, name) => {
+          if (String(name).endsWith('.ldb')) resolve();
+        });
+      });
+      process_.kill('SIGKILL');
+      abort.abort();
+      await once(process_, 'close');
+      for (const number of taken()) acknowledged.add(number);
+      expect(
+        lines.filter((line) => line.startsWith('report')),
+        `round ${round}`,
+      ).toEqual([]);
+      next = Math.max(...acknowledged) + 10;
+      halves += files(/\.ldb$/).filter((table) => !isTableWhole(readFileSync(table))).length;
+      expect(checkStore(store), `round ${round}`).toEqual({ logBytes: 0, tables: 0, currentLost: false });
+    }
+    expect(halves).toBeGreaterThan(0);
+    expect(await missing(acknowledged)).toEqual([]);
     expect(reports).toEqual([]);
   });
 
@@ -262,6 +302,19 @@ describe('killed at any moment', () => {
     await once(holder, 'close');
     await (await openOutbox()).put(message('one'));
   });
+
+  /** Opens the outbox; gives those of a child's messages that are not in it. */
+  async function missing(numbers: Iterable<number>): Promise<number[]> {
+    const outbox = await openOutbox();
+    const found = new Set<number>();
+    for (const { number } of outbox.waiting()) {
+      const { topic, payload } = (await outbox.read(number))!;
+      const n = Buffer.from(payload).readUInt32LE(0);
+      expect(topic).toBe(`t/${n}`);
+      found.add(n);
+    }
+    return [...numbers].filter((n) => !found.has(n));
+  }
 
   /** Runs with a small file system of its own (root, or user namespaces). */
   const namespace = process.getuid?.() === 0 ? ['unshare', '-m'] : ['unshare', '-Urm'];
@@ -332,22 +385,12 @@ describe('killed at any moment', () => {
     await until('further messages', () => acknowledged().length > before.length + 50, { timeoutMs: 30_000 });
     process_.kill('SIGKILL');
     await once(process_, 'close');
-    const outbox = await openOutbox();
-    const found = new Set<number>();
-    for (const { number } of outbox.waiting()) {
-      found.add(Buffer.from((await outbox.read(number))!.payload).readUInt32LE(0));
-    }
-    expect(acknowledged().filter((n) => !found.has(n))).toEqual([]);
+    expect(await missing(acknowledged())).toEqual([]);
     expect(codes()).toEqual([]);
   });
 });
 
 describe('damage is noticed and said:', () => {
-  const files = (pattern: RegExp) =>
-    readdirSync(join(directory, 'store'))
-      .filter((name) => pattern.test(name))
-      .map((name) => join(directory, 'store', name));
-
   async function fill(count: number): Promise<void> {
     const outbox = await openOutbox();
     for (let n = 0; n < count; n++) await outbox.put(message(`message ${n} ${'.'.repeat(200)}`));
@@ -462,5 +505,44 @@ describe('damage is noticed and said:', () => {
     const outbox = await openOutbox();
     expect(reports).toEqual([]);
     expect(outbox.state.entries).toBe(9);
+  });
+
+  test('looked for in the tables that LevelDB itself has for those of the store', async () => {
+    const store = await makeStore(join(directory, 'store'), 1 << 16);
+    await store.open();
+    const listed = () =>
+      [...store.getProperty('leveldb.sstables').matchAll(/^ (\d+):/gm)].map((match) => Number(match[1]));
+    const named = () => namedFiles(readFileSync(files(/^MANIFEST/)[0]!))!;
+    const logs = () => files(/\.log$/).map((log) => Number.parseInt(basename(log), 10));
+    const sorted = (numbers: Iterable<number>) => [...numbers].sort((a, b) => a - b).join();
+    for (let round = 0; round < 4; round++) {
+      const before = sorted(listed());
+      for (let n = 0; n < 60; n++) await store.put(entryKey(random(1000)), Buffer.alloc(4000, n));
+      if (round > 1) await store.compactRange('e!', 'e~');
+      // LevelDB may still be rewriting tables.
+      await until(`round ${round}: one list`, () => sorted(named().tables) === sorted(listed()));
+      await until(`round ${round}: the first log`, () => logs().includes(named().firstLog));
+      expect(sorted(listed())).not.toBe(before);
+    }
+    await store.close();
+  });
+
+  test('what a kill leaves of a table or a log that the store does not name (any more) is no damage', async () => {
+    await fill(40);
+    await reopen(await openOutbox());
+    await Promise.all(open.splice(0).map((outbox) => outbox.close()));
+    const [table] = files(/\.ldb$/) as [string];
+    const bytes = readFileSync(table);
+    const half = join(directory, 'store', '000900.ldb');
+    for (const length of [0, 1 + random(bytes.length - 1), bytes.length - 1]) {
+      writeFileSync(half, bytes.subarray(0, length));
+      writeFileSync(join(directory, 'store', '000001.log'), Buffer.alloc(100, 1));
+      const outbox = await openOutbox();
+      expect(reports, `${length} bytes`).toEqual([]);
+      expect(outbox.state.entries).toBe(40);
+      expect(files(/^000(900|001)\./)).toEqual([]);
+      await outbox.close();
+      open.splice(open.indexOf(outbox), 1);
+    }
   });
 });
