@@ -29,7 +29,7 @@ export class OutboxError extends Error {
 export function outboxError(directory: string, cause: unknown): OutboxError {
   if (cause instanceof OutboxError) return cause;
   const text = `${(cause as Error).message} ${((cause as Error).cause as Error | undefined)?.message ?? ''}`;
-  if (storeCode(cause) === 'LEVEL_LOCKED') {
+  if (isLocked(cause)) {
     return new OutboxError(
       'outbox-locked',
       `${directory}: this outbox is in use by another process; each gateway needs one of its own (outbox.directory)`,
@@ -49,6 +49,11 @@ export function outboxError(directory: string, cause: unknown): OutboxError {
 /** Whether the store says that its files are damaged. */
 export function isCorruption(error: unknown): boolean {
   return storeCode(error) === 'LEVEL_CORRUPTION';
+}
+
+/** Whether the store says that another process has it open. */
+export function isLocked(error: unknown): boolean {
+  return storeCode(error) === 'LEVEL_LOCKED';
 }
 
 /** A key that the outbox never wrote, or not for what stands under it: LevelDB cannot tell. */

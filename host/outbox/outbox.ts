@@ -15,6 +15,7 @@ import type { Report } from '../report.ts';
 import { decodeEntry, encodeEntry, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
 import { damagedKey, damagedTables, isCorruption, OutboxError, outboxError } from './error.ts';
 import {
+  assertFree,
   copyDamaged,
   entryKey,
   keyOf,
@@ -25,7 +26,7 @@ import {
   salvageStore,
   takeSalvaged,
 } from './store.ts';
-import { checkStore, undamaged } from './store-check.ts';
+import { checkStore, type StoreDamage, undamaged } from './store-check.ts';
 
 export type { MessageProperties, OutboxEntry, OutboxMessage, Refusal } from './entry.ts';
 export { OutboxError, type OutboxErrorCode } from './error.ts';
@@ -462,7 +463,7 @@ export class Outbox {
 
   async #checkAndLoad(): Promise<void> {
     if (!this.#loaded) await takeSalvaged(this.#folder);
-    const damage = this.#suspect ? checkStore(this.#folder) : undamaged;
+    const damage = this.#suspect ? await this.#check() : undamaged;
     if (damage.currentLost) await this.#mend('its file CURRENT is missing or damaged', repairStore);
     try {
       await this.#openFolder();
@@ -490,6 +491,17 @@ export class Outbox {
         bytes: damage.logBytes,
       });
     }
+  }
+
+  /** Looks for damage. Files that come and go under its eyes are those of a process that has the store open. */
+  async #check(): Promise<StoreDamage> {
+    let damage: StoreDamage | undefined;
+    try {
+      damage = checkStore(this.#folder);
+    } finally {
+      if (damage === undefined || damage.currentLost) await assertFree(this.#folder);
+    }
+    return damage;
   }
 
   async #openFolder(): Promise<void> {

@@ -2,7 +2,7 @@
 import { chmod, cp, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { ClassicLevel } from 'classic-level';
 import { numberOf } from './entry.ts';
-import { isCorruption } from './error.ts';
+import { isCorruption, isLocked } from './error.ts';
 
 /** Key of the count and the next number, written with each change. */
 export const META = 'meta';
@@ -32,6 +32,18 @@ export async function makeStore(folder: string, writeBufferBytes?: number): Prom
   });
 }
 
+/** Rejects where another process has the store open. Changes nothing: LevelDB takes its lock before it refuses these options. */
+export async function assertFree(folder: string): Promise<void> {
+  const probe = new ClassicLevel(folder, { createIfMissing: false, errorIfExists: true });
+  try {
+    await probe.open();
+  } catch (error) {
+    if (isLocked(error)) throw error;
+  } finally {
+    await probe.close();
+  }
+}
+
 /** Copies a damaged store beside itself; gives the copy's folder, or undefined where there was no room. */
 export async function copyDamaged(folder: string): Promise<string | undefined> {
   const copy = `${folder}.damaged`;
@@ -44,7 +56,7 @@ export async function copyDamaged(folder: string): Promise<string | undefined> {
   }
 }
 
-/** Makes a store that does not open one that does: LevelDB finds its files again. */
+/** Makes a store that does not open one that does: LevelDB finds its files again. It takes no lock for this. */
 export function repairStore(folder: string): Promise<void> {
   return ClassicLevel.repair(folder);
 }

@@ -11,6 +11,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   watch,
   writeFileSync,
 } from 'node:fs';
@@ -301,6 +302,28 @@ describe('killed at any moment', () => {
     holder.kill('SIGKILL');
     await once(holder, 'close');
     await (await openOutbox()).put(message('one'));
+  });
+
+  test('keeps a second process from mending a store that changes under its eyes', async () => {
+    const holder = spawn(process.execPath, [child, directory, 'put', '1']);
+    children.push(holder);
+    const { lines, acknowledged } = follow(holder);
+    await until('messages put', () => acknowledged().length >= 10);
+    const store = join(directory, 'store');
+    // A file that is listed and gone when it is looked at; a manifest that CURRENT names and that was not listed yet.
+    symlinkSync('gone', join(store, '000900.log'));
+    await expect(openOutbox()).rejects.toMatchObject({ code: 'outbox-locked' });
+    rmSync(join(store, '000900.log'));
+    const current = readFileSync(join(store, 'CURRENT'));
+    writeFileSync(join(store, 'CURRENT'), 'MANIFEST-000900\n');
+    await expect(openOutbox()).rejects.toMatchObject({ code: 'outbox-locked' });
+    writeFileSync(join(store, 'CURRENT'), current);
+    const before = acknowledged().length;
+    await until('further messages', () => acknowledged().length >= before + 10);
+    holder.kill('SIGKILL');
+    await once(holder, 'close');
+    expect(await missing(acknowledged())).toEqual([]);
+    expect([...codes(), ...lines.filter((line) => line.startsWith('report'))]).toEqual([]);
   });
 
   /** Opens the outbox; gives those of a child's messages that are not in it. */
