@@ -41,8 +41,8 @@ let gauge: u32 = 0;
 let gaugeVariance: f64 = 0;
 let rootVariance: f64 = 0;
 let noiseVariance: f64 = 0;
-/** Local time of the last sample that was believed. */
-let believedAt: i64 = i64.MIN_VALUE;
+/** Local time of the last sample that was believed; 0, the start, for none. */
+let believedAt: i64 = 0;
 /** s, how far off the clock may have been at most for those believed since a server began to contradict: the least. */
 let witness: f64 = Infinity;
 
