@@ -165,7 +165,8 @@ export function calibrationTake(utc: i64, offsetNs: i64, boundNs: i64, standardN
 function learn(observed: i64, noise: i64, seconds: i64): void {
   // It was set by something else, or the clock stepped.
   if (max<i64>(observed, -observed) > SHOWN_ERROR_PPB + noise) return;
-  const apart = observed - rate;
+  // No rate is beyond that, however little the clock itself knew.
+  const apart = min<i64>(max<i64>(observed, -SHOWN_ERROR_PPB), SHOWN_ERROR_PPB) - rate;
   const usual = VARIATION_PPB * VARIATION_PPB;
   const noiseSquare = min<i64>(noise, SHOWN_ERROR_PPB) * min<i64>(noise, SHOWN_ERROR_PPB);
   const share = (usual << 10) / (usual + noiseSquare);

@@ -200,7 +200,8 @@ function compare(now: i64): void {
     }
   }
   const left = HALF_NS - apart - (keepsPhase ? 0 : MARGIN_NS);
-  wanted = again && (keepsPhase ? 0 : speed * COMPARE_OR_SET_SECONDS) > left;
+  // However fast: what was just set, or is near yet, is compared.
+  wanted = again && (keepsPhase || fresh ? 0 : min<i64>(speed * COMPARE_OR_SET_SECONDS, HALF_NS / 2)) > left;
   if (!wanted && (fresh || stateAt == i64.MAX_VALUE || knew != calibrationLearned())) stateAt = now;
   fresh = false;
   if (wanted) return;

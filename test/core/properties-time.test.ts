@@ -169,24 +169,32 @@ describe('the bound covers the error', () => {
     }
   }, 120_000);
 
-  it('in a year, which takes seconds', () => {
-    const random = new Prng(seed ^ 2);
-    const world = randomWorld(random, {
-      rtc: { frequencyPpb: 30_000 },
-      settings: { poll: { minSeconds: 64, maxSeconds: 4096 }, reportSeconds: 36_000 },
-    });
-    hostileNetwork(world, random);
-    outages(world, random, 10 * day);
-    world.boot();
-    const startMs = performance.now();
-    live(world, random, 365 * day, 3600, 30 * day);
-    world.finish();
-    const tookMs = performance.now() - startMs;
-    console.log(`a year: ${Math.round(tookMs)} ms, ${world.device.handled} events, ${world.device.boots} starts`);
-    // Some 900,000: half of them follow what was learned of the oscillator, each 64 s.
-    expect(world.device.handled).toBeLessThan(2_000_000);
-    expect(world.shown.probes).toBeGreaterThan(1000);
-  }, 60_000);
+  it.each([
+    ['which takes seconds', undefined],
+    // The rate of its real-time clock seems to vary by 0.3 s in half an hour.
+    ['in which the clock itself is off by seconds', 1_208_118_951],
+  ])(
+    'in a year, %s',
+    (_, fixed) => {
+      const random = new Prng((fixed ?? seed) ^ 2);
+      const world = randomWorld(random, {
+        rtc: { frequencyPpb: 30_000 },
+        settings: { poll: { minSeconds: 64, maxSeconds: 4096 }, reportSeconds: 36_000 },
+      });
+      hostileNetwork(world, random);
+      outages(world, random, 10 * day);
+      world.boot();
+      const startMs = performance.now();
+      live(world, random, 365 * day, 3600, 30 * day);
+      world.finish();
+      const tookMs = performance.now() - startMs;
+      console.log(`a year: ${Math.round(tookMs)} ms, ${world.device.handled} events, ${world.device.boots} starts`);
+      // Some 900,000: half of them follow what was learned of the oscillator, each 64 s.
+      expect(world.device.handled).toBeLessThan(2_000_000);
+      expect(world.shown.probes).toBeGreaterThan(1000);
+    },
+    60_000,
+  );
 
   it('of a real-time clock too, which is found on any board, and not asked again and again', () => {
     for (const maxFrequencyErrorPpb of [500, 100_000, 5_000_000]) {
