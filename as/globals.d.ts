@@ -2,3 +2,6 @@
 
 /** Time servers that the core can use at once, 1 to 4. */
 declare const SERVERS_MAX: i32;
+
+/** 1 where the core has tariffs, records and a logbook: that of four servers; 0 where it is time alone. */
+declare const TARIFF: i32;

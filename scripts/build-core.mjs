@@ -1,5 +1,5 @@
-// Compiles the core: as/index.ts with the options of asconfig.json to build/core.wasm, or, laid out for fewer servers, to
-// build/core-1.wasm to core-3.wasm.
+// Compiles the core: as/index.ts with the options of asconfig.json to build/core.wasm, or, laid out for fewer servers and
+// without tariffs, records and logbook, to build/core-1.wasm to core-3.wasm.
 // The compiler runs only when a source, an option or the compiler itself changed (the stamp beside the core says so).
 // Same sources, same bytes: nothing of the machine or the time goes into the module.
 import { createHash } from 'node:crypto';
@@ -107,11 +107,15 @@ async function compile(args, signal) {
  */
 function configFor(servers, folder) {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
-  const before = `SERVERS_MAX=${serversMax}`;
-  if (!config.options.use.includes(before)) throw new Error(`asconfig.json does not use ${before}`);
-  config.options.use = config.options.use.map((/** @type {string} */ constant) =>
-    constant === before ? `SERVERS_MAX=${servers}` : constant,
-  );
+  const constants = {
+    [`SERVERS_MAX=${serversMax}`]: `SERVERS_MAX=${servers}`,
+    'TARIFF=1': `TARIFF=${+(servers === serversMax)}`,
+  };
+  for (const [before, after] of Object.entries(constants)) {
+    const at = config.options.use.indexOf(before);
+    if (at < 0) throw new Error(`asconfig.json does not use ${before}`);
+    config.options.use[at] = after;
+  }
   config.entries = config.entries.map((/** @type {string} */ entry) => relative(folder, join(root, entry)));
   return JSON.stringify(config);
 }

@@ -4,7 +4,7 @@
 
 /** Version of everything in this file; Event.Start refuses another one. */
 export enum Abi {
-  Version = 3,
+  Version = 4,
   /** Bytes in front of each event's payload: the local tick (u64) at which it happened. */
   EventHeaderBytes = 8,
   /** Bytes in front of each action's payload: kind (u16), payload length (u16). */
@@ -39,6 +39,8 @@ export enum Event {
   Transaction = 12,
   /** An operator accepts the correction that `MeterEvent.ClockRefused` told of. No payload. */
   CorrectionAccept = 13,
+  /** Answer to `Action.ReadingsRead`: `ReadingsField`; the header's tick is that at which the registers were read. */
+  Readings = 14,
   /** The gateway's end of a link starts: `LinkStartField`. Once, first, instead of `Start`. */
   LinkStart = 16,
   /** The gateway's end sends: channel u8, then the message. Refused (dropped, counted) unless `Action.LinkReady` said that there is room. */
@@ -67,6 +69,10 @@ export enum Action {
   LinkReady = 9,
   /** Read the thermometer. No payload. */
   TemperatureRead = 10,
+  /** Read the application's registers, now: answered by `Event.Readings`. No payload. */
+  ReadingsRead = 11,
+  /** The tariff that applies from now on: `TariffSwitchField`. At each switch, and at a start as soon as it is known. */
+  TariffSwitch = 12,
 }
 
 /** Why the meter started. */
@@ -100,7 +106,7 @@ export enum StartField {
   AbiVersion = 0,
   /** u8, `ResetCause`. */
   ResetCause = 2,
-  /** u8, bit 0: the board has a network of its own (no link); bit 1: a real-time clock; bit 2: storage; bit 3: a thermometer. */
+  /** u8, `Capability` bits. */
   Capabilities = 3,
   /** u32, local ticks per second, 1,000 or more. */
   TickHz = 4,
@@ -123,11 +129,14 @@ export enum StartField {
 }
 
 export enum Capability {
+  /** A network of its own: no link. */
   OwnNetwork = 1,
   Rtc = 2,
   Storage = 4,
   /** It measures the temperature of the oscillator, as near to it as the board allows. */
   Thermometer = 8,
+  /** An application with registers, which answers `Action.ReadingsRead`. */
+  Registers = 16,
 }
 
 /** Payload of `Event.RtcTime`; `Action.RtcSet` carries the same from `Second` on. UTC, Gregorian. */
@@ -161,6 +170,25 @@ export enum TemperatureField {
   /** i32. */
   MilliCelsius = 1,
   Bytes = 5,
+}
+
+/** Payload of `Event.Readings`. */
+export enum ReadingsField {
+  /** u8, how many follow, in the order of the settings' registers. */
+  Count = 0,
+  /** i64 each: the register's value, in units of its scale. */
+  Values = 8,
+}
+
+/** Payload of `Action.TariffSwitch`. */
+export enum TariffSwitchField {
+  /** u16. */
+  Tariff = 0,
+  /** u8: 1 where the time is not good enough to bill by. */
+  Doubtful = 2,
+  /** i64, Unix seconds at which it took effect; 0 where that is not known. */
+  SinceUnixSeconds = 8,
+  Bytes = 16,
 }
 
 export enum TemperatureStatus {
@@ -336,8 +364,26 @@ export enum Message {
   Source = 0x33,
   /** M>G: `SourceCountField`: what was counted of a time server since the start. */
   SourceCounts = 0x34,
+  /** M>G: `EntryField`: an entry of the records, or one that was asked for. */
+  Entry = 0x35,
+  /** M>G: `HeadField` from offset 4 on: the newest head, signed. */
+  Head = 0x36,
+  /** M>G: `TariffField`: the tariff that applies, and what is next. */
+  Tariff = 0x37,
   /** G>M: sequence u32: this event is stored for good. */
   EventAck = 0x38,
+  /** G>M: `RecordAckField`: how far the records are stored by the gateway, and acknowledged by the broker. */
+  RecordAck = 0x39,
+  /** G>M: `EntriesAskField`: entries of a ring are to be sent again. */
+  EntriesAsk = 0x3a,
+  /** M>G: `DoneField`: the command with this token is done, or refused. */
+  Done = 0x3b,
+  /** G>M: `BlockWriteField`: a part of a tariff program or of dynamic tariffs. */
+  BlockWrite = 0x3c,
+  /** G>M: `BlockCommitField`: the parts written are whole, and take effect. */
+  BlockCommit = 0x3d,
+  /** G>M: `ReleaseField`: an operator has read the logbook so far; its entries may be overwritten. */
+  Release = 0x3e,
 }
 
 /** Why a connection or socket failed, as the meter is told. */
@@ -666,6 +712,160 @@ export enum EventField {
   Texts = 44,
 }
 
+/** `Message.Entry`. */
+export enum EntryField {
+  /** u8, `Ring`. */
+  Ring = 1,
+  /** u16, token of the `EntriesAsk` that it answers; 0 where it is sent unasked. */
+  Token = 2,
+  /** `ChainField`. */
+  Entry = 4,
+  Bytes = 132,
+}
+
+/** `Message.RecordAck`; both count entries of the record ring, contexts included. */
+export enum RecordAckField {
+  /** u32: the gateway has stored all up to this one for good; they need not be sent again in this session. */
+  Stored = 4,
+  /** u32: the broker has acknowledged all up to this one; the meter may free them. */
+  Delivered = 8,
+  Bytes = 12,
+}
+
+/** `Message.EntriesAsk`. One at a time. */
+export enum EntriesAskField {
+  /** u8, `Ring`. */
+  Ring = 1,
+  /** u16, not 0. */
+  Token = 2,
+  /** u32, sequence of the first. */
+  From = 4,
+  /** u16, how many. Those that the ring does not hold (any more) are left out. */
+  Count = 8,
+  Bytes = 10,
+}
+
+/** `Message.Done`. */
+export enum DoneField {
+  /** u8, `CommandResult`. */
+  Result = 1,
+  /** u16. */
+  Token = 2,
+  /** u32: entries sent, or the newest sequence of the ring; 0 where it means nothing. */
+  Detail = 4,
+  Bytes = 8,
+}
+
+export enum CommandResult {
+  Done = 0,
+  /** The message made no sense, or asks for what there is not. */
+  Request = 1,
+  /** Another command is under way. */
+  Busy = 2,
+  /** The storage failed. */
+  Storage = 3,
+  /** The block is damaged: CRC-32 or lengths do not hold, or parts are missing. */
+  Damaged = 4,
+  /** The block says what cannot be: Detail is a `ProgramError`. */
+  Invalid = 5,
+  /** This meter has no tariffs, or no storage for them. */
+  Absent = 6,
+}
+
+/** `Message.BlockWrite`. Parts come in order, from offset 0 on. */
+export enum BlockWriteField {
+  /** u8, `Block`. */
+  Block = 1,
+  /** u16, not 0. */
+  Token = 2,
+  /** u16. */
+  Offset = 4,
+  Part = 6,
+}
+
+/** `Message.BlockCommit`. */
+export enum BlockCommitField {
+  /** u8, `Block`. */
+  Block = 1,
+  /** u16. */
+  Token = 2,
+  /** u16, of the whole block. */
+  Length = 4,
+  Bytes = 6,
+}
+
+/** What can be written over the link. */
+export enum Block {
+  /** `ProgramField`: takes effect at its activation time, or at once. */
+  Program = 1,
+  /** `DynamicField`: replaces the one before, at once. */
+  Dynamic = 2,
+}
+
+/** `Message.Release`. */
+export enum ReleaseField {
+  /** u8, `Ring.Logbook`. */
+  Ring = 1,
+  /** u16. */
+  Token = 2,
+  /** u32. */
+  Sequence = 4,
+  Bytes = 8,
+}
+
+/** `Message.Tariff`. */
+export enum TariffField {
+  /** u8, `TariffFlag` bits. */
+  Flags = 1,
+  /** u16, the tariff that applies; meaningless without `TariffFlag.Known`. */
+  Tariff = 2,
+  /** u16, the next one. */
+  NextTariff = 4,
+  /** i16, local time minus UTC, minutes. */
+  OffsetMinutes = 6,
+  /** i64 each, Unix seconds, 0 where not known: since when it applies, the next switch, the end of the registration period. */
+  Since = 8,
+  Next = 16,
+  PeriodEnd = 24,
+  /** i64, Unix seconds: activation time of the passive program; 0 without one. */
+  PassiveActivation = 32,
+  /** u32 each: newest entry of the record ring, oldest that is not delivered, newest of the logbook, of the network's ring. */
+  RecordNewest = 40,
+  RecordOldest = 44,
+  LogNewest = 48,
+  NetworkNewest = 52,
+  /** u32, CRC-32 of the active program, 0 without one; of the dynamic tariffs. */
+  ProgramCrc = 56,
+  DynamicCrc = 60,
+  /** i64, Unix seconds: end of the dynamic tariffs; 0 without. */
+  DynamicEnd = 64,
+  /** u8, status letter of a record made now: S, I, R or U; u8, PTB status; u8, DLMS clock status. */
+  Letter = 72,
+  PtbStatus = 73,
+  DlmsStatus = 74,
+  /** Two texts: names of the active and of the passive program. */
+  Texts = 76,
+}
+
+export enum TariffFlag {
+  /** A tariff applies. */
+  Known = 1,
+  /** The time is not good enough to bill by. */
+  Doubtful = 2,
+  /** The dynamic tariffs apply now. */
+  Dynamic = 4,
+  /** They have ended, and what the program says instead applies. */
+  DynamicEnded = 8,
+  /** Records are suspended, as the rules say. */
+  Suspended = 16,
+  /** The logbook is full. */
+  LogbookFull = 32,
+  /** No room for records: the broker has not acknowledged for too long. */
+  RecordsFull = 64,
+  /** Summer time. */
+  Summer = 128,
+}
+
 /** Code of an event: what happened in the meter. `a` and `b` as said here, 0 where nothing is said. */
 export enum MeterEvent {
   /** The meter started. a: `ResetCause`, b: trap code. */
@@ -730,6 +930,40 @@ export enum MeterEvent {
   HoldoverEnded = 30,
   /** A transaction was not ended; it counts as ended now. a: how long it ran, ns. */
   TransactionOverdue = 31,
+  /** The settings are not those of the last start. a, b: first 8 bytes of the old and of the new SHA-512, big-endian. */
+  SettingsChanged = 32,
+  /** Core or image are not those of the last start. a, b: as above, of both hashes together. */
+  SoftwareChanged = 33,
+  /** A tariff program was stored. a: its CRC-32; b: its activation time, Unix seconds, 0 for at once. */
+  ProgramStored = 34,
+  /** A stored tariff program took effect. a: its CRC-32; b: its activation time. */
+  ProgramActivated = 35,
+  /** Dynamic tariffs were stored. a: CRC-32; b: their end, Unix seconds. */
+  DynamicStored = 36,
+  /** What the storage holds is not what was written. a: `Tampering`; b: sequence or offset. */
+  Tampered = 37,
+  /** The logbook has no room: registration periods are invalid until an operator releases it. a: newest sequence. */
+  LogbookFull = 38,
+  /** The operator released the logbook. a: up to this sequence. */
+  LogbookReleased = 39,
+  /** The records have no room. a: newest sequence; b: oldest that is not delivered. */
+  RecordsFull = 40,
+  /** Records are kept again. a: how many were lost. */
+  RecordsResumed = 41,
+}
+
+/** What is wrong with the storage. */
+export enum Tampering {
+  /** The records end before the head that was signed. b: sequence of the head. */
+  RecordsCut = 1,
+  /** The logbook ends before the head that was signed. */
+  LogbookCut = 2,
+  /** An entry of the records does not hold. b: its sequence. */
+  Record = 3,
+  /** An entry of the logbook does not hold. */
+  Logbook = 4,
+  /** The entry that the head was signed for is another one. */
+  Head = 5,
 }
 
 /** Why registration periods are invalid. */
@@ -876,6 +1110,469 @@ export enum StorageMap {
   Bytes = 0x480,
   /** Storage with reserves for four servers. */
   FullBytes = 0x1380,
+  /** Signed heads (`HeadField`), two slots in turn. */
+  HeadA = 0x1400,
+  HeadB = 0x1500,
+  HeadSlotBytes = 0x100,
+  /** Where the rings stand (`MarkField`), two slots in turn. */
+  MarkA = 0x1600,
+  MarkB = 0x1680,
+  MarkBytes = 0x80,
+  /** Dynamic tariffs (`DynamicField`), two slots in turn. */
+  DynamicA = 0x1800,
+  DynamicB = 0x1e00,
+  DynamicSlotBytes = 0x600,
+  /** Tariff programs (`ProgramField`), active and passive. */
+  ProgramA = 0x2400,
+  ProgramB = 0x2c00,
+  ProgramSlotBytes = 0x800,
+  /** Logbook: 256 entries. */
+  Logbook = 0x4000,
+  LogbookSlots = 256,
+  /** What the network provokes: 64 entries, the oldest overwritten. */
+  NetworkLog = 0xc000,
+  NetworkLogSlots = 64,
+  /** Records: all that is left, down to whole entries. */
+  Records = 0xe000,
+  EntryBytes = 0x80,
+  /** Smallest storage with tariffs, logbook and records. */
+  TariffBytes = 0x10000,
+}
+
+/** Rings of entries, each a chain of its own. */
+export enum Ring {
+  Records = 0,
+  Logbook = 1,
+  Network = 2,
+}
+
+/**
+ * An entry of a ring, 128 bytes. That of sequence n is in slot n modulo the ring's slots; the first is 1. Body by
+ * `Format`.
+ */
+export enum ChainField {
+  /** u8, `Format`. */
+  Format = 0,
+  /** u32. */
+  Sequence = 4,
+  BodyBytes = 96,
+  /** 16 bytes: the first of SHA-512 of the 128 bytes of the entry before; zeros for sequence 1. */
+  Link = 96,
+  /** 16 bytes: AES-CMAC of all before it under the record key, with the u8 `Ring` in front. */
+  Seal = 112,
+  Bytes = 128,
+}
+
+export enum Format {
+  /** `RecordField`. */
+  Record = 1,
+  /** `ContextPartField`. */
+  Context = 2,
+  /** `LogField`. */
+  Log = 3,
+}
+
+/** A record: what the meter measured, when, and how sure that is. */
+export enum RecordField {
+  /** u8, `RecordReason` bits. */
+  Reasons = 1,
+  /** u16, `RecordMark` bits. */
+  Marks = 2,
+  /** u32, sequence of the first part of the context that holds for this record. */
+  Context = 8,
+  /** u32, number of the transaction that runs, begins or ends; 0 without. */
+  Transaction = 12,
+  /** i64, UTC ns since 1970 at which the registers were read; 0 while unsynchronised. */
+  CaptureUtcNs = 16,
+  /** i64, Unix seconds at which they had to be read: end of the period, switch; 0 for a record that has none. */
+  TargetUnixSeconds = 24,
+  /** u32 each, µs, rounded up, saturated: expanded uncertainty (k = 2) and hard bound of the capture time. */
+  UncertaintyUs = 32,
+  BoundUs = 36,
+  /** u32 each, ns, saturated: of the server's last answer. */
+  RootDelayNs = 40,
+  RootDispersionNs = 44,
+  /** u32, s, saturated: age of the last authenticated sample; the largest value for never. */
+  SampleAgeSeconds = 48,
+  /** i16, local time minus UTC at the capture, minutes. */
+  OffsetMinutes = 52,
+  /** u16, the tariff that applied up to the capture. */
+  Tariff = 54,
+  /** u8, ASCII: S synchronised, I informative, R relative, U unsynchronised (OCMF). */
+  Letter = 56,
+  /** u8, DLMS clock status (Blue Book 4.1.6.1). */
+  DlmsStatus = 57,
+  /** u8: 0 ok, 1 warning, 2 temporary error, 3 critical temporary error, 4 fatal error. */
+  PtbStatus = 58,
+  /** u8, index of the server in the settings and context; 255 for none. */
+  Server = 59,
+  /** u8, `TimeFlag` bits. */
+  TimeFlags = 60,
+  /** u8, `ClockStatus`. */
+  ClockStatus = 61,
+  /** u8, how many readings follow. */
+  Readings = 62,
+  /** u8, registration period, minutes. */
+  PeriodMinutes = 63,
+  /** i64 each, four: the registers of the context; unused ones zero. */
+  Values = 64,
+}
+
+/** Why a record was made; several may hold. */
+export enum RecordReason {
+  /** A registration period ended. */
+  Period = 1,
+  /** The tariff changed. */
+  Switch = 2,
+  TransactionBegin = 4,
+  TransactionEnd = 8,
+  /** The status letter or the PTB status changed. */
+  Status = 16,
+  /** The first record after a start. */
+  Start = 32,
+  /** The clock was set. */
+  ClockSet = 64,
+}
+
+/** What the record's reader has to know. */
+export enum RecordMark {
+  /** The time was not good enough to bill by. */
+  Doubtful = 1,
+  /** In the period that ended, the clock was set or corrected beyond the rules. */
+  PeriodInvalid = 2,
+  /** The meter did not run through the whole period that ended. */
+  PeriodIncomplete = 4,
+  /** The application handed in no readings. */
+  NoReadings = 8,
+  /** The dynamic tariffs had ended; what the program says instead applied. */
+  DynamicEnded = 16,
+  /** There was no tariff program. */
+  NoProgram = 32,
+  /** The logbook was full. */
+  LogbookFull = 64,
+  /** Records before this one were lost, as there was no room. */
+  RecordsLost = 128,
+  /** Registers were read further from the target than a hundredth of the period. */
+  Late = 256,
+  /** A tariff switch was held back, as the time was not good enough. */
+  SwitchHeld = 512,
+}
+
+/** Part of a context: 88 bytes of `ContextField` each, in order, one entry behind the other. */
+export enum ContextPartField {
+  /** u8 each: which part, from 0; how many there are. */
+  Index = 1,
+  Count = 2,
+  Part = 8,
+  PartBytes = 88,
+}
+
+/** What holds for all records until the next context. */
+export enum ContextField {
+  /** u16, bytes of the whole. */
+  Length = 0,
+  /** u8, 1. */
+  Version = 2,
+  /** u8: registers, servers. */
+  Registers = 3,
+  Servers = 4,
+  /** u32, calibration's expanded uncertainty of the frequency (k = 2), ppb. */
+  CalibrationUncertaintyPpb = 8,
+  /** i64, Unix seconds: calibrated at, valid until; 0 without calibration. */
+  CalibratedAt = 16,
+  CalibratedUntil = 24,
+  /** 32 bytes each: SHA-256 of core and image; the first 32 of SHA-512 of the settings without the root key, and of the active program from `Activation` on (zeros without one). */
+  CoreSha256 = 32,
+  ImageSha256 = 64,
+  SettingsHash = 96,
+  ProgramHash = 128,
+  /** 32 bytes: Ed25519 public key that the heads are signed with. */
+  PublicKey = 160,
+  /** Four registers of 8 bytes: OBIS code (6 bytes), scale i8 (power of ten), unit u8 (DLMS unit). */
+  RegisterList = 192,
+  /** For each of four servers, 32 bytes: SHA-256 of its certificate; zeros where none was seen. */
+  Fingerprints = 224,
+  /** Texts: meter id, board, firmware version, calibration id, program name, then each server's name. */
+  Texts = 352,
+}
+
+/** An entry of the logbook or of the network's ring. */
+export enum LogField {
+  /** u8, `Ring`. */
+  Ring = 1,
+  /** u16, `MeterEvent`. */
+  Code = 2,
+  /** u32, random at each start. */
+  Boot = 8,
+  /** u32, number of the event since the start. */
+  EventSequence = 12,
+  /** i64 each, as in `EventField`. */
+  UtcNs = 16,
+  UptimeNs = 24,
+  A = 32,
+  B = 40,
+  /** One text of at most 47 bytes. */
+  Texts = 48,
+}
+
+/** A signed head: the newest entries of records and logbook. Its first bytes are the storage's alone. */
+export enum HeadField {
+  /** u32, counts the heads; the storage's slot with the higher one is in force. */
+  Count = 0,
+  /** u32, "MTH1". What is signed begins here. */
+  Magic = 4,
+  /** u32 each: newest entry of the records, of the logbook. */
+  RecordSequence = 8,
+  LogSequence = 12,
+  /** i64, UTC ns; 0 while unsynchronised. */
+  UtcNs = 16,
+  /** 32 bytes each: the first of SHA-512 of the 128 bytes of these entries; zeros where there is none. */
+  RecordHash = 24,
+  LogHash = 56,
+  /** A text: the meter's id; zeros up to 36 bytes. */
+  MeterId = 88,
+  /** 64 bytes: Ed25519 (RFC 8032 5.1) of all from `Magic` up to here. */
+  Signature = 124,
+  Bytes = 188,
+  /** u32, CRC-32 over all before it, in the storage. */
+  Crc = 188,
+  StoredBytes = 192,
+}
+
+export enum HeadFormat {
+  /** "MTH1" read as a little-endian u32. */
+  Magic = 0x3148544d,
+}
+
+/** Where the rings stand; what is not here is found in the rings. */
+export enum MarkField {
+  /** u32, counts the marks; the slot with the higher one is in force. */
+  Count = 0,
+  /** u32: the broker has acknowledged all records up to this one. */
+  Delivered = 4,
+  /** u32: an operator has released the logbook up to this one. */
+  Released = 8,
+  /** u32, sequence of the first part of the context in force, 0 for none; 16 bytes, the first of SHA-512 of it. */
+  Context = 12,
+  ContextHash = 16,
+  /** u32, number of the last transaction. */
+  Transaction = 32,
+  /** 8 bytes each: the first of SHA-512 of settings, and of software, of the last start. */
+  Settings = 40,
+  Software = 48,
+  /** i64, Unix seconds of the last tariff switch; u16, that tariff; u16, 1 where they are known. */
+  SwitchUnixSeconds = 56,
+  Tariff = 64,
+  TariffKnown = 66,
+  /** 16 bytes: AES-CMAC of all before it under the record key, with a u8 255 in front. */
+  Seal = 112,
+}
+
+/** A tariff program: legal time and calendar, after DLMS/COSEM (classes 8, 20, 11). */
+export enum ProgramField {
+  /** u32, "MTP1". */
+  Magic = 0,
+  /** u16, bytes of the whole, CRC-32 included. */
+  Length = 4,
+  /** u16. */
+  Version = 6,
+  /** u32, counts the programs stored: set by the core, which then computes the CRC-32 anew. */
+  Count = 8,
+  /** i64, Unix seconds; 0 for at once. */
+  Activation = 16,
+  /** A text of at most 23 bytes. */
+  Name = 24,
+  /** u16: where no season, week or action says one. */
+  DefaultTariff = 48,
+  /** u8, `DynamicFallback`. */
+  Fallback = 50,
+  /** u8 each: how many there are. */
+  Seasons = 51,
+  Weeks = 52,
+  Days = 53,
+  SpecialDays = 54,
+  Scripts = 55,
+  /** u16, of `DynamicFallback.Tariff`. */
+  FallbackTariff = 56,
+  /** u8, `ZoneKind`; u8, transitions of a list. */
+  Zone = 58,
+  Transitions = 59,
+  /** Zone, scripts, seasons, weeks, days, special days; then CRC-32 over all before it. */
+  Items = 64,
+}
+
+export enum ProgramFormat {
+  /** "MTP1" read as a little-endian u32. */
+  Magic = 0x3150544d,
+  Version = 1,
+  /** How many of each fit. */
+  SeasonsMax = 12,
+  WeeksMax = 12,
+  DaysMax = 16,
+  ActionsMax = 8,
+  SpecialDaysMax = 64,
+  ScriptsMax = 16,
+  TransitionsMax = 64,
+}
+
+/** What applies after the last of the dynamic tariffs. */
+export enum DynamicFallback {
+  Calendar = 0,
+  /** The last of them. */
+  Keep = 1,
+  /** A tariff of its own. */
+  Tariff = 2,
+}
+
+export enum ZoneKind {
+  /** `ZoneRuleField`: a rule for all years (POSIX TZ). */
+  Rule = 0,
+  /** `ZoneListField`: transitions. */
+  List = 1,
+}
+
+export enum ZoneRuleField {
+  /** i32 each, s, local time minus UTC: standard, and summer time; both alike where there is no summer time. */
+  StandardSeconds = 0,
+  SummerSeconds = 4,
+  /** `ZoneDayField` each: when summer time begins (by standard time) and ends (by summer time). */
+  Begin = 8,
+  End = 16,
+  Bytes = 24,
+}
+
+/** A day of each year, and the time of day at which the offset changes. */
+export enum ZoneDayField {
+  /** u8, `ZoneDayKind`. */
+  Kind = 0,
+  /** u8 each, of `MonthWeekDay`: month 1 to 12, week 1 to 5 (5: the last), weekday 0 (Sunday) to 6. */
+  Month = 1,
+  Week = 2,
+  Weekday = 3,
+  /** u16, of the other kinds. */
+  DayOfYear = 2,
+  /** i32, s after the day's begin, -604,799 to 604,799. */
+  TimeSeconds = 4,
+}
+
+export enum ZoneDayKind {
+  /** POSIX Mm.w.d. */
+  MonthWeekDay = 0,
+  /** POSIX Jn: 1 to 365, 29 February is never counted. */
+  Julian = 1,
+  /** POSIX n: 0 to 365. */
+  ZeroBased = 2,
+}
+
+export enum ZoneListField {
+  /** i16, minutes: local time minus UTC before the first transition; u8, 1 for summer time. */
+  OffsetMinutes = 0,
+  Summer = 2,
+  /** Transitions: u32 Unix seconds, in ascending order, then as above; 8 bytes each. */
+  Transitions = 4,
+  TransitionBytes = 8,
+  TransitionOffsetMinutes = 4,
+  TransitionSummer = 6,
+}
+
+/** 10 bytes. */
+export enum ScriptField {
+  /** 6 bytes, logical name of the script table. */
+  LogicalName = 0,
+  /** u16. */
+  Selector = 6,
+  /** u16, the tariff that this script stands for. */
+  Tariff = 8,
+  Bytes = 10,
+}
+
+/** 10 bytes. Wildcards and special values as in DLMS/COSEM dates. */
+export enum SeasonField {
+  /** u16; 0xffff for each year. */
+  Year = 0,
+  /** u8: 1 to 12; 0xfd end, 0xfe begin of summer time. */
+  Month = 2,
+  /** u8: 1 to 31; 0xfe last, 0xfd second last day of the month. */
+  Day = 3,
+  /** u8: 1 (Monday) to 7, 0xff any; else the first such day at or after Day, or the last, or second last, of the month. */
+  Weekday = 4,
+  /** u8 each. */
+  Hour = 5,
+  Minute = 6,
+  Second = 7,
+  /** u8, index of the week. */
+  Week = 8,
+  Bytes = 10,
+}
+
+/** Indices of days, Monday first, u8 each; 8 bytes. */
+export enum WeekField {
+  Days = 0,
+  Bytes = 8,
+}
+
+/** A day: at least one action, in ascending order of time. */
+export enum DayField {
+  /** u8, id in DLMS/COSEM. */
+  Id = 0,
+  /** u8. */
+  Actions = 1,
+  /** u8 each: hour, minute, second, index of the script. */
+  List = 2,
+  ActionBytes = 4,
+}
+
+/** 6 bytes; the first that fits a date counts. */
+export enum SpecialDayField {
+  /** u16; 0xffff for each year. */
+  Year = 0,
+  /** u8 each, as in `SeasonField`; 0xff any month, any day. */
+  Month = 2,
+  Day = 3,
+  Weekday = 4,
+  /** u8, index of the day. */
+  DayIndex = 5,
+  Bytes = 6,
+}
+
+export enum ProgramError {
+  None = 0,
+  /** No program, or one of another version. */
+  Absent = 1,
+  /** CRC-32 or lengths do not hold. */
+  Damaged = 2,
+  /** More of something than fits. */
+  TooMany = 3,
+  /** Zone: offset beyond a day, day of the year, or transitions out of order. */
+  Zone = 4,
+  /** A date or time of day that cannot be. */
+  Date = 5,
+  /** An index of a week, day or script that there is not. */
+  Index = 6,
+  /** A day without an action, or actions out of order. */
+  Actions = 7,
+}
+
+/** Dynamic tariffs: absolute switch times. */
+export enum DynamicField {
+  /** u32, "MTD1". */
+  Magic = 0,
+  /** u16, bytes of the whole, CRC-32 included; u16, how many there are, 0 to take them back. */
+  Length = 4,
+  Entries = 6,
+  /** u32, as in `ProgramField`. */
+  Count = 8,
+  /** u32, Unix seconds: end of the last one. */
+  End = 12,
+  /** Each: u32 Unix seconds in ascending order, u16 tariff. Then CRC-32 over all before it. */
+  List = 16,
+  EntryBytes = 6,
+}
+
+export enum DynamicFormat {
+  /** "MTD1" read as a little-endian u32. */
+  Magic = 0x3144544d,
+  EntriesMax = 192,
 }
 
 /** Seed slot. */
@@ -931,6 +1628,57 @@ export enum SettingsTag {
   Asymmetry = 12,
   /** `ProfileField`: what may be done with corrections of the clock. Default: 50, 10, 9000, 0, 9000, 0, 0, 0. */
   Profile = 13,
+  /** `TariffRulesField`: registration periods, and what time is good enough. Default: 15, 0, 0, 0, 1000, 9000. */
+  TariffRules = 14,
+  /** `CalibrationField`: of the meter's clock. Without it no record ever has status S. */
+  Calibration = 15,
+  /** 8 bytes, up to four times: OBIS code (6 bytes), scale i8 (power of ten), unit u8 (DLMS unit) of a register. */
+  Register = 16,
+}
+
+/** What is recorded, and what time is good enough for it. */
+export enum TariffRulesField {
+  /** u8, minutes: a divisor of 60; 0: no periods. */
+  PeriodMinutes = 0,
+  /** u8, `DoubtRule`. */
+  Doubt = 1,
+  /** u8, `LogFullRule`. */
+  LogFull = 2,
+  /** u8, 0. */
+  Reserved = 3,
+  /** u32 each, ms: uncertainty (k = 2) and hard bound above which the time is not good enough; 0: no limit. */
+  UncertaintyMaxMs = 4,
+  BoundMaxMs = 8,
+  Bytes = 12,
+}
+
+/** What happens while the time is not good enough to bill by; records are marked in any case. */
+export enum DoubtRule {
+  /** Tariffs go on switching by the time that there is. */
+  Switch = 0,
+  /** The last tariff is kept. */
+  Keep = 1,
+  /** The last tariff is kept, and no records of periods are made. */
+  Suspend = 2,
+}
+
+/** What a full logbook means. */
+export enum LogFullRule {
+  /** Registration periods are invalid. */
+  Invalid = 0,
+  /** They are marked only. */
+  Mark = 1,
+}
+
+/** The calibration of the meter's clock. */
+export enum CalibrationField {
+  /** i64, Unix seconds: calibrated at, valid until. */
+  At = 0,
+  Until = 8,
+  /** u32, expanded uncertainty of the frequency (k = 2), ppb. */
+  UncertaintyPpb = 16,
+  /** Text of 1 to 32 bytes: id of the calibration or certificate. */
+  Id = 20,
 }
 
 /** Rules for the clock; all but the first two are off where they are 0. */

@@ -124,6 +124,7 @@ export const capabilityNames: Names<Capability> = {
   [Capability.Rtc]: { name: 'rtc', text: 'The board has a real-time clock.' },
   [Capability.Storage]: { name: 'storage', text: 'The board has storage that survives a power cut.' },
   [Capability.Thermometer]: { name: 'thermometer', text: "The board measures its oscillator's temperature." },
+  [Capability.Registers]: { name: 'registers', text: 'An application hands in its registers.' },
 };
 
 export const resetCauseNames: Names<ResetCause> = {
@@ -302,6 +303,28 @@ export const meterEventNames: Names<MeterEvent> = {
     text: 'No authenticated sample came for longer than the rules allow; the time is not to be billed by.',
   },
   [MeterEvent.TransactionOverdue]: { name: 'transaction-overdue', text: 'A transaction was not ended.' },
+  [MeterEvent.SettingsChanged]: {
+    name: 'settings-changed',
+    text: 'The settings are not those of the last start.',
+  },
+  [MeterEvent.SoftwareChanged]: {
+    name: 'software-changed',
+    text: 'The software is not that of the last start.',
+  },
+  [MeterEvent.ProgramStored]: { name: 'program-stored', text: 'A tariff program was stored.' },
+  [MeterEvent.ProgramActivated]: { name: 'program-activated', text: 'A tariff program took effect.' },
+  [MeterEvent.DynamicStored]: { name: 'dynamic-stored', text: 'Dynamic tariffs were stored.' },
+  [MeterEvent.Tampered]: { name: 'tampered', text: 'The storage does not hold what was written to it.' },
+  [MeterEvent.LogbookFull]: {
+    name: 'logbook-full',
+    text: 'The logbook is full; registration periods are invalid until an operator releases it.',
+  },
+  [MeterEvent.LogbookReleased]: { name: 'logbook-released', text: 'An operator released the logbook.' },
+  [MeterEvent.RecordsFull]: {
+    name: 'records-full',
+    text: 'There is no room for records: the broker has not acknowledged any for too long.',
+  },
+  [MeterEvent.RecordsResumed]: { name: 'records-resumed', text: 'Records are kept again.' },
 };
 
 const goodEvents = [
@@ -310,6 +333,7 @@ const goodEvents = [
   MeterEvent.KeysRestored,
   MeterEvent.RtcAccepted,
   MeterEvent.MajorityReached,
+  MeterEvent.RecordsResumed,
 ];
 const badEvents = [
   MeterEvent.SettingsInvalid,
@@ -330,6 +354,9 @@ const badEvents = [
   MeterEvent.PeriodsInvalid,
   MeterEvent.HoldoverEnded,
   MeterEvent.TransactionOverdue,
+  MeterEvent.Tampered,
+  MeterEvent.LogbookFull,
+  MeterEvent.RecordsFull,
 ];
 
 /** What an event, by its code or its name, is to people who watch. */
