@@ -55,6 +55,10 @@ export class ByteReader {
     return this.#view.getUint32(this.#take(at, 4), true);
   }
 
+  i16(at: number): number {
+    return this.#view.getInt16(this.#take(at, 2), true);
+  }
+
   i32(at: number): number {
     return this.#view.getInt32(this.#take(at, 4), true);
   }
@@ -162,6 +166,11 @@ export class ByteWriter {
 
   u32(value: number): this {
     this.#view.setUint32(this.#take(4), this.#integer(value, 0, 0xffffffff), true);
+    return this;
+  }
+
+  i16(value: number): this {
+    this.#view.setInt16(this.#take(2), this.#integer(value, -0x8000, 0x7fff), true);
     return this;
   }
 

@@ -29,8 +29,16 @@ import {
   UdpReceivedField,
 } from '../../as/abi/codes.ts';
 import { ByteReader, ByteWriter, MessageError } from './message-bytes.ts';
+import {
+  type GatewayRecordMessage,
+  type MeterRecordMessage,
+  recordDecoders,
+  recordEncoders,
+} from './record-messages.ts';
 
 export { MessageError } from './message-bytes.ts';
+export type * from './record-messages.ts';
+export { blockPartBytes, entryBytes, headBytes } from './record-messages.ts';
 
 // ---------------------------------------------------------------- meter to gateway
 
@@ -248,7 +256,8 @@ export type MeterMessage =
   | Time
   | Source
   | SourceCounts
-  | MeterEventMessage;
+  | MeterEventMessage
+  | MeterRecordMessage;
 
 // ---------------------------------------------------------------- gateway to meter
 
@@ -334,7 +343,8 @@ export type GatewayMessage =
   | TlsClosed
   | UdpOpened
   | UdpOpenFailed
-  | EventAck;
+  | EventAck
+  | GatewayRecordMessage;
 
 export type LinkMessage = MeterMessage | GatewayMessage;
 
@@ -361,6 +371,10 @@ const fromMeter = new Set<Message>([
   Message.Source,
   Message.SourceCounts,
   Message.Event,
+  Message.Entry,
+  Message.Head,
+  Message.Tariff,
+  Message.Done,
 ]);
 
 /** The channel on which a message travels: by the range of its first byte. */
@@ -624,6 +638,7 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
     return { type: Message.UdpOpenFailed, socket, reason, detail };
   },
   [Message.EventAck]: (r) => ({ type: Message.EventAck, sequence: r.u32(1) }),
+  ...recordDecoders,
 };
 
 /** The budget in a message, or in another payload of the core, at offset `at`. */
@@ -785,6 +800,7 @@ const encoders: Encoders = {
   [Message.UdpOpened]: (m, w) => w.u8(m.socket).u8(m.family).u8(m.addresses).raw(m.address, 16),
   [Message.UdpOpenFailed]: (m, w) => w.u8(m.socket).u8(m.reason).text(m.detail),
   [Message.EventAck]: (m, w) => w.u32(m.sequence),
+  ...recordEncoders,
 };
 
 /** Whether `id` may be a meter's id: it becomes a part of MQTT topics and file names. */

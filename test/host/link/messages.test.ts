@@ -2,16 +2,28 @@
 import { expect, test } from 'vitest';
 import {
   Abi,
+  Block,
+  BlockCommitField,
+  BlockWriteField,
   Channel,
   ClockStatus,
+  CommandResult,
+  DoneField,
+  EntriesAskField,
+  EntryField,
   Failure,
+  HeadField,
   Message,
   MilliCelsius,
   Missing,
+  RecordAckField,
   Reject,
+  ReleaseField,
+  Ring,
   SourceCountField,
   SourceField,
   SourceState,
+  TariffField,
   TimeField,
 } from '../../../as/abi/codes.ts';
 import { truncateText } from '../../../host/link/message-bytes.ts';
@@ -19,6 +31,8 @@ import {
   channelOf,
   decodeMessage,
   encodeMessage,
+  entryBytes,
+  headBytes,
   isMeterMessage,
   type LinkMessage,
   MessageError,
@@ -181,6 +195,37 @@ const messages: LinkMessage[] = [
   { type: Message.UdpOpened, socket: 1, family: 6, addresses: 2, address: hash(5).subarray(0, 16) },
   { type: Message.UdpOpenFailed, socket: 1, reason: Failure.Dns, detail: '' },
   { type: Message.EventAck, sequence: 77 },
+  { type: Message.Entry, ring: Ring.Network, token: 0xfffe, entry: new Uint8Array(entryBytes).fill(3) },
+  { type: Message.Head, head: Uint8Array.from({ length: headBytes }, (_, index) => 'MTH1'.charCodeAt(index) || index) },
+  {
+    type: Message.Tariff,
+    flags: 0x81,
+    tariff: 0xffff,
+    nextTariff: 2,
+    offsetMinutes: -630,
+    since: 1_790_000_000n,
+    next: 4_294_967_296n,
+    periodEnd: 1_790_000_900n,
+    passiveActivation: 1_800_000_000n,
+    recordNewest: 0xffffffff,
+    recordOldest: 5,
+    logNewest: 6,
+    networkNewest: 7,
+    programCrc: 0x89abcdef,
+    dynamicCrc: 9,
+    dynamicEnd: 10n,
+    letter: 'I',
+    ptbStatus: 3,
+    dlmsStatus: 0x82,
+    activeName: 'Haushalt-ä',
+    passiveName: '',
+  },
+  { type: Message.Done, result: CommandResult.Absent, token: 0x1234, detail: 0xffffffff },
+  { type: Message.RecordAck, stored: 0xffffffff, delivered: 0xfffffffe },
+  { type: Message.EntriesAsk, ring: Ring.Logbook, token: 0x1234, from: 0xffffffff, count: 0xffff },
+  { type: Message.BlockWrite, block: Block.Dynamic, token: 7, offset: 0xffff, part: new Uint8Array(231).fill(4) },
+  { type: Message.BlockCommit, block: Block.Program, token: 0xffff, length: 2_048 },
+  { type: Message.Release, ring: Ring.Logbook, token: 1, sequence: 0xffffffff },
 ];
 
 test('the list above has every type of message', () => {
@@ -202,6 +247,7 @@ test.each(messages)('$type: each shorter message is refused, unless it ends in f
     Message.UdpReceived,
     Message.TlsData,
     Message.TlsExported,
+    Message.BlockWrite,
   ];
   for (let length = 0; length < bytes.length; length++) {
     const cut = bytes.subarray(0, length);
@@ -254,6 +300,65 @@ test('layout: a Source and its counts are what as/abi/codes.ts draws', () => {
   ]);
 });
 
+test('layout: records, tariffs and commands are what as/abi/codes.ts draws', () => {
+  const of = (type: Message) => Buffer.from(encodeMessage(messages.find((message) => message.type === type)!));
+  const entry = of(Message.Entry);
+  expect([entry.length, entry[EntryField.Ring], entry.readUInt16LE(EntryField.Token)]).toEqual([132, 2, 0xfffe]);
+  expect([...new Set(entry.subarray(EntryField.Entry))]).toEqual([3]);
+  const head = of(Message.Head);
+  expect([head.length, head.readUInt32LE(0), head.toString('latin1', 4, 8)]).toEqual([HeadField.Bytes, 0x36, 'MTH1']);
+  const tariff = of(Message.Tariff);
+  expect([...tariff.subarray(0, TariffField.Since)]).toEqual([0x37, 0x81, 255, 255, 2, 0, 0x8a, 0xfd]);
+  expect(tariff.readBigInt64LE(TariffField.Next)).toBe(4_294_967_296n);
+  expect(tariff.readBigInt64LE(TariffField.PassiveActivation)).toBe(1_800_000_000n);
+  expect(tariff.readUInt32LE(TariffField.RecordOldest)).toBe(5);
+  expect(tariff.readUInt32LE(TariffField.ProgramCrc)).toBe(0x89abcdef);
+  expect([...tariff.subarray(TariffField.DynamicEnd, TariffField.Texts + 3)]).toEqual([
+    ...[10, 0, 0, 0, 0, 0, 0, 0],
+    ...[0x49, 3, 0x82, 0, 11, 0x48, 0x61],
+  ]);
+  expect(of(Message.Done).readUInt32LE(DoneField.Detail)).toBe(0xffffffff);
+  expect([...of(Message.Done).subarray(0, 4)]).toEqual([0x3b, 6, 0x34, 0x12]);
+  expect([...of(Message.RecordAck).subarray(0, RecordAckField.Delivered)]).toEqual([0x39, 0, 0, 0, 255, 255, 255, 255]);
+  expect(of(Message.RecordAck).readUInt32LE(RecordAckField.Delivered)).toBe(0xfffffffe);
+  expect([...of(Message.EntriesAsk)]).toEqual([0x3a, 1, 0x34, 0x12, 255, 255, 255, 255, 255, 255]);
+  expect(of(Message.EntriesAsk).length).toBe(EntriesAskField.Bytes);
+  expect([...of(Message.BlockWrite).subarray(0, BlockWriteField.Part + 1)]).toEqual([0x3c, 2, 7, 0, 255, 255, 4]);
+  expect([...of(Message.BlockCommit)]).toEqual([0x3d, 1, 255, 255, 0, 8]);
+  expect(of(Message.BlockCommit).length).toBe(BlockCommitField.Bytes);
+  expect([...of(Message.Release)]).toEqual([0x3e, 1, 1, 0, 255, 255, 255, 255]);
+  expect(of(Message.Release).length).toBe(ReleaseField.Bytes);
+});
+
+test.each<[string, Message, at: number, value: number, RegExp]>([
+  ['ring of an entry', Message.Entry, EntryField.Ring, 3, /expected a ring .* came 3/],
+  ['ring asked for', Message.EntriesAsk, EntriesAskField.Ring, 3, /expected a ring .* came 3/],
+  ['ring released', Message.Release, ReleaseField.Ring, Ring.Network, /expected ring 1, the logbook, came 2/],
+  ['block written', Message.BlockWrite, BlockWriteField.Block, 0, /expected a block .* came 0/],
+  ['block committed', Message.BlockCommit, BlockCommitField.Block, 3, /expected a block .* came 3/],
+  ['result', Message.Done, DoneField.Result, 7, /expected a command result .* came 7/],
+  ['letter', Message.Tariff, TariffField.Letter, 0x58, /expected a status letter S, I, R or U, came 0x58/],
+  ['magic of a head', Message.Head, HeadField.Magic, 0x4e, /expected "MTH1" at byte 4, came 0x3148544e/],
+])('a %s that is none is refused', (_, type, at, value, error) => {
+  const bytes = encodeMessage(messages.find((message) => message.type === type)!);
+  bytes[at] = value;
+  expect(() => decodeMessage(Channel.Report, bytes)).toThrow(error);
+});
+
+test('a command without a token is refused, and so is more delivered than stored', () => {
+  for (const type of [Message.EntriesAsk, Message.BlockWrite, Message.BlockCommit, Message.Release]) {
+    const message = messages.find((message) => message.type === type)!;
+    const bytes = encodeMessage(message);
+    bytes.fill(0, 2, 4);
+    expect(() => decodeMessage(Channel.Report, bytes)).toThrow(/expected a token other than 0/);
+    expect(() => encodeMessage({ ...message, token: 0 } as LinkMessage)).toThrow(/expected a token other than 0/);
+  }
+  const bytes = encodeMessage({ type: Message.RecordAck, stored: 5, delivered: 5 });
+  bytes[RecordAckField.Delivered] = 6;
+  expect(() => decodeMessage(Channel.Report, bytes)).toThrow(/no more delivered than stored \(5\), came 6/);
+  expect(() => encodeMessage({ type: Message.RecordAck, stored: 5, delivered: 6 })).toThrow(/no more delivered/);
+});
+
 test('a kiss code that is none is told as its digits', () => {
   const counts = messages.find((message) => message.type === Message.SourceCounts)!;
   for (const kissCode of ['', 'DENY', '0x52410001', '0x00000001']) {
@@ -288,7 +393,7 @@ test('a temperature may be unknown, and is refused beyond what a thermometer mea
 
 test('directions are told apart', () => {
   expect(messages.filter(isMeterMessage).map((message) => Message[message.type])).toEqual(
-    'UdpSend TimeReply TlsOpen TlsOpen TlsWrite TlsExport TlsExport TlsClose UdpOpen UdpClose Info Time Source SourceCounts Event'.split(
+    'UdpSend TimeReply TlsOpen TlsOpen TlsWrite TlsExport TlsExport TlsClose UdpOpen UdpClose Info Time Source SourceCounts Event Entry Head Tariff Done'.split(
       ' ',
     ),
   );
@@ -300,6 +405,8 @@ test('what does not fit its field is not encoded', () => {
   refuse({ type: Message.TlsClose, id: 1.5 });
   refuse({ type: Message.EventAck, sequence: -1 });
   refuse({ type: Message.TlsData, id: 1, data: new Uint8Array(236) });
+  refuse({ type: Message.BlockWrite, block: Block.Program, token: 1, offset: 0, part: new Uint8Array(232) });
+  refuse({ type: Message.Entry, ring: Ring.Records, token: 0, entry: new Uint8Array(127) });
   refuse({ type: Message.UdpSend, socket: 0, exchange: 0, payload: new Uint8Array(1253) });
   refuse({ type: Message.TlsClosed, id: 1, reason: 0, detail: 'x'.repeat(234) });
   const counts = messages.find((message) => message.type === Message.SourceCounts)!;
