@@ -55,6 +55,10 @@ export class ByteReader {
     return this.#view.getUint32(this.#take(at, 4), true);
   }
 
+  i8(at: number): number {
+    return this.#view.getInt8(this.#take(at, 1));
+  }
+
   i16(at: number): number {
     return this.#view.getInt16(this.#take(at, 2), true);
   }

@@ -24,6 +24,9 @@ import {
   sourceStateNames,
   timeFlagNames,
 } from '../text/names.ts';
+import { nsPerSecond, utcText } from '../text/utc.ts';
+
+export { utcText } from '../text/utc.ts';
 
 const utc = z.string().regex(/^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
 const utcNs = z.string().regex(/^-?\d+$/);
@@ -229,25 +232,6 @@ export type InfoPayload = z.infer<typeof infoSchema>;
 export type TimePayload = z.infer<typeof timeSchema>;
 export type ServerPayload = z.infer<typeof serverSchema>;
 export type EventPayload = z.infer<typeof eventSchema>;
-
-const nsPerSecond = 1_000_000_000n;
-const latestDateSeconds = 8_640_000_000_000n;
-
-/**
- * Nanoseconds since 1970 as ISO 8601 with nine decimals; null where no calendar date exists.
- * @param leapSecond an inserted second is passing, which repeats 23:59:59 and is 23:59:60
- */
-export function utcText(ns: bigint, leapSecond = false): string | null {
-  const fraction = ((ns % nsPerSecond) + nsPerSecond) % nsPerSecond;
-  const seconds = (ns - fraction) / nsPerSecond;
-  if (seconds > latestDateSeconds || seconds < -latestDateSeconds) return null;
-  const date = new Date(Number(seconds) * 1000)
-    .toISOString()
-    .replace(/\.000Z$/, '')
-    .replace(/(?<=23:59:)59$/, leapSecond ? '60' : '59')
-    .replace(/^\+0*(?=\d{4,}-)/, '');
-  return `${date}.${fraction.toString().padStart(9, '0')}Z`;
-}
 
 /** A duration as an exact number, or null where a number cannot hold it. */
 function duration(ns: bigint): number | null {

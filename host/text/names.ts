@@ -18,6 +18,9 @@ import {
   SourceState,
   TimeFlag,
 } from '../../as/abi/codes.ts';
+import { tamperingNames } from './record-names.ts';
+
+export * from './record-names.ts';
 
 /** `name` is kebab-case and for programs; `text` is a sentence for people. */
 export interface Name {
@@ -25,7 +28,7 @@ export interface Name {
   readonly text: string;
 }
 
-type Names<T extends number> = Readonly<Record<T, Name>>;
+export type Names<T extends number> = Readonly<Record<T, Name>>;
 
 export const clockStatusNames: Names<ClockStatus> = {
   [ClockStatus.Unsynchronised]: { name: 'unsynchronised', text: 'The meter does not know the time.' },
@@ -442,6 +445,15 @@ function kissText(code: bigint): string {
   return /^[\x21-\x7e]{4}$/.test(text) ? text : `0x${digits}`;
 }
 
+/** The first bytes of a hash, as an event carries them. */
+function hashText(bytes: bigint): string {
+  return `${BigInt.asUintN(64, bytes).toString(16).padStart(16, '0')}…`;
+}
+
+function crcText(crc: bigint): string {
+  return BigInt.asUintN(32, crc).toString(16).padStart(8, '0');
+}
+
 /** What a meter without a time waits for, as one sentence without its full stop; undefined where it waits for nothing. */
 export function waitingText(time: {
   readonly missing: string;
@@ -556,6 +568,26 @@ export function describeEvent(event: {
       return `The last authenticated sample is ${durationText(a)} old, more than the ${b} h that are allowed; the time is not to be billed by.`;
     case MeterEvent.TransactionOverdue:
       return `A transaction was not ended within ${durationText(a)}; it counts as ended.`;
+    case MeterEvent.SettingsChanged:
+      return `The settings are not those of the last start: ${hashText(b)} instead of ${hashText(a)}.`;
+    case MeterEvent.SoftwareChanged:
+      return `The software is not that of the last start: ${hashText(b)} instead of ${hashText(a)}.`;
+    case MeterEvent.ProgramStored:
+      return `A tariff program was stored (CRC-32 ${crcText(a)}): it takes effect ${b === 0n ? 'at once' : `at ${dateText(b)}`}.`;
+    case MeterEvent.ProgramActivated:
+      return `A stored tariff program took effect (CRC-32 ${crcText(a)}${b === 0n ? '' : `, due at ${dateText(b)}`}).`;
+    case MeterEvent.DynamicStored:
+      return `Dynamic tariffs were stored (CRC-32 ${crcText(a)}): they end at ${dateText(b)}.`;
+    case MeterEvent.Tampered:
+      return `The storage does not hold what was written to it: ${nameOf(tamperingNames, Number(a)).text} (${b}).`;
+    case MeterEvent.LogbookFull:
+      return `The logbook is full, up to entry ${a}: registration periods are invalid until an operator releases it.`;
+    case MeterEvent.LogbookReleased:
+      return `An operator released the logbook up to entry ${a}.`;
+    case MeterEvent.RecordsFull:
+      return `There is no room for records: those from ${b} to ${a} are not acknowledged by the broker.`;
+    case MeterEvent.RecordsResumed:
+      return `Records are kept again; ${countText(a, 'record')} ${a === 1n ? 'was' : 'were'} lost.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }

@@ -3,27 +3,38 @@ import { describe, expect, test } from 'vitest';
 import {
   Capability,
   ClockStatus,
+  CommandResult,
   Failure,
+  Format,
   Invalidity,
   KeError,
   MeterEvent,
   Missing,
+  ProgramError,
+  RecordMark,
+  RecordReason,
   Reject,
   ResetCause,
+  Ring,
   RtcRefusal,
   RtcStatus,
   SettingsError,
   SourceFlag,
   SourceState,
+  Tampering,
+  TariffFlag,
   TimeFlag,
 } from '../../as/abi/codes.ts';
 import {
   aeadName,
   capabilityNames,
   clockStatusNames,
+  commandResultNames,
   describeEvent,
+  dlmsStatusNames,
   durationText,
   failureNames,
+  formatNames,
   invalidityNames,
   keErrorNames,
   meterEventNames,
@@ -31,13 +42,20 @@ import {
   type Name,
   nameOf,
   namesOfBits,
+  programErrorNames,
+  ptbStatusNames,
+  recordMarkNames,
+  recordReasonNames,
   rejectNames,
   resetCauseNames,
+  ringNames,
   rtcRefusalNames,
   rtcStatusNames,
   settingsErrorNames,
   sourceFlagNames,
   sourceStateNames,
+  tamperingNames,
+  tariffFlagNames,
   timeFlagNames,
   waitingText,
 } from '../../host/text/names.ts';
@@ -58,6 +76,14 @@ const tables: [string, Record<string, string | number>, Readonly<Record<number, 
   ['SourceState', SourceState, sourceStateNames],
   ['TimeFlag', TimeFlag, timeFlagNames],
   ['Invalidity', Invalidity, invalidityNames],
+  ['CommandResult', CommandResult, commandResultNames],
+  ['Format', Format, formatNames],
+  ['ProgramError', ProgramError, programErrorNames],
+  ['RecordMark', RecordMark, recordMarkNames],
+  ['RecordReason', RecordReason, recordReasonNames],
+  ['Ring', Ring, ringNames],
+  ['Tampering', Tampering, tamperingNames],
+  ['TariffFlag', TariffFlag, tariffFlagNames],
 ];
 
 const monthEnd = 1_798_761_600n;
@@ -124,6 +150,8 @@ test('codes of a later version keep their number', () => {
   expect(aeadName(15)).toBe('AEAD_AES_SIV_CMAC_256');
   expect(aeadName(77)).toBe('AEAD 77');
   expect(aeadName(0)).toBeUndefined();
+  expect(namesOfBits(dlmsStatusNames, 0x82)).toEqual(['doubtful', 'summer-time']);
+  expect(nameOf(ptbStatusNames, 3).name).toBe('critical-temporary-error');
 });
 
 test.each([
@@ -220,6 +248,36 @@ test.each([
     '',
     'The thermometer gives nothing that counts: its last answer is -128.00 °C.',
   ],
+  [
+    MeterEvent.SettingsChanged,
+    -1n,
+    1n,
+    '',
+    'The settings are not those of the last start: 0000000000000001… instead of ffffffffffffffff….',
+  ],
+  [
+    MeterEvent.ProgramStored,
+    0xdeadbeefn,
+    monthEnd,
+    '',
+    'A tariff program was stored (CRC-32 deadbeef): it takes effect at 2027-01-01T00:00:00Z.',
+  ],
+  [MeterEvent.ProgramStored, 1n, 0n, '', 'A tariff program was stored (CRC-32 00000001): it takes effect at once.'],
+  [
+    MeterEvent.Tampered,
+    3n,
+    77n,
+    '',
+    'The storage does not hold what was written to it: an entry of the records does not hold (77).',
+  ],
+  [
+    MeterEvent.RecordsFull,
+    900n,
+    12n,
+    '',
+    'There is no room for records: those from 12 to 900 are not acknowledged by the broker.',
+  ],
+  [MeterEvent.RecordsResumed, 1n, 0n, '', 'Records are kept again; 1 record was lost.'],
   ...leapEvents,
   [4242, 0n, 0n, '', 'code 4242, not known to this version of metertime.'],
 ])('event %d is told as a sentence', (code, a, b, text, sentence) => {
