@@ -1,4 +1,5 @@
-// 24Cxx EEPROM with two address bytes as storage.
+// 24Cxx EEPROMs with two address bytes as storage: one of up to 64 KB, or several of 64 KB at addresses in a row, as one
+// part of 256 KB has them too.
 //
 // Its duties: pages in ascending order, each read back before the next is written, so that a power cut leaves a
 // prefix of what was asked for and one page in doubt. Which of two copies counts is the core's matter.
@@ -10,6 +11,9 @@
 #define READY_TICKS ((uint64_t)BOARD_TICK_HZ * 2u * BOARD_STORAGE_WRITE_MS / 1000u)
 #define POLL_TICKS (BOARD_TICK_HZ / 2000u)
 
+// What one address of the bus reaches.
+#define PART_BYTES 0x10000u
+
 static bool storage_check_range(uint32_t offset, uint32_t length) {
   return offset <= BOARD_STORAGE_BYTES && length <= BOARD_STORAGE_BYTES - offset;
 }
@@ -20,9 +24,9 @@ void storage_start_device(void) {
 
 // While it programs a page the part does not acknowledge its address; after a reset of the processor alone, that may
 // be a page from before it.
-static bool storage_await_ready(void) {
+static bool storage_await_ready(uint8_t address) {
   uint64_t start = tick_read_now();
-  while (!i2c_write_bytes(BOARD_STORAGE_ADDRESS, NULL, 0, NULL, 0)) {
+  while (!i2c_write_bytes(address, NULL, 0, NULL, 0)) {
     uint64_t now = tick_read_now();
     if (now - start > READY_TICKS) return false;
     tick_sleep_until(now + POLL_TICKS);
@@ -30,11 +34,25 @@ static bool storage_await_ready(void) {
   return true;
 }
 
+// Address on the bus of the part that holds this offset.
+static uint8_t storage_locate_part(uint32_t offset) {
+  return (uint8_t)(BOARD_STORAGE_ADDRESS + offset / PART_BYTES);
+}
+
 bool storage_read_bytes(uint32_t offset, uint8_t *into, uint32_t length) {
   if (!storage_check_range(offset, length)) return false;
-  if (length == 0) return true;
-  const uint8_t head[2] = {(uint8_t)(offset >> 8), (uint8_t)offset};
-  return storage_await_ready() && i2c_read_bytes(BOARD_STORAGE_ADDRESS, head, sizeof head, into, length);
+  while (length > 0) {
+    uint32_t part = PART_BYTES - offset % PART_BYTES;
+    if (part > length) part = length;
+    uint8_t address = storage_locate_part(offset);
+    const uint8_t head[2] = {(uint8_t)(offset >> 8), (uint8_t)offset};
+    if (!storage_await_ready(address)) return false;
+    if (!i2c_read_bytes(address, head, sizeof head, into, part)) return false;
+    offset += part;
+    into += part;
+    length -= part;
+  }
+  return true;
 }
 
 static bool storage_verify_bytes(uint32_t offset, const uint8_t *expected, uint32_t length) {
@@ -54,9 +72,10 @@ bool storage_write_bytes(uint32_t offset, const uint8_t *from, uint32_t length) 
   while (length > 0) {
     uint32_t part = BOARD_STORAGE_PAGE_BYTES - offset % BOARD_STORAGE_PAGE_BYTES;
     if (part > length) part = length;
+    uint8_t address = storage_locate_part(offset);
     const uint8_t head[2] = {(uint8_t)(offset >> 8), (uint8_t)offset};
-    if (!storage_await_ready()) return false;
-    if (!i2c_write_bytes(BOARD_STORAGE_ADDRESS, head, sizeof head, from, part)) return false;
+    if (!storage_await_ready(address)) return false;
+    if (!i2c_write_bytes(address, head, sizeof head, from, part)) return false;
     if (!storage_verify_bytes(offset, from, part)) return false;
     offset += part;
     from += part;

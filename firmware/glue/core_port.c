@@ -9,6 +9,9 @@
 #include "bytes.h"
 #include "core.h"
 #include "platform.h"
+#ifdef BOARD_APPLICATION
+#include "application.h"
+#endif
 
 #define ANSWERS 8u
 
@@ -144,6 +147,41 @@ static void core_set_clock(const uint8_t *payload) {
   core_add_answer(EVENT_RTC_DONE, tick_read_now(), 1)->payload[0] = set ? 0 : 1;
 }
 
+#ifdef BOARD_APPLICATION
+// The last readings, until they are handed over: the core asks for none before.
+static int64_t core_readings[APPLICATION_REGISTERS];
+
+static void core_read_registers(void) {
+  uint64_t tick = tick_read_now();
+  uint32_t count = application_read_registers(core_readings);
+  if (count > APPLICATION_REGISTERS) core_refuse_action();
+  core_add_answer(EVENT_READINGS, tick, READINGS_FIELD_VALUES + 8 * count);
+}
+
+static void core_put_readings(uint8_t *payload, uint32_t length) {
+  uint32_t count = (length - READINGS_FIELD_VALUES) / 8;
+  memset(payload, 0, READINGS_FIELD_VALUES);
+  payload[READINGS_FIELD_COUNT] = (uint8_t)count;
+  for (uint32_t i = 0; i < count; i++) bytes_put_u64(payload + READINGS_FIELD_VALUES + 8 * i, (uint64_t)core_readings[i]);
+}
+
+static void core_switch_tariff(const uint8_t *fields) {
+  uint64_t since = bytes_get_u64(fields + TARIFF_SWITCH_FIELD_SINCE_UNIX_SECONDS);
+  bool doubtful = fields[TARIFF_SWITCH_FIELD_DOUBTFUL] != 0;
+  application_switch_tariff((uint16_t)bytes_get_u16(fields + TARIFF_SWITCH_FIELD_TARIFF), doubtful, (int64_t)since);
+}
+#endif
+
+void core_put_answer(const struct core_answer *answer, uint8_t *payload) {
+#ifdef BOARD_APPLICATION
+  if (answer->event == EVENT_READINGS) {
+    core_put_readings(payload, answer->length);
+    return;
+  }
+#endif
+  memcpy(payload, answer->payload, answer->length);
+}
+
 #ifdef BOARD_THERMOMETER_ADDRESS
 static void core_read_thermometer(void) {
   int32_t milli_celsius = 0;
@@ -170,6 +208,15 @@ static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t lengt
 #ifdef BOARD_THERMOMETER_ADDRESS
   } else if (kind == ACTION_TEMPERATURE_READ && length == 0) {
     core_read_thermometer();
+#endif
+#ifdef BOARD_APPLICATION
+  } else if (kind == ACTION_READINGS_READ && length == 0) {
+    core_read_registers();
+  } else if (kind == ACTION_TARIFF_SWITCH && length == TARIFF_SWITCH_FIELD_BYTES) {
+    core_switch_tariff(payload);
+#else
+  } else if (kind == ACTION_TARIFF_SWITCH) {
+    // Nobody here has tariffs.
 #endif
   } else {
     core_refuse_action();

@@ -26,13 +26,16 @@ struct core_answer {
   uint64_t tick;
   uint32_t offset;
   uint32_t length;
-  /// The payload, but of a read of the storage.
+  /// The payload, but of a read of the storage or of the registers.
   uint8_t payload[8];
 };
 
 /// The oldest unanswered one, or NULL.
 const struct core_answer *core_peek_answer(void);
 void core_drop_answer(void);
+
+/// Writes the payload of an answer that is not a read of the storage.
+void core_put_answer(const struct core_answer *answer, uint8_t *payload);
 
 /// For the application, from the main loop: a transaction begins or ends, or an operator accepts the correction that was
 /// refused. The core is told in its turn; false when too much is waiting for that, and nothing is told.

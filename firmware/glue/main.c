@@ -64,7 +64,7 @@ static void main_hand_over_answer(uint64_t tick) {
     length = storage_read_bytes(answer->offset, payload + 4, length) ? 4 + length : 4;
   } else {
     tick = answer->tick;
-    memcpy(payload, answer->payload, length);
+    core_put_answer(answer, payload);
   }
   core_drop_answer();
   core_handle_event(event, tick, length);

@@ -61,14 +61,19 @@ export const boardSchema = z.strictObject({
   storage: z.strictObject({
     driver,
     address,
-    bytes: positive.max(65_536),
-    pageBytes: positive,
+    bytes: positive.max(524_288).describe('above 65,536: parts of 64 KiB at addresses in a row'),
+    pageBytes: positive.max(64).describe('what one write takes at most; of what the core keeps, none share a page'),
     writeCycleMs: positive,
   }),
+  application: z
+    .string()
+    .regex(/^[a-z0-9_]+$/, 'the name of a file in firmware/applications, without .c')
+    .optional()
+    .describe('whose registers records carry'),
   emulation: z
     .strictObject({ program: z.string(), arguments: z.array(z.string()) })
     .optional()
-    .describe('how it is emulated; {link}, {storage}, {storageBytes}, {rtc} and {elf} are filled in'),
+    .describe('how it is emulated; {link}, {eeproms}, {rtc} and {elf} are filled in'),
 });
 
 /** A board's data, checked and complete. */

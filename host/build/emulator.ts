@@ -75,6 +75,8 @@ export interface Emulator {
 const startTimeoutMs = 20_000;
 const stopTimeoutMs = 2_000;
 const socketPathBytes = 107;
+/** What one address of the bus reaches of an EEPROM. */
+const partBytes = 65_536;
 const stackPaint = 0x5aa5c33c;
 /** QEMU's object for the device that the board's data name `id=thermometer`. */
 const thermometerPath = '/machine/peripheral/thermometer';
@@ -203,20 +205,37 @@ function prepareStorage(path: string, board: Board): void {
 function fillIn(args: readonly string[], board: Board, options: EmulatorOptions): string[] {
   const values: Record<string, string> = {
     link: options.link,
-    storage: options.storageFile,
-    storageBytes: String(board.storage.bytes),
     rtc: options.rtcBase ?? 'utc',
     elf: options.image,
   };
-  return args.map((arg) =>
+  const fill = (arg: string) =>
     arg.replace(/\{(\w+)\}/g, (whole, name: string) => {
       const value = values[name];
       if (value === undefined) {
         throw new BuildError('board-invalid', `board ${board.name}: ${whole} in its emulation is not known`);
       }
-      return arg === whole ? value : value.replaceAll(',', ',,');
-    }),
-  );
+      return arg === whole ? value : doubleCommas(value);
+    });
+  return args.flatMap((arg) => (arg === '{eeproms}' ? eeproms(board, options.storageFile) : fill(arg)));
+}
+
+function doubleCommas(value: string): string {
+  return value.replaceAll(',', ',,');
+}
+
+// The storage's parts, each with its piece of one file.
+function eeproms({ storage }: Board, file: string): string[] {
+  const args: string[] = [];
+  for (let offset = 0; offset < storage.bytes; offset += partBytes) {
+    const size = Math.min(partBytes, storage.bytes - offset);
+    const number = offset / partBytes;
+    // QEMU would let only one of them open the file.
+    const node = `if=none,id=storage${number},format=raw,file=${doubleCommas(file)},file.locking=off`;
+    const address = storage.address + number;
+    args.push('-drive', `${node},offset=${offset},size=${size}`);
+    args.push('-device', `at24c-eeprom,address=${address},rom-size=${size},drive=storage${number}`);
+  }
+  return args;
 }
 
 // util-linux's setpriv lets the kernel kill the emulator with its parent, even when that is killed itself.

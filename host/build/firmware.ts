@@ -220,7 +220,9 @@ function firmwareSources(board: Board, root: string): string[] {
     ...(board.thermometer === undefined ? [] : [board.thermometer]),
   ].map(({ driver }) => join('firmware', 'drivers', `${driver}.c`));
   const folders = ['firmware/runtime', 'firmware/glue', ...board.sources];
-  return [...new Set([...folders.flatMap(inFolder), ...drivers])].sort();
+  const { application } = board;
+  const applications = application === undefined ? [] : [join('firmware', 'applications', `${application}.c`)];
+  return [...new Set([...folders.flatMap(inFolder), ...drivers, ...applications])].sort();
 }
 
 // Everything that the image can depend on.

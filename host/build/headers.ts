@@ -44,7 +44,10 @@ export function boardHeader(board: Board): string {
   const i2c = board.i2cs[board.i2c.device]!;
   const { thermometer } = board;
   const capabilities =
-    codes.Capability.Rtc | codes.Capability.Storage | (thermometer === undefined ? 0 : codes.Capability.Thermometer);
+    codes.Capability.Rtc |
+    codes.Capability.Storage |
+    (thermometer === undefined ? 0 : codes.Capability.Thermometer) |
+    (board.application === undefined ? 0 : codes.Capability.Registers);
   return header(`Board ${board.name}: made from boards/${board.name}/board.json and what it inherits.`, [
     `#define BOARD_NAME ${JSON.stringify(board.name)}`,
     `#define BOARD_CAPABILITIES ${capabilities}u`,
@@ -65,6 +68,7 @@ export function boardHeader(board: Board): string {
     `#define BOARD_I2C_HZ ${board.i2c.hz}u`,
     `#define BOARD_RTC_ADDRESS ${hex(board.rtc.address)}`,
     ...(thermometer === undefined ? [] : [`#define BOARD_THERMOMETER_ADDRESS ${hex(thermometer.address)}`]),
+    ...(board.application === undefined ? [] : ['#define BOARD_APPLICATION 1']),
     `#define BOARD_STORAGE_ADDRESS ${hex(board.storage.address)}`,
     `#define BOARD_STORAGE_BYTES ${board.storage.bytes}u`,
     `#define BOARD_STORAGE_PAGE_BYTES ${board.storage.pageBytes}u`,

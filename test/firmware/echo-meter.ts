@@ -35,14 +35,17 @@ export async function compileTestCore(name: string): Promise<string> {
   return path;
 }
 
-let built: Promise<BuildReport> | undefined;
+const built = new Map<string, Promise<BuildReport>>();
 
-/** The board's firmware with the echo core in the place of the product's. */
-export function buildEchoFirmware(): Promise<BuildReport> {
-  built ??= compileTestCore('echo').then((corePath) =>
-    buildFirmware({ board: boardName, corePath, outDir: join(root, 'build', 'test', `echo-${boardName}`) }),
-  );
-  return built;
+/** A board's firmware with the echo core in the place of the product's. */
+export function buildEchoFirmware(board = boardName): Promise<BuildReport> {
+  const build =
+    built.get(board) ??
+    compileTestCore('echo').then((corePath) =>
+      buildFirmware({ board, corePath, outDir: join(root, 'build', 'test', `echo-${board}`) }),
+    );
+  built.set(board, build);
+  return build;
 }
 
 /** A folder of its own for sockets and storage, removed by `remove`. */
@@ -138,7 +141,7 @@ export interface EchoMeter {
 
 /** Starts one, connects to it and waits until it answers. */
 export async function startEchoMeter(folder: string, options: Partial<EmulatorOptions> = {}): Promise<EchoMeter> {
-  const { elfPath } = await buildEchoFirmware();
+  const { elfPath } = await buildEchoFirmware(typeof options.board === 'string' ? options.board : options.board?.name);
   const emulator = await startEmulator({
     board: boardName,
     image: elfPath,

@@ -13,7 +13,12 @@ const meters = useEchoMeters();
 let meter: EchoMeter | undefined;
 let folder = '';
 
-beforeAll(buildEchoFirmware);
+const largeBoard = `${boardName}-4`;
+
+beforeAll(async () => {
+  await buildEchoFirmware();
+  await buildEchoFirmware(largeBoard);
+}, 60_000);
 
 async function start(): Promise<EchoMeter> {
   meter = await meters.start(folder);
@@ -24,12 +29,12 @@ const file = () => readFileSync(join(folder, 'storage'));
 
 /** Reads through the meter; at most 100 bytes. */
 async function read(offset: number, length: number): Promise<Buffer> {
-  const answer = Buffer.from(await meter!.line.ask(`R${hex(offset, 4)}${hex(length, 4)}`), 'hex');
+  const answer = Buffer.from(await meter!.line.ask(`R${hex(offset, 8)}${hex(length, 4)}`), 'hex');
   expect(answer.readUInt32LE(0)).toBe(offset);
   return answer.subarray(4);
 }
 
-const writeCommand = (offset: number, bytes: Buffer) => `W${hex(offset, 4)}${bytes.toString('hex')}`;
+const writeCommand = (offset: number, bytes: Buffer) => `W${hex(offset, 8)}${bytes.toString('hex')}`;
 
 /** Writes through the meter and returns the result: 0 written, 1 failed. */
 async function write(offset: number, bytes: Buffer): Promise<number> {
@@ -65,8 +70,32 @@ it('answers without bytes, or with a failure, past its end', async () => {
   await start();
   expect(await read(storage.bytes - 4, 8)).toHaveLength(0);
   expect(await read(0xffff, 1)).toHaveLength(0);
+  expect(await read(0xffff_ffff, 1)).toHaveLength(0);
   expect(await write(storage.bytes - 4, Buffer.alloc(8))).toBe(1);
   expect(file()).toEqual(Buffer.alloc(storage.bytes, 0xff));
+});
+
+it('is one where it has several parts', async () => {
+  folder = meters.newFolder();
+  const { bytes } = loadBoard(largeBoard).storage;
+  const partBytes = 0x10000;
+  expect(bytes).toBe(8 * partBytes);
+  meter = await meters.start(folder, { board: largeBoard });
+  const expected = Buffer.alloc(bytes, 0xff);
+  for (let edge = partBytes; edge <= bytes; edge += partBytes) {
+    // Across the edge, where there is a part behind it.
+    const offset = edge - (edge < bytes ? 50 : 100);
+    const written = Buffer.from(Array.from({ length: 100 }, (_, i) => (i * 7 + offset / partBytes) & 255));
+    expect(await write(offset, written)).toBe(0);
+    written.copy(expected, offset);
+    expect(await read(offset, 100)).toEqual(written);
+  }
+  expect(await read(bytes - 4, 8)).toHaveLength(0);
+  expect(await write(bytes - 4, Buffer.alloc(8))).toBe(1);
+  expect(file().equals(expected)).toBe(true);
+  await meters.stop();
+  meter = await meters.start(folder, { board: largeBoard });
+  expect(await read(3 * partBytes - 50, 100)).toEqual(expected.subarray(3 * partBytes - 50, 3 * partBytes + 50));
 });
 
 it('holds a prefix of what was to be written when the power goes, and all of what was reported', async () => {

@@ -88,13 +88,13 @@ function command(at: usize, length: u32, first: u64, last: u64): void {
     frameEnd();
   } else if (letter === 82) {
     const payload = addAction(Action.StorageRead, 8);
-    store<u32>(payload, <u32>getHex(data, 4));
-    store<u32>(payload, <u32>getHex(data + 4, 4), 4);
+    store<u32>(payload, <u32>getHex(data, 8));
+    store<u32>(payload, <u32>getHex(data + 8, 4), 4);
   } else if (letter === 87) {
-    const bytes = (length - 5) / 2;
+    const bytes = (length - 9) / 2;
     const payload = addAction(Action.StorageWrite, 4 + bytes);
-    store<u32>(payload, <u32>getHex(data, 4));
-    for (let i: u32 = 0; i < bytes; i++) store<u8>(payload + 4 + i, <u8>getHex(data + 4 + 2 * i, 2));
+    store<u32>(payload, <u32>getHex(data, 8));
+    for (let i: u32 = 0; i < bytes; i++) store<u8>(payload + 4 + i, <u8>getHex(data + 8 + 2 * i, 2));
   } else if (letter === 84) {
     addAction(Action.RtcRead, 0);
   } else if (letter === 83) {
