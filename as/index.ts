@@ -27,6 +27,7 @@ export * from './aead/exports';
 export * from './clock/exports';
 export { testMeterKey } from './meter/keys';
 export { backoffNext, backoffSpread } from './nts/backoff';
+export * from './sign/exports';
 
 const ROLE_NONE: u32 = 0;
 const ROLE_METER: u32 = 1;
