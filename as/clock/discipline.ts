@@ -17,7 +17,7 @@ import {
   sampleInnovation,
   samplePrior,
 } from './estimator';
-import { Path, pathHalfWidth, pathOf, pathSmallestNs, pathTake } from './path';
+import { Path, pathHalfWidth, pathOf, pathSmallestNs, pathsWitness, pathTake } from './path';
 
 /** Standard deviation of a sample without any queue, s: ticks, interrupts and the gateway's stamps; of the meter's own network. */
 const NOISE_LINK: f64 = 20e-6;
@@ -43,8 +43,6 @@ let rootVariance: f64 = 0;
 let noiseVariance: f64 = 0;
 /** Local time of the last sample that was believed; 0, the start, for none. */
 let believedAt: i64 = 0;
-/** s, how far off the clock may have been at most for those believed since a server began to contradict: the least. */
-let witness: f64 = Infinity;
 
 /** Local time of the last sample that the filters believed. */
 export function disciplineBelievedAt(): i64 {
@@ -146,7 +144,7 @@ function feed(source: u32, path: Path, t: i64, estimate: i64): void {
   if (sampleBelieved < 0.5) return contradict(path, t, estimate, halfWidth);
   path.contradictions = 0;
   believedAt = t;
-  witness = min<f64>(witness, halfWidth + 2 * sqrt<f64>(samplePrior + noise));
+  pathsWitness(halfWidth + 2 * sqrt<f64>(samplePrior + noise));
   if (isGauge(source, path)) return;
   const gain = path.biasVariance / (samplePrior + rectangular(halfWidth) + noise);
   path.bias += gain * sampleInnovation;
@@ -158,15 +156,21 @@ function feed(source: u32, path: Path, t: i64, estimate: i64): void {
 function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
   const size = abs<f64>(sampleInnovation);
   if (path.contradictions == 0) {
-    witness = Infinity;
-    path.contradicted = Infinity;
+    path.contradicted = size;
+    path.heard = 0;
+    path.seen = 0;
+  } else {
+    if (path.witness < Infinity) path.heard = 1;
+    // Against the one before it: what a jump of the frequency had done by then, it had done when this one agreed.
+    if (2 * path.witness < path.contradictedLast) path.seen = 1;
   }
   path.contradicted = min<f64>(path.contradicted, size);
+  path.contradictedLast = size;
+  path.witness = Infinity;
   path.contradictions += 1;
   if (path.contradictions < INSISTS) return;
   path.contradictions = 0;
-  // Against the least, as a jump of the frequency had done no more yet when the others still agreed.
-  if (2 * witness < path.contradicted || (witness < Infinity && size < GROWN * path.contradicted)) {
+  if (path.seen != 0 || (path.heard != 0 && size < GROWN * path.contradicted)) {
     path.bias += sampleInnovation;
     path.biasVariance = size * size;
     return;

@@ -40,9 +40,15 @@ export class Path {
   /** s, server minus the one whose path the clock takes for symmetric, and its variance in s². */
   bias: f64;
   biasVariance: f64;
-  /** s, by how much those contradicted the clock at least that did so in a row, and how many they are. */
+  /** s, by how much those contradicted the clock that did so in a row: the least, and the last. */
   contradicted: f64;
+  contradictedLast: f64;
+  /** s, how far off the clock may have been at most for the samples believed since the last of them: the least. */
+  witness: f64;
+  /** How many they are; whether any was believed meanwhile, and one that would have seen as much. */
   contradictions: u32;
+  heard: u32;
+  seen: u32;
 }
 
 const PATH_BYTES: u32 = <u32>((offsetof<Path>() + 7) & ~7);
@@ -59,6 +65,14 @@ export function pathOf(source: u32): Path {
 /** Another server, or another way to it: what was learned is forgotten. */
 export function pathForget(source: u32): void {
   clear(PATHS + source * PATH_BYTES, PATH_BYTES);
+}
+
+/** A sample was believed, for which the clock may have been off by `seconds` at most. */
+export function pathsWitness(seconds: f64): void {
+  for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
+    const path = pathOf(i);
+    path.witness = min<f64>(path.witness, seconds);
+  }
 }
 
 /** Smallest delay seen lately, ns; 0 before the first. */

@@ -637,4 +637,16 @@ describe('servers that differ', () => {
   it('nor does one that agreed with the clock while the jump had done little', () => {
     expect(afterJump(jump + 1)).toBeLessThan(unfollowed);
   });
+
+  it('one that runs away from the others is not followed, though nobody could have seen its first step', () => {
+    const away = (round: number) => (round < 100 ? 0 : 0.002 + 0.0104 * (round - 100));
+    // Between its second sample that contradicts and the third, another server has a short queue.
+    const servers = [
+      { least: 0.02, mean: 0.0001, shift: away },
+      { least: 0.02, mean: 0.02, shortAt: 101, shortSeconds: 0.002 },
+      { least: 0.02, mean: 0.05 },
+    ];
+    const later = queues(servers, { asymmetryPercent: 0, rounds: 104 }).slice(100);
+    expect(Math.max(...later.map(({ error }) => error))).toBeLessThan(0.004);
+  });
 });
