@@ -2,7 +2,18 @@
 // What always holds: after `settingsRead` returned `SettingsError.None`, each required item is there once and in range.
 
 import { clear, copy } from '../abi/bytes';
-import { ProfileField, SettingsError, SettingsField, SettingsFormat, SettingsTag, StorageMap } from '../abi/codes';
+import {
+  CalibrationField,
+  DoubtRule,
+  LogFullRule,
+  ProfileField,
+  SettingsError,
+  SettingsField,
+  SettingsFormat,
+  SettingsTag,
+  StorageMap,
+  TariffRulesField,
+} from '../abi/codes';
 import { aeadKeyBytes } from '../aead/aead';
 import { AES_KEY_BYTES } from '../aead/aes';
 import { rulesConfigure } from '../clock/rules';
@@ -11,6 +22,7 @@ import { AEADS_MAX } from '../nts/key-establishment';
 
 const CRC_BYTES: u32 = 4;
 const METER_ID_MAX: u32 = 32;
+const CALIBRATION_ID_MAX: u32 = 32;
 /** Servers that the settings can name; the core may use fewer at once. */
 const NAMED_MAX: u32 = 4;
 /** With an NTP server of 64 bytes, the longest that is accepted, both still fit into a time report. */
@@ -47,6 +59,17 @@ let asymmetryPercent: u32 = 100;
 // AEADs offered, u8 each: AES-128-GCM-SIV, whose packets are shortest, first.
 const AEADS: usize = memory.data<u8>([30, 15, 16, 17], 4);
 let aeads: u32 = 4;
+
+// Registers: OBIS code (6 bytes), scale i8, unit u8.
+const REGISTER_BYTES: u32 = 8;
+const REGISTERS_MAX: u32 = 4;
+let registers: u32 = 0;
+let calibrated: bool = false;
+
+// Periods of 15 minutes; time is good enough within 1 s of uncertainty and 9 s of bound.
+const TARIFF_RULES: usize = TARIFF == 0 ? 0 : memory.data<u8>([15, 0, 0, 0, 0xe8, 3, 0, 0, 0x28, 0x23, 0, 0], 4);
+const CALIBRATION: usize = TARIFF == 0 ? 0 : memory.data(56, 8);
+const REGISTERS: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 
 const HOUR_NS: i64 = 3_600_000_000_000;
 const MILLISECOND_NS: i64 = 1_000_000;
@@ -129,6 +152,23 @@ export function settingsAsymmetryPercent(): u32 {
   return asymmetryPercent;
 }
 
+/** What is recorded, and what time is good enough for it: `TariffRulesField`. */
+export function settingsTariffRules(): usize {
+  return TARIFF_RULES;
+}
+/** The calibration of the meter's clock, `CalibrationField`; 0 without one. */
+export function settingsCalibration(): usize {
+  return calibrated ? CALIBRATION : 0;
+}
+/** Registers that are recorded, at most four. */
+export function settingsRegisters(): u32 {
+  return registers;
+}
+/** A register, 8 bytes: OBIS code (6 bytes), scale i8 (power of ten), unit u8 (DLMS unit). */
+export function settingsRegister(index: u32): usize {
+  return REGISTERS + index * REGISTER_BYTES;
+}
+
 /** Reads the block at `at`, `length` bytes of it; returns `SettingsError`. */
 export function settingsRead(at: usize, length: u32): u32 {
   const error = readBlock(at, length);
@@ -155,7 +195,8 @@ function readBlock(at: usize, length: u32): u32 {
     const tag: u32 = load<u8>(at + item);
     const size: u32 = load<u8>(at + item + 1);
     if (size > end - item - 2) return SettingsError.Damaged;
-    const once = tag != SettingsTag.Server && tag < 32;
+    let once = tag != SettingsTag.Server && tag < 32;
+    if (TARIFF != 0) once = once && tag != SettingsTag.Register;
     if (once && (seen & (1 << tag)) != 0) return SettingsError.Item;
     if (tag < 32) seen |= 1 << tag;
     if (!readItem(tag, at + item + 2, size)) return SettingsError.Item;
@@ -219,8 +260,43 @@ function readItem(tag: u32, value: usize, size: u32): bool {
     case SettingsTag.Profile:
       return size == ProfileField.Bytes && rulesConfigure(value);
     default:
+      if (TARIFF != 0 && tag >= <u32>SettingsTag.TariffRules && tag <= <u32>SettingsTag.Register) {
+        return readTariffItem(tag, value, size);
+      }
       return (tag & TAG_OPTIONAL) != 0;
   }
+}
+
+function readTariffItem(tag: u32, value: usize, size: u32): bool {
+  if (tag == SettingsTag.TariffRules) return readTariffRules(value, size);
+  if (tag == SettingsTag.Calibration) return readCalibration(value, size);
+  if (registers == REGISTERS_MAX || size != REGISTER_BYTES) return false;
+  copy(settingsRegister(registers), value, REGISTER_BYTES);
+  registers += 1;
+  return true;
+}
+
+function readTariffRules(value: usize, size: u32): bool {
+  if (size != TariffRulesField.Bytes) return false;
+  const period: u32 = load<u8>(value, TariffRulesField.PeriodMinutes);
+  if (period != 0 && 60 % period != 0) return false;
+  if (load<u8>(value, TariffRulesField.Doubt) > <u8>DoubtRule.Suspend) return false;
+  if (load<u8>(value, TariffRulesField.LogFull) > <u8>LogFullRule.Mark) return false;
+  if (load<u8>(value, TariffRulesField.Reserved) != 0) return false;
+  copy(TARIFF_RULES, value, TariffRulesField.Bytes);
+  return true;
+}
+
+function readCalibration(value: usize, size: u32): bool {
+  if (size < <u32>CalibrationField.Id + 2) return false;
+  const idBytes: u32 = load<u8>(value, CalibrationField.Id);
+  if (idBytes < 1 || idBytes > CALIBRATION_ID_MAX || size != <u32>CalibrationField.Id + 1 + idBytes) return false;
+  const at = load<i64>(value, CalibrationField.At);
+  if (at < 0 || load<i64>(value, CalibrationField.Until) <= at) return false;
+  if (load<u32>(value, CalibrationField.UncertaintyPpb) == 0) return false;
+  copy(CALIBRATION, value, size);
+  calibrated = true;
+  return true;
 }
 
 function readMeterId(value: usize, size: u32): bool {
