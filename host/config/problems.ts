@@ -209,6 +209,8 @@ function issueProblems(issue: z.core.$ZodIssue, root: unknown, positions: Positi
       );
     });
   }
+  const inner = issue.code === 'invalid_union' ? issuesOfMeant(issue) : undefined;
+  if (inner !== undefined) return inner.flatMap((each) => issueProblems(each, root, positions, schema));
   const name = pathText(path);
   const value = valueAt(root, path);
   if (value === undefined) {
@@ -234,6 +236,16 @@ function issueProblems(issue: z.core.$ZodIssue, root: unknown, positions: Positi
   return [
     positions.problem('error', positions.valueOffset(path), path, `${subject}${said}; ${expected(issue)}${hint}`),
   ];
+}
+
+/** Of several forms that a setting may have, what is wrong with the only one that has the value's type. */
+function issuesOfMeant(issue: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] | undefined {
+  if (issue.message.startsWith('expected ')) return undefined;
+  const meant = issue.errors.filter(
+    (issues) => !issues.some(({ code, path }) => code === 'invalid_type' && path.length === 0),
+  );
+  if (meant.length !== 1) return undefined;
+  return meant[0]?.map((each) => ({ ...each, path: [...issue.path, ...each.path] }));
 }
 
 /** What was expected, as a sentence's second half. */
@@ -289,12 +301,23 @@ function valueAt(root: unknown, path: Path): unknown {
 function schemaAt(root: z.ZodType, path: Path): z.ZodType | undefined {
   let schema: z.ZodType | undefined = root;
   for (const part of path) {
-    const inner = unwrap(schema);
-    const { shape, element } = inner as { shape?: Record<string, z.ZodType>; element?: z.ZodType };
+    const { shape, element }: Inner = formOf(schema);
     schema = typeof part === 'number' ? element : shape?.[part];
     if (schema === undefined) return undefined;
   }
   return schema;
+}
+
+interface Inner {
+  readonly shape?: Record<string, z.ZodType>;
+  readonly element?: z.ZodType;
+}
+
+/** What has settings of its own: of several forms the one that has. */
+function formOf(schema: z.ZodType): Inner {
+  const inner = unwrap(schema) as Inner & { readonly options?: readonly z.ZodType[] };
+  const forms = inner.options?.map((option) => unwrap(option) as Inner) ?? [inner];
+  return forms.find(({ shape, element }) => shape !== undefined || element !== undefined) ?? {};
 }
 
 /** A schema without the defaults and options around it. */
@@ -324,5 +347,5 @@ function metaAt(root: z.ZodType, path: Path): SettingMeta | undefined {
 
 function keysAt(root: z.ZodType, path: Path): string[] {
   const schema = schemaAt(root, path);
-  return Object.keys((schema && (unwrap(schema) as { shape?: object }).shape) ?? {});
+  return Object.keys((schema && formOf(schema).shape) ?? {});
 }

@@ -13,7 +13,7 @@ export const tariffLimits = {
   tariff: { least: 0, most: 65_535 },
   dayId: { least: 0, most: 255 },
   year: { least: 1970, most: 2105 },
-  offsetMinutes: { least: -1439, most: 1439 },
+  offsetMinutes: { least: -1440, most: 1440 },
 } as const;
 
 /** Logical name of the tariffication script table (DLMS/COSEM Blue Book, class 9), where none is said. */
