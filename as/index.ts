@@ -28,6 +28,7 @@ export * from './clock/exports';
 export { testMeterKey } from './meter/keys';
 export { backoffNext, backoffSpread } from './nts/backoff';
 export * from './sign/exports';
+export * from './tariff/exports';
 
 const ROLE_NONE: u32 = 0;
 const ROLE_METER: u32 = 1;

@@ -1,0 +1,120 @@
+// What tests in node reach of legal time and tariffs; the names begin with `test`, firmware links none of them.
+// What always holds: in a core without tariffs they do nothing, and nothing of tariffs is in it.
+
+import { dynamicBuffer, dynamicDrop, dynamicUse } from './dynamic';
+import { periodBegin, periodEnd } from './period';
+import { programBuffer, programDrop, programInUse, programUse } from './program';
+import { tariffAt, tariffDynamic, tariffDynamicEnded, tariffNext, tariffNextAction } from './tariff';
+import { zoneEffective, zoneNextTransition, zoneOffsetSeconds, zoneSummer } from './zone';
+
+/** Bytes of a switch: u32 Unix seconds, u16 tariff, u16 whether it is dynamic (1), or what follows (2). */
+const SWITCH_BYTES: usize = 8;
+
+export function testProgramBuffer(): usize {
+  if (TARIFF == 0) return 0;
+  return programBuffer();
+}
+
+export function testProgramUse(length: u32): u32 {
+  if (TARIFF == 0) return 0;
+  return programUse(length);
+}
+
+export function testProgramDrop(): void {
+  if (TARIFF == 0) return;
+  programDrop();
+}
+
+export function testProgramInUse(): bool {
+  if (TARIFF == 0) return false;
+  return programInUse();
+}
+
+export function testDynamicBuffer(): usize {
+  if (TARIFF == 0) return 0;
+  return dynamicBuffer();
+}
+
+export function testDynamicUse(length: u32): u32 {
+  if (TARIFF == 0) return 0;
+  return dynamicUse(length);
+}
+
+export function testDynamicDrop(): void {
+  if (TARIFF == 0) return;
+  dynamicDrop();
+}
+
+export function testZoneOffset(utc: i64): i32 {
+  if (TARIFF == 0) return 0;
+  return zoneOffsetSeconds(utc);
+}
+
+export function testZoneSummer(utc: i64): bool {
+  if (TARIFF == 0) return false;
+  return zoneSummer(utc);
+}
+
+export function testZoneEffective(utc: i64): i64 {
+  if (TARIFF == 0) return 0;
+  return zoneEffective(utc);
+}
+
+export function testZoneNextTransition(utc: i64): i64 {
+  if (TARIFF == 0) return 0;
+  return zoneNextTransition(utc);
+}
+
+export function testPeriodBegin(utc: i64, minutes: u32): i64 {
+  if (TARIFF == 0) return 0;
+  return periodBegin(utc, minutes);
+}
+
+export function testPeriodEnd(utc: i64, minutes: u32): i64 {
+  if (TARIFF == 0) return 0;
+  return periodEnd(utc, minutes);
+}
+
+/** The tariff, and from bit 16 on whether it is dynamic (1), or what follows (2). */
+export function testTariffAt(utc: i64): u32 {
+  if (TARIFF == 0) return 0;
+  const tariff = tariffAt(utc);
+  return tariff | ((<u32>tariffDynamic) << 16) | ((<u32>tariffDynamicEnded) << 17);
+}
+
+export function testTariffNextAction(utc: i64): i64 {
+  if (TARIFF == 0) return 0;
+  return tariffNextAction(utc);
+}
+
+export function testTariffNext(utc: i64, until: i64): i64 {
+  if (TARIFF == 0) return 0;
+  return tariffNext(utc, until);
+}
+
+/** Switches after `utc` and at most at `until`, `SWITCH_BYTES` each, to `to`; at most `most`. Returns how many. */
+export function testTariffSwitches(utc: i64, until: i64, to: usize, most: u32): u32 {
+  if (TARIFF == 0) return 0;
+  let count: u32 = 0;
+  let tariff = tariffAt(utc);
+  for (let t = tariffNextAction(utc); t <= until && count < most; t = tariffNextAction(t)) {
+    const next = tariffAt(t);
+    if (next == tariff) continue;
+    tariff = next;
+    const at = to + SWITCH_BYTES * count++;
+    store<u32>(at, <u32>t);
+    store<u16>(at, <u16>tariff, 4);
+    store<u16>(at, <u16>(<u32>tariffDynamic | ((<u32>tariffDynamicEnded) << 1)), 6);
+  }
+  return count;
+}
+
+/** Period boundaries after `utc` and at most at `until`, u32 Unix seconds each, to `to`; at most `most`. Returns how many. */
+export function testPeriodEnds(utc: i64, until: i64, minutes: u32, to: usize, most: u32): u32 {
+  if (TARIFF == 0) return 0;
+  let count: u32 = 0;
+  for (let t = periodEnd(utc, minutes); t <= until && count < most; t = periodEnd(t, minutes)) {
+    store<u32>(to + 4 * count++, <u32>t);
+  }
+  return count;
+}

@@ -1,0 +1,179 @@
+// Legal time and tariffs of a core, with numbers and dates of JavaScript.
+import { instantiateSync } from '@assemblyscript/loader';
+import { ProgramError } from '../../as/abi/codes.ts';
+import { type BlockDynamic, type BlockList, type BlockProgram, dynamicBlock, programBlock } from './tariff-blocks.ts';
+
+export interface TariffExports {
+  readonly memory: WebAssembly.Memory;
+  testScratch(): number;
+  testProgramBuffer(): number;
+  testProgramUse(length: number): number;
+  testProgramDrop(): void;
+  testProgramInUse(): number;
+  testDynamicBuffer(): number;
+  testDynamicUse(length: number): number;
+  testDynamicDrop(): void;
+  testZoneOffset(utc: bigint): number;
+  testZoneSummer(utc: bigint): number;
+  testZoneEffective(utc: bigint): bigint;
+  testZoneNextTransition(utc: bigint): bigint;
+  testPeriodBegin(utc: bigint, minutes: number): bigint;
+  testPeriodEnd(utc: bigint, minutes: number): bigint;
+  testTariffAt(utc: bigint): number;
+  testTariffNextAction(utc: bigint): bigint;
+  testTariffNext(utc: bigint, until: bigint): bigint;
+  testTariffSwitches(utc: bigint, until: bigint, to: number, most: number): number;
+  testPeriodEnds(utc: bigint, until: bigint, minutes: number, to: number, most: number): number;
+}
+
+export interface Switch {
+  readonly unixSeconds: number;
+  readonly tariff: number;
+}
+
+/** Instants are Unix seconds, or ISO 8601 in UTC. */
+export type Instant = number | string;
+
+export function unix(at: Instant): number {
+  if (typeof at === 'number') return at;
+  const ms = Date.parse(at);
+  if (Number.isNaN(ms)) throw new RangeError(`no instant: ${at}`);
+  return ms / 1000;
+}
+
+/** `2026-03-29T01:00:00Z`. */
+export function isoOf(unixSeconds: number): string {
+  return new Date(unixSeconds * 1000).toISOString().replace('.000Z', 'Z');
+}
+
+const never = 2n ** 63n - 1n;
+
+export class TariffCore {
+  readonly exports: TariffExports;
+
+  constructor(module: WebAssembly.Module) {
+    this.exports = instantiateSync(module, {}).exports as unknown as TariffExports;
+  }
+
+  /** What the core says of a program's bytes; it is in use when that is `None`. */
+  useProgramBytes(bytes: Uint8Array): ProgramError {
+    this.#put(this.exports.testProgramBuffer(), bytes);
+    return this.exports.testProgramUse(bytes.length);
+  }
+
+  useDynamicBytes(bytes: Uint8Array): ProgramError {
+    this.#put(this.exports.testDynamicBuffer(), bytes);
+    return this.exports.testDynamicUse(bytes.length);
+  }
+
+  /** @throws {Error} where the core refuses it */
+  useProgram(program: BlockProgram): void {
+    const error = this.useProgramBytes(programBlock(program));
+    if (error !== ProgramError.None) throw new Error(`the program is refused: ${ProgramError[error]}`);
+  }
+
+  /** Legal time alone. */
+  useZone(zone: string | BlockList): void {
+    this.useProgram({ zone, defaultTariff: 0, scripts: [], seasons: [], weeks: [], days: [], specialDays: [] });
+  }
+
+  /** @throws {Error} where the core refuses them */
+  useDynamic(dynamic: BlockDynamic): void {
+    const error = this.useDynamicBytes(dynamicBlock(dynamic));
+    if (error !== ProgramError.None) throw new Error(`the dynamic tariffs are refused: ${ProgramError[error]}`);
+  }
+
+  /** Local time minus UTC, s. */
+  offset(at: Instant): number {
+    return this.exports.testZoneOffset(big(at));
+  }
+
+  summer(at: Instant): boolean {
+    return this.exports.testZoneSummer(big(at)) !== 0;
+  }
+
+  /** Effective local time, as if it were UTC. */
+  effective(at: Instant): string {
+    return isoOf(Number(this.exports.testZoneEffective(big(at)))).slice(0, -1);
+  }
+
+  nextTransition(at: Instant): string | undefined {
+    return maybeIso(this.exports.testZoneNextTransition(big(at)));
+  }
+
+  /** Until `until`, at most. */
+  transitions(from: Instant, until: Instant): string[] {
+    const found: string[] = [];
+    let at = this.nextTransition(from);
+    for (; at !== undefined && unix(at) <= unix(until); at = this.nextTransition(at)) found.push(at);
+    return found;
+  }
+
+  periodBegin(at: Instant, minutes: number): string {
+    return isoOf(Number(this.exports.testPeriodBegin(big(at), minutes)));
+  }
+
+  periodEnd(at: Instant, minutes: number): string {
+    return isoOf(Number(this.exports.testPeriodEnd(big(at), minutes)));
+  }
+
+  tariff(at: Instant): number {
+    return this.exports.testTariffAt(big(at)) & 0xffff;
+  }
+
+  /** Where the tariff comes from. */
+  origin(at: Instant): 'calendar' | 'dynamic' | 'ended' {
+    return (['calendar', 'dynamic', 'ended'] as const)[this.exports.testTariffAt(big(at)) >> 16]!;
+  }
+
+  nextAction(at: Instant): string {
+    return isoOf(Number(this.exports.testTariffNextAction(big(at))));
+  }
+
+  next(at: Instant, until: Instant): string | undefined {
+    const found = this.exports.testTariffNext(big(at), big(until));
+    return found === 0n ? undefined : isoOf(Number(found));
+  }
+
+  /** All of them after `from`, until `until` at most. */
+  switches(from: Instant, until: Instant): Switch[] {
+    const to = (this.exports.testScratch() + 7) & ~7;
+    const most = Math.floor((this.exports.memory.buffer.byteLength - to) / 8);
+    const found: Switch[] = [];
+    const end = big(until);
+    let at = big(from);
+    for (;;) {
+      const count = this.exports.testTariffSwitches(at, end, to, most);
+      const words = new DataView(this.exports.memory.buffer, to);
+      for (let i = 0; i < count; i++) {
+        found.push({ unixSeconds: words.getUint32(8 * i, true), tariff: words.getUint16(8 * i + 4, true) });
+      }
+      if (count < most) return found;
+      at = BigInt(found.at(-1)!.unixSeconds);
+    }
+  }
+
+  /** All of them after `from`, until `until` at most, Unix seconds. */
+  periodEnds(from: Instant, until: Instant, minutes: number): number[] {
+    const to = (this.exports.testScratch() + 7) & ~7;
+    const most = Math.floor((this.exports.memory.buffer.byteLength - to) / 4);
+    const found: number[] = [];
+    for (let at = big(from); ; at = BigInt(found.at(-1)!)) {
+      const count = this.exports.testPeriodEnds(at, big(until), minutes, to, most);
+      found.push(...new Uint32Array(this.exports.memory.buffer, to, count));
+      if (count < most) return found;
+    }
+  }
+
+  #put(at: number, bytes: Uint8Array): void {
+    new Uint8Array(this.exports.memory.buffer).set(bytes, at);
+  }
+}
+
+function big(at: Instant): bigint {
+  return BigInt(unix(at));
+}
+
+function maybeIso(at: bigint): string | undefined {
+  return at === never ? undefined : isoOf(Number(at));
+}
