@@ -1,12 +1,15 @@
 // A gateway as its settings say it: links, meters, broker and outbox, wired together.
-// Always holds: with a broker in the settings, an event of a meter is acknowledged only when it is on disk for good;
-// without one, the log is all there is, and an event is acknowledged when it is in it. What fails at the broker or on the
+// Always holds: with a broker in the settings, events and records of a meter are acknowledged only when they are on disk
+// for good; without one, the log is all there is: an event is acknowledged when it is in it, and records stay with their
+// meter. What fails at the broker or on the
 // disk is logged and never stops the service of the meters.
 import type { Settings } from '../config/settings.ts';
 import type { CoreModule } from '../core/core.ts';
 import { Gateway, type Meter } from '../gateway/gateway.ts';
+import { type RecordEncoder, RecordIntake } from '../gateway/record-intake.ts';
+import { MessageError } from '../link/messages.ts';
 import type { Logger } from '../log.ts';
-import { MqttPublisher } from '../mqtt/publisher.ts';
+import { type MeterPublisher, MqttPublisher } from '../mqtt/publisher.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import { Outbox } from '../outbox/outbox.ts';
 import { reportTo } from '../report.ts';
@@ -24,6 +27,7 @@ export class GatewayService {
   readonly publisher: MqttPublisher | undefined;
   readonly #log: Logger;
   readonly #eventRate: { burst: number; perSecond: number };
+  readonly #records: RecordIntake[] = [];
   #stopping = false;
 
   /** @throws TrustAnchorError */
@@ -79,6 +83,7 @@ export class GatewayService {
     // From here on a link that goes down says nothing of its meter: it is the gateway that goes, and the publisher says so.
     this.#stopping = true;
     await this.gateway.stop();
+    for (const records of this.#records.splice(0)) records.close();
     await this.publisher?.stop();
   }
 
@@ -95,5 +100,32 @@ export class GatewayService {
     meter.on('time', (time) => publisher?.time(time));
     meter.on('server', (report) => publisher?.server(report));
     meter.on('event', (event) => events.take(event));
+    if (publisher !== undefined) this.#watchRecords(meter, publisher, log);
+  }
+
+  #watchRecords(meter: Meter, publisher: MeterPublisher, log: Logger): void {
+    const { ledger } = publisher;
+    const encode: RecordEncoder = (entry, context) => publisher.encodeRecord(entry, context);
+    const records = new RecordIntake({ ledger, encode, log });
+    this.#records.push(records);
+    meter.on('info', () => {
+      const { session } = meter;
+      if (session === undefined || records.isOf(session)) return;
+      records.begin(session);
+    });
+    meter.on('down', () => records.end());
+    meter.on('entry', (entry) => records.take(entry));
+    meter.on('tariff', (tariff) => {
+      publisher.tariff(tariff);
+      records.newest(tariff.recordNewest);
+    });
+    meter.on('head', ({ head }) => {
+      try {
+        publisher.head(head);
+      } catch (error) {
+        if (!(error instanceof MessageError)) throw error;
+        log.warn('the meter sent a head that makes no sense', { error: error.message });
+      }
+    });
   }
 }

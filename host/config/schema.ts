@@ -153,7 +153,16 @@ const mqtt = z
       .meta(
         meta({
           description:
-            "The broker forgets a meter's time this long after it was made, so that no stale one is ever read.",
+            "The broker forgets a meter's time and tariff this long after they were made, so that no stale one is ever read.",
+        }),
+      ),
+    recordFormat: z
+      .enum(['json', 'cbor'])
+      .default('json')
+      .meta(
+        meta({
+          description:
+            "How records and heads are published: json, or cbor, which has the meter's bytes as a byte string.",
         }),
       ),
   })
@@ -266,7 +275,8 @@ export const settingsSchema = z
           .default(64)
           .meta(
             meta({
-              description: 'Size above which nothing more is taken: meters then keep their events until there is room.',
+              description:
+                'Size above which nothing more is taken: meters then keep their events and records until there is room. Records take seven eighths of it at most.',
             }),
           ),
       })

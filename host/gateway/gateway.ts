@@ -8,7 +8,7 @@
 import { EventEmitter } from 'node:events';
 import type { CoreModule } from '../core/core.ts';
 import { LinkEnd } from '../link/link-end.ts';
-import type { Info, Time } from '../link/messages.ts';
+import type { Entry, Head, Info, Tariff, Time } from '../link/messages.ts';
 import { type AcceptLimits, LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
 import { type Logger, silentLogger } from '../log.ts';
 import { Resolver } from '../net/dns.ts';
@@ -35,6 +35,10 @@ export interface MeterEvents {
   /** One of its time servers, whenever something new is known of it. */
   server: [ServerReport];
   event: [MeterReportedEvent];
+  /** An entry of its rings that was not asked for. */
+  entry: [Entry];
+  head: [Head];
+  tariff: [Tariff];
 }
 
 /** One meter, whatever link it is on; lives from its first Info until the gateway is thrown away. */
@@ -43,6 +47,8 @@ export class Meter extends EventEmitter<MeterEvents> {
   info: Info | undefined;
   /** The last report of its time. */
   time: Time | undefined;
+  /** The last report of its tariff. */
+  tariff: Tariff | undefined;
 
   constructor(readonly id: string) {
     super();
@@ -202,6 +208,14 @@ export class Gateway extends EventEmitter<GatewayEvents> {
     });
     session.on('server', (report) => this.#sessions.get(session)?.emit('server', report));
     session.on('event', (event) => this.#sessions.get(session)?.emit('event', event));
+    session.on('entry', (entry) => this.#sessions.get(session)?.emit('entry', entry));
+    session.on('head', (head) => this.#sessions.get(session)?.emit('head', head));
+    session.on('tariff', (tariff) => {
+      const meter = this.#sessions.get(session);
+      if (meter === undefined) return;
+      meter.tariff = tariff;
+      meter.emit('tariff', tariff);
+    });
     session.on('closed', () => {
       this.#detach(session, 'the link ended');
       this.#sessions.delete(session);

@@ -10,8 +10,10 @@ export interface MeterLimits {
   readonly udpSockets: number;
   readonly udpExchangesInFlight: number;
   readonly udpExchanges: Rate;
-  /** Messages of any kind. */
+  /** Messages of any kind but entries of the meter's rings. */
   readonly messages: Rate;
+  /** Those: a meter whose gateway was away for weeks has thousands. */
+  readonly entries: Rate;
   /** How long a meter that sent too many is not listened to. */
   readonly muteMs: number;
 }
@@ -24,5 +26,6 @@ export const meterLimits: MeterLimits = {
   udpExchangesInFlight: 16,
   udpExchanges: { burst: 64, perSecond: 8 },
   messages: { burst: 400, perSecond: 100 },
+  entries: { burst: 4_096, perSecond: 500 },
   muteMs: 5_000,
 };

@@ -9,7 +9,7 @@ import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Channel, type ClockStatus, Failure, Message } from '../../as/abi/codes.ts';
 import type { LinkEnd, LinkEndEvents, ReceivedMessage } from '../link/link-end.ts';
-import type { Info, MeterEventMessage, Time, TimeReply } from '../link/messages.ts';
+import type { Entry, Head, Info, MeterEventMessage, Tariff, Time, TimeReply } from '../link/messages.ts';
 import { type Logger, silentLogger } from '../log.ts';
 import { Resolver } from '../net/dns.ts';
 import type { TlsTimeouts } from '../net/tls.ts';
@@ -18,20 +18,12 @@ import type { TrustAnchors } from '../net/trust-anchors.ts';
 import { HostAddresses } from './host-addresses.ts';
 import { HostClock } from './host-clock.ts';
 import { type MeterLimits, meterLimits } from './limits.ts';
+import { MeterCommands, MeterSessionError } from './meter-commands.ts';
 import { type ServerReport, ServerReports } from './server-reports.ts';
 import { type OpenedConnection, TlsSockets } from './tls-sockets.ts';
 import { UdpSockets } from './udp-sockets.ts';
 
-/** A meter cannot be asked now. */
-export class MeterSessionError extends Error {
-  constructor(
-    readonly code: 'meter-offline' | 'meter-silent',
-    message: string,
-  ) {
-    super(message);
-    this.name = 'MeterSessionError';
-  }
-}
+export { MeterSessionError } from './meter-commands.ts';
 
 /** An event of the meter, to be acknowledged when it is stored for good. */
 export interface MeterReportedEvent {
@@ -74,6 +66,10 @@ export interface MeterSessionEvents {
   /** One of the meter's time servers, whenever something new is known of it. */
   server: [ServerReport];
   event: [MeterReportedEvent];
+  /** An entry of its rings that was not asked for. */
+  entry: [Entry];
+  head: [Head];
+  tariff: [Tariff];
   /** A TLS connection stands for the meter. */
   tls: [OpenedConnection];
   /** The meter asked for too much and is not listened to for a while. */
@@ -108,12 +104,14 @@ const probesAtOnce = 8;
 
 export class MeterSession extends EventEmitter<MeterSessionEvents> {
   readonly link: SessionLink;
+  readonly commands: MeterCommands;
   readonly #log: Logger;
   readonly #limits: MeterLimits;
   readonly #clock: HostClock;
   readonly #tls: TlsSockets;
   readonly #udp: UdpSockets;
   readonly #messages: TokenBucket;
+  readonly #entries: TokenBucket;
   readonly #probes = new Map<number, { settle: (reply: TimeReply | undefined, firstTick: bigint) => void }>();
   readonly #servers = new ServerReports();
   #generation = 0;
@@ -122,10 +120,12 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   constructor(options: MeterSessionOptions) {
     super();
     this.link = options.link;
+    this.commands = new MeterCommands((message) => this.link.send(message));
     this.#log = (options.log ?? silentLogger).child({ link: options.link.transport.name });
     this.#limits = { ...meterLimits, ...options.limits };
     this.#clock = options.hostClock ?? new HostClock();
     this.#messages = new TokenBucket(this.#limits.messages);
+    this.#entries = new TokenBucket(this.#limits.entries);
     const resolver = oneAtATime(options.resolver ?? new Resolver());
     const addresses = new HostAddresses();
     const common = {
@@ -155,6 +155,11 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
     return this.link.isUp;
   }
 
+  /** Counts sessions of the link, and their ends. */
+  get generation(): number {
+    return this.#generation;
+  }
+
   /** Sockets in use. */
   get sockets(): { readonly tls: number; readonly udp: number; readonly exchanges: number } {
     return { tls: this.#tls.count, udp: this.#udp.count, exchanges: this.#udp.inFlight };
@@ -176,7 +181,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
     });
     this.link.on('drain', () => this.#tls.drain());
     this.link.on('message', (received) => this.#take(received));
-    this.link.on('refused', () => this.#spend());
+    this.link.on('refused', () => this.#spend('messages'));
     this.link.on('closed', () => {
       this.#forget();
       clearTimeout(this.#muted);
@@ -241,16 +246,17 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   #forget(): void {
     this.#generation++;
     this.#servers.keep(0);
+    this.commands.abandon();
     this.#tls.closeAll();
     this.#udp.closeAll();
     for (const probe of [...this.#probes.values()]) probe.settle(undefined, 0n);
   }
 
   /** Counts one message; false when the meter is not listened to. */
-  #spend(): boolean {
+  #spend(kind: 'messages' | 'entries'): boolean {
     if (this.#muted !== undefined) return false;
-    if (this.#messages.take()) return true;
-    const reason = `more than ${this.#limits.messages.perSecond} messages a second`;
+    if ((kind === 'entries' ? this.#entries : this.#messages).take()) return true;
+    const reason = `more than ${this.#limits[kind].perSecond} ${kind} a second`;
     this.#log.warn('a meter is not listened to for a while', { reason, muteMs: this.#limits.muteMs });
     this.#tls.closeAll({ failure: Failure.Limit, detail: reason });
     this.#udp.closeAll();
@@ -264,7 +270,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   }
 
   #take({ message, firstTick, cameTick }: ReceivedMessage): void {
-    if (!this.#spend()) return;
+    if (!this.#spend(message.type === Message.Entry ? 'entries' : 'messages')) return;
     switch (message.type) {
       case Message.TlsOpen:
         this.#tls.open(message);
@@ -303,6 +309,19 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
         if (report !== undefined) this.emit('server', report);
         break;
       }
+      case Message.Entry:
+        if (message.token === 0) this.emit('entry', message);
+        else this.commands.take(message);
+        break;
+      case Message.Done:
+        this.commands.take(message);
+        break;
+      case Message.Head:
+        this.emit('head', message);
+        break;
+      case Message.Tariff:
+        this.emit('tariff', message);
+        break;
       case Message.Event: {
         const generation = this.#generation;
         const ack = () => {

@@ -1,4 +1,5 @@
-// Publishes what the gateway knows: its own state, and each meter's info, state, time, servers and events (docs/mqtt.md).
+// Publishes what the gateway knows: its own state, and each meter's info, state, time, servers, tariff, records and events
+// (docs/mqtt.md).
 //
 // Always holds:
 // - `event()` resolves only when the event is on disk for good: then, and not before, may the meter be told.
@@ -7,9 +8,11 @@
 // - A meter whose link died with an earlier run of the gateway is said to be offline before the gateway is online again.
 import type { MqttSettings } from '../config/settings.ts';
 import type { ServerReport } from '../gateway/server-reports.ts';
-import { type Info, type MeterEventMessage, sourcesMax, type Time } from '../link/messages.ts';
-import type { MessageProperties, Outbox, OutboxReport } from '../outbox/outbox.ts';
+import { type Info, type MeterEventMessage, sourcesMax, type Tariff, type Time } from '../link/messages.ts';
+import type { MessageProperties, Outbox, OutboxMessage, OutboxReport } from '../outbox/outbox.ts';
+import { type MeterLedger, RecordLedger } from '../outbox/record-ledger.ts';
 import { OutboxSender, type SenderReport } from '../outbox/sender.ts';
+import type { Context } from '../record/entry.ts';
 import { BrokerConnection, type ConnectionReport } from './connection.ts';
 import {
   eventPayload,
@@ -21,6 +24,7 @@ import {
   timePayload,
 } from './payloads.ts';
 import { reasonText } from './reason-codes.ts';
+import { headPublication, type RecordFormat, recordPublication, schemaName, tariffPayload } from './record-payloads.ts';
 import { type RetainedReport, RetainedTopics } from './retained.ts';
 
 export type PublisherReport = ConnectionReport | RetainedReport | SenderReport | OutboxReport;
@@ -52,12 +56,20 @@ export interface MeterPublisher {
   state(online: boolean): void;
   /** Resolves when the event is on disk for good. Rejects with `OutboxError`: the meter keeps it and sends it again. */
   event(event: Omit<MeterEventMessage, 'type'>): Promise<void>;
-  /** The meter is gone for good: the broker forgets its info, state, time and servers. */
+  /** What of the meter's records is stored, and what the broker has acknowledged. */
+  readonly ledger: MeterLedger;
+  /** An entry of the meter's record ring as it is to be stored. */
+  encodeRecord(entry: Uint8Array, context: Context | undefined): Omit<OutboxMessage, 'place'>;
+  /** The newest signed head; retained. @throws MessageError for one that makes no sense */
+  head(head: Uint8Array): void;
+  /** The tariff that applies; retained until it expires. */
+  tariff(tariff: Omit<Tariff, 'type'>): void;
+  /** The meter is gone for good: the broker forgets all that it keeps of it. */
   remove(): void;
 }
 
 /** Order in which retained messages are published after a connection: meters' states before the gateway's. */
-const rank = { meterState: 0, gatewayState: 1, info: 2, time: 3, server: 4 } as const;
+const rank = { meterState: 0, gatewayState: 1, info: 2, time: 3, tariff: 4, server: 5, head: 6 } as const;
 
 const json: MessageProperties = { contentType: 'application/json', payloadFormatIndicator: true };
 const encode = (value: unknown) => Buffer.from(JSON.stringify(value), 'utf8');
@@ -75,6 +87,7 @@ export class MqttPublisher {
   readonly #connection: BrokerConnection;
   readonly #retained: RetainedTopics;
   readonly #sender: OutboxSender;
+  readonly #ledger: RecordLedger;
   readonly #meters = new Map<string, MeterTopics>();
 
   constructor(options: PublisherOptions) {
@@ -104,8 +117,12 @@ export class MqttPublisher {
       reasonText,
       report,
     });
+    this.#ledger = new RecordLedger(options.outbox);
     this.#sender = new OutboxSender({
       outbox: options.outbox,
+      onAcknowledged: ({ place }) => {
+        if (place !== undefined) this.#ledger.acknowledged(place);
+      },
       publish: (entry) => this.#connection.publish({ ...entry, retain: false }),
       reasonText,
       report,
@@ -117,6 +134,7 @@ export class MqttPublisher {
   async start(): Promise<void> {
     const { outbox } = this.#options;
     await outbox.open();
+    this.#ledger.load();
     for (const name of outbox.notes.keys()) {
       if (name.startsWith(onlineNote)) this.#meterTopics(name.slice(onlineNote.length)).restore();
     }
@@ -154,7 +172,9 @@ export class MqttPublisher {
         base: `${this.#base}/${id}`,
         retained: this.#retained,
         outbox: this.#options.outbox,
+        ledger: () => this.#ledger.meter(id),
         timeExpirySeconds: this.#options.settings.timeExpirySeconds,
+        recordFormat: this.#options.settings.recordFormat,
         forget: () => this.#meters.delete(id),
       });
       this.#meters.set(id, meter);
@@ -188,7 +208,9 @@ interface MeterContext {
   readonly base: string;
   readonly retained: RetainedTopics;
   readonly outbox: Outbox;
+  readonly ledger: () => MeterLedger;
   readonly timeExpirySeconds: number;
+  readonly recordFormat: RecordFormat;
   readonly forget: () => void;
 }
 
@@ -269,11 +291,40 @@ class MeterTopics implements MeterPublisher {
     return writing;
   }
 
+  get ledger(): MeterLedger {
+    return this.context.ledger();
+  }
+
+  encodeRecord(entry: Uint8Array, context: Context | undefined): Omit<OutboxMessage, 'place'> {
+    return {
+      topic: `${this.context.base}/record`,
+      ...recordPublication(this.id, entry, context, this.context.recordFormat),
+    };
+  }
+
+  head(head: Uint8Array): void {
+    this.context.retained.set(`${this.context.base}/head`, {
+      ...headPublication(this.id, head, this.context.recordFormat),
+      rank: rank.head,
+    });
+  }
+
+  tariff(tariff: Omit<Tariff, 'type'>): void {
+    this.context.retained.set(`${this.context.base}/tariff`, {
+      payload: encode(tariffPayload(this.id, tariff)),
+      properties: { ...json, userProperties: { schema: schemaName('tariff'), meter: this.id } },
+      rank: rank.tariff,
+      expirySeconds: this.context.timeExpirySeconds,
+    });
+  }
+
   remove(): void {
     const { base } = this.context;
     this.#forget(`${base}/state`, rank.meterState, () => this.#note(false));
     this.#forget(`${base}/info`, rank.info);
     this.#forget(`${base}/time`, rank.time);
+    this.#forget(`${base}/tariff`, rank.tariff);
+    this.#forget(`${base}/head`, rank.head);
     this.#keepServers(0);
     this.#online = undefined;
     this.context.forget();

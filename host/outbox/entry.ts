@@ -5,7 +5,7 @@
 //   4  format, u8: 1; three zeros
 //   8  number, u64
 //  16  length of the head, u32
-//  20  head: JSON { topic, properties, refused }
+//  20  head: JSON { topic, properties, place, refused }
 //      payload
 import { crc32 } from 'node:zlib';
 
@@ -17,11 +17,19 @@ export interface MessageProperties {
   readonly userProperties?: Readonly<Record<string, string>>;
 }
 
+/** Where a message stands in a series of which none may be missing. */
+export interface Place {
+  readonly series: string;
+  /** In the series; several messages may have the same one. */
+  readonly position: number;
+}
+
 /** What is to be published. */
 export interface OutboxMessage {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly properties?: MessageProperties;
+  readonly place?: Place;
 }
 
 /** The broker's last refusal (a reason code of 0x80 or above) of an entry. */
@@ -44,8 +52,8 @@ const HEAD_AT = 20;
 
 /** An entry as bytes. */
 export function encodeEntry(entry: OutboxEntry): Buffer {
-  const { topic, properties, refused } = entry;
-  const head = Buffer.from(JSON.stringify({ topic, properties, refused }), 'utf8');
+  const { topic, properties, place, refused } = entry;
+  const head = Buffer.from(JSON.stringify({ topic, properties, place, refused }), 'utf8');
   const bytes = Buffer.alloc(HEAD_AT + head.length + entry.payload.length);
   bytes.writeUInt8(FORMAT, 4);
   bytes.writeBigUInt64LE(BigInt(entry.number), 8);

@@ -6,13 +6,14 @@
 //   is written until the store was opened anew: behind a record that is cut off, LevelDB would lose what follows.
 // - A reserve file keeps room for opening the store and for removing messages when the disk is full. It is given up
 //   first, and nothing is put until it stands again.
+// - Messages put together, and the notes put with them, are there together or not at all.
 // - Numbers rise and are not used twice. The store holds a count written with each change, so missing entries are noticed.
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ClassicLevel } from 'classic-level';
 import type { Report } from '../report.ts';
-import { decodeEntry, encodeEntry, type OutboxEntry, type OutboxMessage, type Refusal } from './entry.ts';
+import { decodeEntry, encodeEntry, type OutboxEntry, type OutboxMessage, type Place, type Refusal } from './entry.ts';
 import { damagedKey, damagedTables, isCorruption, OutboxError, outboxError } from './error.ts';
 import {
   assertFree,
@@ -28,7 +29,7 @@ import {
 } from './store.ts';
 import { checkStore, type StoreDamage, undamaged } from './store-check.ts';
 
-export type { MessageProperties, OutboxEntry, OutboxMessage, Refusal } from './entry.ts';
+export type { MessageProperties, OutboxEntry, OutboxMessage, Place, Refusal } from './entry.ts';
 export { OutboxError, type OutboxErrorCode } from './error.ts';
 
 export type OutboxReport = Report<
@@ -62,8 +63,23 @@ export interface OutboxState {
   readonly refused: number;
 }
 
+/** An entry that waits, without its message. */
+export interface WaitingEntry {
+  readonly number: number;
+  readonly refused: Refusal | undefined;
+  readonly place: Place | undefined;
+}
+
+export interface PutOptions {
+  /** Values to be kept beside the entries; undefined removes one. */
+  readonly notes?: Readonly<Record<string, string | undefined>>;
+  /** Share of `maxBytes` above which these are refused, 0 to 1: the rest is kept for others. */
+  readonly share?: number;
+}
+
 interface IndexEntry {
   readonly bytes: number;
+  readonly place: Place | undefined;
   refused: Refusal | undefined;
 }
 
@@ -79,9 +95,10 @@ type Operation =
   | { readonly type: 'del'; readonly key: string };
 
 interface Write {
-  readonly operation: Operation;
+  /** Written together; one of an entry stands first. */
+  readonly operations: readonly [Operation, ...Operation[]];
   /** Entries that it adds. */
-  readonly adds: -1 | 0 | 1;
+  readonly adds: number;
   /** Has to survive a power cut. */
   readonly sync: boolean;
   /** Missing for what is tried again by itself until it is written. */
@@ -104,7 +121,8 @@ export class Outbox {
   #pendingBytes = 0;
   /** Bytes of entries removed since the store was last made to shrink. */
   #removedBytes = 0;
-  #saidFull = false;
+  /** Shares of which it was said that they are full. */
+  readonly #saidFull = new Set<number>();
   #loaded = false;
   #next = 1;
   /** Entries in the store, as far as written. */
@@ -122,6 +140,7 @@ export class Outbox {
   #retryAtMs = 0;
   #retryTimer: NodeJS.Timeout | undefined;
   readonly #putListeners = new Set<() => void>();
+  readonly #lostListeners = new Set<(place: Place) => void>();
 
   constructor(options: OutboxOptions) {
     this.#options = {
@@ -195,27 +214,31 @@ export class Outbox {
    * be put again; it may then be there twice where the failure came late.
    */
   async put(message: OutboxMessage): Promise<number> {
+    const [number] = await this.putAll([message]);
+    return number!;
+  }
+
+  /** As `put`, of several messages, in order, and notes: all of them or none. At least one message. */
+  async putAll(messages: readonly OutboxMessage[], { notes = {}, share = 1 }: PutOptions = {}): Promise<number[]> {
     this.#assertOpen();
-    const number = this.#next;
-    const value = encodeEntry({ ...message, number });
-    const bytes = value.length + ENTRY_OVERHEAD;
-    const held = this.#bytes + this.#pendingBytes;
-    if (held + bytes > this.#options.maxBytes) {
-      const error = new OutboxError(
-        'outbox-full',
-        `the outbox holds ${held} bytes and takes ${this.#options.maxBytes} at most (outbox.maxMebibytes); ${bytes} more do not fit until the broker has taken some`,
-      );
-      if (!this.#saidFull) this.#say('warn', 'outbox-full', error);
-      this.#saidFull = true;
-      throw error;
-    }
-    this.#next = number + 1;
+    const entries = messages.map((message, index) => {
+      const number = this.#next + index;
+      const value = encodeEntry({ ...message, number });
+      return { number, value, place: message.place, bytes: value.length + ENTRY_OVERHEAD };
+    });
+    const bytes = entries.reduce((sum, entry) => sum + entry.bytes, 0);
+    this.#assertRoom(bytes, share);
+    this.#next += entries.length;
     this.#pendingBytes += bytes;
+    const [first, ...others] = [
+      ...entries.map(({ number, value }) => ({ type: 'put' as const, key: entryKey(number), value })),
+      ...Object.entries(notes).map(([name, value]) => noteOperation(name, value)),
+    ];
     try {
       await new Promise<void>((resolve, reject) => {
         this.#enqueue({
-          operation: { type: 'put', key: entryKey(number), value },
-          adds: 1,
+          operations: [first!, ...others],
+          adds: entries.length,
           sync: true,
           done: { resolve, reject },
         });
@@ -223,11 +246,27 @@ export class Outbox {
     } finally {
       this.#pendingBytes -= bytes;
     }
-    this.#saidFull = false;
-    this.#index.set(number, { bytes, refused: undefined });
-    this.#bytes += bytes;
+    this.#saidFull.delete(share);
+    for (const [name, value] of Object.entries(notes)) this.#keepNote(name, value);
+    for (const { number, place, bytes } of entries) {
+      this.#index.set(number, { bytes, place, refused: undefined });
+      this.#bytes += bytes;
+    }
     for (const listener of this.#putListeners) listener();
-    return number;
+    return entries.map(({ number }) => number);
+  }
+
+  #assertRoom(bytes: number, share: number): void {
+    const most = Math.floor(this.#options.maxBytes * share);
+    const held = this.#bytes + this.#pendingBytes;
+    if (held + bytes <= most) return;
+    const error = new OutboxError(
+      'outbox-full',
+      `the outbox holds ${held} bytes and takes ${most} at most (outbox.maxMebibytes); ${bytes} more do not fit until the broker has taken some`,
+    );
+    if (!this.#saidFull.has(share)) this.#say('warn', 'outbox-full', error);
+    this.#saidFull.add(share);
+    throw error;
   }
 
   /** Calls `listener` after each message put. Gives a function that ends it. */
@@ -236,10 +275,15 @@ export class Outbox {
     return () => this.#putListeners.delete(listener);
   }
 
-  /** Numbers of the entries behind `after`, in order, with their refusals. */
-  *waiting(after = 0): Generator<{ readonly number: number; readonly refused: Refusal | undefined }> {
-    for (const [number, entry] of this.#index) {
-      if (number > after) yield { number, refused: entry.refused };
+  /** Calls `listener` with the place of each entry that damage has destroyed while the outbox was open. */
+  onLost(listener: (place: Place) => void): void {
+    this.#lostListeners.add(listener);
+  }
+
+  /** The entries behind `after`, in order. */
+  *waiting(after = 0): Generator<WaitingEntry> {
+    for (const [number, { refused, place }] of this.#index) {
+      if (number > after) yield { number, refused, place };
     }
   }
 
@@ -263,7 +307,9 @@ export class Outbox {
     const entry = value === undefined ? undefined : decodeEntry(value, number);
     if (entry === undefined && this.#index.has(number)) {
       this.#damaged(`entry ${number} cannot be read back and is lost`, { number });
+      const { place } = this.#index.get(number)!;
       this.remove(number);
+      this.#tellLost(place);
     }
     return entry;
   }
@@ -278,7 +324,7 @@ export class Outbox {
     this.#index.delete(number);
     this.#bytes -= entry.bytes;
     this.#removedBytes += entry.bytes;
-    this.#enqueue({ operation: { type: 'del', key: entryKey(number) }, adds: -1, sync: false });
+    this.#enqueue({ operations: [{ type: 'del', key: entryKey(number) }], adds: -1, sync: false });
   }
 
   /** Marks an entry as refused by the broker; it stays. Gives the mark. */
@@ -289,7 +335,7 @@ export class Outbox {
     const refused = { reasonCode, times: (indexed.refused?.times ?? 0) + 1, atMs };
     indexed.refused = refused;
     this.#enqueue({
-      operation: { type: 'put', key: entryKey(number), value: encodeEntry({ ...entry, refused }) },
+      operations: [{ type: 'put', key: entryKey(number), value: encodeEntry({ ...entry, refused }) }],
       adds: 0,
       sync: true,
     });
@@ -301,17 +347,24 @@ export class Outbox {
     return new Map(this.#notes);
   }
 
-  /** Sets a note, or removes it (undefined). In force at once, on disk as soon as it can be written. */
-  note(name: string, value: string | undefined): void {
+  noteOf(name: string): string | undefined {
+    return this.#notes.get(name);
+  }
+
+  /**
+   * Sets a note, or removes it (undefined). In force at once, on disk as soon as it can be written; without `sync`
+   * a power cut may bring back the one before.
+   */
+  note(name: string, value: string | undefined, sync = true): void {
     if (this.#notes.get(name) === value) return;
     this.#assertOpen();
-    if (value === undefined) {
-      this.#notes.delete(name);
-      this.#enqueue({ operation: { type: 'del', key: noteKey(name) }, adds: 0, sync: false });
-    } else {
-      this.#notes.set(name, value);
-      this.#enqueue({ operation: { type: 'put', key: noteKey(name), value: Buffer.from(value) }, adds: 0, sync: true });
-    }
+    this.#keepNote(name, value);
+    this.#enqueue({ operations: [noteOperation(name, value)], adds: 0, sync: sync && value !== undefined });
+  }
+
+  #keepNote(name: string, value: string | undefined): void {
+    if (value === undefined) this.#notes.delete(name);
+    else this.#notes.set(name, value);
   }
 
   /** Resolves when everything under way is written or waits for room. */
@@ -355,7 +408,7 @@ export class Outbox {
   async #writeBatch(writes: Write[]): Promise<void> {
     const count = writes.reduce((sum, { adds }) => sum + adds, this.#count);
     const meta: Meta = { next: this.#next, count };
-    const operations: Operation[] = writes.map(({ operation }) => operation);
+    const operations: Operation[] = writes.flatMap(({ operations }) => operations);
     operations.push({ type: 'put', key: META, value: Buffer.from(JSON.stringify(meta)) });
     try {
       await this.#db.batch(operations, { sync: writes.some(({ sync }) => sync) });
@@ -547,13 +600,14 @@ export class Outbox {
       last = number;
       const entry = decodeEntry(value, number);
       if (entry === undefined) lost.push(number);
-      else index.set(number, { bytes: value.length + ENTRY_OVERHEAD, refused: entry.refused });
+      else index.set(number, { bytes: value.length + ENTRY_OVERHEAD, place: entry.place, refused: entry.refused });
     }
     // What waits to be written counts already; where a write that seemed to fail has removed an entry, nothing is left to do.
     this.#queue = this.#queue.filter(
-      ({ operation, adds }) => adds === 1 || !operation.key.startsWith('e!') || stored.has(operation.key),
+      ({ operations: [{ key }], adds }) => adds > 0 || !key.startsWith('e!') || stored.has(key),
     );
-    for (const { operation, adds } of this.#queue) if (adds === -1) index.delete(Number(operation.key.slice(2)));
+    for (const { operations, adds } of this.#queue) if (adds === -1) index.delete(Number(operations[0].key.slice(2)));
+    const gone = [...this.#index].filter(([number]) => !index.has(number));
     this.#index = index;
     this.#bytes = [...index.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     this.#count = stored.size;
@@ -562,8 +616,9 @@ export class Outbox {
     this.#loaded = true;
     for (const number of lost) {
       this.#damaged(`entry ${number} does not match its checksum and is lost`, { number });
-      this.#queue.push({ operation: { type: 'del', key: entryKey(number) }, adds: -1, sync: false });
+      this.#queue.push({ operations: [{ type: 'del', key: entryKey(number) }], adds: -1, sync: false });
     }
+    for (const [, { place }] of gone) this.#tellLost(place);
     const expected = meta?.count ?? (stored.size > 0 ? undefined : 0);
     if (expected === undefined) this.#damaged('the count of its entries is missing', {});
     else if (stored.size < expected)
@@ -595,6 +650,10 @@ export class Outbox {
     if (!this.#started) throw new OutboxError('outbox-closed', 'the outbox is not open');
   }
 
+  #tellLost(place: Place | undefined): void {
+    if (place !== undefined) for (const listener of this.#lostListeners) listener(place);
+  }
+
   #damaged(what: string, fields: Record<string, number>): void {
     this.#options.report({ level: 'error', code: 'outbox-damaged', message: `the outbox is damaged: ${what}`, fields });
   }
@@ -614,6 +673,11 @@ export class Outbox {
   #toError(cause: unknown): OutboxError {
     return outboxError(this.#options.directory, cause);
   }
+}
+
+function noteOperation(name: string, value: string | undefined): Operation {
+  const key = noteKey(name);
+  return value === undefined ? { type: 'del', key } : { type: 'put', key, value: Buffer.from(value) };
 }
 
 function parseMeta(value: Buffer): Meta | undefined {

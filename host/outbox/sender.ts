@@ -20,6 +20,8 @@ export interface SenderOptions {
   /** What a reason code means, for people. */
   readonly reasonText: (reasonCode: number) => string;
   readonly report?: (report: SenderReport) => void;
+  /** The broker has acknowledged an entry, which is removed right after. */
+  readonly onAcknowledged?: (entry: OutboxEntry) => void;
   /** Pause before a refused entry is tried again, ms: the first, doubled each time up to the longest. */
   readonly firstRetryMs?: number;
   readonly longestRetryMs?: number;
@@ -43,7 +45,13 @@ export class OutboxSender {
   readonly #dueMs = new Map<number, number>();
 
   constructor(options: SenderOptions) {
-    this.#options = { report: () => {}, firstRetryMs: 60_000, longestRetryMs: 3_600_000, ...options };
+    this.#options = {
+      report: () => {},
+      onAcknowledged: () => {},
+      firstRetryMs: 60_000,
+      longestRetryMs: 3_600_000,
+      ...options,
+    };
     this.#stopListening = options.outbox.onPut(() => this.#pump());
   }
 
@@ -158,6 +166,7 @@ export class OutboxSender {
     }
     if (reasonCode < firstFailure) {
       this.#dueMs.delete(entry.number);
+      this.#options.onAcknowledged(entry);
       this.#options.outbox.remove(entry.number);
       if (entry.refused) {
         const { number, topic } = entry;

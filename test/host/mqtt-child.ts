@@ -16,6 +16,7 @@ const publisher = new MqttPublisher({
     willDelaySeconds: 0,
     topicPrefix: 'metertime',
     timeExpirySeconds: 900,
+    recordFormat: 'json',
   },
   gateway: 'g1',
   version: '0.0.0-test',

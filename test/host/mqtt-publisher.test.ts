@@ -5,7 +5,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decode as decodeCbor } from 'cborg';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { Ring } from '../../as/abi/codes.ts';
 import { type MqttSettings, Secret } from '../../host/config/settings.ts';
 import {
   eventSchema,
@@ -16,13 +18,16 @@ import {
   timeSchema,
 } from '../../host/mqtt/payloads.ts';
 import { MqttPublisher, type PublisherOptions, type PublisherReport } from '../../host/mqtt/publisher.ts';
+import { recordTopicSchema, tariffSchema } from '../../host/mqtt/record-payloads.ts';
 import { Outbox } from '../../host/outbox/outbox.ts';
+import { type ContextPart, decodeContext, decodeEntry } from '../../host/record/entry.ts';
 import { LabCa, writeCertificate } from '../../host/setup/lab-ca.ts';
 import { freePorts } from '../../host/setup/lab-server.ts';
 import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { bundleChild } from './bundle-child.ts';
-import { event, info, serverReport, time } from './mqtt-samples.ts';
+import { chainOf } from './gateway/record-meter.ts';
+import { event, info, serverReport, tariff, time } from './mqtt-samples.ts';
 import { Watcher } from './mqtt-watcher.ts';
 
 let directory = '';
@@ -61,6 +66,7 @@ function settings(url: string, more: Partial<MqttSettings> = {}): MqttSettings {
     willDelaySeconds: 0,
     topicPrefix: 'metertime',
     timeExpirySeconds: 900,
+    recordFormat: 'json',
     ...more,
   };
 }
@@ -127,6 +133,62 @@ describe('with a broker', () => {
       'metertime/g1/state',
     ]);
     expect(codes()).toEqual(['broker-connected']);
+  });
+
+  test.each(['json', 'cbor'] as const)('publishes records in order, heads and tariffs, as %s', async (recordFormat) => {
+    const broker = await startBroker();
+    const watcher = await watch(broker);
+    const { publisher, outbox } = await publish(broker.url, { recordFormat });
+    const meter = publisher.meter('m1');
+    const chain = chainOf('m1');
+    const context = decodeContext(chain.context().map((bytes) => decodeEntry(Ring.Records, bytes) as ContextPart));
+    for (let index = 0; index < 5; index++) chain.record();
+    const entries = chain.rings[Ring.Records];
+    await meter.ledger.store(
+      entries.map((entry, index) => ({
+        sequence: index + 1,
+        link: `${index}`,
+        message: meter.encodeRecord(entry, context),
+      })),
+    );
+    meter.head(chain.head());
+    meter.tariff(tariff);
+    await until('an empty outbox', () => outbox.state.entries === 0);
+    expect(meter.ledger).toMatchObject({ stored: entries.length, delivered: entries.length });
+    const of = (topic: string) => watcher.seen.filter((seen) => seen.topic === `metertime/g1/m1/${topic}`);
+    await until(
+      'all records, head and tariff',
+      () => of('record').length === entries.length && of('head').length > 0 && of('tariff').length > 0,
+    );
+    const read = ({ payload }: { payload: Buffer }) =>
+      (recordFormat === 'cbor' ? decodeCbor(payload) : JSON.parse(`${payload}`)) as Record<string, unknown>;
+    for (const [index, seen] of of('record').entries()) {
+      const json = read(seen);
+      const bytes =
+        recordFormat === 'cbor' ? Buffer.from(json.bytes as Uint8Array) : Buffer.from(`${json.bytes}`, 'base64');
+      expect(bytes.equals(entries[index]!)).toBe(true);
+      recordTopicSchema.parse({ ...json, bytes: bytes.toString('base64') });
+      expect(seen.retain).toBe(false);
+      expect(seen.properties).toMatchObject({
+        contentType: `application/${recordFormat}`,
+        payloadFormatIndicator: recordFormat === 'json',
+        userProperties: { schema: `metertime-${json.format}/1`, sequence: `${index + 1}`, meter: 'm1' },
+      });
+    }
+    const [head] = of('head');
+    expect(read(head!)).toMatchObject({ format: 'head', records: { sequence: entries.length } });
+    expect(head!.properties.userProperties).toMatchObject({
+      schema: 'metertime-head/1',
+      sequence: `${entries.length}`,
+    });
+    tariffSchema.parse(watcher.last('metertime/g1/m1/tariff'));
+    expect(of('tariff')[0]!.properties).toMatchObject({ userProperties: { schema: 'metertime-tariff/1' } });
+    expect(of('tariff')[0]!.properties.messageExpiryInterval).toBeGreaterThan(0);
+    const late = await watch(broker);
+    await until('what is retained', () => late.last('metertime/g1/state'));
+    const kept = late.seen.map(({ topic }) => topic.split('/').at(-1));
+    expect(kept).toEqual(expect.arrayContaining(['head', 'tariff']));
+    expect(kept).not.toContain('record');
   });
 
   test('lets the report of a server expire as a time does', async () => {

@@ -52,6 +52,7 @@ async function start(port: number): Promise<PublisherReport[]> {
       willDelaySeconds: 0,
       topicPrefix: 'metertime',
       timeExpirySeconds: 900,
+      recordFormat: 'json',
     },
     gateway: 'g1',
     version: '0',

@@ -10,6 +10,7 @@ import {
   ResetCause,
   SourceFlag,
   SourceState,
+  TariffFlag,
 } from '../../as/abi/codes.ts';
 import type { ServerReport } from '../../host/gateway/server-reports.ts';
 import {
@@ -18,6 +19,7 @@ import {
   rejectReasons,
   type Source,
   type SourceCounts,
+  type Tariff,
   type Time,
 } from '../../host/link/messages.ts';
 
@@ -140,4 +142,28 @@ export const event: MeterEventMessage = {
   b: 2_500_000n,
   boot: 0x00c0ffee,
   text: 'ntp.example',
+};
+
+export const tariff: Tariff = {
+  type: Message.Tariff,
+  flags: TariffFlag.Known | TariffFlag.Dynamic | TariffFlag.Summer,
+  tariff: 2,
+  nextTariff: 1,
+  offsetMinutes: 120,
+  since: 2_085_978_000n,
+  next: 2_085_978_900n,
+  periodEnd: 2_085_978_900n,
+  passiveActivation: 2_100_000_000n,
+  recordNewest: 3_361,
+  recordOldest: 3_359,
+  logNewest: 41,
+  networkNewest: 7,
+  programCrc: 0x00c0_ffee,
+  dynamicCrc: 0x1234_5678,
+  dynamicEnd: 2_086_041_600n,
+  letter: 'S',
+  ptbStatus: 0,
+  dlmsStatus: 0x80,
+  activeName: 'Haushalt 2036',
+  passiveName: 'Haushalt 2037',
 };

@@ -4,6 +4,7 @@ import { until } from '../../host/setup/until.ts';
 
 export interface Seen {
   readonly topic: string;
+  readonly payload: Buffer;
   readonly text: string;
   readonly retain: boolean;
   readonly properties: NonNullable<IPublishPacket['properties']>;
@@ -17,7 +18,8 @@ export class Watcher {
   private constructor(client: MqttClient) {
     this.#client = client;
     client.on('message', (topic, payload, packet) => {
-      this.seen.push({ topic, text: payload.toString(), retain: packet.retain, properties: packet.properties ?? {} });
+      const { retain, properties = {} } = packet;
+      this.seen.push({ topic, payload, text: payload.toString(), retain, properties });
     });
   }
 

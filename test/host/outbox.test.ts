@@ -173,6 +173,36 @@ describe('keeps messages', () => {
     expect(await all(outbox)).toEqual(['y'.repeat(500)]);
   });
 
+  test('together with others and with notes: all or none', async () => {
+    let outbox = await openOutbox({ maxBytes: 2000 });
+    outbox.note('of', 'before');
+    const place = (position: number) => ({ series: 'records/m1/1', position });
+    const two = [
+      { ...message('one'), place: place(7) },
+      { ...message('two'), place: place(8) },
+    ];
+    expect(await outbox.putAll(two, { notes: { of: 'both', other: 'x' } })).toEqual([1, 2]);
+    const large = [message('three'), message('y'.repeat(2000))];
+    await expect(outbox.putAll(large, { notes: { of: 'neither' } })).rejects.toMatchObject({ code: 'outbox-full' });
+    outbox = await reopen(outbox);
+    expect(await all(outbox)).toEqual(['one', 'two']);
+    expect([...outbox.waiting()].map((entry) => entry.place)).toEqual([place(7), place(8)]);
+    expect(Object.fromEntries(outbox.notes)).toEqual({ of: 'both', other: 'x' });
+    expect(outbox.noteOf('of')).toBe('both');
+    expect(codes()).toEqual(['outbox-full']);
+  });
+
+  test('up to a share of its size, which leaves room for others', async () => {
+    const outbox = await openOutbox({ maxBytes: 1000 });
+    await outbox.putAll([message('x'.repeat(300))], { share: 0.5 });
+    for (let times = 0; times < 2; times++) {
+      const refused = expect(outbox.putAll([message('y'.repeat(100))], { share: 0.5 })).rejects;
+      await refused.toThrow(/takes 500 at most/);
+      if (times === 0) await outbox.put(message('z'.repeat(100)));
+    }
+    expect(codes()).toEqual(['outbox-full']);
+  });
+
   test('for one process only', async () => {
     const outbox = await openOutbox();
     await outbox.put(message('one'));

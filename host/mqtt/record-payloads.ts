@@ -1,0 +1,181 @@
+// Records, heads and tariffs as they are published: payloads as JSON or CBOR, and the properties that say what they are.
+// What always holds: the meter's bytes are in it, exactly, as base64 in JSON and as a byte string in CBOR; everything else
+// is the same in both.
+import { encode as encodeCbor } from 'cborg';
+import { z } from 'zod';
+import { Ring, TariffFlag } from '../../as/abi/codes.ts';
+import { MessageError, type Tariff } from '../link/messages.ts';
+import type { MessageProperties } from '../outbox/outbox.ts';
+import { type Context, decodeEntry, decodeHead, sequenceOf } from '../record/entry.ts';
+import { contextJson, evidenceSchema, headJson, logJson, recordJson } from '../record/json.ts';
+import { dlmsStatusNames, nameOf, namesOfBits, ptbStatusNames, tariffFlagNames } from '../text/names.ts';
+import { nsPerSecond, utcText } from '../text/utc.ts';
+
+export type RecordFormat = 'json' | 'cbor';
+
+/** Version of the payloads of `record` and `head`, and of `tariff`: in their user property `schema`. */
+export const schemaVersion = 1;
+
+export interface Published {
+  readonly payload: Uint8Array;
+  readonly properties: MessageProperties;
+}
+
+const utc = z.string().regex(/^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
+const count = z.int().min(0);
+const crc32 = z.string().regex(/^[0-9a-f]{8}$/);
+
+/** An entry that this version of metertime cannot read: its bytes alone. */
+export const unreadableSchema = z.strictObject({
+  format: z.literal('unreadable'),
+  meter: z.string(),
+  sequence: count,
+  /** The 128 bytes of the entry. */
+  bytes: z.base64(),
+});
+
+/** `PREFIX/GATEWAY/METER/record`, at least once each: `sequence` tells duplicates. */
+export const recordTopicSchema = z.discriminatedUnion('format', [...evidenceSchema.options, unreadableSchema]);
+
+/** `PREFIX/GATEWAY/METER/tariff`, retained with message expiry: the tariff that applies, and what is next. */
+export const tariffSchema = z.strictObject({
+  meter: z.string(),
+  /** That applies now; null where none is known. */
+  tariff: count.nullable(),
+  /** Since when it applies; null where that is not known. */
+  sinceUtc: utc.nullable(),
+  /** The next switch; null where none is foreseen. */
+  next: z.strictObject({ tariff: count, utc: utc.nullable() }).nullable(),
+  /** End of the registration period. */
+  periodEndUtc: utc.nullable(),
+  /** Legal time minus UTC, and whether it is summer time. */
+  offsetMinutes: z.int(),
+  summerTime: z.boolean(),
+  /** The time is not good enough to bill by. */
+  doubtful: z.boolean(),
+  flags: z.array(z.string()),
+  /** Of a record made now: letter of OCMF, clock status of DLMS/COSEM, PTB status. */
+  status: z.strictObject({
+    letter: z.string(),
+    dlms: z.strictObject({ value: count, names: z.array(z.string()) }),
+    ptb: z.strictObject({ value: count, name: z.string() }),
+  }),
+  /** Tariff programs: the active one and its CRC-32, the passive one and when it takes effect; null where there is none. */
+  program: z.strictObject({ name: z.string(), crc32 }).nullable(),
+  passiveProgram: z.strictObject({ name: z.string(), activationUtc: utc.nullable() }).nullable(),
+  /** Dynamic tariffs: CRC-32 and end; null without. */
+  dynamic: z.strictObject({ crc32, endUtc: utc.nullable() }).nullable(),
+  /** Newest entry of each ring, 0 without; oldest record that the broker has not acknowledged. */
+  newest: z.strictObject({ records: count, logbook: count, network: count }),
+  oldestNotDelivered: count,
+});
+
+export type TariffPayload = z.infer<typeof tariffSchema>;
+export type RecordTopicPayload = z.infer<typeof recordTopicSchema>;
+
+/**
+ * An entry of the record ring, 128 bytes, as it is published.
+ * @param context that it names, or that it is the last part of; undefined where it is not known
+ */
+export function recordPublication(
+  meter: string,
+  entry: Uint8Array,
+  context: Context | undefined,
+  format: RecordFormat,
+): Published {
+  return published(meter, recordPayload(meter, entry, context), sequenceOf(entry), format);
+}
+
+function recordPayload(meter: string, bytes: Uint8Array, context: Context | undefined): RecordTopicPayload {
+  try {
+    return entryPayload(meter, Ring.Records, bytes, context);
+  } catch (error) {
+    if (!(error instanceof MessageError)) throw error;
+    const base64 = Buffer.from(bytes).toString('base64');
+    return { format: 'unreadable', meter, sequence: sequenceOf(bytes), bytes: base64 };
+  }
+}
+
+/**
+ * An entry of any ring.
+ * @throws MessageError
+ */
+export function entryPayload(
+  meter: string,
+  ring: Ring,
+  bytes: Uint8Array,
+  context: Context | undefined,
+): RecordTopicPayload {
+  const entry = decodeEntry(ring, bytes);
+  if ('part' in entry) return contextJson(meter, entry, context);
+  return 'context' in entry ? recordJson(meter, entry, context) : logJson(meter, entry);
+}
+
+/**
+ * A signed head, 184 bytes, as it is published.
+ * @throws MessageError
+ */
+export function headPublication(meter: string, head: Uint8Array, format: RecordFormat): Published {
+  const decoded = decodeHead(head);
+  return published(meter, headJson(decoded), decoded.recordSequence, format);
+}
+
+function published(meter: string, payload: RecordTopicPayload, sequence: number, format: RecordFormat): Published {
+  const userProperties = { schema: schemaName(payload.format), sequence: `${sequence}`, meter };
+  if (format === 'cbor') {
+    const bytes = Buffer.from(payload.bytes, 'base64');
+    return {
+      payload: encodeCbor({ ...payload, bytes: new Uint8Array(bytes) }),
+      properties: { contentType: 'application/cbor', payloadFormatIndicator: false, userProperties },
+    };
+  }
+  return {
+    payload: Buffer.from(JSON.stringify(payload), 'utf8'),
+    properties: { contentType: 'application/json', payloadFormatIndicator: true, userProperties },
+  };
+}
+
+/** Name and version of a payload: `metertime-record/1`. */
+export function schemaName(payload: string): string {
+  return `metertime-${payload}/${schemaVersion}`;
+}
+
+/** 0 is none. */
+function when(seconds: bigint): string | null {
+  return seconds === 0n ? null : utcText(seconds * nsPerSecond);
+}
+
+const crcText = (crc: number) => crc.toString(16).padStart(8, '0');
+
+export function tariffPayload(meter: string, message: Omit<Tariff, 'type'>): TariffPayload {
+  const has = (flag: TariffFlag) => (message.flags & flag) !== 0;
+  const { programCrc, dynamicCrc, dlmsStatus, ptbStatus } = message;
+  return {
+    meter,
+    tariff: has(TariffFlag.Known) ? message.tariff : null,
+    sinceUtc: has(TariffFlag.Known) ? when(message.since) : null,
+    next: message.next === 0n ? null : { tariff: message.nextTariff, utc: when(message.next) },
+    periodEndUtc: when(message.periodEnd),
+    offsetMinutes: message.offsetMinutes,
+    summerTime: has(TariffFlag.Summer),
+    doubtful: has(TariffFlag.Doubtful),
+    flags: namesOfBits(tariffFlagNames, message.flags),
+    status: {
+      letter: message.letter,
+      // All bits set do not stand for themselves: the status is not specified.
+      dlms: {
+        value: dlmsStatus,
+        names: dlmsStatus === 0xff ? ['unspecified'] : namesOfBits(dlmsStatusNames, dlmsStatus),
+      },
+      ptb: { value: ptbStatus, name: nameOf(ptbStatusNames, ptbStatus).name },
+    },
+    program: programCrc === 0 ? null : { name: message.activeName, crc32: crcText(programCrc) },
+    passiveProgram:
+      message.passiveActivation === 0n
+        ? null
+        : { name: message.passiveName, activationUtc: when(message.passiveActivation) },
+    dynamic: dynamicCrc === 0 ? null : { crc32: crcText(dynamicCrc), endUtc: when(message.dynamicEnd) },
+    newest: { records: message.recordNewest, logbook: message.logNewest, network: message.networkNewest },
+    oldestNotDelivered: message.recordOldest,
+  };
+}
