@@ -11,6 +11,18 @@ interface SignExports {
   testSha512Start(): void;
   testSha512Update(at: number, length: number): void;
   testSha512Finish(to: number): void;
+  testSignKeyBegin(seed: number): void;
+  testSignBegin(message: number, length: number): void;
+  testSignStep(): number;
+  testSignBusy(): number;
+  testSignPublicKey(): number;
+  testSignSignature(): number;
+  testFieldAdd(target: number, x: number, y: number): void;
+  testFieldSubtract(target: number, x: number, y: number): void;
+  testFieldMultiply(target: number, x: number, y: number): void;
+  testFieldEncode(to: number, x: number): void;
+  testScalarFromHash(scalar: number, hash: number): void;
+  testScalarAnswer(scalar: number, k: number, s: number, r: number): void;
 }
 
 const functionNames: readonly (keyof SignExports)[] = [
@@ -18,10 +30,27 @@ const functionNames: readonly (keyof SignExports)[] = [
   'testSha512Start',
   'testSha512Update',
   'testSha512Finish',
+  'testSignKeyBegin',
+  'testSignBegin',
+  'testSignStep',
+  'testSignBusy',
+  'testSignPublicKey',
+  'testSignSignature',
+  'testFieldAdd',
+  'testFieldSubtract',
+  'testFieldMultiply',
+  'testFieldEncode',
+  'testScalarFromHash',
+  'testScalarAnswer',
 ];
 
 /** Size in bytes of a SHA-512 hash. */
 export const sha512Bytes = 64;
+
+/** Sizes in bytes of an Ed25519 seed and public key, of a signature, and of the longest message that the core signs. */
+export const ed25519KeyBytes = 32;
+export const signatureBytes = 64;
+export const signedMessageMaxBytes = 256;
 
 export class SignCore {
   readonly exports: SignExports;
@@ -56,6 +85,35 @@ export class SignCore {
     for (const piece of pieces) this.exports.testSha512Update(this.#place(piece), piece.length);
     this.exports.testSha512Finish(this.#free);
     return this.#read(this.#free, sha512Bytes);
+  }
+
+  /** The public key of a seed (RFC 8032 5.1.5); `sign` then signs with it. */
+  publicKey(seed: Uint8Array): Uint8Array {
+    this.exports.testSignKeyBegin(this.#place(seed));
+    this.#finish();
+    return this.#read(this.exports.testSignPublicKey(), ed25519KeyBytes);
+  }
+
+  /**
+   * An Ed25519 signature (RFC 8032 5.1.6) with the key of the last `publicKey`.
+   * @throws {SelftestError} input-too-long
+   */
+  sign(message: Uint8Array): Uint8Array {
+    if (message.length > signedMessageMaxBytes) {
+      throw new SelftestError(
+        'input-too-long',
+        `a message of ${message.length} bytes; the core signs at most ${signedMessageMaxBytes}`,
+      );
+    }
+    this.exports.testSignBegin(this.#place(message), message.length);
+    this.#finish();
+    return this.#read(this.exports.testSignSignature(), signatureBytes);
+  }
+
+  #finish(): void {
+    while (this.exports.testSignStep() === 0) {
+      // The next slice.
+    }
   }
 
   #place(bytes: Uint8Array): number {
