@@ -16,21 +16,27 @@ export enum KeyPurpose {
   Link = 1,
   /** Authenticates records. */
   Record = 2,
+  /** Signs heads of records: the seed of RFC 8032 5.1.5, 32 bytes. */
+  Sign = 3,
 }
 
-// Texts, eight bytes each: "storage", "link", "record".
-const LABEL_BYTES: u32 = 8;
+// The texts "storage", "link", "record", "sign", and where each begins and the last one ends, a byte for each.
 const LABELS: usize = memory.data<u8>(
   [
-    7, 0x73, 0x74, 0x6f, 0x72, 0x61, 0x67, 0x65, 4, 0x6c, 0x69, 0x6e, 0x6b, 0, 0, 0, 6, 0x72, 0x65, 0x63, 0x6f, 0x72,
-    0x64, 0,
+    0x73, 0x74, 0x6f, 0x72, 0x61, 0x67, 0x65, 0x6c, 0x69, 0x6e, 0x6b, 0x72, 0x65, 0x63, 0x6f, 0x72, 0x64, 0x73, 0x69,
+    0x67, 0x6e,
   ],
   4,
 );
+const LABELS_BEGIN: u64 = 0x15_11_0b_07_00;
+
+function labelBegin(purpose: u32): u32 {
+  return <u32>(LABELS_BEGIN >> (purpose << 3)) & 0xff;
+}
 
 function derive(purpose: u32, root: usize, id: usize, idLength: u32, target: usize, length: u32): void {
-  const label = LABELS + purpose * LABEL_BYTES;
-  deriveKey(root, label + 1, load<u8>(label), id, idLength, target, length);
+  const begin = labelBegin(purpose);
+  deriveKey(root, LABELS + begin, labelBegin(purpose + 1) - begin, id, idLength, target, length);
 }
 
 /** Derives the key of a purpose, `length` bytes, from the root key and id of the settings. */

@@ -9,7 +9,7 @@ interface KeyExports {
   testMeterKey(purpose: number, root: number, id: number, idLength: number, target: number, length: number): void;
 }
 
-const purposes = ['storage', 'link', 'record'];
+const purposes = ['storage', 'link', 'record', 'sign'];
 
 it('are those of SP 800-108 with the label of the purpose and the meter id as context', async () => {
   const core = await loadCore<KeyExports>();
