@@ -75,8 +75,8 @@ export async function bundle(entry, outDir) {
     format: 'esm',
     banner: { js: banner },
     define: { METERTIME_BUNDLE: 'true' },
-    // Compilers: found in the checkout's node_modules when a command needs them, and only there.
-    external: ['assemblyscript', 'assemblyscript/*', 'esbuild', 'wabt', 'vitest'],
+    // Compilers, and what an optional package loads of the system: found in node_modules when a command needs them, and only there.
+    external: ['assemblyscript', 'assemblyscript/*', 'esbuild', 'pkcs11js', 'wabt', 'vitest'],
     sourcemap: 'linked',
     sourcesContent: false,
     metafile: true,

@@ -31,7 +31,7 @@ const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 const binutil = { version: ['--version'], expect: /GNU/ };
 
-/** @type {Record<'servers' | 'firmware' | 'emulator' | 'fuzz', Group>} */
+/** @type {Record<'servers' | 'firmware' | 'emulator' | 'token' | 'fuzz', Group>} */
 export const groups = {
   servers: {
     what: 'time servers and MQTT broker (chrony, ntpsec, mosquitto)',
@@ -79,6 +79,11 @@ export const groups = {
     tools: {
       'qemu-system-arm': { version: ['--version'], expect: /version ([7-9]|[1-9]\d)\./ },
     },
+  },
+  token: {
+    what: 'token for keys, in software (softhsm2)',
+    fetches: [['softhsm2']],
+    tools: { 'softhsm2-util': { version: ['--version'], expect: /^2\./ } },
   },
   fuzz: {
     what: 'compiler with fuzzer and sanitizers (clang)',

@@ -1,0 +1,327 @@
+// OCMF data sets from a meter's records: verified by @road-labs/ocmf, OpenSSL and node; signed by a file and by a token.
+import { execFileSync } from 'node:child_process';
+import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { parseDate, Verifier } from '@road-labs/ocmf';
+import { Crypto } from '@road-labs/ocmf-crypto-noble';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
+import {
+  type OcmfError,
+  type OcmfOptions,
+  ocmfDataSet,
+  type RecordInContext,
+  wholeTransactions,
+} from '../../host/ocmf/from-records.ts';
+import { Decimal, ocmfPayload } from '../../host/ocmf/payload.ts';
+import { fileSigner, type OcmfSigner, signOcmf } from '../../host/ocmf/signer.ts';
+import { type ContextPart, decodeContext, decodeEntry, type RecordEntry } from '../../host/record/entry.ts';
+import { debianTool } from '../../scripts/debian.mjs';
+import { root } from '../../scripts/lib/project.mjs';
+import { bundleChild } from './bundle-child.ts';
+import { ChainMaker, type ContextFields, type RecordFields, signingKey } from './record-chain.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'metertime-ocmf-'));
+const recordKey = Buffer.alloc(16, 0x4b);
+const keyFile = join(folder, 'key.pem');
+
+beforeAll(() => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+  writeFileSync(keyFile, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const options: OcmfOptions = { gateway: { identification: 'metertime', serial: 'gw-1', version: '0.1.0' } };
+const second = 1_000_000_000n;
+const start = 1_795_305_600n * second;
+
+/** A meter's records, each in its context. */
+function records(fields: readonly RecordFields[], context: ContextFields = {}): RecordInContext[] {
+  const maker = new ChainMaker('m|1', recordKey, signingKey(Buffer.alloc(32, 7)));
+  const parts = maker.context(context).map((bytes) => decodeEntry(Ring.Records, bytes) as ContextPart);
+  const decoded = decodeContext(parts);
+  return fields.map((each, index) => ({
+    record: decodeEntry(
+      Ring.Records,
+      maker.record({ captureUtcNs: start + BigInt(index) * 1800n * second + 123_456_789n, ...each }),
+    ) as RecordEntry,
+    context: decoded,
+  }));
+}
+
+const { TransactionBegin, TransactionEnd, Switch, Period, Start } = RecordReason;
+const charge = (letters = 'SSS', more: RecordFields = {}) =>
+  records([
+    { reasons: TransactionBegin, transaction: 7, letter: letters[0]!, readings: [2_935_600n], tariff: 1, ...more },
+    { reasons: Period, transaction: 7, letter: letters[0]!, readings: [2_936_000n], ...more },
+    { reasons: Switch | Period, transaction: 7, letter: letters[1]!, readings: [2_936_100n], tariff: 1, ...more },
+    { reasons: TransactionEnd, transaction: 7, letter: letters[2]!, readings: [2_940_000n], tariff: 2, ...more },
+  ]);
+
+const payloadOf = (from: readonly RecordInContext[], with_: Partial<OcmfOptions> = {}) =>
+  ocmfPayload(ocmfDataSet(from, 7, recordKey, { ...options, ...with_ }));
+
+/** What @road-labs/ocmf makes of a data set; undefined where it does not verify. */
+async function roadLabs(text: string, publicKeyPem: string) {
+  const crypto = new Crypto();
+  const der = createPublicKey(publicKeyPem).export({ format: 'der', type: 'spki' });
+  const key = await crypto.decodeEcPublicKey(new Uint8Array(der), 'spki-der');
+  return (await new Verifier(crypto).parseAndVerify(text, key)).value;
+}
+
+describe('a data set', () => {
+  it('is what an independent verifier accepts, reading by reading', async () => {
+    const signer = fileSigner(keyFile);
+    const text = signOcmf(payloadOf(charge()), signer);
+    const found = await roadLabs(text, signer.publicKeyPem);
+    expect(found?.payloadData).toMatchObject({
+      ...{ FV: '1.3', GI: 'metertime', GS: 'gw-1', GV: '0.1.0', PG: 'T7', MM: 'software', MS: 'm|1', MF: '0.1.0' },
+      ...{ IS: false, IF: [], IT: 'NONE' },
+    });
+    const { RD } = found!.payloadData;
+    expect(RD.map(({ TX, RI, RU, EF, ST }) => [TX, RI, RU, EF, ST])).toEqual(
+      ['B', 'T', 'E'].map((code) => [code, '1-0:1.8.0', 'Wh', '', 'G']),
+    );
+    expect(RD.map(({ TM }) => TM)).toEqual([
+      '2026-11-22T01:00:00,123+0100 S',
+      '2026-11-22T02:00:00,123+0100 S',
+      '2026-11-22T02:30:00,123+0100 S',
+    ]);
+    const [date, letter] = parseDate(RD[0]!.TM);
+    expect([date.getTime(), letter]).toEqual([Number(start / 1_000_000n) + 123, 'S']);
+  });
+
+  it('keeps the decimals of the register', () => {
+    expect([...payloadOf(charge()).matchAll(/"RV":([^,]*),/g)].map(([, value]) => value)).toEqual([
+      '2935.600',
+      '2936.100',
+      '2940.000',
+    ]);
+  });
+
+  it('has no bar within a section, and is JSON', () => {
+    const payload = payloadOf(charge(), { vendor: 'a|b', tariffText: 'day | night' });
+    expect(payload).not.toContain('|');
+    expect(JSON.parse(payload)).toMatchObject({ MV: 'a|b', MS: 'm|1', TT: 'day | night' });
+  });
+
+  it('carries the evidence of each time, and the meter’s own bytes, under U', () => {
+    const from = charge();
+    const { U } = JSON.parse(payloadOf(from)) as { U: { records: { bytes: string; sequence: number }[] } };
+    expect(U.records.map(({ bytes }) => bytes)).toEqual(
+      [from[0]!, from[2]!, from[3]!].map(({ record }) => Buffer.from(record.bytes).toString('base64')),
+    );
+    expect(U.records[0]).toMatchObject({
+      ...{ uncertaintyNs: 300_000, boundNs: 1_200_000, sampleAgeSeconds: 17, server: 'time.example', tariff: 1 },
+      ...{ certificateSha256: 'c5'.repeat(32), rootDelayNs: 1526, rootDispersionNs: 30_518, calibration: null },
+    });
+  });
+
+  it('says who was charged where, and with what', () => {
+    const payload = payloadOf(charge(), {
+      identification: { assigned: true, level: 'VERIFIED', flags: ['RFID_PLAIN'], type: 'ISO14443', data: '1F2D3A4F' },
+      chargePoint: { type: 'EVSEID', id: 'DE*ABC*E1' },
+      currentType: 'DC',
+    });
+    expect(JSON.parse(payload)).toMatchObject({
+      ...{
+        IS: true,
+        IL: 'VERIFIED',
+        IF: ['RFID_PLAIN'],
+        IT: 'ISO14443',
+        ID: '1F2D3A4F',
+        CT: 'EVSEID',
+        CI: 'DE*ABC*E1',
+      },
+      RD: [{ RT: 'DC' }, { RT: 'DC' }, { RT: 'DC' }],
+    });
+  });
+
+  it('ends with P where the meter ended the transaction at its next start', () => {
+    const from = records([
+      { reasons: TransactionBegin, transaction: 7, letter: 'R' },
+      { reasons: TransactionEnd | Start, transaction: 7, letter: 'U' },
+    ]);
+    expect(payloadOf(from)).toMatch(/"TX":"B".*"TX":"P"/);
+  });
+});
+
+describe('the letter of a time', () => {
+  const letters = (text: string) => [...payloadOf(charge(text)).matchAll(/"TM":"[^"]* (.)"/g)].map(([, at]) => at);
+
+  it.each([
+    ['SSS', 'SSS'],
+    ['SSR', 'SSR'],
+    ['SRS', 'SRR'],
+    ['RSS', 'RRR'],
+    ['RRR', 'RRR'],
+    ['ISS', 'III'],
+    ['SSI', 'III'],
+    ['SUS', 'UUU'],
+    ['USR', 'UUU'],
+    ['RSU', 'UUU'],
+  ])('of records %s is %s', (came, expected) => {
+    expect(letters(came).join('')).toBe(expected);
+  });
+
+  it('is never better than the record’s, whatever the records say', () => {
+    const rank = 'UIRS';
+    for (const a of rank) {
+      for (const b of rank) {
+        for (const c of rank) {
+          const given = letters(`${a}${b}${c}`);
+          expect(given.every((letter, at) => rank.indexOf(letter!) <= rank.indexOf([a, b, c][at]!))).toBe(true);
+          // What a verifier takes: S with S or R, R with R, U with U; I is not for billing.
+          expect(['SS', 'SR', 'RR', 'II', 'UU']).toContain(`${given[0]}${given.at(-1)}`);
+        }
+      }
+    }
+  });
+
+  it('comes with the error flag t where the record’s time is not usable', () => {
+    expect(payloadOf(charge('UUU', { ptbStatus: 3 }))).toContain('"EF":"t"');
+    expect(payloadOf(charge('SSS', { ptbStatus: 1 }))).not.toContain('"EF":"t"');
+  });
+});
+
+describe('nothing is signed', () => {
+  const refuses = (from: readonly RecordInContext[], code: OcmfError['code'], with_: Partial<OcmfOptions> = {}) => {
+    expect(() => payloadOf(from, with_)).toThrow(expect.objectContaining({ code }));
+  };
+
+  it('where a seal does not hold, whichever bit was changed', () => {
+    const from = charge();
+    for (let bit = 0; bit < 8 * 128; bit += 37) {
+      const bytes = Uint8Array.from(from[0]!.record.bytes);
+      bytes[bit >> 3]! ^= 1 << (bit & 7);
+      const changed = { ...from[0]!, record: { ...from[0]!.record, bytes } };
+      refuses([changed, ...from.slice(1)], 'seal');
+    }
+  });
+
+  it('where the key is another meter’s', () => {
+    expect(() => ocmfDataSet(charge(), 7, Buffer.alloc(16, 1), options)).toThrow(/seal does not hold/);
+  });
+
+  it('without a begin, without an end, or with two of them', () => {
+    const from = charge();
+    refuses(from.slice(1), 'transaction');
+    refuses(from.slice(0, -1), 'transaction');
+    refuses(
+      [...from, ...records([{ reasons: TransactionEnd, transaction: 7 }, { transaction: 7 }]).slice(0, 1)],
+      'transaction',
+    );
+    expect(wholeTransactions(from.map(({ record }) => record))).toEqual([7]);
+    expect(wholeTransactions(from.slice(1).map(({ record }) => record))).toEqual([]);
+  });
+
+  it('without readings, or of a register that is not there or counts no energy', () => {
+    refuses(charge('SSS', { marks: RecordMark.NoReadings }), 'readings');
+    refuses(charge('SSS', { readings: [] }), 'readings');
+    refuses(charge(), 'register', { register: '1-0:2.8.0' });
+    const power = records(
+      [
+        { reasons: TransactionBegin, transaction: 7 },
+        { reasons: TransactionEnd, transaction: 7 },
+      ],
+      {
+        registers: [{ obis: [1, 0, 1, 7, 0, 255], scale: 0, unit: 27 }],
+      },
+    );
+    refuses(power, 'register');
+    refuses(power, 'register', { register: '1.0.1.7.0.255' });
+  });
+
+  it('with a number that is none, or a tariff text that is too long', () => {
+    for (const text of ['', '1e3', '.5', '01', '1.', 'NaN', '1|2']) expect(() => new Decimal(text)).toThrow(RangeError);
+    expect(() => payloadOf(charge(), { tariffText: 'x'.repeat(251) })).toThrow(/250 characters/);
+  });
+});
+
+describe('a signature', () => {
+  const opensslAccepts = (text: string, publicKeyPem: string) => {
+    const [, payload, section] = text.split('|') as [string, string, string];
+    const paths = Object.fromEntries(['payload', 'signature', 'public'].map((name) => [name, join(folder, name)]));
+    writeFileSync(paths.payload!, payload);
+    writeFileSync(paths.signature!, Buffer.from((JSON.parse(section) as { SD: string }).SD, 'hex'));
+    writeFileSync(paths.public!, publicKeyPem);
+    const args = ['dgst', '-sha256', '-verify', paths.public!, '-signature', paths.signature!, paths.payload!];
+    return execFileSync('openssl', args, { encoding: 'utf8' }).includes('Verified OK');
+  };
+
+  async function holds(signer: OcmfSigner) {
+    const text = signOcmf(payloadOf(charge()), signer);
+    expect(opensslAccepts(text, signer.publicKeyPem)).toBe(true);
+    expect(await roadLabs(text, signer.publicKeyPem)).toBeDefined();
+    expect(await roadLabs(text.replace('2935.600', '2935.601'), signer.publicKeyPem)).toBeUndefined();
+    const [, payload, section] = text.split('|') as [string, string, string];
+    const { SA, SD } = JSON.parse(section) as { SA: string; SD: string };
+    expect(SA).toBe('ECDSA-secp256r1-SHA256');
+    expect(verify('sha256', Buffer.from(payload), signer.publicKeyPem, Buffer.from(SD, 'hex'))).toBe(true);
+  }
+
+  it('of a key in a file holds for OpenSSL and the independent verifier, and for nothing that was changed', async () => {
+    await holds(fileSigner(keyFile));
+  });
+
+  it('is refused with a key of another kind, with what to do', () => {
+    const other = join(folder, 'other.pem');
+    for (const [key, message] of [
+      [generateKeyPairSync('ec', { namedCurve: 'secp384r1' }).privateKey, /came one on secp384r1; make one with/],
+      [generateKeyPairSync('ed25519').privateKey, /came ed25519/],
+    ] as const) {
+      writeFileSync(other, key.export({ format: 'pem', type: 'pkcs8' }));
+      expect(() => fileSigner(other)).toThrow(message);
+    }
+    writeFileSync(other, 'no key');
+    expect(() => fileSigner(other)).toThrow(/expected a private key in PEM/);
+    expect(() => fileSigner(join(folder, 'nowhere.pem'))).toThrow(/ENOENT/);
+  });
+
+  it('whose key does not belong to the public key is not handed out', () => {
+    const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    const publicKeyPem = publicKey.export({ format: 'pem', type: 'spki' }).toString();
+    expect(() => signOcmf('{}', { ...fileSigner(keyFile), publicKeyPem })).toThrow(/do not belong together/);
+  });
+
+  // pkcs11js is compiled when it is installed: without a compiler it is not there, and everything else is.
+  const hasPkcs11 = existsSync(join(root, 'node_modules', 'pkcs11js', 'build', 'Release', 'pkcs11.node'));
+  it.skipIf(!hasPkcs11)('of a key in a token holds as well, and what is missing there is said', async () => {
+    const tool = debianTool('softhsm2-util');
+    if (!tool.ok) throw new Error(tool.reason);
+    const module = [join(dirname(tool.path), '..', 'lib'), '/usr/lib']
+      .flatMap((lib) => [lib, ...['x86_64', 'aarch64'].map((machine) => join(lib, `${machine}-linux-gnu`))])
+      .map((lib) => join(lib, 'softhsm', 'libsofthsm2.so'))
+      .find((path) => existsSync(path))!;
+    const tokens = join(folder, 'tokens');
+    mkdirSync(tokens);
+    const config = join(folder, 'softhsm2.conf');
+    writeFileSync(config, `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`);
+    const env = { ...process.env, ...tool.env, SOFTHSM2_CONF: config };
+    const util = (...args: string[]) => execFileSync(tool.path, ['--module', module, ...args], { env, stdio: 'pipe' });
+    util('--init-token', '--free', '--label', 'charger', '--pin', '1234', '--so-pin', '5678');
+    util('--import', keyFile, '--token', 'charger', '--label', 'ocmf', '--id', '01', '--pin', '1234');
+    const child = await bundleChild('ocmf-token-child.ts');
+    const sign = (...args: string[]) =>
+      JSON.parse(execFileSync(process.execPath, [child, ...args], { env, encoding: 'utf8' })) as {
+        texts: string[];
+        publicKeyPem: string;
+        message: string;
+      };
+    const payload = payloadOf(charge());
+    const { texts, publicKeyPem } = sign(module, 'charger', 'ocmf', '1234', payload);
+    expect(publicKeyPem).toBe(fileSigner(keyFile).publicKeyPem);
+    for (const text of texts) {
+      expect(opensslAccepts(text, publicKeyPem)).toBe(true);
+      expect(await roadLabs(text, publicKeyPem)).toBeDefined();
+    }
+    const said = (...args: string[]) => sign(...args, payload).message;
+    expect(said(module, 'charger', 'ocmf', '9999')).toMatch(/the PIN was not accepted/);
+    expect(said(module, 'charger', 'ocmf', '9999')).not.toContain('9999');
+    expect(said(module, 'charger', 'other', '1234')).toMatch(/expected one private EC key labelled "other", came none/);
+    expect(said(module, 'other', 'ocmf', '1234')).toMatch(/expected a token "other", came "charger"/);
+    expect(said(join(folder, 'no.so'), '', 'ocmf', '1234')).toMatch(/no\.so: the module cannot be loaded/);
+  });
+});
