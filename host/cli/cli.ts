@@ -17,6 +17,7 @@ import { selftestCommand } from './selftest.ts';
 import { statusCommand } from './status.ts';
 import { syncCommand } from './sync.ts';
 import { type Sink, Terminal } from './terminal.ts';
+import { verifyCommand } from './verify.ts';
 
 export interface CliOptions {
   readonly stdout: Sink;
@@ -82,6 +83,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     syncCommand(context),
     selftestCommand(context),
     replayCommand(context),
+    verifyCommand(context),
   ];
   for (const command of [program, ...commands]) {
     command

@@ -8,7 +8,7 @@ export enum ExitCode {
   Usage = 2,
   /** No authenticated time came. */
   NoTime = 3,
-  /** A replay or a known-answer test gave another result than it must. */
+  /** A replay, a known-answer test or a verification gave another result than it must. */
   Mismatch = 4,
   /** Ended by Ctrl-C. */
   Interrupted = 130,
@@ -19,7 +19,7 @@ export const exitCodeTexts: Readonly<Record<ExitCode, string>> = {
   [ExitCode.Failed]: 'it was tried and failed',
   [ExitCode.Usage]: 'the command line or a settings file is wrong; nothing was tried',
   [ExitCode.NoTime]: 'no authenticated time',
-  [ExitCode.Mismatch]: 'a replay or known-answer test gave another result than it must',
+  [ExitCode.Mismatch]: 'a replay, known-answer test or verification gave another result than it must',
   [ExitCode.Interrupted]: 'ended by Ctrl-C',
 };
 

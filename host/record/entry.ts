@@ -207,6 +207,16 @@ export function decodeEntry(ring: Ring, bytes: Uint8Array): Entry {
   return refuse('Entry', `format ${expected} in this ring`, String(format));
 }
 
+/** As `decodeEntry`; what does not fit is told as the error. */
+export function tryDecodeEntry(ring: Ring, bytes: Uint8Array): Entry | MessageError {
+  try {
+    return decodeEntry(ring, bytes);
+  } catch (error) {
+    if (error instanceof MessageError) return error;
+    throw error;
+  }
+}
+
 function record(chained: ChainedEntry, r: ByteReader): RecordEntry {
   const count = r.u8(RecordField.Readings);
   if (count > registersMax) refuse('Record', `at most ${registersMax} readings`, String(count));

@@ -8,11 +8,11 @@ import {
   type Context,
   type ContextPart,
   decodeContext,
-  decodeEntry,
   type Entry,
   entryBytes,
   type RecordEntry,
   sequenceOf,
+  tryDecodeEntry,
 } from './entry.ts';
 import { entryHash, linkOf, sealHolds } from './seal.ts';
 
@@ -111,13 +111,10 @@ export class RingCheck {
   }
 
   #decode(bytes: Uint8Array, sequence: number, at: string | null): Entry | undefined {
-    try {
-      return decodeEntry(this.ring, bytes);
-    } catch (error) {
-      if (!(error instanceof MessageError)) throw error;
-      this.tell({ check: 'layout', sequence, at, expected: 'an entry that fits its layout', came: error.message });
-      return undefined;
-    }
+    const entry = tryDecodeEntry(this.ring, bytes);
+    if (!(entry instanceof MessageError)) return entry;
+    this.tell({ check: 'layout', sequence, at, expected: 'an entry that fits its layout', came: entry.message });
+    return undefined;
   }
 
   #checkSequence(sequence: number, at: string | null): boolean {

@@ -1,7 +1,7 @@
 // Verifies a meter's entries and heads as a whole: each ring by itself, signatures, and that nothing is missing at the end.
 // What always holds: whatever the bytes are, there is a report and no exception; it says `ok` only when everything that
 // could be checked with what was given held.
-import { Ring } from '../../as/abi/codes.ts';
+import { ContextPartField, Ring } from '../../as/abi/codes.ts';
 import { MessageError } from '../link/message-bytes.ts';
 import { ringNames } from '../text/names.ts';
 import { type Context, decodeHead, type Entry, entryBytes, type Head, sequenceOf } from './entry.ts';
@@ -51,8 +51,41 @@ export class EvidenceCheck {
   readonly #rings = new Map<Ring, RingCheck>();
   readonly #heads: { head: Head; at: string | null; holds: boolean | undefined }[] = [];
   #broken = 0;
+  readonly #known = new Map<number, Context>();
+  #knowing: RingCheck | undefined;
+  /** Meters that were named beside the bytes, and where first. */
+  readonly #claims = new Map<string, string | null>();
 
   constructor(private readonly trust: Trust) {}
+
+  /** Of whom all this is, as far as anything has said it. */
+  get meter(): string | undefined {
+    return this.trust.meter ?? this.#rings.get(Ring.Records)?.meter ?? this.#claims.keys().next().value;
+  }
+
+  /** Somebody says of which meter the entries are. */
+  claimMeter(meter: string, at: string | null = null): void {
+    if (!this.#claims.has(meter)) this.#claims.set(meter, at);
+  }
+
+  #checkMeter(came: string, at: string | null): void {
+    const { meter } = this;
+    if (meter === undefined || meter === came) return;
+    const expected = `meter ${JSON.stringify(meter)}`;
+    this.add({ check: 'meter', ring: null, sequence: null, at, expected, came: JSON.stringify(came) });
+  }
+
+  /** Adds a part of a context that holds for records to come, from before the first of them. */
+  addContext(bytes: Uint8Array, at: string | null = null): void {
+    const first = bytes.length === entryBytes && bytes[ContextPartField.Index] === 0;
+    if (first || this.#knowing === undefined) {
+      const ring = ringNames[Ring.Records].name;
+      const tell = (finding: Omit<Finding, 'ring' | 'at'>) => this.add({ at: null, ...finding, ring });
+      this.#knowing = new RingCheck(Ring.Records, { ...this.trust, from: {} }, tell);
+    }
+    this.#knowing.add(bytes, at);
+    for (const [sequence, context] of this.#knowing.contexts) this.#known.set(sequence, context);
+  }
 
   /** Adds an entry of a ring; the next one of that ring has to follow it. Undefined where it does not fit its layout. */
   addEntry(ring: Ring, bytes: Uint8Array, at: string | null = null): Entry | undefined {
@@ -61,7 +94,7 @@ export class EvidenceCheck {
 
   /** The context whose first part has this sequence; undefined where it is not known. */
   contextOf(sequence: number): Context | undefined {
-    return this.#rings.get(Ring.Records)?.contexts.get(sequence);
+    return this.#rings.get(Ring.Records)?.contexts.get(sequence) ?? this.#known.get(sequence);
   }
 
   /** Whether an entry with these very bytes has come already. */
@@ -113,9 +146,13 @@ export class EvidenceCheck {
 
   /** Compares with the heads, once everything has come. */
   finish(): Report {
-    const meter = this.trust.meter ?? this.#rings.get(Ring.Records)?.meter;
+    const { meter } = this;
+    if ([...this.#rings.values()].every(({ entries }) => entries === 0)) {
+      this.add({ check: 'file', ring: null, sequence: null, at: null, expected: 'entries of a meter', came: 'none' });
+    }
+    for (const [claim, at] of this.#claims) this.#checkMeter(claim, at);
     const good = this.#heads.filter(({ holds }) => holds !== false);
-    for (const { head, at } of good) this.#compareHead(head, at, meter);
+    for (const { head, at } of good) this.#compareHead(head, at);
     const last = newest(good.filter(({ holds }) => holds === true).map(({ head }) => head));
     const rings = [...this.#rings.values()].map((ring) => this.#reportRing(ring, last));
     const count = (state: boolean | undefined) => this.#heads.filter(({ holds }) => holds === state).length;
@@ -138,12 +175,9 @@ export class EvidenceCheck {
     return check;
   }
 
-  #compareHead(head: Head, at: string | null, meter: string | undefined): void {
-    if (meter !== undefined && head.meter !== meter) {
-      const expected = `a head of meter ${JSON.stringify(meter)}`;
-      this.add({ check: 'meter', ring: null, sequence: null, at, expected, came: JSON.stringify(head.meter) });
-      return;
-    }
+  #compareHead(head: Head, at: string | null): void {
+    this.#checkMeter(head.meter, at);
+    if (head.meter !== (this.meter ?? head.meter)) return;
     for (const [ring, sequence, hash] of signedOf(head)) {
       const check = this.#rings.get(ring);
       if (check === undefined || sequence < check.from) continue;
