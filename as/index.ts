@@ -27,6 +27,7 @@ export * from './aead/exports';
 export * from './clock/exports';
 export { testMeterKey } from './meter/keys';
 export { backoffNext, backoffSpread } from './nts/backoff';
+export * from './record/exports';
 export * from './sign/exports';
 export * from './tariff/exports';
 

@@ -1311,8 +1311,10 @@ export enum LogField {
   UptimeNs = 24,
   A = 32,
   B = 40,
-  /** One text of at most 47 bytes. */
+  /** One text of at most 45 bytes. */
   Texts = 48,
+  /** u16, of the logbook, saturated: events before this one that were left to the network's ring, as there were too many or there was no room. */
+  LeftOut = 94,
 }
 
 /** A signed head: the newest entries of records and logbook. Its first bytes are the storage's alone. */

@@ -33,6 +33,7 @@ import {
   keRead,
   keRequest,
 } from '../nts/key-establishment';
+import { contextFingerprint } from '../record/context';
 import { agreeNeeded } from './agree';
 import { raiseEvent } from './events';
 import { timeNowLocal, timeNowUtc } from './now';
@@ -300,6 +301,7 @@ function establish(source: Source, other: bool): void {
   source.notBefore = source.opensNotBefore;
   source.notAfter = source.opensNotAfter;
   copy(sourceCertificate(source), FINGERPRINTS + source.index * 32, 32);
+  contextFingerprint(source.server, sourceCertificate(source));
   putNtpHost(source);
   source.ntpPort = kePort() != 0 ? kePort() : NTP_PORT;
   pollsBegin(source);

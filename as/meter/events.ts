@@ -1,7 +1,7 @@
-// What happened in the meter, kept until the gateway has stored it.
+// What happened in the meter, kept until the gateway has stored it and, where there is a logbook, it is logged.
 // What always holds: events keep their order and number; one that does not fit is counted as lost; what the network
-// alone can provoke takes at most half of the places, so that it displaces nothing else; refused answers are told at most
-// once a minute for each reason, with how often it happened.
+// alone can provoke takes at most half of the places, so that it displaces nothing else; what is logged, and only that, gives
+// its place to what is to be logged; refused answers are told at most once a minute for each reason, with how often it happened.
 //
 //   entry    0  sequence     u32
 //            4  code         u16
@@ -12,8 +12,8 @@
 //           24  a            i64
 //           32  b            i64
 
-import { appendText } from '../abi/bytes';
-import { EventField, Message, MeterEvent } from '../abi/codes';
+import { appendText, copy } from '../abi/bytes';
+import { EventField, LogField, Message, MeterEvent } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
 import { timeNowLocal, timeNowUtc } from './now';
 import { settingsServerName, settingsServers } from './settings';
@@ -34,6 +34,11 @@ const REPEATS: usize = memory.data(144, 4);
 let first: u32 = 0;
 let held: u32 = 0;
 let sent: u32 = 0;
+/** Of those held, from the first on: acknowledged, and logged. */
+let acknowledged: u32 = 0;
+let logged: u32 = 0;
+/** Whether they are to be logged. */
+let logs: bool = false;
 let sequence: u32 = 0;
 let lost: u32 = 0;
 let boot: u32 = 0;
@@ -52,7 +57,8 @@ export function eventsSetBoot(value: u32): void {
 export function raiseEvent(code: u32, a: i64, b: i64, aboutServer: bool): void {
   if (held >= (isNetworks(code) ? NETWORK_ENTRIES : ENTRIES)) {
     lost += 1;
-    return;
+    if (TARIFF == 0 || held < ENTRIES || logged == 0 || isNetworks(code)) return;
+    drop();
   }
   const at = RING + ((first + held) % ENTRIES) * ENTRY_BYTES;
   sequence += 1;
@@ -94,9 +100,19 @@ export function raiseRefused(reason: u32): void {
   raiseEvent(MeterEvent.AnswerRefused, reason, times, true);
 }
 
+// The first one goes.
+function drop(): void {
+  first = (first + 1) % ENTRIES;
+  held -= 1;
+  if (sent > 0) sent -= 1;
+  if (TARIFF == 0) return;
+  if (acknowledged > 0) acknowledged -= 1;
+  if (logged > 0) logged -= 1;
+}
+
 /** A new session of the link: what is not acknowledged is told again. */
 export function eventsRestart(): void {
-  sent = 0;
+  sent = TARIFF == 0 ? 0 : acknowledged;
 }
 
 /** Whether an event waits to be told. */
@@ -131,10 +147,64 @@ export function eventSent(): void {
 
 /** The gateway stored all events up to `number`. */
 export function eventsAcknowledge(number: u32): void {
-  while (held > 0 && sent > 0) {
-    if (<i32>(load<u32>(RING + first * ENTRY_BYTES) - number) > 0) return;
-    first = (first + 1) % ENTRIES;
-    held -= 1;
-    sent -= 1;
+  if (TARIFF == 0) {
+    while (sent > 0 && isUpTo(first, number)) drop();
+    return;
   }
+  while (acknowledged < sent && isUpTo((first + acknowledged) % ENTRIES, number)) acknowledged += 1;
+  release();
+}
+
+function isUpTo(place: u32, number: u32): bool {
+  return <i32>(load<u32>(RING + place * ENTRY_BYTES) - number) <= 0;
+}
+
+// What is acknowledged, and logged where there is a logbook, goes.
+function release(): void {
+  while (acknowledged > 0 && (!logs || logged > 0)) drop();
+}
+
+// ---------------------------------------------------------------- logbook
+
+/** Whether there is a logbook: then an event is kept until it is logged. */
+export function eventsLogging(on: bool): void {
+  logs = on;
+  if (!on) release();
+}
+
+/** Whether an event waits to be logged. */
+export function eventUnlogged(): bool {
+  return logs && logged < held;
+}
+
+function unlogged(): usize {
+  return RING + ((first + logged) % ENTRIES) * ENTRY_BYTES;
+}
+
+/** Code of the event to be logged next. */
+export function eventUnloggedCode(): u32 {
+  return load<u16>(unlogged(), 4);
+}
+
+/** Writes it as `LogField` has it. */
+export function eventToLog(body: usize): void {
+  const at = unlogged();
+  store<u16>(body, load<u16>(at, 4), LogField.Code);
+  store<u32>(body, boot, LogField.Boot);
+  store<u32>(body, load<u32>(at), LogField.EventSequence);
+  copy(body + LogField.UtcNs, at + 8, 32);
+  const server: u32 = load<u8>(at, 7);
+  if (load<u8>(at, 6) == 0 || server >= settingsServers()) return;
+  const name = settingsServerName(server);
+  const length = min<u32>(load<u8>(name), LOG_TEXT_BYTES);
+  store<u8>(body, <u8>length, LogField.Texts);
+  copy(body + LogField.Texts + 1, name + 1, length);
+}
+
+const LOG_TEXT_BYTES: u32 = LogField.LeftOut - LogField.Texts - 1;
+
+/** It is logged. */
+export function eventLogged(): void {
+  logged += 1;
+  release();
 }

@@ -55,6 +55,17 @@ import {
   linkSessionChanged,
 } from '../link/link';
 import { SECOND_NS } from '../ntp/timestamp';
+import {
+  storeData,
+  storeDeadline,
+  storeDone,
+  storeMessage,
+  storeOwns,
+  storeRestart,
+  storeSettings,
+  storeStart,
+  storeStep,
+} from '../record/store';
 import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
 import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
@@ -153,6 +164,7 @@ export function meterStart(start: usize, length: u32): bool {
   const storageBytes = load<u32>(start, StartField.StorageBytes);
   const enough = storageBytes >= <u32>StorageMap.Bytes;
   reserveStart(storageBytes);
+  storeStart((capabilities & Capability.Storage) == 0 ? 0 : storageBytes);
   if ((capabilities & Capability.Storage) == 0 || !enough) {
     raiseEvent(MeterEvent.SettingsInvalid, SettingsError.Absent, 0, false);
     run();
@@ -205,6 +217,7 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
   if (stage == STAGE_SETTINGS && offset == StorageMap.Settings) {
     if (length != StorageMap.SettingsBytes) return retryLater(offset);
     const error = settingsRead(data, length);
+    storeSettings(error == SettingsError.None ? data : 0);
     clear(data, length);
     if (error != SettingsError.None) {
       raiseEvent(MeterEvent.SettingsInvalid, error, 0, false);
@@ -226,6 +239,10 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
     if ((capabilities & Capability.Rtc) != 0) return begin(STAGE_RTC);
     keeperWithout();
     loadReserves();
+  } else if (storeOwns(offset)) {
+    if (!storageBusy) return;
+    storageBusy = false;
+    storeData(timeNowLocal(), offset, data, length);
   } else if (reserveOwns(offset) && (stage == STAGE_RESERVES || storageBusy)) {
     storageBusy = reserveRead(data, length);
     if (stage == STAGE_RESERVES) loadReserves();
@@ -258,6 +275,10 @@ export function meterStorageDone(offset: u32, failed: bool): void {
       seedReady();
       beginState();
     }
+  } else if (storeOwns(offset)) {
+    if (!storageBusy) return;
+    storageBusy = false;
+    storeDone(timeNowLocal(), offset, failed);
   } else if (reserveOwns(offset) && (stage == STAGE_RESERVES || storageBusy)) {
     storageBusy = reserveDone(failed);
     if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
@@ -339,6 +360,7 @@ function receive(channel: u32, message: usize, length: u32, firstTick: u64, last
     else if (type == Message.TimeProbe) reportProbe(message, length, lastTick);
   } else if (channel == Channel.Report) {
     if (type == Message.EventAck && length >= 5) eventsAcknowledge(load<u32>(message, 1));
+    else storeMessage(message, length);
   }
 }
 
@@ -372,6 +394,7 @@ export function meterStep(): void {
       sessionNetworkReset();
       eventsRestart();
       reportRestart();
+      storeRestart();
     }
     if (stage == STAGE_RUNNING) {
       sessionStep();
@@ -379,8 +402,9 @@ export function meterStep(): void {
       if (!storageBusy) storageBusy = keeperStep(timeNowLocal());
       // The state is written as soon as the real-time clock is set.
       if (!storageBusy && !keeperSetting()) storageBusy = reserveStep(timeNowLocal());
+      if (!storageBusy && !keeperSetting()) storageBusy = storeStep(timeNowLocal());
       stepDue = thermometerStep();
-      if (!storageBusy) stepDue = min<i64>(stepDue, keeperDeadline());
+      if (!storageBusy) stepDue = min<i64>(stepDue, min<i64>(keeperDeadline(), storeDeadline()));
     }
     reportStep();
     if (!networkIsOwn()) {

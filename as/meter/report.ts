@@ -95,6 +95,16 @@ export function reportStart(start: usize, names: usize, namesBytes: u32): void {
   copy(NAMES, names, namesBytes);
 }
 
+/** What `Event.Start` said, up to the hashes of core and image. */
+export function reportFacts(): usize {
+  return FACTS;
+}
+
+/** Two texts: board, firmware version. */
+export function reportNames(): usize {
+  return NAMES;
+}
+
 /** A new session of the link. */
 export function reportRestart(): void {
   infoDue = true;

@@ -1,0 +1,203 @@
+// What holds for all records until the next context (`ContextField`): made anew each time, in parts that fit into entries,
+// as the whole of it is nowhere in memory.
+// What always holds: the root key is not in any hash; a part is written from what is known when it is asked for, so the
+// hash of the whole has to be asked again behind the last part (`store.ts` does).
+
+import { clear, copy } from '../abi/bytes';
+import {
+  CalibrationField,
+  ContextField,
+  ContextPartField,
+  Format,
+  ProgramField,
+  SettingsField,
+  SettingsTag,
+} from '../abi/codes';
+import { reportFacts, reportNames } from '../meter/report';
+import {
+  METER_ID,
+  settingsCalibration,
+  settingsRegister,
+  settingsRegisters,
+  settingsServerName,
+  settingsServers,
+} from '../meter/settings';
+import { signPublicKey } from '../sign/ed25519';
+import { sha512Start, sha512Update } from '../sign/sha512';
+import { programBuffer, programInUse } from '../tariff/program';
+import { HASH_BYTES, hashEnd, hashOf } from './chain';
+
+const VERSION: u32 = 1;
+const REGISTERS_MAX: u32 = 4;
+const REGISTER_BYTES: u32 = 8;
+const SERVERS_NAMED: u32 = 4;
+const FINGERPRINT_BYTES: u32 = 32;
+
+const SETTINGS_HASH: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
+const PROGRAM_HASH: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
+const FINGERPRINTS: usize = TARIFF == 0 ? 0 : memory.data(128, 4);
+const NUMBER: usize = TARIFF == 0 ? 0 : memory.data(8, 8);
+
+/** First part that holds a fingerprint, and how many do. */
+export const FINGERPRINT_PART: u32 = ContextField.Fingerprints / ContextPartField.PartBytes;
+export const FINGERPRINT_PARTS: u32 = 2;
+
+/** Takes the hash of the settings block, of which all counts but the value of the root key and the checksum over it. */
+export function contextSettings(block: usize): void {
+  if (TARIFF == 0) return;
+  const end = block + SettingsField.Items + load<u16>(block, SettingsField.ItemsBytes);
+  sha512Start();
+  sha512Update(block, SettingsField.Items);
+  for (let item = block + SettingsField.Items; item < end; ) {
+    const bytes: u32 = 2 + load<u8>(item, 1);
+    sha512Update(item, load<u8>(item) == <u8>SettingsTag.RootKey ? 2 : bytes);
+    item += bytes;
+  }
+  hashEnd(SETTINGS_HASH, HASH_BYTES);
+}
+
+/** The first bytes of it. */
+export function contextSettingsHash(): usize {
+  return SETTINGS_HASH;
+}
+
+/** The first `length` bytes of SHA-512 of core and image, to `to`. */
+export function contextSoftwareHash(to: usize, length: u32): void {
+  hashOf(reportFacts() + CORE_SHA256, 2 * HASH_BYTES, to, length);
+}
+
+// As in `StartField`, of which the facts are the beginning.
+const CORE_SHA256: usize = 24;
+const IMAGE_SHA256: usize = CORE_SHA256 + 32;
+
+/** The program in use: the first 32 bytes of SHA-512 of it; zeros without one. */
+export function contextProgram(hash: usize): void {
+  if (TARIFF == 0) return;
+  copy(PROGRAM_HASH, hash, HASH_BYTES);
+}
+
+/** A server's certificate: SHA-256. */
+export function contextFingerprint(server: u32, at: usize): void {
+  if (TARIFF == 0) return;
+  copy(FINGERPRINTS + server * FINGERPRINT_BYTES, at, FINGERPRINT_BYTES);
+  told |= 1 << server;
+}
+
+/** Servers whose certificates were told since the start: bits. */
+let told: u32 = 0;
+
+/** Takes the fingerprints that a part of an earlier context has of servers that are not known yet. */
+export function contextRecall(part: usize): void {
+  const from: u32 = load<u8>(part, ContextPartField.Index) * <u32>ContextPartField.PartBytes;
+  for (let i: u32 = 0; i < <u32>ContextPartField.PartBytes; i++) {
+    const at = from + i - <u32>ContextField.Fingerprints;
+    if (at >= SERVERS_NAMED * FINGERPRINT_BYTES || (told & (1 << (at / FINGERPRINT_BYTES))) != 0) continue;
+    store<u8>(FINGERPRINTS + at, load<u8>(part + ContextPartField.Part + i));
+  }
+}
+
+// ---------------------------------------------------------------- the writer
+
+/** Where what falls into the part goes; 0: all is hashed, or counted only. */
+let target: usize = 0;
+let hashing: bool = false;
+/** Offset of the part, and of what is put next. */
+let from: u32 = 0;
+let at: u32 = 0;
+
+function put(source: usize, length: u32): void {
+  if (hashing) sha512Update(source, length);
+  else if (target != 0) {
+    for (let i: u32 = 0; i < length; i++) {
+      const place = at + i - from;
+      if (place < <u32>ContextPartField.PartBytes) store<u8>(target + place, load<u8>(source + i));
+    }
+  }
+  at += length;
+}
+
+function putNumber(value: u64, bytes: u32): void {
+  store<u64>(NUMBER, value);
+  put(NUMBER, bytes);
+}
+
+function putText(text: usize): void {
+  put(text, 1 + load<u8>(text));
+}
+
+// Up to this offset there are zeros.
+function putZeros(to: u32): void {
+  while (at < to) putNumber(0, 1);
+}
+
+function putAll(length: u32): void {
+  at = 0;
+  putNumber(length, 2);
+  putNumber(VERSION, 1);
+  putNumber(settingsRegisters(), 1);
+  putNumber(settingsServers(), 1);
+  putZeros(ContextField.CalibrationUncertaintyPpb);
+  const calibration = settingsCalibration();
+  if (calibration != 0) {
+    put(calibration + CalibrationField.UncertaintyPpb, 4);
+    putZeros(ContextField.CalibratedAt);
+    put(calibration + CalibrationField.At, 16);
+  }
+  putZeros(ContextField.CoreSha256);
+  put(reportFacts() + CORE_SHA256, 32);
+  put(reportFacts() + IMAGE_SHA256, 32);
+  put(SETTINGS_HASH, HASH_BYTES);
+  put(PROGRAM_HASH, HASH_BYTES);
+  put(signPublicKey(), 32);
+  for (let i: u32 = 0; i < settingsRegisters(); i++) put(settingsRegister(i), REGISTER_BYTES);
+  putZeros(ContextField.Fingerprints);
+  put(FINGERPRINTS, SERVERS_NAMED * FINGERPRINT_BYTES);
+  putText(METER_ID);
+  putText(reportNames());
+  putText(reportNames() + 1 + load<u8>(reportNames()));
+  if (calibration != 0) putText(calibration + CalibrationField.Id);
+  else putNumber(0, 1);
+  if (programInUse()) putText(programBuffer() + ProgramField.Name);
+  else putNumber(0, 1);
+  for (let i: u32 = 0; i < settingsServers(); i++) putText(settingsServerName(i));
+}
+
+/** Bytes of the whole. */
+function contextBytes(): u32 {
+  hashing = false;
+  target = 0;
+  putAll(0);
+  return at;
+}
+
+/** How many parts there are. */
+export function contextParts(): u32 {
+  return (contextBytes() + <u32>ContextPartField.PartBytes - 1) / <u32>ContextPartField.PartBytes;
+}
+
+/** The first 16 bytes of SHA-512 of the whole, to `to`. */
+export function contextHash(to: usize): void {
+  const length = contextBytes();
+  sha512Start();
+  hashing = true;
+  putAll(length);
+  hashing = false;
+  hashEnd(to, 16);
+}
+
+/** The body of an entry with a part. */
+export function contextPart(part: u32, body: usize): void {
+  const length = contextBytes();
+  store<u8>(body, Format.Context);
+  store<u8>(body, <u8>part, ContextPartField.Index);
+  store<u8>(
+    body,
+    <u8>((length + <u32>ContextPartField.PartBytes - 1) / <u32>ContextPartField.PartBytes),
+    ContextPartField.Count,
+  );
+  clear(body + ContextPartField.Part, ContextPartField.PartBytes);
+  target = body + ContextPartField.Part;
+  from = part * <u32>ContextPartField.PartBytes;
+  putAll(length);
+  target = 0;
+}

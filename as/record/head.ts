@@ -1,0 +1,180 @@
+// Signs the newest entries of records and logbook: whoever can check a signature but has no key of the meter's can see that
+// nothing was cut off, and so can the meter at its next start.
+// What always holds: a head is signed for entries that are in the storage for good; one at a time, a slice in each event;
+// of two slots the whole one with the higher count is in force, and the other is written.
+
+import { actionAdd } from '../abi/buffers';
+import { appendText, clear, copy } from '../abi/bytes';
+import { Action, Channel, HeadField, HeadFormat, Message, Ring, StorageMap } from '../abi/codes';
+import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
+import { crc32 } from '../link/crc32';
+import { KeyPurpose, meterKey } from '../meter/keys';
+import { networkBegin, networkSend, networkUp } from '../meter/network';
+import { timeNowUtc } from '../meter/now';
+import { METER_ID } from '../meter/settings';
+import { SECOND_NS } from '../ntp/timestamp';
+import { signBegin, signKeyBegin, signSignature, signStep } from '../sign/ed25519';
+import { HASH_BYTES } from './chain';
+import { ringHash, ringNewest } from './ring';
+
+const HOUR_NS: i64 = 3600 * SECOND_NS;
+const SEED_BYTES: u32 = 32;
+const SIGNED_BYTES: u32 = HeadField.Signature - HeadField.Magic;
+
+/** The head that was stored last, or is being signed: from `HeadField.Magic` on. */
+const HEAD: usize = TARIFF == 0 ? 0 : memory.data(120, 8);
+
+const KEY_WANTED: u32 = 0;
+const KEY_MADE: u32 = 1;
+const IDLE: u32 = 2;
+const SIGNING: u32 = 3;
+const SIGNED: u32 = 4;
+
+let state: u32 = KEY_WANTED;
+let count: u32 = 0;
+let slot: u32 = 1;
+let wanted: bool = false;
+/** Something was stored since the last head. */
+let stored: bool = false;
+let hourEnd: i64 = 0;
+/** A head of this start is to be sent. */
+let unsent: bool = false;
+let made: bool = false;
+
+/** Signs a new head as soon as all that waits is stored. */
+export function headRequest(): void {
+  if (TARIFF == 0) return;
+  wanted = true;
+}
+
+/** An entry was stored. */
+export function headNote(ring: u32): void {
+  stored = stored || ring != Ring.Network;
+}
+
+/** A new session: the newest head is sent again. */
+export function headRestart(): void {
+  unsent = made;
+}
+
+/** Whether the meter knows its public key. */
+export function headKeyReady(): bool {
+  return state >= IDLE;
+}
+
+/** Takes both slots as they were read; false where they were written and hold nothing. */
+export function headTake(slots: usize): bool {
+  const b = slots + StorageMap.HeadSlotBytes;
+  const holdsA = holds(slots);
+  const holdsB = holds(b);
+  if (!holdsA && !holdsB) return isErased(slots) || isErased(b);
+  slot = holdsB && (!holdsA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
+  const at = slot == 1 ? b : slots;
+  count = load<u32>(at);
+  copy(HEAD, at + HeadField.Magic, SIGNED_BYTES);
+  return true;
+}
+
+function holds(at: usize): bool {
+  return load<u32>(at, HeadField.Magic) == HeadFormat.Magic && crc32(at, HeadField.Crc) == load<u32>(at, HeadField.Crc);
+}
+
+function isErased(at: usize): bool {
+  const first: u32 = load<u8>(at);
+  for (let i: u32 = 0; i < <u32>HeadField.StoredBytes; i++) {
+    if (load<u8>(at + i) != first) return false;
+  }
+  return true;
+}
+
+/** Newest entry that the head in force was signed for, and its hash. */
+export function headSequence(ring: u32): u32 {
+  if (ring == Ring.Network) return 0;
+  const field: usize = ring == Ring.Records ? HeadField.RecordSequence : HeadField.LogSequence;
+  return load<u32>(HEAD + field - HeadField.Magic);
+}
+export function headHash(ring: u32): usize {
+  return HEAD + (ring == Ring.Records ? HeadField.RecordHash : HeadField.LogHash) - HeadField.Magic;
+}
+
+/** Local time at which `headWork` has something to do. */
+export function headDeadline(): i64 {
+  if (state != IDLE) return state == SIGNED ? i64.MAX_VALUE : 0;
+  if (wanted) return i64.MAX_VALUE;
+  return stored ? hourEnd : i64.MAX_VALUE;
+}
+
+/** Does a slice of what is under way. `settled`: nothing waits that can be stored. */
+export function headWork(now: i64, settled: bool): void {
+  if (state == KEY_WANTED) {
+    meterKey(KeyPurpose.Sign, AEAD_CONTEXT, SEED_BYTES);
+    signKeyBegin(AEAD_CONTEXT);
+    aeadWipe();
+    state = KEY_MADE;
+  } else if (state == KEY_MADE || state == SIGNING) {
+    if (signStep()) state += 1;
+  } else if (state == IDLE) {
+    if (now >= hourEnd) {
+      wanted = wanted || stored;
+      hourEnd = now + HOUR_NS;
+    }
+    if (wanted && settled) begin();
+  }
+}
+
+function begin(): void {
+  wanted = false;
+  stored = false;
+  clear(HEAD, SIGNED_BYTES);
+  const at = HEAD - <usize>HeadField.Magic;
+  store<u32>(at, HeadFormat.Magic, HeadField.Magic);
+  store<u32>(at, ringNewest(Ring.Records), HeadField.RecordSequence);
+  store<u32>(at, ringNewest(Ring.Logbook), HeadField.LogSequence);
+  store<i64>(at, timeNowUtc(), HeadField.UtcNs);
+  copy(at + HeadField.RecordHash, ringHash(Ring.Records), HASH_BYTES);
+  copy(at + HeadField.LogHash, ringHash(Ring.Logbook), HASH_BYTES);
+  appendText(at + HeadField.MeterId, METER_ID);
+  signBegin(HEAD, SIGNED_BYTES);
+  state = SIGNING;
+}
+
+/** Writes a head that was signed to the older slot; false where there is none. */
+export function headWrite(): bool {
+  if (state != SIGNED) return false;
+  slot = 1 - slot;
+  count += 1;
+  const action = actionAdd(Action.StorageWrite, 4 + HeadField.StoredBytes);
+  store<u32>(action, slot == 0 ? StorageMap.HeadA : StorageMap.HeadB);
+  const at = action + 4;
+  store<u32>(at, count);
+  putSigned(at + HeadField.Magic);
+  store<u32>(at, crc32(at, HeadField.Crc), HeadField.Crc);
+  return true;
+}
+
+function putSigned(at: usize): void {
+  copy(at, HEAD, SIGNED_BYTES);
+  copy(at + SIGNED_BYTES, signSignature(), HeadField.Bytes - HeadField.Signature);
+}
+
+/** It is written, or could not be: then the other slot is still in force, and it is tried again. */
+export function headWritten(failed: bool): void {
+  if (failed) {
+    slot = 1 - slot;
+    return;
+  }
+  state = IDLE;
+  made = true;
+  unsent = true;
+}
+
+/** Sends the newest head where that is due and has room. */
+export function headSend(): void {
+  if (!unsent || state != IDLE || !networkUp()) return;
+  const message = networkBegin(Channel.Report, HeadField.Bytes);
+  if (message == 0) return;
+  store<u32>(message, Message.Head);
+  putSigned(message + HeadField.Magic);
+  networkSend(Channel.Report, HeadField.Bytes);
+  unsent = false;
+}

@@ -1,0 +1,139 @@
+// What the rings do not say themselves: how far they were delivered and released, which context holds, and what the meter was
+// at its last start. Two slots, sealed; the valid one with the higher count is in force, and the other is written.
+// What always holds: `markDelivered` and `markReleased` are what the storage holds for good, so what is overwritten because
+// of them was delivered or released whatever happens; a change is stored within about an hour, or at once where it matters.
+
+import { actionAdd } from '../abi/buffers';
+import { clear, copy } from '../abi/bytes';
+import { Action, MarkField, StorageMap } from '../abi/codes';
+import { SECOND_NS } from '../ntp/timestamp';
+import { chainClose, chainHolds, chainOpen, chainSeal, LABEL_MARK } from './chain';
+
+const USED_BYTES: u32 = 72;
+/** The mark as it is to be stored. */
+export const MARK: usize = TARIFF == 0 ? 0 : memory.data(72, 8);
+
+const STORE_NS: i64 = 3600 * SECOND_NS;
+
+let slot: u32 = 1;
+/** What is in the storage for good, and what is being written. */
+let delivered: u32 = 0;
+let released: u32 = 0;
+let writingDelivered: u32 = 0;
+let writingReleased: u32 = 0;
+
+let changed: bool = false;
+let urgent: bool = false;
+/** The storage holds one. */
+let stored: bool = false;
+/** Local time of the last one stored. */
+let storedAt: i64 = 0;
+
+/** The broker has acknowledged all records up to this one, and the storage knows. */
+export function markDelivered(): u32 {
+  return delivered;
+}
+/** An operator has released the logbook up to this entry, and the storage knows. */
+export function markReleased(): u32 {
+  return released;
+}
+/** The tariff of the last switch; -1 where it is not known. */
+export function markedTariff(): i32 {
+  if (TARIFF == 0) return -1;
+  return load<u16>(MARK, MarkField.TariffKnown) == 1 ? <i32>load<u16>(MARK, MarkField.Tariff) : -1;
+}
+/** Unix seconds of the last tariff switch. */
+export function markedSince(): i64 {
+  if (TARIFF == 0) return 0;
+  return load<i64>(MARK, MarkField.SwitchUnixSeconds);
+}
+/** Number of the last transaction. */
+export function markedTransaction(): u32 {
+  if (TARIFF == 0) return 0;
+  return load<u32>(MARK, MarkField.Transaction);
+}
+
+/** The tariff was switched. */
+export function markTariff(since: i64, tariff: u32): void {
+  if (TARIFF == 0) return;
+  store<i64>(MARK, since, MarkField.SwitchUnixSeconds);
+  store<u16>(MARK, <u16>tariff, MarkField.Tariff);
+  store<u16>(MARK, 1, MarkField.TariffKnown);
+  changed = true;
+}
+
+/** A transaction began. */
+export function markTransaction(number: u32): void {
+  if (TARIFF == 0) return;
+  store<u32>(MARK, number, MarkField.Transaction);
+  changed = true;
+}
+
+/** Something in `MARK` has changed; `now`: it is to be stored before anything else. */
+export function markChange(now: bool): void {
+  changed = true;
+  urgent = urgent || now;
+}
+
+/** Whether the mark is to be stored at local time `now`. */
+export function markDue(now: i64): bool {
+  return changed && (urgent || now >= storedAt + STORE_NS);
+}
+
+/** Local time at which it is to be stored. */
+export function markDeadline(): i64 {
+  if (!changed) return i64.MAX_VALUE;
+  return urgent ? 0 : storedAt + STORE_NS;
+}
+
+/** Whether the storage holds a mark. */
+export function markStored(): bool {
+  return stored;
+}
+
+/** Takes both slots as they were read, whole. */
+export function markTake(slots: usize): void {
+  const b = slots + StorageMap.MarkBytes;
+  chainOpen();
+  const holdsA = chainHolds(LABEL_MARK, slots);
+  const holdsB = chainHolds(LABEL_MARK, b);
+  chainClose();
+  if (!holdsA && !holdsB) return;
+  slot = holdsB && (!holdsA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
+  const at = slot == 1 ? b : slots;
+  copy(MARK, at, USED_BYTES);
+  stored = true;
+  delivered = load<u32>(MARK, MarkField.Delivered);
+  released = load<u32>(MARK, MarkField.Released);
+}
+
+/** Writes it to the older slot. */
+export function markWrite(): void {
+  slot = 1 - slot;
+  store<u32>(MARK, load<u32>(MARK, MarkField.Count) + 1, MarkField.Count);
+  writingDelivered = load<u32>(MARK, MarkField.Delivered);
+  writingReleased = load<u32>(MARK, MarkField.Released);
+  changed = false;
+  urgent = false;
+  const action = actionAdd(Action.StorageWrite, 4 + StorageMap.MarkBytes);
+  store<u32>(action, slot == 0 ? StorageMap.MarkA : StorageMap.MarkB);
+  const at = action + 4;
+  clear(at, StorageMap.MarkBytes);
+  copy(at, MARK, USED_BYTES);
+  chainOpen();
+  chainSeal(LABEL_MARK, at);
+  chainClose();
+}
+
+/** It is written, or could not be: then the other slot is still in force. */
+export function markWritten(now: i64, failed: bool): void {
+  if (failed) {
+    slot = 1 - slot;
+    markChange(true);
+    return;
+  }
+  stored = true;
+  storedAt = now;
+  delivered = writingDelivered;
+  released = writingReleased;
+}

@@ -1,0 +1,60 @@
+// Records that wait for their place in the ring: bodies of 96 bytes, which get sequence, link and seal when they are written.
+// What always holds: they are written in their order; one for which there is no room, here or in the ring, is counted as
+// lost, and the next one that finds a place is marked.
+
+import { clear } from '../abi/bytes';
+import { ChainField, Format, RecordField, RecordMark } from '../abi/codes';
+
+const BODIES: u32 = 4;
+const QUEUE: usize = TARIFF == 0 ? 0 : memory.data(384, 8);
+
+let first: u32 = 0;
+let held: u32 = 0;
+let lost: u32 = 0;
+/** More may have been lost, of which nothing is known. */
+let missed: bool = false;
+
+/** A cleared body to fill, all but `Sequence` and `Context`; 0 where there is no room: then the record is lost. */
+export function recordAdd(): usize {
+  if (TARIFF == 0) return 0;
+  if (held == BODIES) {
+    lost += 1;
+    return 0;
+  }
+  const at = QUEUE + ((first + held) % BODIES) * <u32>ChainField.BodyBytes;
+  clear(at, ChainField.BodyBytes);
+  return at;
+}
+
+/** The body of `recordAdd` is filled. */
+export function recordCommit(): void {
+  if (TARIFF == 0) return;
+  const at = QUEUE + ((first + held) % BODIES) * <u32>ChainField.BodyBytes;
+  store<u8>(at, Format.Record);
+  if (lost != 0 || missed)
+    store<u16>(at, load<u16>(at, RecordField.Marks) | <u16>RecordMark.RecordsLost, RecordField.Marks);
+  lost = 0;
+  missed = false;
+  held += 1;
+}
+
+/** Records may have been lost before this start. */
+export function recordsMiss(): void {
+  missed = true;
+}
+
+/** How many were lost since the last one that found a place here. */
+export function recordsLost(): u32 {
+  return lost;
+}
+
+/** The record to be written next; 0 where none waits. */
+export function recordNext(): usize {
+  return held == 0 ? 0 : QUEUE + first * <u32>ChainField.BodyBytes;
+}
+
+/** It is in the ring. */
+export function recordStored(): void {
+  first = (first + 1) % BODIES;
+  held -= 1;
+}

@@ -1,0 +1,177 @@
+// What of the rings goes to the gateway: records, in order and unasked, and entries that it asks for.
+// What always holds: in a session nothing is sent before the gateway said what it has (`RecordAck`); an entry goes out only as
+// it is in the storage, with a seal that holds; what comes is not trusted: a sequence beyond the newest counts for nothing,
+// and what was delivered once stays so.
+
+import { clear, copy } from '../abi/bytes';
+import {
+  Channel,
+  CommandResult,
+  DoneField,
+  EntriesAskField,
+  EntryField,
+  MarkField,
+  Message,
+  RecordAckField,
+  ReleaseField,
+  Ring,
+} from '../abi/codes';
+import { networkBegin, networkSend, networkUp } from '../meter/network';
+import { MARK, markChange } from './mark';
+import { ringNewest, ringOldest } from './ring';
+
+/** Whether the gateway has said what it has, and the next record that it is sent. */
+let acknowledged: bool = false;
+let next: u32 = 0;
+
+/** The command under way: `Message`, 0 for none; its token; entries left to send, and how many were sent. */
+let command: u32 = 0;
+let token: u32 = 0;
+let askRing: u32 = 0;
+let askNext: u32 = 0;
+let askEnd: u32 = 0;
+let askSent: u32 = 0;
+
+/** An answer that waits for room: `Message.Done`. */
+let doneDue: bool = false;
+const DONE: usize = TARIFF == 0 ? 0 : memory.data(8, 4);
+
+/** A new session of the link: what it was told before is not known to it, and nobody waits for answers any more. */
+export function sendRestart(): void {
+  acknowledged = false;
+  command = 0;
+  doneDue = false;
+}
+
+function answer(result: u32, toToken: u32, detail: u32): void {
+  clear(DONE, DoneField.Bytes);
+  store<u8>(DONE, Message.Done);
+  store<u8>(DONE, <u8>result, DoneField.Result);
+  store<u16>(DONE, <u16>toToken, DoneField.Token);
+  store<u32>(DONE, detail, DoneField.Detail);
+  doneDue = true;
+}
+
+function end(result: u32, detail: u32): void {
+  command = 0;
+  answer(result, token, detail);
+}
+
+/** A message of the report channel. `ready`: the rings are found; `able`: there are any. */
+export function sendTake(message: usize, length: u32, ready: bool, able: bool): void {
+  const type: u32 = load<u8>(message);
+  if (type == Message.RecordAck) {
+    if (length >= <u32>RecordAckField.Bytes && ready) {
+      acknowledge(load<u32>(message, RecordAckField.Stored), load<u32>(message, RecordAckField.Delivered));
+    }
+    return;
+  }
+  const asks = type == Message.EntriesAsk && length >= <u32>EntriesAskField.Bytes;
+  if (!asks && (type != Message.Release || length < <u32>ReleaseField.Bytes)) return;
+  const ring: u32 = load<u8>(message, EntriesAskField.Ring);
+  const came: u32 = load<u16>(message, EntriesAskField.Token);
+  // Both have ring, token and sequence at the same places.
+  const sequence = load<u32>(message, EntriesAskField.From);
+  // Nobody has taken the last answer yet.
+  if (doneDue) return;
+  if (!able) return answer(CommandResult.Absent, came, 0);
+  if (!ready || command != 0) return answer(CommandResult.Busy, came, 0);
+  token = came;
+  if (asks) ask(ring, sequence, load<u16>(message, EntriesAskField.Count));
+  else release(ring, sequence);
+}
+
+function acknowledge(stored: u32, delivered: u32): void {
+  const newest = ringNewest(Ring.Records);
+  if (delivered <= newest && delivered > load<u32>(MARK, MarkField.Delivered)) {
+    store<u32>(MARK, delivered, MarkField.Delivered);
+    markChange(false);
+  }
+  if (!acknowledged) next = 0;
+  acknowledged = true;
+  next = max<u32>(next, load<u32>(MARK, MarkField.Delivered) + 1);
+  if (stored <= newest) next = max<u32>(next, stored + 1);
+}
+
+function ask(ring: u32, from: u32, count: u32): void {
+  if (ring > <u32>Ring.Network || token == 0) return answer(CommandResult.Request, token, 0);
+  command = Message.EntriesAsk;
+  askRing = ring;
+  askNext = max<u32>(from, ringOldest(ring));
+  askEnd = <u32>min<u64>(<u64>from + count, <u64>ringNewest(ring) + 1);
+  askSent = 0;
+}
+
+function release(ring: u32, sequence: u32): void {
+  const newest = ringNewest(Ring.Logbook);
+  if (ring != Ring.Logbook || sequence > newest || sequence < load<u32>(MARK, MarkField.Released)) {
+    return answer(CommandResult.Request, token, newest);
+  }
+  command = Message.Release;
+  store<u32>(MARK, sequence, MarkField.Released);
+  markChange(true);
+}
+
+/** Whether a release waits for the mark to be stored. */
+export function sendReleases(): bool {
+  return command == Message.Release;
+}
+
+/** The mark is stored, or could not be: a release is done. */
+export function sendReleased(failed: bool): void {
+  if (failed) end(CommandResult.Storage, 0);
+  else end(CommandResult.Done, ringNewest(Ring.Logbook));
+}
+
+/** Sends an answer that waits, where there is room. */
+export function sendAnswers(): void {
+  if (command == Message.EntriesAsk && askNext >= askEnd && !doneDue) end(CommandResult.Done, askSent);
+  if (!doneDue || !networkUp()) return;
+  const message = networkBegin(Channel.Report, DoneField.Bytes);
+  if (message == 0) return;
+  copy(message, DONE, DoneField.Bytes);
+  networkSend(Channel.Report, DoneField.Bytes);
+  doneDue = false;
+}
+
+/** The entry that can be sent now is `sendSequence` of `sendRing`; false where there is none, or no room for it. */
+export function sendWants(): bool {
+  if (!networkUp()) return false;
+  const asked = command == Message.EntriesAsk && askNext < askEnd;
+  if (!asked && (!acknowledged || next > ringNewest(Ring.Records))) return false;
+  sendAsked = asked;
+  sendRing = asked ? askRing : Ring.Records;
+  sendSequence = asked ? askNext : next;
+  return networkBegin(Channel.Report, EntryField.Bytes) != 0;
+}
+
+/** What is being read, to be sent. */
+export let sendRing: u32 = 0;
+export let sendSequence: u32 = 0;
+let sendAsked: bool = false;
+
+// Of an earlier session, or of before an acknowledgement.
+function isCurrent(): bool {
+  if (sendAsked) return command == Message.EntriesAsk && askRing == sendRing && askNext == sendSequence;
+  return acknowledged && next == sendSequence;
+}
+
+/** It was read: sends it where there is still room; `entry` 0: it does not hold, and is left out. */
+export function sendEntry(entry: usize): void {
+  if (!isCurrent()) return;
+  if (entry != 0) {
+    const message = networkUp() ? networkBegin(Channel.Report, EntryField.Bytes) : 0;
+    if (message == 0) return;
+    store<u8>(message, Message.Entry);
+    store<u8>(message, <u8>sendRing, EntryField.Ring);
+    store<u16>(message, sendAsked ? <u16>token : 0, EntryField.Token);
+    copy(message + EntryField.Entry, entry, EntryField.Bytes - EntryField.Entry);
+    networkSend(Channel.Report, EntryField.Bytes);
+  }
+  if (!sendAsked) {
+    next += 1;
+    return;
+  }
+  askNext += 1;
+  if (entry != 0) askSent += 1;
+}
