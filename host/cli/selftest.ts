@@ -1,4 +1,4 @@
-// metertime selftest: known-answer tests of the ciphers in this core, and of Wycheproof's files on request.
+// metertime selftest: known-answer tests of the ciphers, hash and signature in this core, and of Wycheproof's files on request.
 import { Command } from 'commander';
 import { Core } from '../core/core.ts';
 import { readTextWithin } from '../files.ts';
@@ -13,9 +13,9 @@ const limitBytes = 64 << 20;
 
 export function selftestCommand(context: Context): Command {
   const command = new Command('selftest')
-    .summary("known-answer tests of the core's ciphers")
+    .summary("known-answer tests of the core's ciphers and signatures")
     .description(
-      "Runs known-answer tests of the ciphers in core.wasm: those of the standards are built in; --vectors adds Wycheproof's JSON files (AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-GCM-SIV, AES-CMAC). What the core lacks is skipped, and named.",
+      "Runs known-answer tests of the ciphers, the hash and the signature in core.wasm: those of the standards are built in; --vectors adds Wycheproof's JSON files (AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-GCM-SIV, AES-CMAC, EDDSA). What the core lacks is skipped, and named.",
     )
     .option('--vectors <files...>', "Wycheproof's JSON files")
     .option('--json', 'print the result as JSON')

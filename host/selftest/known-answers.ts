@@ -1,19 +1,22 @@
 // The known answers that every core carries with it: one check for each printed example of a standard.
 import { type AeadCore, algorithms, type Opened } from './aead-core.ts';
 import { toHex } from './hex.ts';
+import type { SignCore } from './sign-core.ts';
+import { hashes } from './vectors/fips180.ts';
 import { encryptions } from './vectors/fips197.ts';
 import { macs } from './vectors/rfc4493.ts';
 import { messages } from './vectors/rfc5297.ts';
+import { longMessageKey, signatures } from './vectors/rfc8032.ts';
 import * as rfc8452 from './vectors/rfc8452.ts';
 import { outputs } from './vectors/sp800-90a.ts';
 import { derivations } from './vectors/sp800-108.ts';
 
 /** One check. */
-export interface KnownAnswer {
+export interface KnownAnswer<T = AeadCore> {
   /** Standard and example. */
   readonly name: string;
   /** Runs it; returns what is wrong, or undefined when all is right. */
-  run(core: AeadCore): string | undefined;
+  run(core: T): string | undefined;
 }
 
 /** What differs, or undefined. */
@@ -56,6 +59,24 @@ export const knownAnswers: readonly KnownAnswer[] = [
       core.drbgInstantiate(entropy, personalization);
       core.drbgGenerate(output.length);
       return difference('output', output, core.drbgGenerate(output.length));
+    },
+  })),
+];
+
+export const signAnswers: readonly KnownAnswer<SignCore>[] = [
+  ...hashes.map(({ name, message, hash }) => ({
+    name: `SHA-512, ${name}`,
+    run: (core: SignCore) => difference('hash', hash, core.sha512(message)),
+  })),
+  ...[...signatures, longMessageKey].map(({ name, seed, publicKey }) => ({
+    name: `Ed25519 public key, ${name}`,
+    run: (core: SignCore) => difference('public key', publicKey, core.publicKey(seed)),
+  })),
+  ...signatures.map(({ name, seed, message, signature }) => ({
+    name: `Ed25519 signature, ${name}`,
+    run: (core: SignCore) => {
+      core.publicKey(seed);
+      return difference('signature', signature, core.sign(message));
     },
   })),
 ];

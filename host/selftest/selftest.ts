@@ -1,11 +1,26 @@
-// Known-answer tests of a core's ciphers: the built-in ones, and Wycheproof files as far as the core has the algorithm.
+// Known-answer tests of a core's ciphers, hash and signature: the built-in ones, and Wycheproof files as far as the core
+// has the algorithm.
 //
 // What always holds: a test counts as passed, failed or skipped, never twice and never not at all; what the core lacks
 // is skipped and named, never passed.
 import { AeadCore, aesKeyBytes, type Opened, SelftestError, sivKeyBytes, tagBytes } from './aead-core.ts';
 import { toHex } from './hex.ts';
-import { difference, knownAnswers, refusal } from './known-answers.ts';
-import { type AeadTest, type CmacTest, readWycheproof, type SivTest, type VectorTest } from './wycheproof.ts';
+import { difference, type KnownAnswer, knownAnswers, refusal, signAnswers } from './known-answers.ts';
+import { SignCore, signedMessageMaxBytes } from './sign-core.ts';
+import {
+  type AeadTest,
+  type CmacTest,
+  type EddsaTest,
+  readWycheproof,
+  type SivTest,
+  type VectorTest,
+} from './wycheproof.ts';
+
+/** One core, as its ciphers and as its signatures are called. */
+interface Cores {
+  readonly aead: AeadCore;
+  readonly sign: SignCore;
+}
 
 /** A Wycheproof file as read. */
 export interface VectorInput {
@@ -48,22 +63,23 @@ export function runSelftest(
   core: { readonly memory: WebAssembly.Memory } & Record<string, unknown>,
   vectorFiles: readonly VectorInput[] = [],
 ): Report {
-  const aead = new AeadCore(core);
-  const files = [runBuiltIn(aead), ...vectorFiles.map((file) => runFile(aead, file))];
+  const cores = { aead: new AeadCore(core), sign: new SignCore(core) };
+  const files = [runBuiltIn(cores), ...vectorFiles.map((file) => runFile(cores, file))];
   const sum = (key: keyof Counts) => files.reduce((total, file) => total + file[key], 0);
   const counts = { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
   return { ok: counts.failed === 0, ...counts, files };
 }
 
-function runBuiltIn(core: AeadCore): FileReport {
-  const outcomes = knownAnswers.map((answer) => ({ id: answer.name, outcome: attempt(() => answer.run(core)) }));
-  return summarise('built-in', 'all of the core', outcomes);
+function runBuiltIn({ aead, sign }: Cores): FileReport {
+  const run = <T>(answers: readonly KnownAnswer<T>[], core: T) =>
+    answers.map((answer) => ({ id: answer.name, outcome: attempt(() => answer.run(core)) }));
+  return summarise('built-in', 'all of the core', [...run(knownAnswers, aead), ...run(signAnswers, sign)]);
 }
 
-function runFile(core: AeadCore, { name, text }: VectorInput): FileReport {
+function runFile(cores: Cores, { name, text }: VectorInput): FileReport {
   try {
     const file = readWycheproof(text);
-    const outcomes = file.tests.map((test) => ({ id: test.id, outcome: runTest(core, test) }));
+    const outcomes = file.tests.map((test) => ({ id: test.id, outcome: runTest(cores, test) }));
     return summarise(name, file.algorithm, outcomes);
   } catch (error) {
     if (!(error instanceof SelftestError)) throw error;
@@ -71,7 +87,8 @@ function runFile(core: AeadCore, { name, text }: VectorInput): FileReport {
   }
 }
 
-function runTest(core: AeadCore, test: VectorTest): Outcome {
+function runTest({ aead: core, sign }: Cores, test: VectorTest): Outcome {
+  if (test.kind === 'eddsa') return runEddsa(sign, test);
   const sizes = keySizesOf(test);
   if (!sizes.includes(test.key.length)) {
     return { skip: `key of ${test.key.length * 8} bits; the core has ${sizes.map((size) => size * 8).join(', ')}` };
@@ -87,7 +104,7 @@ function runTest(core: AeadCore, test: VectorTest): Outcome {
 }
 
 /** Bytes of the keys that the core takes for a test's algorithm. */
-function keySizesOf(test: VectorTest): readonly number[] {
+function keySizesOf(test: Exclude<VectorTest, EddsaTest>): readonly number[] {
   if (test.kind === 'aead') return [...test.algorithms.keys()];
   return test.kind === 'cmac' ? aesKeyBytes : sivKeyBytes;
 }
@@ -112,6 +129,20 @@ function runAead(core: AeadCore, test: AeadTest): string | undefined {
   const algorithm = test.algorithms.get(key.length)!;
   const opened = core.aeadOpen(algorithm, key, data, nonce, sealed);
   return judge(test, opened, () => core.aeadSeal(algorithm, key, data, nonce, plaintext));
+}
+
+// The files are for those who verify. The core signs: what it makes must be the one signature that is valid.
+function runEddsa(core: SignCore, { verdict, curve, publicKey, privateKey, message, signature }: EddsaTest): Outcome {
+  if (curve !== 'edwards25519') return { skip: `curve ${curve}; the core has edwards25519` };
+  if (privateKey === undefined) return { skip: 'without a private key; the core signs, and does not verify' };
+  if (message.length > signedMessageMaxBytes) return { skip: `messages longer than ${signedMessageMaxBytes} bytes` };
+  return attempt(() => {
+    const wrong = difference('public key', publicKey, core.publicKey(privateKey));
+    if (wrong !== undefined) return wrong;
+    const signed = core.sign(message);
+    if (verdict === 'valid') return difference('signature', signature, signed);
+    return verdict === 'invalid' && toHex(signed) === toHex(signature) ? 'an invalid signature was made' : undefined;
+  });
 }
 
 /** What is wrong with an opened message, or with what `seal` makes of its plaintext. */

@@ -1,5 +1,5 @@
-// Reads the test vector files of project Wycheproof (JSON, schemas aead_test_schema_v1, daead_test_schema_v1 and
-// mac_test_schema_v1) as far as the core has the algorithm.
+// Reads the test vector files of project Wycheproof (JSON, schemas aead_test_schema_v1, daead_test_schema_v1,
+// mac_test_schema_v1, eddsa_verify_schema_v1 and the older eddsa_verify_schema) as far as the core has the algorithm.
 import { z } from 'zod';
 import { algorithms, SelftestError } from './aead-core.ts';
 import { hex } from './hex.ts';
@@ -45,7 +45,20 @@ export interface CmacTest {
   readonly tag: Uint8Array;
 }
 
-export type VectorTest = SivTest | AeadTest | CmacTest;
+/** One test of a signature. */
+export interface EddsaTest {
+  readonly kind: 'eddsa';
+  readonly id: string;
+  readonly verdict: Verdict;
+  readonly curve: string;
+  readonly publicKey: Uint8Array;
+  /** Only the older files have it. */
+  readonly privateKey: Uint8Array | undefined;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+export type VectorTest = SivTest | AeadTest | CmacTest | EddsaTest;
 
 /** A file's content. */
 export interface VectorFile {
@@ -69,6 +82,17 @@ const aeadTest = z.object({ ...common, key: bytes, iv: bytes, aad: bytes, msg: b
 const aead = groupsOf(aeadTest);
 const daead = groupsOf(z.object({ ...common, key: bytes, aad: bytes, msg: bytes, ct: bytes }));
 const mac = groupsOf(z.object({ ...common, key: bytes, msg: bytes, tag: bytes }));
+const eddsaKey = z.object({ curve: z.string(), pk: bytes, sk: bytes.optional() });
+const eddsaTests = z.array(z.object({ ...common, msg: bytes, sig: bytes }));
+const eddsa = z.object({
+  testGroups: z.array(
+    z.union([
+      z.object({ publicKey: eddsaKey, tests: eddsaTests }),
+      // As it was called before.
+      z.object({ key: eddsaKey, tests: eddsaTests }).transform(({ key, tests }) => ({ publicKey: key, tests })),
+    ]),
+  ),
+});
 
 /**
  * @param text the file's content
@@ -120,10 +144,22 @@ function readTests(algorithm: string, json: unknown): VectorTest[] {
         message: test.msg,
         tag: test.tag,
       }));
+    case 'EDDSA':
+      return check(eddsa, json).testGroups.flatMap(({ publicKey: { curve, pk, sk }, tests }) =>
+        tests.map((test) => ({
+          ...nameOf(test),
+          kind: 'eddsa',
+          curve,
+          publicKey: pk,
+          privateKey: sk,
+          message: test.msg,
+          signature: test.sig,
+        })),
+      );
     default:
       throw new SelftestError(
         'vectors-unreadable',
-        `vectors for AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-CMAC or AES-GCM-SIV expected, got ${algorithm.slice(0, 80)}`,
+        `vectors for AES-SIV-CMAC, AEAD-AES-SIV-CMAC, AES-CMAC, AES-GCM-SIV or EDDSA expected, got ${algorithm.slice(0, 80)}`,
       );
   }
 }

@@ -6,6 +6,7 @@ import { hex, toHex } from '../../host/selftest/hex.ts';
 import { describeReport, runSelftest } from '../../host/selftest/selftest.ts';
 import { macs } from '../../host/selftest/vectors/rfc4493.ts';
 import { messages } from '../../host/selftest/vectors/rfc5297.ts';
+import { signatures } from '../../host/selftest/vectors/rfc8032.ts';
 import { loadCore } from '../core/load-core.ts';
 
 const deterministic = messages[0]!;
@@ -49,7 +50,7 @@ describe('built-in answers', () => {
     const report = runSelftest(await loadCore());
     expect(report.files.map(({ name }) => name)).toEqual(['built-in']);
     expect(report).toMatchObject({ ok: true, failed: 0, skipped: 0 });
-    expect(report.passed).toBeGreaterThanOrEqual(110);
+    expect(report.passed).toBeGreaterThanOrEqual(122);
   });
 
   test('fail when one bit of the cipher’s table is wrong', async () => {
@@ -64,6 +65,23 @@ describe('built-in answers', () => {
     expect(report.ok).toBe(false);
     expect(report.failed).toBeGreaterThan(0);
     expect(report.files[0]!.failures[0]!.message).toMatch(/expected [0-9a-f]+, got [0-9a-f]+/);
+  });
+
+  test('fail when the core’s hash does', async () => {
+    const core = await loadCore();
+    const report = runSelftest({ ...core, testSha512Update: () => {} });
+    // All but the hash of nothing.
+    expect(report.files[0]!.failures.filter(({ id }) => id.startsWith('SHA-512'))).toHaveLength(2);
+  });
+
+  test('fail when the core’s signature does', async () => {
+    const core = await loadCore<{ testSignBegin(message: number, length: number): void }>();
+    const testSignBegin = (message: number) => core.testSignBegin(message, 1);
+    const report = runSelftest({ ...core, testSignBegin });
+    // All but the one whose message has one byte.
+    expect(report.files[0]!.failures.map(({ id }) => id)).toEqual(
+      signatures.filter((one) => one.message.length !== 1).map(({ name }) => `Ed25519 signature, ${name}`),
+    );
   });
 
   test('need a core that exports its ciphers', () => {
@@ -190,6 +208,62 @@ describe('AES-CMAC', () => {
       { id: 'tcId 1', message: expect.stringMatching(/^tag: expected 9fa6.*, got dfa6/) },
       { id: 'tcId 2', message: 'a wrong tag was found right' },
     ]);
+  });
+});
+
+describe('EDDSA', () => {
+  const { seed, publicKey, message, signature } = signatures[2]!;
+  const key = { curve: 'edwards25519', pk: toHex(publicKey), sk: toHex(seed) };
+  const one = (result: Result, sig = signature, msg = message) => ({ msg: toHex(msg), sig: toHex(sig), result });
+
+  function signatureFile(
+    keyName: 'key' | 'publicKey',
+    key: object,
+    ...tests: object[]
+  ): { name: string; text: string } {
+    const numbered = tests.map((entry, i) => ({ tcId: i + 1, comment: '', ...entry }));
+    const content = { algorithm: 'EDDSA', testGroups: [{ [keyName]: key, tests: numbered }] };
+    return { name: 'EDDSA.json', text: JSON.stringify(content) };
+  }
+
+  test.each(['key', 'publicKey'] as const)(
+    'the core makes what is valid, and not what is invalid (%s)',
+    async (keyName) => {
+      const forged = changed(signature, 40);
+      const { file: result } = await run(
+        signatureFile(keyName, key, one('valid'), one('invalid', forged), one('acceptable', forged)),
+      );
+      expect(result).toMatchObject({ algorithm: 'EDDSA', passed: 3, failed: 0, skipped: 0 });
+    },
+  );
+
+  test('a wrong verdict fails, and so does a public key that is not of the private one', async () => {
+    const tests = [one('valid', changed(signature, 3)), one('invalid')];
+    const { file: result } = await run(signatureFile('key', key, ...tests));
+    expect(result.failures).toEqual([
+      { id: 'tcId 1', message: expect.stringMatching(/^signature: expected 6291d617.*, got 6291d657/) },
+      { id: 'tcId 2', message: 'an invalid signature was made' },
+    ]);
+    const other = { ...key, pk: toHex(changed(publicKey, 0)) };
+    const { file: another } = await run(signatureFile('key', other, one('valid'), one('invalid')));
+    expect(another.failures.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/^public key: expected bc51cd8e.*, got fc51cd8e/),
+      expect.stringMatching(/^public key: /),
+    ]);
+  });
+
+  test('what cannot be signed is skipped, and counted', async () => {
+    const { sk: _, ...publicOnly } = key;
+    const cases = [
+      [publicOnly, message, 'without a private key; the core signs, and does not verify'],
+      [{ ...key, curve: 'edwards448' }, message, 'curve edwards448; the core has edwards25519'],
+      [key, new Uint8Array(257), 'messages longer than 256 bytes'],
+    ] as const;
+    for (const [anyKey, msg, reason] of cases) {
+      const { report, file: result } = await run(signatureFile('publicKey', anyKey, one('valid', signature, msg)));
+      expect(result).toMatchObject({ passed: 0, failed: 0, skipped: 1, skips: [{ reason, count: 1 }] });
+      expect(report.ok).toBe(true);
+    }
   });
 });
 
