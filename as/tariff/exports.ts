@@ -92,6 +92,14 @@ export function testTariffNext(utc: i64, until: i64): i64 {
   return tariffNext(utc, until);
 }
 
+/** Looks for the next switch, and then says where the tariff comes from, as `testTariffAt` does from bit 16 on. */
+export function testTariffOriginAfterNext(utc: i64): u32 {
+  if (TARIFF == 0) return 0;
+  tariffAt(utc);
+  tariffNext(utc, utc + 86_400);
+  return <u32>tariffDynamic | ((<u32>tariffDynamicEnded) << 1);
+}
+
 /** Switches after `utc` and at most at `until`, `SWITCH_BYTES` each, to `to`; at most `most`. Returns how many. */
 export function testTariffSwitches(utc: i64, until: i64, to: usize, most: u32): u32 {
   if (TARIFF == 0) return 0;

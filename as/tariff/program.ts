@@ -101,15 +101,6 @@ function check(length: u32): u32 {
 function checkItems(end: usize): u32 {
   let day = programWeek(programCount(ProgramField.Weeks));
   if (day > end) return ProgramError.Damaged;
-  const days = day;
-  for (let left = programCount(ProgramField.Days); left > 0; left--) {
-    if (day + DayField.List > end) return ProgramError.Damaged;
-    const actions: u32 = load<u8>(day, DayField.Actions);
-    if (actions == 0) return ProgramError.Actions;
-    if (actions > <u32>ProgramFormat.ActionsMax) return ProgramError.TooMany;
-    day += dayBytes(day);
-  }
-  if (day + SpecialDayField.Bytes * programCount(ProgramField.SpecialDays) != end) return ProgramError.Damaged;
   if (
     !zoneIsValid(
       PROGRAM + ProgramField.Items,
@@ -119,6 +110,15 @@ function checkItems(end: usize): u32 {
   ) {
     return ProgramError.Zone;
   }
+  const days = day;
+  for (let left = programCount(ProgramField.Days); left > 0; left--) {
+    if (day + DayField.List > end) return ProgramError.Damaged;
+    const actions: u32 = load<u8>(day, DayField.Actions);
+    if (actions == 0) return ProgramError.Actions;
+    if (actions > <u32>ProgramFormat.ActionsMax) return ProgramError.TooMany;
+    day += dayBytes(day);
+  }
+  if (day + SpecialDayField.Bytes * programCount(ProgramField.SpecialDays) != end) return ProgramError.Damaged;
   if (load<u8>(PROGRAM, ProgramField.Fallback) > <u8>DynamicFallback.Tariff) return ProgramError.Index;
   let error = checkSeasons();
   if (error == ProgramError.None) error = checkWeeks();

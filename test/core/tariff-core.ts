@@ -22,6 +22,7 @@ export interface TariffExports {
   testTariffAt(utc: bigint): number;
   testTariffNextAction(utc: bigint): bigint;
   testTariffNext(utc: bigint, until: bigint): bigint;
+  testTariffOriginAfterNext(utc: bigint): number;
   testTariffSwitches(utc: bigint, until: bigint, to: number, most: number): number;
   testPeriodEnds(utc: bigint, until: bigint, minutes: number, to: number, most: number): number;
 }
