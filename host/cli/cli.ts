@@ -3,12 +3,14 @@ import { Command, CommanderError } from 'commander';
 import { boardsCommand } from './boards.ts';
 import { buildCommand } from './build.ts';
 import type { Context } from './context.ts';
+import { dlmsCommand } from './dlms.ts';
 import { describeError, exitCodeOf } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
 import { keCommand } from './ke.ts';
 import { monitorCommand } from './monitor.ts';
+import { ocppCommand } from './ocpp.ts';
 import { versionText } from './program-info.ts';
 import { provisionCommand } from './provision.ts';
 import { replayCommand } from './replay.ts';
@@ -79,6 +81,8 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     gatewayCommand(context, stderr),
     monitorCommand(context),
     statusCommand(context),
+    dlmsCommand(context),
+    ocppCommand(context),
     keCommand(context),
     syncCommand(context),
     selftestCommand(context),

@@ -1,11 +1,11 @@
 // metertime init: writes a gateway's settings file with every setting explained.
-import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { annotatedSettings } from '../config/reference.ts';
 import { checkSettings } from '../config/settings.ts';
 import { type Context, collect, withHelp } from './context.ts';
-import { CliError, usageError } from './errors.ts';
+import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { writeNewFile } from './new-file.ts';
 
 interface Options {
   name?: string;
@@ -37,7 +37,8 @@ export function initCommand(context: Context): Command {
         context.terminal.print(text.trimEnd());
         return;
       }
-      write(file, text);
+      // A password may be put into it later.
+      writeNewFile(file, text, 0o600, 'Name another file, or - to print the settings.');
       context.terminal.print(`${file} is written. Edit it, then try it:`, `  metertime gateway -c ${file} --check`);
     });
   return withHelp(command, {
@@ -47,35 +48,4 @@ export function initCommand(context: Context): Command {
     ],
     exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
   });
-}
-
-function write(file: string, text: string): void {
-  let handle: number;
-  try {
-    // A password may be put into it later.
-    handle = openSync(file, 'wx', 0o600);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') {
-      throw new CliError('init-exists', `${file} exists and is not replaced`, {
-        hint: 'Name another file, or - to print the settings.',
-        cause,
-      });
-    }
-    throw cannotWrite(file, cause);
-  }
-  try {
-    try {
-      writeFileSync(handle, text);
-    } finally {
-      closeSync(handle);
-    }
-  } catch (cause) {
-    // Half a file is of no use, and the next try would find it in its way.
-    rmSync(file, { force: true });
-    throw cannotWrite(file, cause);
-  }
-}
-
-function cannotWrite(file: string, cause: unknown): CliError {
-  return new CliError('init-io', `${file} cannot be written: ${(cause as Error).message}`, { cause });
 }

@@ -67,8 +67,8 @@ export interface ClockReading {
   readonly utcNs: bigint | undefined;
   /** In force at that instant. */
   readonly offsetMinutes: number;
-  /** `ClockStatusBit`s. */
-  readonly status: number;
+  /** `ClockStatusBit`s; null for unspecified. */
+  readonly status: number | null;
 }
 
 /**

@@ -239,7 +239,7 @@ function utcMs(year: number, month: number, day: number): number {
  * @param utcNs nanoseconds since 1970, UTC as POSIX counts it
  * @param offsetMinutes local time minus UTC
  */
-export function dateTimeAt(utcNs: bigint, offsetMinutes: number, clockStatus: number): DlmsDateTime {
+export function dateTimeAt(utcNs: bigint, offsetMinutes: number, clockStatus: number | null): DlmsDateTime {
   const local = new Date(Number(utcNs / 1_000_000n - (utcNs % 1_000_000n < 0n ? 1n : 0n)) + offsetMinutes * 60_000);
   const [year, month, day] = [local.getUTCFullYear(), local.getUTCMonth() + 1, local.getUTCDate()];
   const value: DlmsDateTime = {

@@ -216,6 +216,13 @@ function clockOfPlan({ zone }: ProgramPlan, { reading }: ExportOptions, warnings
   return clockOf({ standard: { name: 'local', offsetSeconds } }, now);
 }
 
+/** The zone says whether it is summer time. */
+function withSummer(status: number | null, summer: boolean): number | null {
+  if (status === null) return null;
+  const others = status & ~ClockStatusBit.SummerTime;
+  return summer ? others | ClockStatusBit.SummerTime : others;
+}
+
 function readingIn(zone: ResolvedZone, reading: ExportOptions['reading']): ClockReading | undefined {
   if (reading === undefined) return undefined;
   const { utcNs, status } = reading;
@@ -224,6 +231,5 @@ function readingIn(zone: ResolvedZone, reading: ExportOptions['reading']): Clock
   if (offsetSeconds % 60 !== 0) {
     throw new DlmsError('dlms-value', `zone: expected an offset of whole minutes, came ${offsetSeconds} s`);
   }
-  const clear = status & ~ClockStatusBit.SummerTime;
-  return { utcNs, offsetMinutes: offsetSeconds / 60, status: summer ? clear | ClockStatusBit.SummerTime : clear };
+  return { utcNs, offsetMinutes: offsetSeconds / 60, status: withSummer(status, summer) };
 }
