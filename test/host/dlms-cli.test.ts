@@ -10,6 +10,7 @@ import { exportProgram } from '../../host/dlms/from-program.ts';
 import { timePayload } from '../../host/mqtt/payloads.ts';
 import { tariffPayload } from '../../host/mqtt/record-payloads.ts';
 import { parseProgram, readProgramFile } from '../../host/tariff/program-file.ts';
+import { buildDist } from '../../scripts/build-dist.mjs';
 import { root } from '../../scripts/lib/project.mjs';
 import { runMetertime } from './cli-run.ts';
 import { household } from './dlms-samples.ts';
@@ -118,15 +119,20 @@ describe('metertime ocpp', () => {
     expect(securityEvents).toEqual([]);
   });
 
-  it('reads standard input', { timeout: 60_000 }, () => {
+  it('reads standard input', async () => {
+    const { outDir } = await buildDist({ outDir: at('dist') });
     const event = { meter: 'm1', boot: '0', code: 7, utcNs: `${utcNs}`, a: '2000000000' };
     const input = `${reports}\n${JSON.stringify(event)}\n`;
-    const { status, stdout } = spawnSync(process.execPath, ['bin/metertime.mjs', 'ocpp', '--threshold', '1'], {
-      ...{ cwd: root, input, encoding: 'utf8' },
-    });
+    const { status, stdout } = spawnSync(
+      process.execPath,
+      [join(outDir, 'metertime.mjs'), 'ocpp', '--threshold', '1'],
+      {
+        ...{ input, encoding: 'utf8' },
+      },
+    );
     expect(status).toBe(0);
     expect(JSON.parse(stdout).securityEvents).toMatchObject([{ type: 'SettingSystemTime' }]);
-  });
+  }, 60_000);
 
   it.each([
     [['--zone', 'UTC0', '--program', 'p'], /--zone and --program both say the zone/],
