@@ -38,8 +38,17 @@ export interface EventCount {
   readonly update: number;
 }
 
+/** Instructions of something that is made in slices. */
+export interface SliceCounts {
+  readonly slices: number;
+  readonly all: number;
+  readonly largest: number;
+}
+
 export interface BoardCounts {
   readonly ciphers: ReadonlyMap<number, CipherCounts>;
+  /** A public key and a signature, or nothing where the core makes none. */
+  readonly signing: readonly SliceCounts[];
   /** By index of the event. */
   readonly events: ReadonlyMap<number, EventCount>;
   /** Deepest stack that the core used, bytes. */
@@ -117,5 +126,9 @@ function readCounts(output: string, recording: Recording): Omit<BoardCounts, 'ob
   const told = lines('E').map(([index, ticks, , update]) => {
     return [index!, { instructions: count(ticks!), update: update === 0 ? 0 : count(update!) }] as const;
   });
-  return { ciphers: new Map(ciphers), events: new Map(told), stackBytes: lines('S')[0]![0]! };
+  const signing = lines('G').map(([, ...ticks]) => {
+    const counts = ticks.map(count);
+    return { slices: counts.length, all: counts.reduce((sum, one) => sum + one, 0), largest: Math.max(...counts) };
+  });
+  return { ciphers: new Map(ciphers), signing, events: new Map(told), stackBytes: lines('S')[0]![0]! };
 }

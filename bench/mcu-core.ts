@@ -27,9 +27,11 @@ export function markUpdate(text: string): string {
 /** Compiles it for a number of servers to `wasmPath`. */
 export async function buildMarkedCore(servers: number, wasmPath: string): Promise<void> {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
-  config.options.use = config.options.use.map((constant: string) =>
-    constant === `SERVERS_MAX=${serversMax}` ? `SERVERS_MAX=${servers}` : constant,
-  );
+  const constants: Record<string, string> = {
+    [`SERVERS_MAX=${serversMax}`]: `SERVERS_MAX=${servers}`,
+    'TARIFF=1': `TARIFF=${+(servers === serversMax)}`,
+  };
+  config.options.use = config.options.use.map((constant: string) => constants[constant] ?? constant);
   config.options.outFile = 'core.wasm';
   const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--noColors'], {
     readFile: (name: string) => {

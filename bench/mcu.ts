@@ -48,6 +48,7 @@ const parameters = {
 };
 
 const updateAtMost = 100_000;
+const sliceAtMost = 60_000;
 
 const names = {
   request: 'build a request',
@@ -62,12 +63,17 @@ const names = {
 const variants = await step('instructions', (note) => countCore(parameters, note));
 const stackBytes = Math.max(...variants.map(({ board }) => board.stackBytes));
 // The same recorded calls, whatever else the board is told.
-const { ciphers } = variants[0]!.board;
-const targets = variants.map(({ thermometer, events }) => {
+const { ciphers, signing } = variants[0]!.board;
+const updateTargets = variants.map(({ thermometer, events }) => {
   const came = events.get('update')!.most;
   const what = `one clock update, ${thermometer ? 'with' : 'without'} a thermometer`;
   return { what, came, atMost: updateAtMost, kept: came <= updateAtMost };
 });
+const signingNames = ['Ed25519, a public key', 'Ed25519, a signature of 256 bytes'] as const;
+const sliceTargets = signing.map(({ largest: came }, i) => {
+  return { what: `one slice of ${signingNames[i]}`, came, atMost: sliceAtMost, kept: came <= sliceAtMost };
+});
+const targets = [...updateTargets, ...sliceTargets];
 const within = targets.every(({ kept }) => kept);
 
 const number = (value: number) => value.toLocaleString('en-US');
@@ -103,17 +109,39 @@ function printCiphers(): void {
   console.log(`\n${formatTable(columns, [...own, ...others]).join('\n')}`);
 }
 
+function printSigning(): void {
+  const columns = [
+    { heading: 'Instructions' },
+    { heading: 'Slices', align: 'right' },
+    { heading: 'All', align: 'right' },
+    { heading: 'Largest', align: 'right' },
+  ] as const;
+  const rows = signing.map(({ slices, all, largest }, i) => [signingNames[i]!, ...[slices, all, largest].map(number)]);
+  console.log(`\n${formatTable(columns, rows).join('\n')}`);
+}
+
 if (values.json) {
   const counts = variants.map(({ thermometer, events }) => ({ thermometer, events: Object.fromEntries(events) }));
   const byAlgorithm = Object.fromEntries(ciphers);
   console.log(
-    JSON.stringify({ board: boardName, parameters, counts, ciphers: byAlgorithm, stackBytes, peers, targets, within }),
+    JSON.stringify({
+      board: boardName,
+      parameters,
+      counts,
+      ciphers: byAlgorithm,
+      signing,
+      stackBytes,
+      peers,
+      targets,
+      within,
+    }),
   );
 } else {
   const { servers, seed } = parameters;
   console.log(`${boardName} (Cortex-M3); ${servers === 1 ? '1 server' : `${servers} servers`}; seed ${seed}; AEAD 15`);
   for (const variant of variants) printEvents(variant);
   printCiphers();
+  if (signing.length > 0) printSigning();
   console.log(`
 Request: 188 bytes of associated data, no text; answer: 84 bytes, and 104 of text. The others' figures:
 ${peers.source}. Deepest stack of the core: ${stackBytes} bytes.`);

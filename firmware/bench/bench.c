@@ -10,6 +10,7 @@
 //   C algorithm key request answer opened   setting a key, sealing a request, opening an answer; 1: it was right
 //   E index ticks checksum update        an event that the recording marks; update: its marked part, or 0
 //   S bytes                              deepest stack below the call of the core
+//   G what ticks…                        slices of a public key (0) and of a signature (1), where the core makes any
 //   D events checksum                    all of them are done
 #include <string.h>
 
@@ -50,6 +51,8 @@ enum {
   NONCE_AT = 256,
   SEALED_AT = 272,
   MESSAGE_BYTES = 512,
+  SEED_BYTES = 32,
+  SIGNED_BYTES = 256,
 };
 
 static w2c_core core;
@@ -114,6 +117,10 @@ static void bench_check_method(void) {
   }
 }
 
+static void bench_fill_message(uint32_t at) {
+  for (uint32_t i = 0; i < MESSAGE_BYTES; i++) wasm_memory[at + i] = (uint8_t)(i * 37u + 11u);
+}
+
 // Before its first event the core has nothing in its buffers.
 static void bench_measure_cipher(uint32_t algorithm) {
   uint32_t key = w2c_core_actionBuffer(&core);
@@ -122,7 +129,7 @@ static void bench_measure_cipher(uint32_t algorithm) {
   uint32_t nonce = key + NONCE_AT;
   uint32_t sealed = key + SEALED_AT;
   uint32_t nonce_bytes = w2c_core_testAeadNonceBytes(&core, algorithm);
-  for (uint32_t i = 0; i < MESSAGE_BYTES; i++) wasm_memory[key + i] = (uint8_t)(i * 37u + 11u);
+  bench_fill_message(key);
 
   uint32_t from = COUNTER_VALUE;
   w2c_core_testAeadSetKey(&core, algorithm, key);
@@ -185,6 +192,29 @@ static void bench_print_stack(void) {
   probe_print_text("\n");
 }
 
+static void bench_measure_slices(uint32_t what) {
+  probe_print_text("G ");
+  probe_print_number(what);
+  uint32_t done;
+  do {
+    uint32_t from = COUNTER_VALUE;
+    done = w2c_core_testSignStep(&core);
+    probe_print_number(from - COUNTER_VALUE);
+  } while (!done);
+  probe_print_text("\n");
+}
+
+// After the last event nobody needs what is in the buffers.
+static void bench_measure_signature(void) {
+  if (BENCH_MARKED || w2c_core_testSignPublicKey(&core) == 0) return;
+  uint32_t seed = w2c_core_actionBuffer(&core);
+  bench_fill_message(seed);
+  w2c_core_testSignKeyBegin(&core, seed);
+  bench_measure_slices(0);
+  w2c_core_testSignBegin(&core, seed + SEED_BYTES, SIGNED_BYTES);
+  bench_measure_slices(1);
+}
+
 int main(void) {
   COUNTER_RELOAD = 0xFFFFFFFFu;
   COUNTER_VALUE = 0xFFFFFFFFu;
@@ -195,6 +225,7 @@ int main(void) {
   bench_measure_cipher(30);
   uint32_t events = bench_replay_recording();
   bench_print_stack();
+  bench_measure_signature();
   bench_print("D ", events, checksum);
   probe_print_text("\n");
   probe_end_run(0);
