@@ -2,6 +2,7 @@
 import { Command, CommanderError } from 'commander';
 import { boardsCommand } from './boards.ts';
 import { buildCommand } from './build.ts';
+import { commandCommand } from './command.ts';
 import type { Context } from './context.ts';
 import { dlmsCommand } from './dlms.ts';
 import { describeError, exitCodeOf } from './errors.ts';
@@ -83,6 +84,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     statusCommand(context),
     dlmsCommand(context),
     ocppCommand(context),
+    commandCommand(context),
     keCommand(context),
     syncCommand(context),
     selftestCommand(context),

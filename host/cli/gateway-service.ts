@@ -3,12 +3,14 @@
 // for good; without one, the log is all there is: an event is acknowledged when it is in it, and records stay with their
 // meter. What fails at the broker or on the
 // disk is logged and never stops the service of the meters.
+import { Ring } from '../../as/abi/codes.ts';
 import type { Settings } from '../config/settings.ts';
 import type { CoreModule } from '../core/core.ts';
 import { Gateway, type Meter } from '../gateway/gateway.ts';
 import { type RecordEncoder, RecordIntake } from '../gateway/record-intake.ts';
 import { MessageError } from '../link/messages.ts';
 import type { Logger } from '../log.ts';
+import type { CommandMeter } from '../mqtt/meter-command.ts';
 import { type MeterPublisher, MqttPublisher } from '../mqtt/publisher.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import { Outbox } from '../outbox/outbox.ts';
@@ -27,7 +29,7 @@ export class GatewayService {
   readonly publisher: MqttPublisher | undefined;
   readonly #log: Logger;
   readonly #eventRate: { burst: number; perSecond: number };
-  readonly #records: RecordIntake[] = [];
+  readonly #records = new Map<Meter, RecordIntake>();
   #stopping = false;
 
   /** @throws TrustAnchorError */
@@ -62,6 +64,7 @@ export class GatewayService {
               maxBytes: outbox.maxMebibytes * 1024 * 1024,
               report: reportTo(log),
             }),
+            commandMeter: (id) => this.#commandMeter(id),
             report: reportTo(log),
           });
     this.gateway.on('meter', (meter) => this.#watch(meter));
@@ -83,8 +86,24 @@ export class GatewayService {
     // From here on a link that goes down says nothing of its meter: it is the gateway that goes, and the publisher says so.
     this.#stopping = true;
     await this.gateway.stop();
-    for (const records of this.#records.splice(0)) records.close();
+    for (const records of this.#records.values()) records.close();
+    this.#records.clear();
     await this.publisher?.stop();
+  }
+
+  #commandMeter(id: string): CommandMeter | undefined {
+    const meter = id === '' ? undefined : this.gateway.meter(id);
+    if (meter === undefined) return undefined;
+    const newest = (ring: Ring) => {
+      const { tariff } = meter;
+      if (ring === Ring.Records) return tariff?.recordNewest;
+      return ring === Ring.Logbook ? tariff?.logNewest : tariff?.networkNewest;
+    };
+    return {
+      commands: meter.session?.commands,
+      newest,
+      context: (sequence) => this.#records.get(meter)?.context(sequence),
+    };
   }
 
   #watch(meter: Meter): void {
@@ -107,7 +126,7 @@ export class GatewayService {
     const { ledger } = publisher;
     const encode: RecordEncoder = (entry, context) => publisher.encodeRecord(entry, context);
     const records = new RecordIntake({ ledger, encode, log });
-    this.#records.push(records);
+    this.#records.set(meter, records);
     meter.on('info', () => {
       const { session } = meter;
       if (session === undefined || records.isOf(session)) return;

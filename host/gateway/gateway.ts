@@ -113,6 +113,11 @@ export class Gateway extends EventEmitter<GatewayEvents> {
     return [...this.#meters.values()];
   }
 
+  /** A meter that was met. */
+  meter(id: string): Meter | undefined {
+    return this.#meters.get(id);
+  }
+
   /** The links that are open, and who is on them. */
   get sessions(): readonly { readonly session: MeterSession; readonly meter: Meter | undefined }[] {
     return [...this.#sessions].map(([session, meter]) => ({ session, meter }));

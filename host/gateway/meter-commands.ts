@@ -1,8 +1,8 @@
-// Commands to one meter: asking for entries of its rings, writing blocks, releasing its logbook. Each has a token, and ends
-// with the meter's Done.
+// Commands to one meter: asking for entries of its rings, writing blocks, releasing its logbook. A command is one message or
+// several, each of which has a token of its own and is answered by a Done.
 //
-// What always holds: one command is under way at a time, as the meter takes no more; some others wait, further ones are
-// refused. A new session, or none, ends all of them; so does silence.
+// What always holds: one message is under way at a time, as the meter takes no more, and one command; some others wait,
+// further ones are refused. A new session, or none, ends all of them; so does silence.
 import { randomInt } from 'node:crypto';
 import { type Block, CommandResult, Message, type Ring } from '../../as/abi/codes.ts';
 import {
@@ -44,9 +44,15 @@ export interface CommandLimits {
 
 export const commandLimits: CommandLimits = { waiting: 8, silenceMs: 10_000, busyMs: 500 };
 
+type Step = (token: number) => GatewayRecordMessage;
+
 interface Command {
-  /** The messages that it is made of. */
-  make(token: number): GatewayRecordMessage[];
+  /** Each is sent when the one before it is done. */
+  readonly steps: readonly Step[];
+  /** How many of them are done. */
+  done: number;
+  /** Entries that were asked for. */
+  readonly most: number;
   readonly entries: Uint8Array[];
   resolve(outcome: CommandOutcome): void;
   reject(error: MeterSessionError): void;
@@ -71,7 +77,7 @@ export class MeterCommands {
    * @throws MeterSessionError
    */
   entries(ring: Ring, from: number, count: number): Promise<CommandOutcome> {
-    return this.#enqueue((token) => [{ type: Message.EntriesAsk, ring, token, from, count }]);
+    return this.#enqueue([(token) => ({ type: Message.EntriesAsk, ring, token, from, count })], count);
   }
 
   /**
@@ -79,15 +85,12 @@ export class MeterCommands {
    * @throws MeterSessionError
    */
   write(block: Block, bytes: Uint8Array): Promise<CommandOutcome> {
-    return this.#enqueue((token) => {
-      const messages: GatewayRecordMessage[] = [];
-      for (let offset = 0; offset < bytes.length; offset += blockPartBytes) {
-        const part = bytes.subarray(offset, offset + blockPartBytes);
-        messages.push({ type: Message.BlockWrite, block, token, offset, part });
-      }
-      messages.push({ type: Message.BlockCommit, block, token, length: bytes.length });
-      return messages;
-    });
+    const steps: Step[] = [];
+    for (let offset = 0; offset < bytes.length; offset += blockPartBytes) {
+      const part = bytes.subarray(offset, offset + blockPartBytes);
+      steps.push((token) => ({ type: Message.BlockWrite, block, token, offset, part }));
+    }
+    return this.#enqueue([...steps, (token) => ({ type: Message.BlockCommit, block, token, length: bytes.length })]);
   }
 
   /**
@@ -95,7 +98,7 @@ export class MeterCommands {
    * @throws MeterSessionError
    */
   release(ring: Ring.Logbook, sequence: number): Promise<CommandOutcome> {
-    return this.#enqueue((token) => [{ type: Message.Release, ring, token, sequence }]);
+    return this.#enqueue([(token) => ({ type: Message.Release, ring, token, sequence })]);
   }
 
   /** Takes a message of the meter; what belongs to no command under way is of one that was given up. */
@@ -104,7 +107,7 @@ export class MeterCommands {
     if (current === undefined || message.token !== current.token) return;
     const { command } = current;
     if (message.type === Message.Entry) {
-      command.entries.push(message.entry);
+      if (command.entries.length < command.most) command.entries.push(message.entry);
       this.#listen(command, current.token, current.untilMs);
       return;
     }
@@ -113,7 +116,8 @@ export class MeterCommands {
       this.#timer = this.#after(this.#limits.busyMs, () => this.#begin(command, current.untilMs));
       return;
     }
-    this.#end(() => command.resolve({ result, detail, entries: command.entries }));
+    if (result === CommandResult.Done && ++command.done < command.steps.length) this.#begin(command);
+    else this.#end(() => command.resolve({ result, detail, entries: command.entries }));
   }
 
   /** Ends every command: the session is over. */
@@ -124,13 +128,13 @@ export class MeterCommands {
     for (const { reject } of commands) reject(new MeterSessionError('meter-offline', 'the link went down'));
   }
 
-  #enqueue(make: Command['make']): Promise<CommandOutcome> {
+  #enqueue(steps: readonly Step[], most = 0): Promise<CommandOutcome> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length >= this.#limits.waiting) {
         reject(new MeterSessionError('meter-busy', `${this.#waiting.length} commands wait for the meter already`));
         return;
       }
-      this.#waiting.push({ make, entries: [], resolve, reject });
+      this.#waiting.push({ steps, done: 0, most, entries: [], resolve, reject });
       this.#next();
     });
   }
@@ -138,16 +142,16 @@ export class MeterCommands {
   #next(): void {
     if (this.#underWay !== undefined) return;
     const command = this.#waiting.shift();
-    // All of its tries together are given this long.
-    if (command !== undefined) this.#begin(command, performance.now() + this.#limits.silenceMs);
+    if (command !== undefined) this.#begin(command);
   }
 
-  #begin(command: Command, untilMs: number): void {
+  /** Sends the next message of a command; all tries of one together are given the time of `untilMs`. */
+  #begin(command: Command, untilMs = performance.now() + this.#limits.silenceMs): void {
     this.#token = (this.#token % 0xffff) + 1;
     command.entries.length = 0;
     const token = this.#token;
     this.#listen(command, token, untilMs);
-    if (!command.make(token).every((message) => this.#send(message))) {
+    if (!this.#send(command.steps[command.done]!(token))) {
       this.#end(() => command.reject(new MeterSessionError('meter-offline', 'the link takes no message now')));
     }
   }

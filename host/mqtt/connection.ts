@@ -27,10 +27,18 @@ export interface Publication {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly retain: boolean;
-  readonly properties?: MessageProperties;
+  readonly properties?: MessageProperties & { readonly correlationData?: Buffer };
 }
 
-export type ConnectionReport = Report<BrokerErrorCode | 'broker-connected'>;
+/** A message that was subscribed to. */
+export interface Received {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly responseTopic: string | undefined;
+  readonly correlationData: Buffer | undefined;
+}
+
+export type ConnectionReport = Report<BrokerErrorCode | 'broker-connected' | 'subscription-refused'>;
 
 export interface ConnectionOptions {
   readonly settings: MqttSettings;
@@ -39,11 +47,16 @@ export interface ConnectionOptions {
   readonly report: (report: ConnectionReport) => void;
   readonly onUp: () => void;
   readonly onDown: () => void;
+  /** A topic filter, and what takes its messages: neither own ones nor retained ones. */
+  readonly subscription?: { readonly filter: string; readonly take: (received: Received) => void };
   /** Pause after the first failure, ms; doubled up to the longest. */
   readonly firstRetryMs?: number;
   readonly longestRetryMs?: number;
 }
 
+/** The largest packet that the broker may send, and how many before one is acknowledged. */
+const largestPacketBytes = 1 << 20;
+const receivedAtOnce = 16;
 /** As much as metertime ever has under way at once, whatever the broker allows. */
 const mostUnderWay = 64;
 const connectTimeoutMs = 15_000;
@@ -61,7 +74,7 @@ interface Attempt {
 }
 
 export class BrokerConnection {
-  readonly #options: Required<ConnectionOptions>;
+  readonly #options: ConnectionOptions & { readonly firstRetryMs: number; readonly longestRetryMs: number };
   readonly #broker: string;
   #attempt: Attempt | undefined;
   #retryTimer: NodeJS.Timeout | undefined;
@@ -178,6 +191,7 @@ export class BrokerConnection {
       attempt.upAtMs = performance.now();
       this.#said = undefined;
       this.#options.report({ level: 'info', code: 'broker-connected', message: `connected to ${this.#broker}` });
+      this.#subscribe(client);
       this.#options.onUp();
     });
     client.on('disconnect', (packet) => {
@@ -201,6 +215,25 @@ export class BrokerConnection {
           ? closedUnanswered(this.#broker, { tls })
           : new BrokerError('broker-lost', `the connection to ${this.#broker} is lost`);
       this.#failed(attempt, failure);
+    });
+  }
+
+  #subscribe(client: MqttClient): void {
+    const { subscription } = this.#options;
+    if (subscription === undefined) return;
+    client.on('message', (topic, payload, { retain, properties }) => {
+      // What stays at the broker would be carried out again and again.
+      if (retain) return;
+      const { responseTopic, correlationData } = properties ?? {};
+      subscription.take({ topic, payload, responseTopic, correlationData });
+    });
+    client.subscribe(subscription.filter, { qos: 1, nl: true, rh: 2 }, (error) => {
+      if (!error || client.disconnecting || !client.connected) return;
+      this.#options.report({
+        level: 'warn',
+        code: 'subscription-refused',
+        message: `${this.#broker} does not let the gateway subscribe to ${subscription.filter} (${error.message}): no commands come`,
+      });
     });
   }
 
@@ -255,7 +288,11 @@ export class BrokerConnection {
       // The session lasts as long as the last will waits, and a new connection takes it over: only so is the will
       // withheld when the gateway comes back in time (MQTT 5, 3.1.2.5). Nothing else in the session matters.
       clean: false,
-      properties: { sessionExpiryInterval: settings.willDelaySeconds },
+      properties: {
+        sessionExpiryInterval: settings.willDelaySeconds,
+        maximumPacketSize: largestPacketBytes,
+        receiveMaximum: receivedAtOnce,
+      },
       will: {
         topic: will.topic,
         payload: Buffer.from(will.payload),
@@ -308,6 +345,7 @@ export function publishPacketBytes({ topic, payload, properties = {} }: Publicat
     (properties.payloadFormatIndicator === undefined ? 0 : 2) +
     (properties.messageExpiryInterval === undefined ? 0 : 5) +
     (properties.contentType === undefined ? 0 : 1 + textBytes(properties.contentType)) +
+    (properties.correlationData === undefined ? 0 : 3 + properties.correlationData.length) +
     Object.entries(properties.userProperties ?? {}).reduce(
       (sum, [key, value]) => sum + 1 + textBytes(key) + textBytes(value),
       0,

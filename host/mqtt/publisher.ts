@@ -13,7 +13,9 @@ import type { MessageProperties, Outbox, OutboxMessage, OutboxReport } from '../
 import { type MeterLedger, RecordLedger } from '../outbox/record-ledger.ts';
 import { OutboxSender, type SenderReport } from '../outbox/sender.ts';
 import type { Context } from '../record/entry.ts';
+import { type CommandReport, Commands } from './commands.ts';
 import { BrokerConnection, type ConnectionReport } from './connection.ts';
+import type { CommandMeter } from './meter-command.ts';
 import {
   eventPayload,
   type GatewayStatePayload,
@@ -27,7 +29,7 @@ import { reasonText } from './reason-codes.ts';
 import { headPublication, type RecordFormat, recordPublication, schemaName, tariffPayload } from './record-payloads.ts';
 import { type RetainedReport, RetainedTopics } from './retained.ts';
 
-export type PublisherReport = ConnectionReport | RetainedReport | SenderReport | OutboxReport;
+export type PublisherReport = ConnectionReport | RetainedReport | SenderReport | OutboxReport | CommandReport;
 
 export interface PublisherOptions {
   readonly settings: MqttSettings;
@@ -37,6 +39,8 @@ export interface PublisherOptions {
   readonly version: string;
   /** Not opened yet: the publisher opens and closes it. */
   readonly outbox: Outbox;
+  /** A meter for commands; without this, none are taken. */
+  readonly commandMeter?: (id: string) => CommandMeter | undefined;
   readonly report?: (report: PublisherReport) => void;
   /** Pauses between attempts to connect, and before refused events are tried again, ms. */
   readonly firstRetryMs?: number;
@@ -100,6 +104,7 @@ export class MqttPublisher {
     };
     this.#connection = new BrokerConnection({
       settings: options.settings,
+      ...(options.commandMeter === undefined ? {} : { subscription: this.#commands(options.commandMeter, report) }),
       will: { topic: this.#stateTopic, payload: encode(this.#gatewayState('offline', 'lost')), properties: json },
       report,
       onUp: () => {
@@ -128,6 +133,13 @@ export class MqttPublisher {
       report,
       ...(options.firstRefusedRetryMs === undefined ? {} : { firstRetryMs: options.firstRefusedRetryMs }),
     });
+  }
+
+  #commands(meter: (id: string) => CommandMeter | undefined, report: (report: PublisherReport) => void) {
+    const publish: ConstructorParameters<typeof Commands>[0]['publish'] = (message) =>
+      this.#connection.publish(message);
+    const commands = new Commands({ base: this.#base, meter, report, publish });
+    return { filter: commands.filter, take: commands.take.bind(commands) };
   }
 
   /** Opens the outbox and begins to connect; the broker may come later. Throws `OutboxError`. */

@@ -1,6 +1,7 @@
 // The examples of docs/mqtt.md are what the schemas describe.
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { commandErrorCodes, commandSchemas, responseSchema } from '../../host/mqtt/command-payloads.ts';
 import {
   eventSchema,
   gatewayStateSchema,
@@ -9,7 +10,16 @@ import {
   serverSchema,
   timeSchema,
 } from '../../host/mqtt/payloads.ts';
-import { describeEvent, leapNames, missingNames, sourceFlagNames, sourceStateNames } from '../../host/text/names.ts';
+import { recordTopicSchema, tariffSchema } from '../../host/mqtt/record-payloads.ts';
+import { headSchema } from '../../host/record/json.ts';
+import {
+  describeEvent,
+  leapNames,
+  missingNames,
+  sourceFlagNames,
+  sourceStateNames,
+  tariffFlagNames,
+} from '../../host/text/names.ts';
 
 const text = readFileSync(new URL('../../docs/mqtt.md', import.meta.url), 'utf8');
 const examples = new Map([...text.matchAll(/^```json (\S+)\n(.*?)^```/gms)].map(([, name, json]) => [name, json!]));
@@ -20,6 +30,10 @@ const schemas = {
   time: timeSchema,
   server: serverSchema,
   event: eventSchema,
+  tariff: tariffSchema,
+  record: recordTopicSchema,
+  head: headSchema,
+  response: responseSchema,
 };
 
 test('there is one for each payload', () => {
@@ -35,8 +49,13 @@ test.each([
   ['flags', sourceFlagNames],
   ['missing', missingNames],
   ['leap', leapNames],
+  ['flag of a tariff', tariffFlagNames],
 ])('each name of a %s is in it', (_, names) => {
   for (const { name } of Object.values(names)) expect(text).toContain(`\`${name}\``);
+});
+
+test('each command, and each code of its errors, is in it', () => {
+  for (const name of [...Object.keys(commandSchemas), ...commandErrorCodes]) expect(text).toContain(`\`${name}\``);
 });
 
 test("the event's text is that of its numbers", () => {

@@ -15,7 +15,7 @@ import { RecordLedger } from '../../../host/outbox/record-ledger.ts';
 import { until } from '../../../host/setup/until.ts';
 import { seededRandom } from '../../core/random.ts';
 import { tariff as anyTariff } from '../mqtt-samples.ts';
-import { chainOf, RecordMeter } from './record-meter.ts';
+import { attach, chainOf, RecordMeter } from './record-meter.ts';
 import { ScriptedLink } from './scripted-link.ts';
 
 let folder = '';
@@ -67,23 +67,6 @@ function connect({ link }: Gateway, chain = chainOf('m1')) {
   const meter = new RecordMeter(chain, (message: MeterMessage) => link.say(message));
   attach(meter, link);
   return meter;
-}
-
-function attach(meter: RecordMeter, link: ScriptedLink): void {
-  let taken = link.sent.length;
-  link.on('sent' as 'drain', () => {
-    // Later, as a line does: what is said at once would reach a gateway that is still sending.
-    setImmediate(() => {
-      while (taken < link.sent.length) meter.take(link.sent[taken++]!);
-    });
-  });
-  const open = () => {
-    taken = link.sent.length;
-    link.open();
-    meter.open();
-  };
-  link.on('down', () => setImmediate(open));
-  open();
 }
 
 async function payloadOf({ outbox }: Gateway, number: number): Promise<Record<string, unknown>> {

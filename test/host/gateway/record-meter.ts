@@ -1,9 +1,11 @@
-// The records of a meter whose link is played by a test: its ring, what it sends of it, and what it frees.
-// Always holds, as in the core: in a session nothing is sent before the gateway said what it has; what the broker does not
+// The records of a meter whose link is played by a test: its rings, what it sends of them, and what it frees; and the blocks
+// that it is told.
+// Always holds, as in the core: each message of a command is answered by a Done; in a session nothing is sent before the gateway said what it has; what the broker does not
 // have is kept; what it has may be gone at once.
 import { Abi, CommandResult, Message, Ring } from '../../../as/abi/codes.ts';
 import type { GatewayMessage, MeterMessage } from '../../../host/link/messages.ts';
 import { ChainMaker, signingKey } from '../record-chain.ts';
+import type { ScriptedLink } from './scripted-link.ts';
 
 /** A chain of a meter; another `life` is one that was provisioned anew. */
 export function chainOf(meter: string, life = 1): ChainMaker {
@@ -35,6 +37,14 @@ export class RecordMeter {
   /** Sequences of the entries sent unasked, in order, of all sessions. */
   readonly sent: number[] = [];
   readonly asked: Extract<GatewayMessage, { type: Message.EntriesAsk }>[] = [];
+  /** Whole blocks that it was told, by `Block`. */
+  readonly blocks: { readonly block: number; readonly bytes: Buffer }[] = [];
+  released = 0;
+  /** What commits are answered with. */
+  answer: { result: CommandResult; detail: number } = { result: CommandResult.Done, detail: 0 };
+  /** Answers to commands are held back. */
+  silent = false;
+  #parts = Buffer.alloc(0);
   #cursor: number | undefined;
 
   constructor(
@@ -62,6 +72,25 @@ export class RecordMeter {
       this.pump();
     }
     if (message.type === Message.EntriesAsk) this.#answer(message);
+    if (message.type === Message.BlockWrite) {
+      const continues = message.offset === this.#parts.length;
+      this.#parts = Buffer.concat([message.offset === 0 ? Buffer.alloc(0) : this.#parts, message.part]);
+      const result = continues || message.offset === 0 ? CommandResult.Done : CommandResult.Request;
+      this.#done(message.token, result, 0);
+    }
+    if (message.type === Message.BlockCommit) {
+      const whole = this.#parts.length === message.length;
+      if (whole && this.answer.result === CommandResult.Done) {
+        this.blocks.push({ block: message.block, bytes: this.#parts });
+      }
+      this.#done(message.token, whole ? this.answer.result : CommandResult.Damaged, this.answer.detail);
+    }
+    if (message.type === Message.Release) {
+      const newest = this.chain.rings[Ring.Logbook].length;
+      const holds = message.sequence <= newest;
+      if (holds) this.released = message.sequence;
+      this.#done(message.token, holds ? CommandResult.Done : CommandResult.Request, newest);
+    }
   }
 
   /** Makes records and sends them. */
@@ -85,6 +114,28 @@ export class RecordMeter {
     const least = this.forgets && ring === Ring.Records ? this.delivered : 0;
     const entries = this.chain.rings[ring].slice(Math.max(from - 1, least), from - 1 + count);
     for (const entry of entries) this.say({ type: Message.Entry, ring, token, entry });
-    this.say({ type: Message.Done, result: CommandResult.Done, token, detail: entries.length });
+    this.#done(token, CommandResult.Done, entries.length);
   }
+
+  #done(token: number, result: CommandResult, detail: number): void {
+    if (!this.silent) this.say({ type: Message.Done, result, token, detail });
+  }
+}
+
+/** Puts a meter at a link, now and whenever the gateway begins a new session. */
+export function attach(meter: RecordMeter, link: ScriptedLink): void {
+  let taken = link.sent.length;
+  link.on('sent' as 'drain', () => {
+    // Later, as a line does: what is said at once would reach a gateway that is still sending.
+    setImmediate(() => {
+      while (taken < link.sent.length) meter.take(link.sent[taken++]!);
+    });
+  });
+  const open = () => {
+    taken = link.sent.length;
+    link.open();
+    meter.open();
+  };
+  link.on('down', () => setImmediate(open));
+  open();
 }
