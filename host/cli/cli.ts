@@ -11,6 +11,7 @@ import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
 import { keCommand } from './ke.ts';
 import { monitorCommand } from './monitor.ts';
+import { ocmfCommand } from './ocmf.ts';
 import { ocppCommand } from './ocpp.ts';
 import { versionText } from './program-info.ts';
 import { provisionCommand } from './provision.ts';
@@ -90,6 +91,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     selftestCommand(context),
     replayCommand(context),
     verifyCommand(context),
+    ocmfCommand(context),
   ];
   for (const command of [program, ...commands]) {
     command

@@ -18,7 +18,7 @@ import {
 /** Records of which no data set can be made. */
 export class OcmfError extends Error {
   constructor(
-    readonly code: 'transaction' | 'seal' | 'context' | 'register' | 'readings' | 'time' | 'meter' | 'key',
+    readonly code: 'file-records' | 'transaction' | 'seal' | 'register' | 'readings' | 'time' | 'meter' | 'file-key',
     message: string,
     options?: ErrorOptions,
   ) {

@@ -29,7 +29,7 @@ export function signOcmf(payload: string, signer: OcmfSigner): string {
   const signature = signer.sign(bytes);
   if (!verifyBytes('sha256', bytes, createPublicKey(signer.publicKeyPem), signature)) {
     throw new OcmfError(
-      'key',
+      'file-key',
       'the signature does not hold under the public key: private and public key do not belong together',
     );
   }
@@ -48,7 +48,7 @@ export function fileSigner(path: string): OcmfSigner {
     key = createPrivateKey(readFileSync(path));
   } catch (cause) {
     throw new OcmfError(
-      'key',
+      'file-key',
       `${path}: expected a private key in PEM without a passphrase: ${(cause as Error).message}`,
       {
         cause,
@@ -59,7 +59,7 @@ export function fileSigner(path: string): OcmfSigner {
   if (type !== 'ec' || details?.namedCurve !== curve) {
     const came = type === 'ec' ? `one on ${details?.namedCurve}` : type;
     throw new OcmfError(
-      'key',
+      'file-key',
       `${path}: expected an EC key on secp256r1, came ${came}; make one with: openssl ecparam -name ${curve} -genkey -noout`,
     );
   }
@@ -91,14 +91,18 @@ export interface TokenKey {
  */
 export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
   const pkcs11js = await import('pkcs11js').catch((cause) => {
-    throw new OcmfError('key', 'tokens need the npm package pkcs11js, which is not installed; npm install pkcs11js', {
-      cause,
-    });
+    throw new OcmfError(
+      'file-key',
+      'tokens need the npm package pkcs11js, which is not installed; npm install pkcs11js',
+      {
+        cause,
+      },
+    );
   });
   const { PKCS11, ...constants } = pkcs11js.default ?? pkcs11js;
   const library = new PKCS11();
   const failed = (what: string) => (cause: unknown) => {
-    throw new OcmfError('key', `${where.module}: ${what}: ${(cause as Error).message}`, { cause });
+    throw new OcmfError('file-key', `${where.module}: ${what}: ${(cause as Error).message}`, { cause });
   };
   const attempt = <T>(what: string, run: () => T): T => {
     try {
@@ -144,7 +148,7 @@ export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
     const index = where.token === undefined ? (slots.length === 1 ? 0 : -1) : labels.indexOf(where.token);
     if (index >= 0) return slots[index]!;
     throw new OcmfError(
-      'key',
+      'file-key',
       `${where.module}: expected ${where.token === undefined ? 'one token' : `a token "${where.token}"`}, came ${labels.map((label) => `"${label}"`).join(', ') || 'none'}`,
     );
   }
@@ -160,7 +164,7 @@ export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
     const [key] = found;
     if (found.length === 1 && key !== undefined) return key;
     throw new OcmfError(
-      'key',
+      'file-key',
       `${where.module}: expected one ${name} EC key labelled "${where.label}", came ${found.length === 0 ? 'none' : 'several'}`,
     );
   }
@@ -174,7 +178,7 @@ const pointBytes = 65;
 // PKCS #11 wraps the point into an OCTET STRING (PKCS #11 3.0, 6.3.3).
 function pointKey(parameters: Buffer, wrapped: Buffer): KeyObject {
   if (!parameters.equals(curveOid)) {
-    throw new OcmfError('key', `expected a key on secp256r1, came curve ${parameters.toString('hex')}`);
+    throw new OcmfError('file-key', `expected a key on secp256r1, came curve ${parameters.toString('hex')}`);
   }
   const point = wrapped.subarray(wrapped.length - pointBytes);
   return createPublicKey({ key: Buffer.concat([spkiHead, point]), format: 'der', type: 'spki' });

@@ -8,6 +8,7 @@ import { parseDate, Verifier } from '@road-labs/ocmf';
 import { Crypto } from '@road-labs/ocmf-crypto-noble';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
+import { ExitCode } from '../../host/cli/exit-codes.ts';
 import {
   type OcmfError,
   type OcmfOptions,
@@ -21,6 +22,7 @@ import { type ContextPart, decodeContext, decodeEntry, type RecordEntry } from '
 import { debianTool } from '../../scripts/debian.mjs';
 import { root } from '../../scripts/lib/project.mjs';
 import { bundleChild } from './bundle-child.ts';
+import { runMetertime } from './cli-run.ts';
 import { ChainMaker, type ContextFields, type RecordFields, signingKey } from './record-chain.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'metertime-ocmf-'));
@@ -323,5 +325,96 @@ describe('a signature', () => {
     expect(said(module, 'charger', 'other', '1234')).toMatch(/expected one private EC key labelled "other", came none/);
     expect(said(module, 'other', 'ocmf', '1234')).toMatch(/expected a token "other", came "charger"/);
     expect(said(join(folder, 'no.so'), '', 'ocmf', '1234')).toMatch(/no\.so: the module cannot be loaded/);
+  });
+});
+
+describe('metertime ocmf', () => {
+  const keys = join(folder, 'record.key');
+  const lines = (entries: readonly Uint8Array[]) =>
+    entries
+      .map((bytes) => `${JSON.stringify({ format: 'record', bytes: Buffer.from(bytes).toString('base64') })}\n`)
+      .join('');
+  /** Two transactions, the second of which has not ended, and a ring's entries. */
+  function entries(): Uint8Array[] {
+    const maker = new ChainMaker('m1', recordKey, signingKey(Buffer.alloc(32, 7)));
+    maker.context();
+    maker.record({ reasons: TransactionBegin, transaction: 7, letter: 'S', readings: [2_935_600n] });
+    maker.record({ reasons: TransactionEnd, transaction: 7, letter: 'S', readings: [2_940_000n] });
+    maker.record({ reasons: TransactionBegin, transaction: 8, letter: 'S', readings: [2_940_000n] });
+    return maker.rings[Ring.Records];
+  }
+  const run = (file: string, ...more: string[]) =>
+    runMetertime(['ocmf', file, '--record-key', keys, '--sign-key', keyFile, '--gateway-serial', 'gw-1', ...more]);
+
+  it('signs what is whole, from lines and from entries, and says what is not', async () => {
+    writeFileSync(keys, recordKey);
+    const json = join(folder, 'records.ndjson');
+    const dump = join(folder, 'records.bin');
+    writeFileSync(json, `${lines(entries())}{"format":"head","bytes":""}\n\n`);
+    writeFileSync(dump, Buffer.concat(entries()));
+    for (const file of [json, dump]) {
+      const { exitCode, stdout } = await run(
+        file,
+        '--user',
+        'ISO14443:1F2D3A4F',
+        '--evse',
+        'DE*ABC*E1',
+        '--current',
+        'DC',
+      );
+      expect(exitCode).toBe(ExitCode.Ok);
+      const found = await roadLabs(stdout.trim(), fileSigner(keyFile).publicKeyPem);
+      expect(found?.payloadData).toMatchObject({ PG: 'T7', IS: true, IT: 'ISO14443', ID: '1F2D3A4F', CI: 'DE*ABC*E1' });
+    }
+    const { publicKeyHex, sets } = JSON.parse((await run(json, '--json')).stdout) as {
+      publicKeyHex: string;
+      sets: { transaction: number; ocmf: string }[];
+    };
+    expect(sets.map(({ transaction }) => transaction)).toEqual([7]);
+    const key = createPublicKey({ key: Buffer.from(publicKeyHex, 'hex'), format: 'der', type: 'spki' });
+    const [, payload, section] = sets[0]!.ocmf.split('|') as [string, string, string];
+    const { SD } = JSON.parse(section) as { SD: string };
+    expect(verify('sha256', Buffer.from(payload), key, Buffer.from(SD, 'hex'))).toBe(true);
+    const open = await run(json, '--transaction', '8');
+    expect(open.exitCode).toBe(ExitCode.Failed);
+    expect(open.stderr).toMatch(/transaction 8: expected one record of its end, came 0 among 1/);
+  });
+
+  it('signs nothing of what was changed, also in a context', async () => {
+    const file = join(folder, 'changed.ndjson');
+    const own = entries();
+    for (const [index, what] of [
+      [0, /entry 1, a part of a context: its seal does not hold/],
+      [own.length - 3, /record \d+: its seal does not hold/],
+    ] as const) {
+      const changed = own.map((bytes, at) => (at === index ? Buffer.from(bytes).fill(0x55, 90, 91) : bytes));
+      writeFileSync(file, lines(changed));
+      const { exitCode, stdout, stderr } = await run(file);
+      expect([exitCode, stdout]).toEqual([ExitCode.Failed, '']);
+      expect(stderr).toMatch(what);
+    }
+    writeFileSync(file, lines(own.slice(1)));
+    expect((await run(file)).stderr).toMatch(/came 0 records without, and 3 more whose context is not there/);
+  });
+
+  it('says what is wrong with the command or a file', async () => {
+    const file = join(folder, 'bad.ndjson');
+    for (const [contents, message] of [
+      ['{"format":"record","bytes":"AAAA"}', /line 1: expected `bytes` of 128 bytes in base64, came 3/],
+      ['{"format":"rec', /line 1: expected a line of JSON/],
+      ['{}\n17\n', /line 2: expected an object, came 17/],
+      ['some text', /expected lines of JSON, or entries of 128 bytes; came neither/],
+    ] as const) {
+      writeFileSync(file, contents);
+      const { exitCode, stderr } = await run(file);
+      expect(exitCode).toBe(ExitCode.Usage);
+      expect(stderr).toMatch(message);
+    }
+    expect((await run(file, '--pkcs11-module', 'x.so')).stderr).toMatch(
+      /signed with --sign-key FILE, or with --pkcs11/,
+    );
+    expect((await run(file, '--user', '1F2D')).stderr).toMatch(/Expected TYPE:DATA/);
+    const withoutKey = ['ocmf', file, '--sign-key', keyFile, '--gateway-serial', 'gw-1'];
+    expect((await runMetertime(withoutKey)).stderr).toMatch(/add the meter's --keys/);
   });
 });

@@ -1,0 +1,149 @@
+// metertime ocmf FILE…: charging transactions as signed OCMF data sets, from the records that a meter sealed.
+import { createPublicKey } from 'node:crypto';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { readFileWithin, readTextWithin } from '../files.ts';
+import { collectRecords, entriesOf } from '../ocmf/collect.ts';
+import { OcmfError, type OcmfOptions, ocmfDataSet, wholeTransactions } from '../ocmf/from-records.ts';
+import { type OcmfIdentification, ocmfPayload } from '../ocmf/payload.ts';
+import { fileSigner, type OcmfSigner, signOcmf, tokenSigner } from '../ocmf/signer.ts';
+import { type Context, withHelp } from './context.ts';
+import { usageError } from './errors.ts';
+import { ExitCode } from './exit-codes.ts';
+import { version } from './program-info.ts';
+import { readTrust, type TrustOptions } from './verify.ts';
+
+const fileBytes = 268_435_456;
+const pinBytes = 256;
+
+interface Options extends TrustOptions {
+  readonly transaction?: number;
+  readonly signKey?: string;
+  readonly pkcs11Module?: string;
+  readonly pkcs11Token?: string;
+  readonly pkcs11Key?: string;
+  readonly pkcs11PinFile?: string;
+  readonly gateway: string;
+  readonly gatewaySerial: string;
+  readonly vendor?: string;
+  readonly register?: string;
+  readonly current?: 'AC' | 'DC';
+  readonly user?: OcmfIdentification;
+  readonly evse?: string;
+  readonly tariffText?: string;
+  readonly json?: boolean;
+}
+
+export function ocmfCommand(context: Context): Command {
+  const command = new Command('ocmf')
+    .summary('charging transactions as signed OCMF data sets')
+    .description(
+      'Makes a data set of the Open Charge Metering Format of each transaction whose begin and end are among the records, checks the seal of each of its records first, and signs it. Files hold lines of JSON as MQTT publishes them, or entries of 128 bytes, with the contexts that the records name.',
+    )
+    .argument('<files...>', "a meter's records")
+    .option('--keys <file>', "the meter's keys, as metertime provision --keys writes them")
+    .option('--record-key <file>', 'its record key alone: 16 bytes or 32 hexadecimal digits')
+    .option('--transaction <number>', 'this one alone', transactionNumber)
+    .option('--sign-key <file>', 'sign with the key in this file: EC on secp256r1, PEM')
+    .option('--pkcs11-module <file>', 'sign with a key in a token: the PKCS #11 module')
+    .option('--pkcs11-token <label>', 'the token; needed where there are several')
+    .option('--pkcs11-key <label>', 'the key pair in it')
+    .option('--pkcs11-pin-file <file>', 'its PIN')
+    .option('--gateway <name>', 'GI: what signs, as its maker calls it', 'metertime')
+    .requiredOption('--gateway-serial <serial>', 'GS: its serial number')
+    .option('--vendor <name>', 'MV: maker of the meter')
+    .option('--register <obis>', "RI: the register that is billed (default: the meter's first one in Wh)")
+    .addOption(new Option('--current <type>', 'RT: current that is measured').choices(['AC', 'DC']))
+    .option('--user <type:data>', 'IT and ID: who is charged, such as ISO14443:1F2D3A4F', userOf)
+    .option('--evse <id>', 'CI: EVSE id of the charge point')
+    .option('--tariff-text <text>', 'TT')
+    .option('--json', 'print data sets and public key as JSON')
+    .action(async (files: string[], options: Options) => {
+      await ocmf(context, files, options);
+    });
+  return withHelp(command, {
+    examples: [
+      ['ocmf records.ndjson --keys m1.keys.json --sign-key ocmf.pem --gateway-serial gw-1', 'all whole transactions'],
+      [
+        'ocmf records.ndjson --keys m1.keys.json --sign-key ocmf.pem --gateway-serial gw-1 --transaction 7',
+        'one of them',
+      ],
+    ],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
+  });
+}
+
+function transactionNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d{1,10}$/.test(text) && value >= 1 && value <= 0xffff_ffff) return value;
+  throw new InvalidArgumentError('Expected the number of a transaction, from 1 on.');
+}
+
+function userOf(text: string): OcmfIdentification {
+  const parts = /^([A-Z0-9_]+):(.+)$/.exec(text);
+  if (parts === null) throw new InvalidArgumentError('Expected TYPE:DATA, such as ISO14443:1F2D3A4F.');
+  return { assigned: true, type: parts[1]!, data: parts[2]! };
+}
+
+async function ocmf(context: Context, files: readonly string[], options: Options): Promise<void> {
+  const { recordKey, meter } = readTrust(options);
+  if (recordKey === undefined) {
+    throw usageError("seals are checked before anything is signed: add the meter's --keys, or its --record-key");
+  }
+  const signer = await signerOf(options);
+  try {
+    const entries = files.flatMap((path) => entriesOf(path, readFileWithin(path, fileBytes)));
+    const { records, withoutContext } = collectRecords(entries, recordKey);
+    const foreign = records.find((each) => meter !== undefined && each.context.meter !== meter);
+    if (foreign !== undefined) {
+      throw new OcmfError('meter', `expected records of ${meter}, came those of ${foreign.context.meter}`);
+    }
+    const whole = wholeTransactions(records.map(({ record }) => record));
+    const wanted = options.transaction === undefined ? whole : [options.transaction];
+    if (wanted.length === 0) throw nothingWhole(records.length, withoutContext);
+    const sets = wanted.map((transaction) => ({
+      transaction,
+      ocmf: signOcmf(ocmfPayload(ocmfDataSet(records, transaction, recordKey, optionsOf(options))), signer),
+    }));
+    const { publicKeyPem } = signer;
+    if (options.json === true) context.terminal.printJson({ publicKeyHex: spkiHex(publicKeyPem), sets });
+    else for (const set of sets) context.terminal.print(set.ocmf);
+  } finally {
+    signer.close();
+  }
+}
+
+function nothingWhole(records: number, withoutContext: number): OcmfError {
+  const lacking = withoutContext === 0 ? '' : `, and ${withoutContext} more whose context is not there`;
+  return new OcmfError(
+    'transaction',
+    `expected begin and end of a transaction, came ${records} records without${lacking}; give all from a context before the begin to the end`,
+  );
+}
+
+function spkiHex(publicKeyPem: string): string {
+  return createPublicKey(publicKeyPem).export({ format: 'der', type: 'spki' }).toString('hex');
+}
+
+function optionsOf(options: Options): OcmfOptions {
+  return {
+    gateway: { identification: options.gateway, serial: options.gatewaySerial, version },
+    vendor: options.vendor,
+    identification: options.user,
+    chargePoint: options.evse === undefined ? undefined : { type: 'EVSEID', id: options.evse },
+    tariffText: options.tariffText,
+    register: options.register,
+    currentType: options.current,
+  };
+}
+
+async function signerOf(options: Options): Promise<OcmfSigner> {
+  const { signKey, pkcs11Module: module, pkcs11Key: label, pkcs11PinFile: pinFile, pkcs11Token: token } = options;
+  if ((signKey === undefined) === (module === undefined)) {
+    throw usageError('a data set is signed with --sign-key FILE, or with --pkcs11-module and what belongs to it');
+  }
+  if (signKey !== undefined) return fileSigner(signKey);
+  if (module === undefined || label === undefined || pinFile === undefined) {
+    throw usageError('--pkcs11-module needs --pkcs11-key and --pkcs11-pin-file');
+  }
+  return await tokenSigner({ module, token, label, pin: readTextWithin(pinFile, pinBytes).trim() });
+}

@@ -1,0 +1,99 @@
+// From published lines or entries of a ring to records, each in its context.
+// What always holds: what a context says counts only where its own seal holds; a record without its context is left out
+// and told of, as nothing can be said about its registers.
+import { Format, Ring } from '../../as/abi/codes.ts';
+import { type Context, type ContextPart, decodeContext, decodeEntry, entryBytes } from '../record/entry.ts';
+import { sealHolds } from '../record/seal.ts';
+import { OcmfError, type RecordInContext } from './from-records.ts';
+
+/**
+ * The entries of a file: lines of JSON with `bytes`, as MQTT publishes them, or 128 bytes each. What is no entry of the
+ * records, such as a head, is left out.
+ * @throws {OcmfError} file
+ */
+export function entriesOf(name: string, contents: Buffer): Uint8Array[] {
+  if (contents.find((byte) => byte > 0x20) !== 0x7b) {
+    if (contents.length % entryBytes === 0) {
+      return Array.from({ length: contents.length / entryBytes }, (_, index) =>
+        contents.subarray(index * entryBytes, (index + 1) * entryBytes),
+      );
+    }
+    throw new OcmfError(
+      'file-records',
+      `${name}: expected lines of JSON, or entries of ${entryBytes} bytes; came neither`,
+    );
+  }
+  const entries: Uint8Array[] = [];
+  for (const [index, text] of contents.toString('utf8').split('\n').entries()) {
+    if (text.trim() === '') continue;
+    const line = parseLine(`${name}, line ${index + 1}`, text);
+    if (line.format !== 'record' && line.format !== 'context') continue;
+    const bytes = Buffer.from(String(line.bytes ?? ''), 'base64');
+    if (bytes.length !== entryBytes) {
+      throw new OcmfError(
+        'file-records',
+        `${name}, line ${index + 1}: expected \`bytes\` of ${entryBytes} bytes in base64, came ${bytes.length}`,
+      );
+    }
+    entries.push(bytes);
+  }
+  return entries;
+}
+
+function parseLine(at: string, text: string): { format?: unknown; bytes?: unknown } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new OcmfError('file-records', `${at}: expected a line of JSON, came text that is none, or is cut`, { cause });
+  }
+  if (typeof value === 'object' && value !== null) return value;
+  throw new OcmfError('file-records', `${at}: expected an object, came ${JSON.stringify(value).slice(0, 40)}`);
+}
+
+export interface Collected {
+  readonly records: readonly RecordInContext[];
+  /** Records whose context is not among the entries. */
+  readonly withoutContext: number;
+}
+
+/**
+ * @param entries of one meter's ring of records, in any order
+ * @param recordKey 16 bytes
+ * @throws {OcmfError} seal, where that of a context does not hold; MessageError, for bytes that are no entry
+ */
+export function collectRecords(entries: readonly Uint8Array[], recordKey: Uint8Array): Collected {
+  const decoded = entries.map((bytes) => decodeEntry(Ring.Records, bytes));
+  const parts = new Map<number, ContextPart>();
+  for (const entry of decoded) {
+    if (entry.format !== Format.Context) continue;
+    if (!sealHolds(Ring.Records, entry.bytes, recordKey)) {
+      throw new OcmfError(
+        'seal',
+        `entry ${entry.sequence}, a part of a context: its seal does not hold under this meter's record key; nothing was signed`,
+      );
+    }
+    parts.set(entry.sequence, entry);
+  }
+  const contexts = new Map<number, Context | undefined>();
+  const contextOf = (sequence: number) => {
+    if (!contexts.has(sequence)) contexts.set(sequence, wholeContext(parts, sequence));
+    return contexts.get(sequence);
+  };
+  const records: RecordInContext[] = [];
+  let withoutContext = 0;
+  for (const record of decoded) {
+    if (record.format !== Format.Record) continue;
+    const context = contextOf(record.context);
+    if (context === undefined) withoutContext++;
+    else records.push({ record, context });
+  }
+  return { records, withoutContext };
+}
+
+function wholeContext(parts: ReadonlyMap<number, ContextPart>, sequence: number): Context | undefined {
+  const first = parts.get(sequence);
+  if (first === undefined) return undefined;
+  const all = Array.from({ length: first.count }, (_, index) => parts.get(sequence + index));
+  return all.includes(undefined) ? undefined : decodeContext(all as ContextPart[]);
+}
