@@ -65,6 +65,7 @@ import {
   storeSettings,
   storeStart,
   storeStep,
+  storeTell,
 } from '../record/store';
 import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
 import { networkIsOwn, networkStart } from './network';
@@ -407,6 +408,7 @@ export function meterStep(): void {
       if (!storageBusy) stepDue = min<i64>(stepDue, min<i64>(keeperDeadline(), storeDeadline()));
     }
     reportStep();
+    storeTell();
     if (!networkIsOwn()) {
       const frameBytes = linkPoll(timeNowTicks(), actionScratch());
       if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);

@@ -217,6 +217,13 @@ export function storeRestart(): void {
   headRestart();
 }
 
+/** Sends answers and heads that wait, where there is room: reports come first. */
+export function storeTell(): void {
+  if (TARIFF == 0) return;
+  sendAnswers();
+  headSend();
+}
+
 /** A message of the report channel. */
 export function storeMessage(message: usize, length: u32): void {
   if (TARIFF == 0) return;
@@ -237,10 +244,6 @@ export function storeDeadline(): i64 {
 /** Does what is due while no storage operation is under way; true when it began one. */
 export function storeStep(now: i64): bool {
   if (TARIFF == 0 || stage == STAGE_OFF) return false;
-  if (stage == STAGE_READY) {
-    sendAnswers();
-    headSend();
-  }
   if (now < retryAt) return false;
   if (stage != STAGE_READY) return start();
   const first = !markStored();

@@ -57,8 +57,8 @@ export class StoreLab {
   readonly heads: Buffer[] = [];
   readonly asked: { ring: number; token: number; sequence: number; bytes: Buffer }[] = [];
   readonly done: Extract<MeterMessage, { type: Message.Done }>[] = [];
-  /** Records that came although the gateway said that it has them, or in another order. */
-  readonly strange: string[] = [];
+
+  readonly #onTlsOpen: SimulatedMeter['behaviour']['onTlsOpen'];
 
   constructor(options: SimulatedMeterOptions = {}, contents?: Uint8Array) {
     this.rootKey = options.rootKey ?? randomBytes(16);
@@ -66,6 +66,7 @@ export class StoreLab {
     if (contents !== undefined) this.storage.set(contents);
     const id = Buffer.from(options.settings?.id ?? 'sim-1');
     this.recordKey = deriveKey(this.rootKey, Buffer.from('record'), id, 16);
+    this.#onTlsOpen = this.sim.behaviour.onTlsOpen;
     const sent = this.sim.sent;
     sent.push = (...messages: MeterMessage[]) => {
       for (const message of messages) this.#take(message);
@@ -89,6 +90,13 @@ export class StoreLab {
     const sequence = bytes.readUInt32LE(ChainField.Sequence);
     if (message.token !== 0) this.asked.push({ ring: message.ring, token: message.token, sequence, bytes });
     else this.records.set(sequence, bytes);
+  }
+
+  /** Starts the meter with a network, and waits until it has a time. */
+  startOnline(): void {
+    this.sim.behaviour.onTlsOpen = this.#onTlsOpen;
+    this.sim.meter.start();
+    this.sim.runUntilSynchronised();
   }
 
   /** Starts the meter without a network, and lets it find its rings. */
