@@ -18,9 +18,9 @@ export function firstDifference(expected: unknown, came: unknown, path = ''): Di
     return Object.is(expected, came) ? undefined : { path, expected: short(expected), came: short(came) };
   }
   for (const key of new Set([...Object.keys(expected), ...Object.keys(came)])) {
-    if (path === '' && key === forPeople) continue;
-    const inner = path === '' ? key : `${path}.${key}`;
-    const difference = firstDifference(own(expected, key), own(came, key), inner);
+    const [wanted, got] = [own(expected, key), own(came, key)];
+    if (path === '' && key === forPeople && typeof wanted === 'string' && typeof got === 'string') continue;
+    const difference = firstDifference(wanted, got, path === '' ? key : `${path}.${key}`);
     if (difference !== undefined) return difference;
   }
   return undefined;

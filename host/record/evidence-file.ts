@@ -84,7 +84,7 @@ export class EvidenceFile {
   }
 
   #endLine(): void {
-    const text = Buffer.concat(this.#pieces).toString('utf8').trim();
+    const text = Buffer.concat(this.#pieces).toString('utf8');
     const tooLong = this.#tooLong;
     this.#pieces = [];
     this.#bytes = 0;
@@ -92,7 +92,7 @@ export class EvidenceFile {
     this.#line++;
     const at = `${this.options.name}:${this.#line}`;
     if (tooLong) this.#refuse(at, `a line of at most ${lineBytes} bytes`, 'a longer one');
-    else if (text !== '') this.#lines.add(text, at);
+    else if (text.trim() !== '') this.#lines.add(text, at);
   }
 
   #addEntries(bytes: Buffer): void {

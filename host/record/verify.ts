@@ -201,12 +201,20 @@ export class EvidenceCheck {
   #reportRing(check: RingCheck, last: Head | undefined): RingReport {
     const { ring, entries, from, to, gaps, links, seals } = check;
     const tail = tailOf(check, last);
-    if (this.trust.headCoversAll === true && tail === 'behind-head') {
+    if (this.trust.headCoversAll === true) this.#checkTail(check, tail, last);
+    return { ring: ringNames[ring].name, entries, from, to, gaps, links, seals, tail };
+  }
+
+  // Nobody signs what the network provokes.
+  #checkTail({ ring, to }: RingCheck, tail: Tail, last: Head | undefined): void {
+    const finding = { check: 'tail', ring: ringNames[ring].name, sequence: to, at: null } as const;
+    if (tail === 'behind-head') {
       const covered = signedOf(last!).find(([of]) => of === ring)?.[1];
       const expected = `no entry behind ${covered}, for which the last head was signed`;
-      this.add({ check: 'tail', ring: ringNames[ring].name, sequence: to, at: null, expected, came: `entry ${to}` });
+      this.add({ ...finding, expected, came: `entry ${to}` });
+    } else if (tail === 'not-proven' && ring !== Ring.Network) {
+      this.add({ ...finding, expected: 'a head that holds, signed for the last entry', came: 'none' });
     }
-    return { ring: ringNames[ring].name, entries, from, to, gaps, links, seals, tail };
   }
 }
 

@@ -11,7 +11,7 @@ import { decodeEntry, type RecordEntry } from '../../host/record/entry.ts';
 import { contextJson, type RecordJson, recordJson } from '../../host/record/json.ts';
 import type { Report } from '../../host/record/verify.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
-import { root } from '../../scripts/lib/project.mjs';
+import { buildDist } from '../../scripts/build-dist.mjs';
 import { runMetertime } from './cli-run.ts';
 import { ChainMaker, signingKey } from './record-chain.ts';
 import { publishedEntries, publishedHead, toLines } from './record-lines.ts';
@@ -143,12 +143,14 @@ describe('holds', () => {
     ]);
   });
 
-  test('from standard input', () => {
-    const input = Buffer.from(toLines(records()));
-    const program = join(root, 'bin', 'metertime.mjs');
-    const { status, stdout } = spawnSync(process.execPath, [program, 'verify', '-', ...keys(), '--json'], { input });
-    expect(JSON.parse(stdout.toString())).toMatchObject({ ok: true, rings: [{ entries: 11 }] });
-    expect(status).toBe(ExitCode.Ok);
+  test('from standard input', async () => {
+    const { outDir } = await buildDist({ outDir: join(folder, 'dist') });
+    const args = [join(outDir, 'metertime.mjs'), 'verify', '-', ...keys(), '--json'];
+    for (const input of [toLines(records()), Buffer.concat(made.rings[Ring.Records])]) {
+      const { status, stdout } = spawnSync(process.execPath, args, { input });
+      expect(JSON.parse(stdout.toString())).toMatchObject({ ok: true, rings: [{ entries: 11 }] });
+      expect(status).toBe(ExitCode.Ok);
+    }
   });
 
   test('for records whose context came before, once it is given', async () => {

@@ -73,31 +73,36 @@ export interface LogFields {
 
 const sha512 = (bytes: Uint8Array) => createHash('sha512').update(bytes).digest();
 
-/** AES-CMAC (RFC 4493 2.4). */
+function double(block: Uint8Array): Buffer {
+  const value = BigInt(`0x${Buffer.from(block).toString('hex')}`) << 1n;
+  const reduced = value >> 128n === 0n ? value : value ^ 0x87n ^ (1n << 128n);
+  return Buffer.from(reduced.toString(16).padStart(32, '0'), 'hex');
+}
+
+const subkeys = new WeakMap<Uint8Array, [whole: Buffer, padded: Buffer]>();
+
+/** RFC 4493 2.3. A key's bytes never change. */
+function subkeysOf(key: Uint8Array): [whole: Buffer, padded: Buffer] {
+  let found = subkeys.get(key);
+  if (found === undefined) {
+    const whole = double(createCipheriv('aes-128-ecb', key, null).update(Buffer.alloc(16)));
+    found = [whole, double(whole)];
+    subkeys.set(key, found);
+  }
+  return found;
+}
+
+/** AES-CMAC (RFC 4493 2.4): the last block of AES-CBC, once the last block of the message is masked. */
 export function aesCmac(key: Uint8Array, message: Uint8Array): Buffer {
-  const encrypt = (block: Uint8Array) => {
-    const cipher = createCipheriv('aes-128-ecb', key, null).setAutoPadding(false);
-    return Buffer.concat([cipher.update(block), cipher.final()]);
-  };
-  const double = (block: Uint8Array) => {
-    const value = BigInt(`0x${Buffer.from(block).toString('hex')}`) << 1n;
-    const reduced = value >> 128n === 0n ? value : value ^ 0x87n ^ (1n << 128n);
-    return Buffer.from(reduced.toString(16).padStart(32, '0'), 'hex');
-  };
-  const k1 = double(encrypt(Buffer.alloc(16)));
   const blocks = Math.max(1, Math.ceil(message.length / 16));
   const whole = message.length > 0 && message.length % 16 === 0;
-  const padded = Buffer.alloc(16 * blocks);
-  padded.set(message);
-  if (!whole) padded[message.length] = 0x80;
-  const last = whole ? k1 : double(k1);
-  for (let at = 0; at < 16; at++) padded[16 * (blocks - 1) + at]! ^= last[at]!;
-  const state = Buffer.alloc(16);
-  for (let block = 0; block < blocks; block++) {
-    for (let at = 0; at < 16; at++) state[at]! ^= padded[16 * block + at]!;
-    state.set(encrypt(state));
-  }
-  return state;
+  const masked = Buffer.alloc(16 * blocks);
+  masked.set(message);
+  if (!whole) masked[message.length] = 0x80;
+  const mask = subkeysOf(key)[whole ? 0 : 1];
+  const last = masked.length - 16;
+  for (let at = 0; at < 16; at++) masked[last + at] = masked[last + at]! ^ mask[at]!;
+  return createCipheriv('aes-128-cbc', key, Buffer.alloc(16)).update(masked).subarray(-16);
 }
 
 /** An Ed25519 key of a seed of 32 bytes (RFC 8410 7: the seed behind a fixed start). */
