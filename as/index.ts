@@ -10,6 +10,7 @@ import {
   meterFrame,
   meterFrameSent,
   meterMessage,
+  meterReadings,
   meterRtcDone,
   meterRtcTime,
   meterStart,
@@ -112,6 +113,9 @@ function handleMeter(event: u32, tick: u64, payload: usize, length: u32): void {
       break;
     case Event.Transaction:
       if (length >= 1) meterTransaction(load<u8>(payload) != 0);
+      break;
+    case Event.Readings:
+      meterReadings(payload, length, tick);
       break;
     case Event.CorrectionAccept:
       meterCorrectionAccept();

@@ -14,7 +14,9 @@
 import { Abi, LinkLimit, StorageMap } from './codes';
 
 /** A frame, a storage write, real-time clock, thermometer, the next wake-up and the time: what may accompany a message. */
-const RESERVED: u32 = 612;
+const TIME_RESERVED: u32 = 612;
+/** A question for readings, and a tariff. */
+const RESERVED: u32 = TIME_RESERVED + (TARIFF == 0 ? 0 : 24);
 
 /** Actions of a meter on a link: none of them is a message. */
 const SMALL_ACTIONS: u32 = RESERVED;

@@ -1281,7 +1281,7 @@ export enum ContextField {
   /** i64, Unix seconds: calibrated at, valid until; 0 without calibration. */
   CalibratedAt = 16,
   CalibratedUntil = 24,
-  /** 32 bytes each: SHA-256 of core and image; the first 32 of SHA-512 of the settings without the root key, and of the active program from `Activation` on (zeros without one). */
+  /** 32 bytes each: SHA-256 of core and image; the first 32 of SHA-512 of the settings without the root key, and of the active program from `Activation` to before its CRC-32 (zeros without one). */
   CoreSha256 = 32,
   ImageSha256 = 64,
   SettingsHash = 96,
@@ -1357,7 +1357,7 @@ export enum MarkField {
   /** u32, sequence of the first part of the context in force, 0 for none; 16 bytes, the first of SHA-512 of it. */
   Context = 12,
   ContextHash = 16,
-  /** u32, number of the last transaction. */
+  /** u32, number of the last transaction; bit 31 as long as it runs. */
   Transaction = 32,
   /** 8 bytes each: the first of SHA-512 of settings, and of software, of the last start. */
   Settings = 40,
@@ -1406,6 +1406,8 @@ export enum ProgramField {
 export enum ProgramFormat {
   /** "MTP1" read as a little-endian u32. */
   Magic = 0x3150544d,
+  /** "MTPR": in the place of the magic, where another program took effect instead; then that one's CRC-32. */
+  Replaced = 0x5250544d,
   Version = 1,
   /** How many of each fit. */
   SeasonsMax = 12,

@@ -81,6 +81,10 @@ let since: i64 = 0;
 /** Times in a row that a single server contradicted the clock. */
 let contradictions: u32 = 0;
 
+/** How often it was set while it had a time, and what that adds up to, ns. */
+let sets: u32 = 0;
+let setNs: i64 = 0;
+
 let lastSampleUtc: i64 = 0;
 let lastSampleAt: i64 = 0;
 let lastOffset: i64 = 0;
@@ -99,6 +103,20 @@ export function clockFromRtc(): bool {
 /** Whether a correction is still being slewed at local time `t`. */
 export function clockSlewing(t: i64): bool {
   return status != ClockStatus.Unsynchronised && t < slewEnd;
+}
+
+/** How often the clock was set while it had a time, modulo 2^32, and what that adds up to, ns. */
+export function clockSets(): u32 {
+  return sets;
+}
+export function clockSetNs(): i64 {
+  return setNs;
+}
+
+function countSet(ns: i64): void {
+  if (ns == 0) return;
+  sets += 1;
+  setNs += ns;
 }
 
 /** UTC ns since 1970 at local time `t`; meaningless while unsynchronised. */
@@ -202,7 +220,9 @@ export function clockFromRealTimeClock(
   const difference = min<i64>(max<i64>(estimateUtc - t, low), high);
   estimatorBegin(t, t + difference, <f64>standardNs * 1e-9);
   disciplineOwn();
-  const own = status != ClockStatus.Unsynchronised && rulesFreeze() ? clockDifference(t) : difference;
+  const known = status != ClockStatus.Unsynchronised;
+  const own = known && rulesFreeze() ? clockDifference(t) : difference;
+  if (TARIFF != 0 && known) countSet(own - clockDifference(t));
   rulesBrokenOff(t, difference - own);
   follow(t, own);
   status = ClockStatus.Holdover;
@@ -382,6 +402,7 @@ function apply(t: i64, correction: i64, known: bool): void {
   }
   unconfirmed = fromRtc;
   if (verdict == CORRECTION_SET) {
+    if (TARIFF != 0 && known) countSet(correction);
     follow(t, known ? now + correction : correction);
     raiseEvent(MeterEvent.ClockSet, known ? correction : 0, clockBoundNs(t), true);
     return;

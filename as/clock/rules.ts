@@ -105,6 +105,16 @@ export function rulesTransactionBegin(t: i64): bool {
   return true;
 }
 
+/** Whether a transaction runs. */
+export function rulesTransactionRuns(): bool {
+  return transactionEnd != i64.MAX_VALUE;
+}
+
+/** A correction above this makes registration periods invalid, ns; 0: none does. */
+export function rulesInvalidNs(): i64 {
+  return limitNs(ProfileField.InvalidMs);
+}
+
 /** The transaction ends; false where none runs. */
 export function rulesTransactionEnd(): bool {
   if (transactionEnd == i64.MAX_VALUE) return false;

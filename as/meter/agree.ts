@@ -75,6 +75,11 @@ export function agreeEnough(): bool {
   return enough;
 }
 
+/** Whether servers that were enough to agree do not. */
+export function agreeContradicted(now: i64): bool {
+  return !enough && heardNow(now) >= neededAtLeast();
+}
+
 function heardNow(now: i64): u32 {
   let heard: u32 = 0;
   for (let i: u32 = 0; i < sources(); i++) {

@@ -105,6 +105,9 @@ import {
 import { settingsAsymmetryPercent, settingsRead } from './settings';
 import { sourcesStart } from './source';
 import { stateRead, stateStart, stateStored } from './state';
+import { tariffDeadline, tariffReadings, tariffStart, tariffStep } from './tariff-keeper';
+import { tariffMessage, tariffReportDeadline, tariffReportStep } from './tariff-report';
+import { slotsData, slotsDeadline, slotsDone, slotsOwn, slotsStep } from './tariff-slots';
 import { thermometerAnswer, thermometerStart, thermometerStep } from './thermometer';
 
 const STAGE_SETTINGS: u32 = 0;
@@ -165,6 +168,7 @@ export function meterStart(start: usize, length: u32): bool {
   const storageBytes = load<u32>(start, StartField.StorageBytes);
   const enough = storageBytes >= <u32>StorageMap.Bytes;
   reserveStart(storageBytes);
+  tariffStart(capabilities, storageBytes);
   storeStart((capabilities & Capability.Storage) == 0 ? 0 : storageBytes);
   if ((capabilities & Capability.Storage) == 0 || !enough) {
     raiseEvent(MeterEvent.SettingsInvalid, SettingsError.Absent, 0, false);
@@ -240,6 +244,10 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
     if ((capabilities & Capability.Rtc) != 0) return begin(STAGE_RTC);
     keeperWithout();
     loadReserves();
+  } else if (slotsOwn(offset)) {
+    if (!storageBusy) return;
+    storageBusy = false;
+    slotsData(timeNowLocal(), offset, data, length);
   } else if (storeOwns(offset)) {
     if (!storageBusy) return;
     storageBusy = false;
@@ -276,6 +284,10 @@ export function meterStorageDone(offset: u32, failed: bool): void {
       seedReady();
       beginState();
     }
+  } else if (slotsOwn(offset)) {
+    if (!storageBusy) return;
+    storageBusy = false;
+    slotsDone(failed);
   } else if (storeOwns(offset)) {
     if (!storageBusy) return;
     storageBusy = false;
@@ -328,6 +340,11 @@ export function meterTransaction(begins: bool): void {
   else clockTransactionEnd(timeNowLocal());
 }
 
+/** `Event.Readings`, read at local tick `tick`. */
+export function meterReadings(at: usize, length: u32, tick: u64): void {
+  tariffReadings(at, length, tick, timeNowLocal());
+}
+
 /** `Event.CorrectionAccept`. */
 export function meterCorrectionAccept(): void {
   clockAccept(timeNowLocal());
@@ -361,7 +378,7 @@ function receive(channel: u32, message: usize, length: u32, firstTick: u64, last
     else if (type == Message.TimeProbe) reportProbe(message, length, lastTick);
   } else if (channel == Channel.Report) {
     if (type == Message.EventAck && length >= 5) eventsAcknowledge(load<u32>(message, 1));
-    else storeMessage(message, length);
+    else if (!tariffMessage(message, length)) storeMessage(message, length);
   }
 }
 
@@ -389,6 +406,7 @@ export function meterStep(): void {
   }
   let due = retryAt;
   let stepDue = i64.MAX_VALUE;
+  let exact = i64.MAX_VALUE;
   let wake = u64.MAX_VALUE;
   if (online) {
     if (!networkIsOwn() && linkSessionChanged()) {
@@ -403,21 +421,36 @@ export function meterStep(): void {
       if (!storageBusy) storageBusy = keeperStep(timeNowLocal());
       // The state is written as soon as the real-time clock is set.
       if (!storageBusy && !keeperSetting()) storageBusy = reserveStep(timeNowLocal());
+      if (TARIFF != 0) {
+        tariffStep(timeNowLocal());
+        if (!storageBusy && !keeperSetting()) storageBusy = slotsStep(timeNowLocal());
+      }
       if (!storageBusy && !keeperSetting()) storageBusy = storeStep(timeNowLocal());
       stepDue = thermometerStep();
       if (!storageBusy) stepDue = min<i64>(stepDue, min<i64>(keeperDeadline(), storeDeadline()));
+      if (TARIFF != 0) {
+        if (!storageBusy) stepDue = min<i64>(stepDue, slotsDeadline());
+        exact = tariffDeadline(timeNowLocal());
+      }
     }
     reportStep();
     storeTell();
+    tariffReportStep(timeNowLocal());
     if (!networkIsOwn()) {
       const frameBytes = linkPoll(timeNowTicks(), actionScratch());
       if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);
       wake = linkDeadline();
     }
     due = min<i64>(min<i64>(due, stepDue), reportDeadline());
+    if (TARIFF != 0) due = min<i64>(due, tariffReportDeadline());
     if (stage == STAGE_RUNNING) due = min<i64>(due, min<i64>(sessionDeadline(), clockDeadline()));
   }
   if (due != i64.MAX_VALUE) wake = min<u64>(wake, ticksFromLocal(max<i64>(due, timeNowLocal() + WAKE_MIN_NS)));
+  if (TARIFF != 0) {
+    // Legal time is to the tick.
+    if (exact <= timeNowLocal()) exact = timeNowLocal() + WAKE_MIN_NS;
+    if (exact != i64.MAX_VALUE) wake = min<u64>(wake, ticksFromLocal(exact));
+  }
   if (wake != u64.MAX_VALUE && wake != lastWake) {
     store<u64>(actionAdd(Action.Wake, 8), wake);
     lastWake = wake;

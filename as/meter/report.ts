@@ -63,6 +63,7 @@ import {
   sourcesLastKeError,
   sourcesLastReject,
 } from './source';
+import { tariffReportSoon } from './tariff-report';
 
 const INFO_BYTES: u32 = InfoField.Texts + 33 + 32 + 32;
 const TIME_BYTES: u32 = TimeField.Texts + 64;
@@ -151,6 +152,7 @@ export function reportStep(): void {
   if (infoDue) return;
   if (timeDue && sendTime()) {
     timeDue = false;
+    tariffReportSoon();
     timeSent = timeNowLocal();
     timeAt = timeSent + <i64>settingsReportSeconds() * SECOND_NS;
     if (timeSent >= allAt) tellAll();

@@ -1,6 +1,13 @@
 // What a meter in software takes from outside: clock, storage, real-time clock, entropy.
 // Nothing here reads the machine's time or randomness by itself, so a simulation decides all of it.
-import { RtcField, RtcStatus, TemperatureField, TemperatureStatus } from '../../as/abi/codes.ts';
+import {
+  ReadingsField,
+  RtcField,
+  RtcStatus,
+  TariffSwitchField,
+  TemperatureField,
+  TemperatureStatus,
+} from '../../as/abi/codes.ts';
 
 /** Takes back what was asked for; does nothing when it has happened or was taken back before. */
 export type Cancel = () => void;
@@ -65,6 +72,44 @@ export function encodeTemperature(milliCelsius: number | undefined): Uint8Array 
   payload[TemperatureField.Status] = milliCelsius === undefined ? TemperatureStatus.Failed : TemperatureStatus.Measured;
   new DataView(payload.buffer).setInt32(TemperatureField.MilliCelsius, milliCelsius ?? 0, true);
   return payload;
+}
+
+/** Registers that a record has room for. */
+export const registersMost = 4;
+
+/**
+ * Payload of `Event.Readings`: values of the registers, in the order and units of the settings.
+ * @throws {RangeError} more than `registersMost`
+ */
+export function encodeReadings(values: readonly bigint[]): Uint8Array {
+  if (values.length > registersMost) {
+    throw new RangeError(`readings: expected at most ${registersMost} registers, came ${values.length}`);
+  }
+  const payload = new Uint8Array(ReadingsField.Values + 8 * values.length);
+  payload[ReadingsField.Count] = values.length;
+  const view = new DataView(payload.buffer);
+  for (const [index, value] of values.entries()) view.setBigInt64(ReadingsField.Values + 8 * index, value, true);
+  return payload;
+}
+
+/** A tariff that applies from now on. */
+export interface TariffSwitch {
+  readonly tariff: number;
+  /** The time is not good enough to bill by. */
+  readonly doubtful: boolean;
+  /** When it took effect; undefined where that is not known. */
+  readonly sinceUnixSeconds: number | undefined;
+}
+
+/** The payload of `Action.TariffSwitch`. */
+export function decodeTariffSwitch(payload: Uint8Array): TariffSwitch {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const since = Number(view.getBigInt64(TariffSwitchField.SinceUnixSeconds, true));
+  return {
+    tariff: view.getUint16(TariffSwitchField.Tariff, true),
+    doubtful: payload[TariffSwitchField.Doubtful] !== 0,
+    sinceUnixSeconds: since === 0 ? undefined : since,
+  };
 }
 
 /** The date in the payload of `Action.RtcSet`, which begins at `RtcField.Second`. */

@@ -26,11 +26,14 @@ import type { LinkTransport } from '../link/transport.ts';
 import {
   type Cancel,
   decodeRtcSet,
+  decodeTariffSwitch,
+  encodeReadings,
   encodeRtcTime,
   encodeTemperature,
   type MeterClock,
   type MeterRtc,
   type MeterStorage,
+  type TariffSwitch,
 } from './parts.ts';
 
 /** A meter was asked for what it cannot do. */
@@ -76,6 +79,10 @@ export interface SoftwareMeterOptions {
   readonly rtc?: MeterRtc;
   /** Measures the temperature of the oscillator, thousandths of a degree Celsius; undefined where it gives nothing. */
   readonly thermometer?: () => number | undefined;
+  /** Reads the application's registers, at most four, in the order and units of the settings. */
+  readonly registers?: () => bigint[];
+  /** Takes the tariff that applies from now on: at each switch, and where the time becomes good enough to bill by or ceases to be. */
+  readonly onTariff?: (tariff: TariffSwitch) => void;
   /** The line to a gateway; or `onMessage`, for a board with a network of its own. */
   readonly line?: MeterLine;
   /** Takes what the meter sends when it has a network of its own; answers go to `deliver`. */
@@ -270,7 +277,7 @@ export class SoftwareMeter {
   }
 
   #startPayload(cause: ResetCause, trapCode: TrapCode): Uint8Array {
-    const { clock, rtc, storage, thermometer, entropy, onMessage } = this.#options;
+    const { clock, rtc, storage, thermometer, registers, entropy, onMessage } = this.#options;
     const encoder = new TextEncoder();
     const names = [this.#options.board ?? 'software', this.#options.version ?? ''].map((name) => {
       const text = encoder.encode(name);
@@ -285,7 +292,8 @@ export class SoftwareMeter {
       (onMessage === undefined ? 0 : Capability.OwnNetwork) |
       (rtc === undefined ? 0 : Capability.Rtc) |
       (storage === undefined ? 0 : Capability.Storage) |
-      (thermometer === undefined ? 0 : Capability.Thermometer);
+      (thermometer === undefined ? 0 : Capability.Thermometer) |
+      (registers === undefined ? 0 : Capability.Registers);
     view.setUint32(StartField.TickHz, clock.tickHz, true);
     view.setUint32(StartField.MaxFrequencyErrorPpb, this.#options.maxFrequencyErrorPpb ?? 100_000, true);
     view.setUint32(StartField.StorageBytes, storage?.bytes ?? 0, true);
@@ -364,7 +372,7 @@ export class SoftwareMeter {
   }
 
   #do(kind: Action, payload: Uint8Array, generation: number): void {
-    const { clock, rtc, storage, thermometer, line, onMessage } = this.#options;
+    const { clock, rtc, storage, thermometer, registers, line, onMessage, onTariff } = this.#options;
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     const answer = (event: Event, body: Uint8Array, tick = clock.nowTicks()): void => {
       if (generation === this.#generation) this.#feed(event, tick, body);
@@ -426,6 +434,19 @@ export class SoftwareMeter {
           (milliCelsius) => answer(Event.Temperature, encodeTemperature(milliCelsius)),
           () => answer(Event.Temperature, encodeTemperature(undefined)),
         );
+        break;
+      case Action.ReadingsRead: {
+        const tick = clock.nowTicks();
+        // Registers that cannot be read give no answer: the record says that there is none.
+        settle(
+          () => registers?.() ?? [],
+          (values) => answer(Event.Readings, encodeReadings(values), tick),
+          () => {},
+        );
+        break;
+      }
+      case Action.TariffSwitch:
+        onTariff?.(decodeTariffSwitch(payload));
         break;
       case Action.Message:
         onMessage?.(payload[0] ?? 0, payload.slice(1));

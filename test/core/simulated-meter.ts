@@ -1,7 +1,7 @@
 // A meter in virtual time with a network of its own, which a test's servers answer: years in seconds, any fault.
 // What always holds: each request is sealed with keys of one of the servers; no cookie and no unique identifier is ever
 // sent twice.
-import { Channel, ClockStatus, Message, StorageMap } from '../../as/abi/codes.ts';
+import { Channel, ClockStatus, Format, Message, Ring, StorageMap } from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import {
   decodeMessage,
@@ -14,13 +14,18 @@ import {
   type SourceCounts,
   type Time,
 } from '../../host/link/messages.ts';
+import type { Done, Tariff } from '../../host/link/record-messages.ts';
 import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
+import type { TariffSwitch } from '../../host/meter/parts.ts';
 import { SoftwareRtc } from '../../host/meter/parts.ts';
 import { SoftwareMeter, type SoftwareMeterOptions } from '../../host/meter/software-meter.ts';
 import { MemoryStorage } from '../../host/meter/storage.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings } from '../../host/provision/settings-block.ts';
+import { decodeEntry, type LogEntry, type RecordEntry } from '../../host/record/entry.ts';
 import { type SeededRandom, seededRandom } from './random.ts';
 import { type Behaviour, type ServedRequest, SimulatedServer } from './simulated-server.ts';
+
+import { withItems } from './tariff-settings.ts';
 
 export { type Behaviour, millisecond, type ServedRequest, SimulatedServer, second } from './simulated-server.ts';
 
@@ -31,7 +36,9 @@ export const startUtcNs = 1_795_305_600n * second;
 export const buildUnixSeconds = 1_795_000_000;
 
 export interface SimulatedMeterOptions
-  extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'thermometer' | 'trace' | 'source'>> {
+  extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'thermometer' | 'trace' | 'source' | 'registers'>> {
+  /** Items behind those of the settings: tariffs and records. */
+  readonly items?: readonly Uint8Array[];
   /** How many servers the settings name: a.test, b.test and so on; without it, time.test. */
   readonly servers?: number;
   readonly settings?: Partial<MeterSettings>;
@@ -83,9 +90,17 @@ export class SimulatedMeter {
   readonly sources: Source[] = [];
   readonly counts: SourceCounts[] = [];
   acknowledge = true;
+  /** Records as they came, and what was told of the tariff to the application and over the link. */
+  readonly records: RecordEntry[] = [];
+  readonly logbook: LogEntry[] = [];
+  readonly switches: TariffSwitch[] = [];
+  readonly done: Done[] = [];
+  tariff: Tariff | undefined;
   readonly #startUtcNs: bigint;
   readonly #utcNs: (even: bigint) => bigint;
   readonly #seen = new Set<string>();
+  /** Newest entry of the records that came. */
+  #stored = 0;
   /** Hosts of the sockets. */
   readonly #hosts = new Map<number, string>();
 
@@ -101,7 +116,8 @@ export class SimulatedMeter {
     const hosts = Array.from({ length: options.servers ?? 0 }, (_, i) => ({ host: `${'abcd'[i]}.test`, port: 4460 }));
     const named = hosts.length === 0 ? {} : { servers: hosts };
     const settings = { ...testSettings, ...named, ...options.settings };
-    this.storage.write(StorageMap.Settings, encodeSettings(settings, options.rootKey ?? drawn(16)));
+    const block = encodeSettings(settings, options.rootKey ?? drawn(16));
+    this.storage.write(StorageMap.Settings, options.items === undefined ? block : withItems(block, options.items));
     this.storage.write(StorageMap.SeedA, encodeSeedSlot(options.seed ?? drawn(32), 1));
     const makeRtc = options.rtc === true ? (evenNs: () => bigint) => new SoftwareRtc(evenNs) : options.rtc;
     this.rtc = makeRtc ? makeRtc(() => this.#startUtcNs + this.time.nowNs) : undefined;
@@ -111,11 +127,13 @@ export class SimulatedMeter {
       storage: this.storage,
       buildUnixSeconds: options.buildUnixSeconds ?? buildUnixSeconds,
       maxFrequencyErrorPpb: options.maxFrequencyErrorPpb ?? 50_000,
+      onTariff: (tariff) => this.switches.push(tariff),
       onMessage: (channel, bytes) => this.#message(channel, bytes),
       ...(this.rtc === undefined ? {} : { rtc: this.rtc }),
       ...(options.core === undefined ? {} : { source: options.core }),
       ...(options.entropy === undefined ? {} : { entropy: options.entropy }),
       ...(options.thermometer === undefined ? {} : { thermometer: options.thermometer }),
+      ...(options.registers === undefined ? {} : { registers: options.registers }),
       ...(options.trace === undefined ? {} : { trace: options.trace }),
       ...(options.source === undefined ? {} : { source: options.source }),
     });
@@ -239,8 +257,25 @@ export class SimulatedMeter {
       case Message.SourceCounts:
         this.counts[message.index] = message;
         break;
+      case Message.Entry: {
+        const entry = decodeEntry(message.ring, message.entry);
+        if (entry.format === Format.Record) this.records.push(entry);
+        else if (entry.format === Format.Log && entry.ring === Ring.Logbook) this.logbook.push(entry);
+        if (message.ring === Ring.Records && message.token === 0) {
+          this.#stored = Math.max(this.#stored, entry.sequence);
+          this.#acknowledge();
+        }
+        break;
+      }
+      case Message.Tariff:
+        this.tariff = message;
+        break;
+      case Message.Done:
+        this.done.push(message);
+        break;
       case Message.Info:
         this.info = message;
+        this.#acknowledge();
         break;
       case Message.Time:
         this.report = message;
@@ -250,6 +285,11 @@ export class SimulatedMeter {
         if (this.acknowledge) this.deliver({ type: Message.EventAck, sequence: message.sequence });
         break;
     }
+  }
+
+  #acknowledge(): void {
+    if (!this.acknowledge) return;
+    this.deliver({ type: Message.RecordAck, stored: this.#stored, delivered: this.#stored });
   }
 
   // The server whose socket it came on is asked first.
