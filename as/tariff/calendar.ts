@@ -68,7 +68,8 @@ function seekSeason(local: i64): void {
   let found: usize = 0;
   seasonFrom = -1;
   seasonUntil = i64.MAX_VALUE;
-  for (let year = thisYear - 2; year <= thisYear + 1; year++) {
+  for (let n: u32 = 0; n < 4; n++) {
+    const year = thisYear + n - 2;
     for (let i = programCount(ProgramField.Seasons); i > 0; i--) {
       const at = programSeason(i - 1);
       const own: u32 = load<u16>(at, SeasonField.Year);

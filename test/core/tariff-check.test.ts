@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 
 describe('the core', () => {
-  it('has the switches and periods of the reference on 200 random calendars', { timeout: 180_000 }, () => {
+  it('has the switches and periods of the reference on 200 random calendars', { timeout: 400_000 }, () => {
     const random = seededRandom('200 random calendars');
     const differences = zoneDifferences(core);
     for (const [name, said] of differences) console.log(`${name} is given as a list: ${said}`);

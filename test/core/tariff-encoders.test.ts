@@ -98,9 +98,9 @@ function sayable(program: BlockProgram): BlockProgram {
 }
 
 describe('blocks of metertime', () => {
-  it('are those of the tests, and the core takes them', () => {
+  it('are those of the tests, and the core takes them', { timeout: 120_000 }, () => {
     const random = seededRandom('two encoders');
-    for (let i = 0; i < 200; i++) {
+    for (let i = 0; i < 100; i++) {
       const { program: drawn, dynamic } = drawCalendar(randomFrom(random.below(2 ** 32)), new Set());
       const program = sayable(drawn);
       const block = encodeProgram(modelOf(program));
