@@ -130,8 +130,9 @@ describe('records', () => {
       } else if (what === 8) {
         lab.sim.run(3);
       } else {
-        lab.sim.run(3);
-        lab.restart();
+        // What waits in memory is stored, unless there is no room.
+        lab.sim.run(20);
+        if (lab.core.testStoreFull() === 0) lab.restart();
       }
       lab.sim.run(0.5);
     }
