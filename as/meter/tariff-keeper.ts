@@ -394,6 +394,8 @@ function apply(utc: i64): void {
       return;
     }
     need(RecordReason.Switch, since);
+    // It is what the next start goes on with.
+    markChange(true);
   }
   held = false;
   tariff = wanted;
