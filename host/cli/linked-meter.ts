@@ -4,6 +4,7 @@ import type { ResetCause } from '../../as/abi/codes.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import type { MeterSession } from '../gateway/meter-session.ts';
 import { createPair } from '../link/transports.ts';
+import { simulatedRegisters } from '../meter/simulated-load.ts';
 import { lineOf, type SoftwareMeter, type SoftwareMeterOptions } from '../meter/software-meter.ts';
 import { makeSoftwareMeter } from './software-meter.ts';
 
@@ -15,14 +16,18 @@ export interface LinkedMeter {
   stop(): Promise<void>;
 }
 
-/** Makes a meter and its line to the gateway; it is off until `start`. */
+/** Makes a meter and its line to the gateway; it is off until `start`. The registers of its settings count a simulated load. */
 export function linkMeter(
   gateway: Gateway,
   name: string,
-  options: Pick<SoftwareMeterOptions, 'storage' | 'rtc' | 'trace' | 'onTrap' | 'maxFrequencyErrorPpb'>,
+  options: Pick<
+    SoftwareMeterOptions,
+    'storage' | 'rtc' | 'trace' | 'onTrap' | 'onTariff' | 'registers' | 'maxFrequencyErrorPpb'
+  >,
 ): LinkedMeter {
   const [meterEnd, gatewayEnd] = createPair(name);
-  const meter = makeSoftwareMeter({ ...options, line: lineOf(meterEnd) });
+  const registers = options.storage && simulatedRegisters(options.storage);
+  const meter = makeSoftwareMeter({ ...(registers && { registers }), ...options, line: lineOf(meterEnd) });
   const session = gateway.addLink(gatewayEnd);
   meterEnd.start();
   return {

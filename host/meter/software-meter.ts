@@ -80,7 +80,7 @@ export interface SoftwareMeterOptions {
   /** Measures the temperature of the oscillator, thousandths of a degree Celsius; undefined where it gives nothing. */
   readonly thermometer?: () => number | undefined;
   /** Reads the application's registers, at most four, in the order and units of the settings. */
-  readonly registers?: () => bigint[];
+  readonly registers?: () => bigint[] | Promise<bigint[]>;
   /** Takes the tariff that applies from now on: at each switch, and where the time becomes good enough to bill by or ceases to be. */
   readonly onTariff?: (tariff: TariffSwitch) => void;
   /** The line to a gateway; or `onMessage`, for a board with a network of its own. */
