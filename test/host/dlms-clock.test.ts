@@ -87,6 +87,13 @@ describe('legal time of a clock object', () => {
     expect(imported('CET-1CEST,M3.5.0,M10.5.0/3', utc)).toBe('<+01>-1<+02>,M3.5.0,M10.5.0/3');
   });
 
+  it('is the shortest rule that says a date', () => {
+    const summerBegin = { ...clockOf(berlin).summerBegin, day: 25 };
+    expect(imported('CET-1CEST,M3.5.0,M10.5.0/3', { summerBegin })).toBe('<+01>-1<+02>,M3.5.0,M10.5.0/3');
+    // The end of the year is the same date each year.
+    expect(imported('<+00>0<+01>,J365/25,J100')).toBe('<+00>0<+01>,J1/1,J100');
+  });
+
   it('has no summer time where that is not enabled', () => {
     expect(imported('CET-1CEST,M3.5.0,M10.5.0/3', { summerEnabled: false })).toBe('<+01>-1');
     expect(clockOf(parsePosixTz('IST-5:30'))).toMatchObject({

@@ -269,6 +269,15 @@ describe('a file', () => {
     );
   });
 
+  it('has its special days in the order of their index', () => {
+    const entry = (index: string, date: string) => `0203${index}0905${date}1102`;
+    const hex = `0102${entry('120007', 'ffff0c19ff')}${entry('120003', 'ffff0101ff')}`;
+    expect(importProgram(changed(file, 11, { 2: hex })).program.specialDays).toEqual([
+      { date: '--01-01', day: 2 },
+      { date: '--12-25', day: 2 },
+    ]);
+  });
+
   it('may hold other objects, which are not used, but none twice, and needs a calendar', () => {
     const register = { classId: 3, logicalName: '1.0.1.8.0.255', attributes: {} };
     expect(importProgram({ ...file, objects: [...file.objects, register] }).warnings).toEqual([
