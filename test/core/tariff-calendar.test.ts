@@ -393,6 +393,11 @@ describe('seasons', () => {
     expect([2026, 2027, 2028].map((year) => core.tariff(`${year}-06-01T00:00:00Z`))).toEqual([10, 20, 10]);
     seasons({ month: 1, day: 1, week: 0 }, { year: 2027, month: 1, day: 1, week: 1 });
     expect([2026, 2027, 2028].map((year) => core.tariff(`${year}-06-01T00:00:00Z`))).toEqual([10, 10, 10]);
+    // Also in the year after.
+    seasons({ month: 7, day: 1, week: 0 }, { year: 2027, month: 7, day: 1, week: 1 });
+    expect(core.tariff('2028-03-01T00:00:00Z')).toBe(10);
+    seasons({ year: 2027, month: 7, day: 1, week: 1 }, { month: 7, day: 1, week: 0 });
+    expect(core.tariff('2028-03-01T00:00:00Z')).toBe(20);
   });
 
   it('leave the default where there are none', () => {

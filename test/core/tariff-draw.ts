@@ -42,6 +42,7 @@ export function drawCalendar(random: SeededRandom, asList: ReadonlySet<string>):
     const usual = below(days.length);
     return list(7, () => (chance(60) ? usual : below(days.length)));
   });
+  const starts: (BlockDate & { time: string })[] = [];
   const program: BlockProgram = {
     zone,
     defaultTariff: below(8),
@@ -87,9 +88,12 @@ export function drawCalendar(random: SeededRandom, asList: ReadonlySet<string>):
   }
 
   function drawSeason(): BlockProgram['seasons'][number] {
-    const year = chance(25) ? 2024 + below(24) : undefined;
+    const own = chance(25) ? { year: 2024 + below(24) } : {};
     const time = chance(70) ? '00:00:00' : timeText(drawTime());
-    return { ...(year === undefined ? {} : { year }), ...drawStart(), time, week: below(weeks.length) };
+    // Some begin together with another one.
+    const start = starts.length > 0 && chance(20) ? among(starts) : { ...drawStart(), time };
+    starts.push(start);
+    return { ...own, ...start, week: below(weeks.length) };
   }
 
   function drawSpecialDay(): BlockProgram['specialDays'][number] {
