@@ -17,7 +17,7 @@ beforeAll(async () => {
 /** The context that the last record refers to. */
 function contextOf(lab: StoreLab): Context {
   const entries = lab.entries(Ring.Records);
-  const record = entries.filter(({ format }) => format === Format.Record).at(-1)!;
+  const record = lab.handedIn().at(-1)!;
   const first = record.bytes.readUInt32LE(RecordField.Context);
   const parts = entries.filter(
     ({ sequence, bytes }) =>

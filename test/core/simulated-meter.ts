@@ -90,6 +90,8 @@ export class SimulatedMeter {
   readonly sources: Source[] = [];
   readonly counts: SourceCounts[] = [];
   acknowledge = true;
+  /** Whether records are, where events are. */
+  acknowledgeRecords = true;
   /** Records as they came, and what was told of the tariff to the application and over the link. */
   readonly records: RecordEntry[] = [];
   readonly logbook: LogEntry[] = [];
@@ -288,7 +290,7 @@ export class SimulatedMeter {
   }
 
   #acknowledge(): void {
-    if (!this.acknowledge) return;
+    if (!this.acknowledge || !this.acknowledgeRecords) return;
     this.deliver({ type: Message.RecordAck, stored: this.#stored, delivered: this.#stored });
   }
 

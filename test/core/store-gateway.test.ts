@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { CommandResult, LogField, Message, MeterEvent, Ring } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type SeededRandom, seededRandom } from './random.ts';
-import { StoreLab, storageOf } from './store-lab.ts';
+import { isHandedIn, StoreLab, storageOf } from './store-lab.ts';
 
 let random: SeededRandom;
 beforeAll(async () => {
@@ -143,7 +143,7 @@ describe('records', () => {
     expect([...lab.records.keys()].sort((a, b) => a - b)).toEqual(upTo(1, newest(lab)));
     const entries = [...lab.records].map(([sequence, bytes]) => ({ sequence, bytes, format: bytes[0]! }));
     expect(lab.problems(entries.sort((a, b) => a.sequence - b.sequence))).toEqual([]);
-    const values = entries.filter(({ format }) => format === 1).map(({ bytes }) => bytes.readUInt32LE(64));
+    const values = entries.filter(isHandedIn).map(({ bytes }) => bytes.readUInt32LE(64));
     expect(values).toEqual(upTo(1, made));
   });
 });

@@ -15,6 +15,7 @@ import {
 import type { MeterMessage } from '../../host/link/messages.ts';
 import { cmac, deriveKey } from './openssl-reference.ts';
 import { SimulatedMeter, type SimulatedMeterOptions } from './simulated-meter.ts';
+import { rulesItem, withItems } from './tariff-settings.ts';
 
 export const entryBytes = ChainField.Bytes as number;
 const rings = [Ring.Records, Ring.Logbook, Ring.Network] as const;
@@ -27,6 +28,9 @@ export interface Found {
 }
 
 export const sha512 = (bytes: Uint8Array) => createHash('sha512').update(bytes).digest();
+
+/** Whether it is a record that a test handed in: the meter's own have a reason. */
+export const isHandedIn = ({ format, bytes }: Found) => format === Format.Record && bytes[RecordField.Reasons] === 0;
 
 /** Exports of the core that these tests use. */
 export interface RecordExports {
@@ -62,7 +66,12 @@ export class StoreLab {
 
   constructor(options: SimulatedMeterOptions = {}, contents?: Uint8Array) {
     this.rootKey = options.rootKey ?? randomBytes(16);
-    this.sim = new SimulatedMeter({ storageBytes: storageOf(64), ...options, rootKey: this.rootKey });
+    const settings = { spreadSeconds: 0, ...options.settings };
+    this.sim = new SimulatedMeter({ storageBytes: storageOf(64), ...options, settings, rootKey: this.rootKey });
+    this.sim.acknowledgeRecords = false;
+    // No periods: the only records of the meter's own are those of a start and of a changed status.
+    const block = this.sim.storage.read(StorageMap.Settings, StorageMap.SettingsBytes);
+    this.sim.storage.write(StorageMap.Settings, withItems(block, [rulesItem({ periodMinutes: 0 })]));
     if (contents !== undefined) this.storage.set(contents);
     const id = Buffer.from(options.settings?.id ?? 'sim-1');
     this.recordKey = deriveKey(this.rootKey, Buffer.from('record'), id, 16);
@@ -219,11 +228,14 @@ export class StoreLab {
     }));
   }
 
-  /** Values of the records in the storage. */
+  /** The records that were handed in here, in order: the meter's own have a reason. */
+  handedIn(): Found[] {
+    return this.entries(Ring.Records).filter(isHandedIn);
+  }
+
+  /** Their values. */
   values(): number[] {
-    return this.entries(Ring.Records)
-      .filter(({ format }) => format === Format.Record)
-      .map(({ bytes }) => bytes.readUInt32LE(RecordField.Values));
+    return this.handedIn().map(({ bytes }) => bytes.readUInt32LE(RecordField.Values));
   }
 
   /** The mark in force. */

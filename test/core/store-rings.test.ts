@@ -5,6 +5,7 @@ import {
   ChainField,
   Format,
   HeadField,
+  HeadFormat,
   MeterEvent,
   RecordField,
   RecordMark,
@@ -133,8 +134,7 @@ describe('a full ring', () => {
     lab.fill(1, 1000);
     lab.sim.run(5);
     const marks = lab
-      .entries(Ring.Records)
-      .filter(({ format }) => format === Format.Record)
+      .handedIn()
       .map(({ bytes }) => [
         bytes.readUInt32LE(RecordField.Values),
         bytes.readUInt16LE(RecordField.Marks) & RecordMark.RecordsLost,
@@ -151,15 +151,20 @@ describe('a full ring', () => {
       lab.sim.run(2);
     }
     expect(lab.core.testStoreFull()).toBe(1);
+    const last = newest(lab);
     lab.restart();
     lab.record(500);
     lab.sim.run(5);
     expect(lab.core.testStoreFull()).toBe(1);
     lab.acknowledgeAll();
     lab.sim.run(5);
-    const last = lab.entries(Ring.Records).at(-1)!.bytes;
-    expect(last.readUInt32LE(RecordField.Values)).toBe(500);
-    expect(last.readUInt16LE(RecordField.Marks)).toBe(RecordMark.RecordsLost);
+    // The first one of the new start, and no other.
+    const records = lab
+      .entries(Ring.Records)
+      .filter(({ format, sequence }) => format === Format.Record && sequence > last);
+    const marks = records.map(({ bytes }) => bytes.readUInt16LE(RecordField.Marks) & RecordMark.RecordsLost);
+    expect(marks.length).toBeGreaterThan(0);
+    expect(marks.map((mark, at) => (mark !== 0) === (at === 0))).not.toContain(false);
   });
 
   it('keeps the context of the oldest record that is not delivered, through any run of acknowledgements', () => {
@@ -200,8 +205,8 @@ describe('what was changed while the meter was off', () => {
       const entries = lab.entries(ring);
       // The newest looks like a write that power cut short, unless a head was signed for it.
       const entry = entries[random.below(entries.length - 1)]!;
-      // The slot behind the newest is what a write may have been cut short in.
-      if (entry.sequence + lab.slots(ring) === newest(lab, ring) + 1) continue;
+      // The next start may overwrite some of the oldest, which are delivered.
+      if (ring === Ring.Records && entry.sequence + lab.slots(ring) <= newest(lab) + 16) continue;
       changedWhileOff(lab, () => {
         const at = lab.offset(ring, entry.sequence % lab.slots(ring)) + random.below(entryBytes);
         lab.storage[at]! ^= 1 << random.below(8);
@@ -221,7 +226,8 @@ describe('what was changed while the meter was off', () => {
       lab.storage.set(b, lab.offset(Ring.Records, 8));
       lab.storage.set(a, lab.offset(Ring.Records, 9));
     });
-    expect(tampering(lab)).toEqual([[Tampering.Record, 8]]);
+    // The first of them that was looked at.
+    expect([[[Tampering.Record, 8]], [[Tampering.Record, 9]]]).toContainEqual(tampering(lab));
   });
 
   it('an entry of another ring does not count', () => {
@@ -234,12 +240,21 @@ describe('what was changed while the meter was off', () => {
     expect(tampering(lab)).toEqual([[Tampering.Logbook, 1]]);
   });
 
+  /** The heads that were signed for at least the cut, the one in force first. */
+  const heads = (lab: StoreLab) =>
+    [StorageMap.HeadA, StorageMap.HeadB]
+      .map((at) => Buffer.from(before.get(lab)!.subarray(at, at + HeadField.StoredBytes)))
+      .filter((head) => head.readUInt32LE(HeadField.Magic) === HeadFormat.Magic)
+      .sort((a, b) => b.readUInt32LE(0) - a.readUInt32LE(0));
+  /** What the storage held before it was changed. */
+  const before = new Map<StoreLab, Uint8Array>();
+
   function signed(): StoreLab {
     const lab = new StoreLab();
     lab.start();
     grow(lab, 30);
     lab.core.testHeadRequest();
-    lab.sim.run(10);
+    lab.sim.run(30);
     return lab;
   }
 
@@ -247,6 +262,7 @@ describe('what was changed while the meter was off', () => {
     for (const blank of [0xff, 0x00]) {
       const lab = signed();
       const last = newest(lab);
+      before.set(lab, lab.storage.slice());
       changedWhileOff(lab, () => {
         for (let sequence = last - 4; sequence <= last; sequence++) {
           lab.storage.fill(
@@ -263,8 +279,8 @@ describe('what was changed while the meter was off', () => {
       const entries = lab.entries(Ring.Records);
       const behind = entries.find(({ sequence }) => sequence > last)!;
       expect(behind.sequence).toBe(last + 1);
-      const head = Buffer.from(lab.storage.slice(StorageMap.HeadA, StorageMap.HeadA + HeadField.StoredBytes));
-      const hash = head.subarray(HeadField.RecordHash, HeadField.RecordHash + 16);
+      const [head] = heads(lab);
+      const hash = head!.subarray(HeadField.RecordHash, HeadField.RecordHash + 16);
       expect(behind.bytes.subarray(ChainField.Link, ChainField.Seal).equals(hash)).toBe(true);
       // And is found again.
       const end = newest(lab);
