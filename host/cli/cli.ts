@@ -17,6 +17,7 @@ import { versionText } from './program-info.ts';
 import { provisionCommand } from './provision.ts';
 import { replayCommand } from './replay.ts';
 import { runCommand } from './run.ts';
+import { schemaCommand } from './schema.ts';
 import { selftestCommand } from './selftest.ts';
 import { statusCommand } from './status.ts';
 import { syncCommand } from './sync.ts';
@@ -86,6 +87,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     dlmsCommand(context),
     ocppCommand(context),
     commandCommand(context),
+    schemaCommand(context),
     keCommand(context),
     syncCommand(context),
     selftestCommand(context),

@@ -18,6 +18,7 @@ import { encodeProgram } from '../../host/tariff/program-block.ts';
 import { runMetertime } from './cli-run.ts';
 import { attach, chainOf, RecordMeter } from './gateway/record-meter.ts';
 import { ScriptedLink } from './gateway/scripted-link.ts';
+import { schemaProblem } from './mqtt-schemas.ts';
 
 let directory = '';
 let reports: PublisherReport[] = [];
@@ -128,7 +129,9 @@ async function ask(to: MqttClient, name: string, payload: unknown, meter = 'm1')
         contentType: 'application/json',
         userProperties: { schema: 'metertime-response/1' },
       });
-      resolve(responseSchema.parse(JSON.parse(bytes.toString())));
+      const json = JSON.parse(bytes.toString());
+      expect(schemaProblem('response', json)).toBeUndefined();
+      resolve(responseSchema.parse(json));
     });
   });
   await to.subscribeAsync(responseTopic, { qos: 1 });

@@ -1,6 +1,7 @@
 // What a broker tells anyone who listens: retained messages and events, as they come. For tests.
 import mqtt, { type IClientOptions, type IPublishPacket, type MqttClient } from 'mqtt';
 import { until } from '../../host/setup/until.ts';
+import { schemaOfTopic, schemaProblem } from './mqtt-schemas.ts';
 
 export interface Seen {
   readonly topic: string;
@@ -10,9 +11,13 @@ export interface Seen {
   readonly properties: NonNullable<IPublishPacket['properties']>;
 }
 
-/** A client that notes everything below `metertime/`, in order, and connects again by itself. */
+/**
+ * A client that notes everything below `metertime/`, in order, and connects again by itself. What does not fit its schema
+ * is an error when it stops.
+ */
 export class Watcher {
   readonly seen: Seen[] = [];
+  readonly #problems: string[] = [];
   readonly #client: MqttClient;
 
   private constructor(client: MqttClient) {
@@ -20,17 +25,18 @@ export class Watcher {
     client.on('message', (topic, payload, packet) => {
       const { retain, properties = {} } = packet;
       this.seen.push({ topic, payload, text: payload.toString(), retain, properties });
+      this.#check(topic, payload, properties.contentType);
     });
   }
 
-  static async start(url: string, options: IClientOptions = {}): Promise<Watcher> {
+  static async start(url: string, options: IClientOptions = {}, qos: 0 | 1 = 1): Promise<Watcher> {
     const client = mqtt.connect(url, { protocolVersion: 5, reconnectPeriod: 50, ...options });
     const watcher = new Watcher(client);
     await new Promise<void>((resolve, reject) => {
       client.once('connect', () => resolve());
       client.once('error', reject);
     });
-    await client.subscribeAsync('metertime/#', { qos: 1 });
+    await client.subscribeAsync('metertime/#', { qos });
     return watcher;
   }
 
@@ -57,7 +63,16 @@ export class Watcher {
     );
   }
 
-  stop(): Promise<void> {
-    return this.#client.endAsync(true);
+  #check(topic: string, payload: Buffer, contentType: string | undefined): void {
+    const schema = schemaOfTopic(topic);
+    if (payload.length === 0 || contentType !== 'application/json' || schema === undefined) return;
+    const problem = schemaProblem(schema, JSON.parse(payload.toString()));
+    if (problem !== undefined) this.#problems.push(`${topic}: ${problem}`);
+  }
+
+  async stop(): Promise<void> {
+    await this.#client.endAsync(true);
+    if (this.#problems.length > 0)
+      throw new Error(`on the broker, not as the schemas say: ${this.#problems.join('; ')}`);
   }
 }

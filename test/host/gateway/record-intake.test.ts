@@ -391,7 +391,9 @@ describe('what is not as it should be', () => {
   });
 });
 
-test('whatever is cut off and whenever, every entry arrives, and what the meter may free was acknowledged', async () => {
+test('whatever is cut off and whenever, every entry arrives, and what the meter may free was acknowledged', {
+  timeout: 90_000,
+}, async () => {
   const { below } = seededRandom('records');
   const chain = chainOf('m1');
   const arrived = new Map<number, string>();
@@ -402,7 +404,7 @@ test('whatever is cut off and whenever, every entry arrives, and what the meter 
     // What is told as delivered has arrived.
     for (let sequence = 1; sequence <= gateway.ledger.delivered; sequence++) expect(arrived.has(sequence)).toBe(true);
   };
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < 40; round++) {
     if (below(4) === 0) chain.context();
     meter.make(below(12));
     for (let turn = below(4); turn > 0; turn--) await new Promise((resolve) => setImmediate(resolve));
