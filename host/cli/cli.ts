@@ -10,6 +10,7 @@ import { ExitCode } from './exit-codes.ts';
 import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
 import { keCommand } from './ke.ts';
+import { logbookCommand } from './logbook.ts';
 import { monitorCommand } from './monitor.ts';
 import { ocmfCommand } from './ocmf.ts';
 import { ocppCommand } from './ocpp.ts';
@@ -93,6 +94,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     selftestCommand(context),
     replayCommand(context),
     verifyCommand(context),
+    logbookCommand(context),
     ocmfCommand(context),
   ];
   for (const command of [program, ...commands]) {

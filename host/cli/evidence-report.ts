@@ -14,8 +14,17 @@ const tailTexts: Readonly<Record<Tail, string>> = {
   'not-proven': 'not proven',
 };
 
-export function printEvidenceReport(terminal: Terminal, report: Report, repeated: number): void {
-  terminal.print(...ringTable(report.rings), '', ...summary(report, repeated), ...notes(report));
+export interface ReportExtras {
+  /** Lines that came more than once. */
+  readonly repeated?: number;
+  /** What else there is to say. */
+  readonly notes?: readonly string[];
+}
+
+export function printEvidenceReport(terminal: Terminal, report: Report, extras: ReportExtras = {}): void {
+  const notes = [...openQuestions(report), ...(extras.notes ?? [])];
+  terminal.print(...ringTable(report.rings), '', ...summary(report, extras.repeated ?? 0));
+  if (notes.length > 0) terminal.print('', ...notes);
   const { findings } = report;
   if (findings.length === 0) {
     terminal.print('', `${terminal.paint('green', 'holds')}  nothing was found`);
@@ -67,7 +76,7 @@ function summary({ meter, heads }: Report, repeated: number): string[] {
 }
 
 // What the result does not say, and what would.
-function notes({ rings, heads }: Report): string[] {
+function openQuestions({ rings, heads }: Report): string[] {
   const lines: string[] = [];
   if (rings.some(({ seals }) => seals.unchecked > 0)) {
     lines.push('Seals were not checked: --keys or --record-key says whether the meter made these entries.');
@@ -81,7 +90,7 @@ function notes({ rings, heads }: Report): string[] {
       `Whether entries are missing at the end of ${open.map(({ ring }) => ring).join(' and ')} is not proven: --head says it.`,
     );
   }
-  return lines.length === 0 ? [] : ['', ...lines];
+  return lines;
 }
 
 function findingText({ check, ring, sequence, at, expected, came }: Finding): string {

@@ -110,26 +110,31 @@ async function verify(context: Context, files: readonly string[], options: Verif
   // What is not there is told before anything is read.
   for (const path of [...options.context, ...files]) if (path !== '-') checkFile(path);
   let repeated = 0;
-  for (const path of options.context) await readInto(check, path, context.signal, true);
-  for (const path of files) repeated += await readInto(check, path, context.signal, false);
+  const notes: string[] = [];
+  const { signal } = context;
+  const { recordKey } = given;
+  for (const path of options.context)
+    await readInto(new EvidenceFile(check, { name: path, contextsOnly: true }), path, signal);
+  for (const path of files) {
+    const file = new EvidenceFile(check, { name: path === '-' ? 'standard input' : path, recordKey });
+    await readInto(file, path, signal);
+    repeated += file.repeated;
+    if (file.unfinished) {
+      notes.push(
+        `${path}: the slot behind the last entry does not hold: power failed while it was written, or it was changed.`,
+      );
+    }
+  }
   for (const { path, heads: each } of heads) for (const head of each) check.addHead(head, path);
   const report = check.finish();
   if (!report.ok) context.exitCode = ExitCode.Mismatch;
-  if (options.json === true) context.terminal.printJson({ ...report, repeated });
-  else printEvidenceReport(context.terminal, report, repeated);
+  if (options.json === true) context.terminal.printJson({ ...report, repeated, notes });
+  else printEvidenceReport(context.terminal, report, { repeated, notes });
 }
 
-async function readInto(
-  check: EvidenceCheck,
-  path: string,
-  signal: AbortSignal,
-  contextsOnly: boolean,
-): Promise<number> {
-  const name = path === '-' ? 'standard input' : path;
-  const file = new EvidenceFile(check, { name, contextsOnly });
+async function readInto(file: EvidenceFile, path: string, signal: AbortSignal): Promise<void> {
   const stream =
     path === '-' ? createReadStream('', { fd: 0, autoClose: false, signal }) : createReadStream(path, { signal });
   for await (const piece of stream) file.push(piece as Buffer);
   file.end();
-  return file.repeated;
 }

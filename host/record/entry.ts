@@ -105,6 +105,8 @@ export interface LogEntry extends ChainedEntry {
   readonly a: bigint;
   readonly b: bigint;
   readonly text: string;
+  /** Of the logbook: events before this one that went to the network's ring; 65535 for as many or more. */
+  readonly leftOut: number;
 }
 
 export type Entry = RecordEntry | ContextPart | LogEntry;
@@ -287,7 +289,8 @@ function log(chained: ChainedEntry, r: ByteReader): LogEntry {
     uptimeNs: r.i64(LogField.UptimeNs),
     a: r.i64(LogField.A),
     b: r.i64(LogField.B),
-    text: r.texts(LogField.Texts, 1)[0]!,
+    text: new ByteReader('Log entry', r.bytes(0, LogField.LeftOut)).texts(LogField.Texts, 1)[0]!,
+    leftOut: r.u16(LogField.LeftOut),
   };
 }
 

@@ -18,6 +18,8 @@ export interface EvidenceFileOptions {
   readonly name: string;
   /** It holds contexts from before the records, and only those are taken. */
   readonly contextsOnly?: boolean;
+  /** Tells a write that was not finished from an entry, in a ring. */
+  readonly recordKey?: Uint8Array | undefined;
 }
 
 /** Takes the bytes of a file, piece by piece. */
@@ -28,6 +30,7 @@ export class EvidenceFile {
   #bytes = 0;
   #line = 0;
   #tooLong = false;
+  #unfinished = false;
 
   constructor(
     private readonly check: EvidenceCheck,
@@ -39,6 +42,11 @@ export class EvidenceFile {
   /** Entries that came again with the same bytes, and were left out. */
   get repeated(): number {
     return this.#lines.repeated;
+  }
+
+  /** A ring holds what a write left that was not finished, which was left out. */
+  get unfinished(): boolean {
+    return this.#unfinished;
   }
 
   /** @throws {FileError} file-size */
@@ -110,7 +118,9 @@ export class EvidenceFile {
       this.#refuse(null, 'entries of a ring, or lines of JSON', `${bytes.length} bytes that are neither`);
       return;
     }
-    const entries = isRing(slots) ? ringOrder(slots) : slots;
+    const ordered = isRing(slots) ? ringOrder(ring, slots, this.options.recordKey) : undefined;
+    this.#unfinished = ordered?.unfinished === true;
+    const entries = ordered?.entries ?? slots;
     for (const [index, entry] of entries.entries()) {
       const at = `${this.options.name}:${index + 1}`;
       if (this.options.contextsOnly === true) this.check.addContext(entry, at);

@@ -3,15 +3,17 @@
 import { z } from 'zod';
 import { Format, Ring } from '../../as/abi/codes.ts';
 import { MessageError } from '../link/message-bytes.ts';
+import { ringNames } from '../text/names.ts';
 import { type Difference, firstDifference, repeatedKey, withoutContext } from './compare.ts';
 import { type Entry, entryBytes, sequenceOf, tryDecodeEntry } from './entry.ts';
 import { contextJson, headJson, logJson, recordJson, ringOfName } from './json.ts';
 import type { EvidenceCheck } from './verify.ts';
 
+const chainSchema = z.looseObject({ ring: z.string() });
 const entryLineSchema = z.looseObject({
   format: z.enum(['record', 'context', 'log']),
   meter: z.string(),
-  chain: z.looseObject({ ring: z.string() }),
+  chain: chainSchema,
   bytes: z.base64(),
 });
 const otherLineSchema = z.looseObject({ format: z.enum(['head', 'unreadable']), meter: z.string(), bytes: z.base64() });
@@ -85,18 +87,31 @@ export class EvidenceLines {
     this.#tell(firstDifference(headJson(head), line), null, null, at);
   }
 
-  // A gateway that could not read an entry of the records published its bytes alone.
+  // Whoever could not read an entry told its bytes alone; without a ring it is of the records.
   #addUnreadable(line: OtherLine, bytes: Uint8Array, at: string): void {
-    this.#entry(Ring.Records, bytes, at);
+    const { success, data } = chainSchema.safeParse(line.chain);
+    const ring = success ? ringOfName(data.ring) : line.chain === undefined ? Ring.Records : undefined;
+    if (ring === undefined) {
+      this.#refuseRing(line.chain, at);
+      return;
+    }
+    this.#entry(ring, bytes, at);
     if (bytes.length !== entryBytes) return;
-    const expected = { format: 'unreadable', meter: line.meter, sequence: sequenceOf(bytes), bytes: line.bytes };
-    this.#tell(firstDifference(expected, line), 'records', expected.sequence, at);
+    const { format, meter, chain, bytes: base64 } = line;
+    const sequence = sequenceOf(bytes);
+    const ringOnly = chain === undefined ? {} : { chain: { ring: ringNames[ring].name } };
+    const expected = { format, meter, sequence, ...ringOnly, bytes: base64 };
+    this.#tell(firstDifference(expected, line), ringNames[ring].name, sequence, at);
+  }
+
+  #refuseRing(chain: unknown, at: string): void {
+    this.#refuse(at, 'chain.ring records, logbook or network', JSON.stringify(chain));
   }
 
   #addEntry(line: EntryLine, bytes: Uint8Array, at: string): void {
     const ring = ringOfName(line.chain.ring);
     if (ring === undefined) {
-      this.#refuse(at, 'chain.ring records, logbook or network', JSON.stringify(line.chain.ring));
+      this.#refuseRing(line.chain, at);
       return;
     }
     const entry = this.#entry(ring, bytes, at);

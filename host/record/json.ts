@@ -173,6 +173,8 @@ export const logSchema = z.strictObject({
   a: integerText,
   b: integerText,
   detail: z.string(),
+  /** Of the logbook: events before this one that went to the network's ring, as there were too many, or no room. */
+  leftOut: count,
   chain: chainSchema,
   bytes: z.base64(),
 });
@@ -357,6 +359,7 @@ export function logJson(meter: string, entry: LogEntry): LogJson {
     a: a.toString(),
     b: b.toString(),
     detail: text,
+    leftOut: entry.leftOut,
     chain: chain(entry),
     bytes: base64(entry.bytes),
   };

@@ -52,6 +52,8 @@ export interface Trust {
   readonly publicKey?: KeyObject | undefined;
   /** The last head has to cover the newest entries: nothing may be behind it. */
   readonly headCoversAll?: boolean | undefined;
+  /** A meter that has written nothing yet is no finding. */
+  readonly mayBeEmpty?: boolean | undefined;
   /** Sequence with which records, logbook or network's ring have to begin. */
   readonly from?: Partial<Readonly<Record<Ring, number>>> | undefined;
 }

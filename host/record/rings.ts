@@ -1,8 +1,10 @@
 // Rings of entries as a storage holds them: entry n in slot n modulo the number of slots, blank where none was written.
-// What always holds: no slot that was written is left out; what does not fit its place stays, for the checks to find.
+// What always holds: no slot that was written is left out but one: that behind the newest entry, where it does not hold, as
+// power may have failed while it was written; what does not fit its place stays, for the checks to find.
 import { crc32 } from 'node:zlib';
 import { ChainField, Format, HeadField, HeadFormat, LogField, Ring, StorageMap } from '../../as/abi/codes.ts';
 import { entryBytes } from './entry.ts';
+import { sealHolds } from './seal.ts';
 
 /** Pieces of 128 bytes; what is left at the end is not among them. */
 export function slotsOf(bytes: Uint8Array): Uint8Array[] {
@@ -29,17 +31,36 @@ function inPlace(slots: readonly Uint8Array[]): number[] {
   });
 }
 
-/** The entries of a ring, the oldest first. */
-export function ringOrder(slots: readonly Uint8Array[]): Uint8Array[] {
-  const newest = inPlace(slots).reduce((most, sequence) => Math.max(most, sequence), 0);
-  const begin = (newest + 1) % Math.max(1, slots.length);
-  return [...slots.slice(begin), ...slots.slice(0, begin)].filter((slot) => !isBlank(slot));
-}
-
-/** Whether these are the slots of a ring rather than entries in order: most are in their places. */
+/** Whether these are the slots of a ring rather than entries in their order: most are in their places, and it went round. */
 export function isRing(slots: readonly Uint8Array[]): boolean {
   const written = slots.filter((slot) => !isBlank(slot)).length;
-  return 2 * inPlace(slots).length > written;
+  const sequences = inPlace(slots);
+  const inOrder = sequences.every((sequence, index) => index === 0 || sequence > sequences[index - 1]!);
+  return 2 * sequences.length > written && !(inOrder && written === slots.length);
+}
+
+/** The entries of a ring, the oldest first. */
+export interface OrderedRing {
+  readonly entries: readonly Uint8Array[];
+  /** What a write left that was not finished. */
+  readonly unfinished: boolean;
+}
+
+/**
+ * Puts the slots of a ring in order.
+ * @param recordKey tells a write that was not finished from an entry; without it, all that was written stays
+ */
+export function ringOrder(ring: Ring, slots: readonly Uint8Array[], recordKey?: Uint8Array): OrderedRing {
+  const newest = inPlace(slots).reduce((most, sequence) => Math.max(most, sequence), 0);
+  const behind = (newest + 1) % Math.max(1, slots.length);
+  const entries = [...slots.slice(behind), ...slots.slice(0, behind)].filter((slot) => !isBlank(slot));
+  const [first, last] = [entries[0], entries.at(-1)];
+  if (recordKey === undefined || first === undefined || last === undefined) return { entries, unfinished: false };
+  // The write may have come so far that the slot has its new sequence, and is taken for the newest, or not so far.
+  if (!sealHolds(ring, last, recordKey)) return { entries: entries.slice(0, -1), unfinished: true };
+  const isOldest = sequenceIn(first) + slots.length === newest + 1 && sealHolds(ring, first, recordKey);
+  if (first === slots[behind] && !isOldest) return { entries: entries.slice(1), unfinished: true };
+  return { entries, unfinished: false };
 }
 
 /** The ring that most of the entries say they are of; undefined where most say nothing that is one. */
@@ -60,32 +81,20 @@ function claimedRing(entry: Uint8Array): Ring | undefined {
   return format === Format.Log && (ring === Ring.Logbook || ring === Ring.Network) ? ring : undefined;
 }
 
-/** What of a meter's storage can be verified. */
-export interface StoredEvidence {
-  readonly rings: readonly { readonly ring: Ring; readonly entries: readonly Uint8Array[] }[];
-  /** The head in force, 184 bytes; undefined where none is whole. */
-  readonly head: Uint8Array | undefined;
-}
-
-/** Reads the rings of a storage; undefined where it is too small to have any. */
-export function storedEvidence(storage: Uint8Array): StoredEvidence | undefined {
+/** The slots of a ring in a storage; undefined where it is too small to have rings. */
+export function storedSlots(storage: Uint8Array, ring: Ring): Uint8Array[] | undefined {
   if (storage.length < StorageMap.TariffBytes) return undefined;
-  const ring = (from: number, slots: number) =>
-    ringOrder(slotsOf(storage.subarray(from, from + slots * StorageMap.EntryBytes)));
-  const recordSlots = Math.floor((storage.length - StorageMap.Records) / StorageMap.EntryBytes);
-  return {
-    rings: [
-      { ring: Ring.Records, entries: ring(StorageMap.Records, recordSlots) },
-      { ring: Ring.Logbook, entries: ring(StorageMap.Logbook, StorageMap.LogbookSlots) },
-      { ring: Ring.Network, entries: ring(StorageMap.NetworkLog, StorageMap.NetworkLogSlots) },
-    ],
-    head: headInForce(storage),
-  };
+  const slots = (at: number, count: number) => slotsOf(storage.subarray(at, at + count * StorageMap.EntryBytes));
+  if (ring === Ring.Logbook) return slots(StorageMap.Logbook, StorageMap.LogbookSlots);
+  if (ring === Ring.Network) return slots(StorageMap.NetworkLog, StorageMap.NetworkLogSlots);
+  return slotsOf(storage.subarray(StorageMap.Records));
 }
 
-function headInForce(storage: Uint8Array): Uint8Array | undefined {
-  const slots = [StorageMap.HeadA, StorageMap.HeadB].flatMap((from) => {
-    const slot = Buffer.from(storage.subarray(from, from + HeadField.StoredBytes));
+/** The head in force of a storage, 184 bytes; undefined where none is whole. */
+export function storedHead(storage: Uint8Array): Uint8Array | undefined {
+  if (storage.length < StorageMap.TariffBytes) return undefined;
+  const slots = [StorageMap.HeadA, StorageMap.HeadB].flatMap((at) => {
+    const slot = Buffer.from(storage.subarray(at, at + HeadField.StoredBytes));
     const whole =
       slot.readUInt32LE(HeadField.Magic) === HeadFormat.Magic &&
       slot.readUInt32LE(HeadField.Crc) === crc32(slot.subarray(0, HeadField.Crc));

@@ -87,6 +87,11 @@ export class EvidenceCheck {
     for (const [sequence, context] of this.#knowing.contexts) this.#known.set(sequence, context);
   }
 
+  /** This ring is looked at, also where it has no entries: a head may say that it had some. */
+  expectRing(ring: Ring): void {
+    this.#ring(ring);
+  }
+
   /** Adds an entry of a ring; the next one of that ring has to follow it. Undefined where it does not fit its layout. */
   addEntry(ring: Ring, bytes: Uint8Array, at: string | null = null): Entry | undefined {
     return this.#ring(ring).add(bytes, at);
@@ -147,7 +152,8 @@ export class EvidenceCheck {
   /** Compares with the heads, once everything has come. */
   finish(): Report {
     const { meter } = this;
-    if ([...this.#rings.values()].every(({ entries }) => entries === 0)) {
+    const isEmpty = [...this.#rings.values()].every(({ entries }) => entries === 0);
+    if (isEmpty && this.trust.mayBeEmpty !== true) {
       this.add({ check: 'file', ring: null, sequence: null, at: null, expected: 'entries of a meter', came: 'none' });
     }
     for (const [claim, at] of this.#claims) this.#checkMeter(claim, at);
@@ -180,7 +186,7 @@ export class EvidenceCheck {
     if (head.meter !== (this.meter ?? head.meter)) return;
     for (const [ring, sequence, hash] of signedOf(head)) {
       const check = this.#rings.get(ring);
-      if (check === undefined || sequence < check.from) continue;
+      if (check === undefined || sequence === 0 || sequence < check.from) continue;
       const came = check.hashOf(sequence);
       const finding = { ring: ringNames[ring].name, sequence, at };
       if (came === undefined) {
@@ -230,6 +236,7 @@ function tailOf(check: RingCheck, last: Head | undefined): Tail {
   if (signed === undefined) return 'not-proven';
   const [, sequence, hash] = signed;
   if (check.to !== sequence) return check.to > sequence ? 'behind-head' : 'cut';
+  if (sequence === 0) return 'signed';
   return Buffer.compare(check.hashOf(sequence)!.subarray(0, hash.length), hash) === 0 ? 'signed' : 'changed';
 }
 

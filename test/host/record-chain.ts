@@ -69,6 +69,7 @@ export interface LogFields {
   readonly a?: bigint;
   readonly b?: bigint;
   readonly text?: string;
+  readonly leftOut?: number;
 }
 
 const sha512 = (bytes: Uint8Array) => createHash('sha512').update(bytes).digest();
@@ -248,6 +249,7 @@ export class ChainMaker {
     entry.writeBigInt64LE(fields.b ?? 0n, LogField.B);
     entry[LogField.Texts] = Buffer.byteLength(text);
     entry.write(text, LogField.Texts + 1);
+    entry.writeUInt16LE(fields.leftOut ?? 0, LogField.LeftOut);
     return this.#append(ring, entry);
   }
 

@@ -261,6 +261,7 @@ describe('an event of the logbook', () => {
       uptimeNs: 93_000_000_000n,
       text: 'ntp1.time.example',
       eventSequence: 17,
+      leftOut: 3,
     });
     const log = decodeEntry(Ring.Logbook, entry) as LogEntry;
     expect(logSchema.parse(logJson('m1', log))).toEqual({
@@ -278,18 +279,19 @@ describe('an event of the logbook', () => {
       a: '-3600000000000',
       b: '2500000',
       detail: 'ntp1.time.example',
+      leftOut: 3,
       chain: { ring: 'logbook', link: '00'.repeat(16), seal: entry.subarray(ChainField.Seal).toString('hex') },
       bytes: entry.toString('base64'),
     });
   });
 
   test('belongs to its ring, and its text ends before the link', () => {
-    const entry = maker().log(Ring.Network, { text: 'x'.repeat(47) });
-    expect((decodeEntry(Ring.Network, entry) as LogEntry).text).toHaveLength(47);
+    const entry = maker().log(Ring.Network, { text: 'x'.repeat(45) });
+    expect((decodeEntry(Ring.Network, entry) as LogEntry).text).toHaveLength(45);
     expect(() => decodeEntry(Ring.Logbook, entry)).toThrow('expected ring 1, came 2');
     expect(() => decodeEntry(Ring.Records, entry)).toThrow('format 1 or 2');
-    entry[LogField.Texts] = 48;
-    expect(() => decodeEntry(Ring.Network, entry)).toThrow('expected at least 97 bytes');
+    entry[LogField.Texts] = 46;
+    expect(() => decodeEntry(Ring.Network, entry)).toThrow('expected at least 95 bytes');
   });
 });
 

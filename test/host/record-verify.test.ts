@@ -240,7 +240,7 @@ describe('a head', () => {
     }
     const foreign = chain('m2').head();
     expect(found(verify(made, [foreign]))).toContain('meter null null');
-    expect(found(verify(made, [head.subarray(1)]))).toEqual(['layout null null']);
+    expect(found(verify(made, [head.subarray(1)]))).toEqual(['layout null null', 'tail records 18', 'tail logbook 5']);
   });
 
   test('finds that entries it was signed for are missing, at the end or within', () => {

@@ -109,7 +109,8 @@ function drawLog(random: SeededRandom): LogFields {
     uptimeNs: int64(random),
     a: int64(random),
     b: int64(random),
-    text: text(random, random.below(24), 'ntp.example-ä'),
+    text: text(random, random.below(23), 'ntp.example-ä'),
+    leftOut: random.below(65_536),
   };
 }
 
