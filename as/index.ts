@@ -31,6 +31,7 @@ export { backoffNext, backoffSpread } from './nts/backoff';
 export * from './record/exports';
 export * from './sign/exports';
 export * from './tariff/exports';
+export * from './tariff/tools';
 
 const ROLE_NONE: u32 = 0;
 const ROLE_METER: u32 = 1;
