@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { serversMax } from '../../scripts/build-core.mjs';
 import type { Board } from '../build/board.ts';
 import { type MeterSettings, SettingsBlockError } from '../provision/settings-block.ts';
+import { newTariffStorageBytes } from '../provision/storage-file.ts';
 import { type Context, withHelp } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
 import { formatPairs, formatTable, tableColumns } from './table.ts';
@@ -10,8 +11,8 @@ import { formatPairs, formatTable, tableColumns } from './table.ts';
 /** The meter in software: no firmware, the same core. */
 export const softwareBoard = 'software';
 
-/** With room for the reserves of four servers. */
-const softwareStorageBytes = 8192;
+/** With room for the reserves of four servers, tariffs, and records of 35 days. */
+const softwareStorageBytes = newTariffStorageBytes;
 
 /** Size of a board's storage in bytes. */
 export async function boardStorageBytes(name: string): Promise<number> {
@@ -37,6 +38,14 @@ export async function checkAgreement(board: string, { agreement }: Pick<MeterSet
     `agreement: expected at most ${servers}, as many servers as ${board} asks at once, came ${agreement}; metertime boards lists how many each board asks`,
     ['agreement'],
   );
+}
+
+/** Refuses settings that the software of this board would not take. @throws SettingsBlockError */
+export async function checkTariffs(board: string, settings: MeterSettings): Promise<void> {
+  const [need] = (['tariff', 'calibration', 'registers'] as const).filter((name) => settings[name] !== undefined);
+  if (need === undefined || (await boardServers(board)) === serversMax) return;
+  const message = `${need}: expected none, as the software of ${board} has no tariffs and records; boards for ${serversMax} servers have them (metertime boards)`;
+  throw new SettingsBlockError('settings-value', message, [need]);
 }
 
 interface Row {

@@ -10,6 +10,7 @@ import { ExitCode } from './exit-codes.ts';
 import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
 import { keCommand } from './ke.ts';
+import { keysCommand } from './keys.ts';
 import { logbookCommand } from './logbook.ts';
 import { monitorCommand } from './monitor.ts';
 import { ocmfCommand } from './ocmf.ts';
@@ -22,6 +23,7 @@ import { schemaCommand } from './schema.ts';
 import { selftestCommand } from './selftest.ts';
 import { statusCommand } from './status.ts';
 import { syncCommand } from './sync.ts';
+import { tariffCommand } from './tariff.ts';
 import { type Sink, Terminal } from './terminal.ts';
 import { verifyCommand } from './verify.ts';
 
@@ -80,6 +82,8 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     boardsCommand(context),
     initCommand(context),
     provisionCommand(context),
+    keysCommand(context),
+    tariffCommand(context),
     buildCommand(context),
     runCommand(context),
     gatewayCommand(context, stderr),

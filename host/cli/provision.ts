@@ -1,8 +1,9 @@
 // metertime provision FILE: writes a meter's settings, root key and first seed into its storage.
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { StorageMap } from '../../as/abi/codes.ts';
-import { aeadText } from '../provision/aeads.ts';
 import { formatHostPort, type HostPort, parseHostPort } from '../provision/host-port.ts';
+import { checkKeysFiles, writeKeysFiles } from '../provision/keys-files.ts';
+import { type MeterKeys, meterKeys } from '../provision/meter-keys.ts';
 import {
   checkSettings,
   type MeterSettings,
@@ -11,13 +12,25 @@ import {
   settingsDefaults,
 } from '../provision/settings-block.ts';
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
-import { maxStorageBytes, newStorageBytes, provisionStorage, readRootKeyFile } from '../provision/storage-file.ts';
-import { timeProfilesOf, timeRulesText } from '../provision/time-rules.ts';
-import { boardStorageBytes, checkAgreement } from './boards.ts';
+import {
+  keysKept,
+  maxStorageBytes,
+  newStorageBytes,
+  newTariffStorageBytes,
+  type Provisioned,
+  provisionStorage,
+  readRootKeyFile,
+  readStorageKeys,
+  storageFileBytes,
+  tariffNeeds,
+} from '../provision/storage-file.ts';
+import { readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
+import { boardStorageBytes, checkAgreement, checkTariffs } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
+import { choicePairs } from './provision-text.ts';
 import { formatPairs } from './table.ts';
 
 interface Options {
@@ -31,6 +44,10 @@ interface Options {
   rootKeyFile?: string;
   board?: string;
   bytes?: number;
+  tariff?: string;
+  dynamic?: string;
+  keys?: string;
+  publicKey?: string;
   force?: boolean;
   json?: boolean;
 }
@@ -55,11 +72,18 @@ export function provisionCommand(context: Context): Command {
     .option('--root-key-file <file>', 'root key: 16 bytes or 32 hexadecimal digits')
     .option('-b, --board <board>', 'the board of the meter: size of a new file, servers that it can ask at once')
     .addOption(
-      new Option('--bytes <bytes>', `size of a new file (default ${newStorageBytes})`)
+      new Option(
+        '--bytes <bytes>',
+        `size of a new file (default ${newStorageBytes}, with tariffs ${newTariffStorageBytes})`,
+      )
         .argParser(storageBytes)
         .conflicts('board'),
     )
-    .option('-f, --force', 'replace what the file holds, also another meter')
+    .option('--tariff <file>', 'tariff program, YAML or JSON (docs/tariff.md); replaces those that the meter has')
+    .option('--dynamic <file>', 'dynamic tariffs, YAML or JSON; replace those that the meter has')
+    .option('--keys <file>', 'write the keys of those who verify records: the record key is secret, the root key stays')
+    .option('--public-key <file>', 'write the public key alone, PEM: the meter signs the heads of its records for it')
+    .option('-f, --force', 'replace what the files hold, also another meter')
     .option('--json', 'print the result as JSON')
     .action((file: string, options: Options) => provision(context, file, options));
   return withHelp(command, {
@@ -70,6 +94,7 @@ export function provisionCommand(context: Context): Command {
         'settings from a file, an EEPROM of that board',
       ],
       ['provision meter-1.bin --id meter-1 --server [2001:db8::1]:4461', 'the same meter, another server'],
+      ['provision meter-1.bin --settings meter-1.yaml --tariff household.yaml --keys meter-1.json', 'with tariffs'],
     ],
     exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
   });
@@ -93,7 +118,7 @@ function storageBytes(text: string): number {
 }
 
 /** The file's settings, then the command line's, then the defaults. */
-function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
+function mergeSettings(file: GivenSettings, options: Options, tariffs: boolean): MeterSettings {
   const id = options.id ?? file.id;
   const servers = options.server ?? file.servers;
   if (id === undefined) throw usageError('the meter needs an id', 'Give --id ID, or id in the --settings file.');
@@ -122,16 +147,33 @@ function mergeSettings(file: GivenSettings, options: Options): MeterSettings {
     ...(file.asymmetryPercent === undefined ? {} : { asymmetryPercent: file.asymmetryPercent }),
     ...(file.limits === undefined ? {} : { limits: file.limits }),
     ...(file.timeRules === undefined ? {} : { timeRules: file.timeRules }),
+    ...tariffSettings(file, tariffs),
+  };
+}
+
+/** A profile's word on tariffs is for a meter that has them: any other would refuse its settings. */
+function tariffSettings(file: GivenSettings, tariffs: boolean): Partial<MeterSettings> {
+  const tariff = file.tariff ?? (tariffs ? file.profileTariff : undefined);
+  return {
+    ...(tariff === undefined ? {} : { tariff }),
+    ...(file.calibration === undefined ? {} : { calibration: file.calibration }),
+    ...(file.registers === undefined ? {} : { registers: file.registers }),
   };
 }
 
 /** @throws {SettingsBlockError} settings-value; where the file says what is wrong, with its line and column */
-async function wholeSettings(options: Options): Promise<MeterSettings> {
+async function wholeSettings(options: Options, storage: number | undefined): Promise<MeterSettings> {
   const file = options.settings === undefined ? undefined : readSettingsFile(options.settings);
-  const settings = mergeSettings(file?.given ?? {}, options);
+  const given = file?.given ?? {};
+  const wanted = options.tariff !== undefined || options.dynamic !== undefined || tariffNeeds(given, {}).length > 0;
+  const tariffs = storage === undefined ? wanted : storage >= StorageMap.TariffBytes;
+  const settings = mergeSettings(given, options, tariffs);
   try {
     checkSettings(settings);
-    if (options.board !== undefined) await checkAgreement(options.board, settings);
+    if (options.board !== undefined) {
+      await checkAgreement(options.board, settings);
+      await checkTariffs(options.board, settings);
+    }
     return settings;
   } catch (error) {
     if (!(error instanceof SettingsBlockError) || isOption(error.setting, options)) throw error;
@@ -152,17 +194,41 @@ function isOption(setting: SettingPath, options: Options): boolean {
 }
 
 async function provision({ terminal }: Context, file: string, options: Options): Promise<void> {
-  const settings = await wholeSettings(options);
+  const { keys, publicKey } = options;
+  const force = options.force === true;
   const bytes = options.bytes ?? (options.board === undefined ? undefined : await boardStorageBytes(options.board));
+  const settings = await wholeSettings(options, storageFileBytes(file) ?? bytes);
+  const program = options.tariff === undefined ? undefined : readProgramFile(options.tariff);
+  const dynamic = options.dynamic === undefined ? undefined : readDynamicFile(options.dynamic);
+  const rootKey = options.rootKeyFile === undefined ? undefined : readRootKeyFile(options.rootKeyFile);
+  checkKeysFiles({ keys, publicKey }, keysBefore(file, settings.id, rootKey), force);
   const result = provisionStorage(file, settings, {
     ...(bytes === undefined ? {} : { bytes }),
-    ...(options.rootKeyFile === undefined ? {} : { rootKey: readRootKeyFile(options.rootKeyFile) }),
-    force: options.force === true,
+    ...(rootKey === undefined ? {} : { rootKey }),
+    ...(program === undefined ? {} : { program: program.block }),
+    ...(dynamic === undefined ? {} : { dynamic: dynamic.block }),
+    force,
   });
+  writeKeysFiles({ keys, publicKey }, readStorageKeys(file), force);
   if (options.json) {
     terminal.printJson({ ...result, settings });
     return;
   }
+  print(terminal, file, settings, result, options);
+}
+
+/** The keys that the meter is going to have, as far as they are known. */
+function keysBefore(file: string, meter: string, rootKey: Uint8Array | undefined): MeterKeys | undefined {
+  return rootKey === undefined ? keysKept(file, meter) : meterKeys(rootKey, meter);
+}
+
+function print(
+  terminal: Context['terminal'],
+  file: string,
+  settings: MeterSettings,
+  result: Provisioned,
+  options: Options,
+): void {
   const origin = { given: 'as given', kept: 'kept', new: 'new and random' };
   const before = { nothing: 'new', 'this-meter': 'provisioned anew', another: "another meter's before" };
   terminal.print(
@@ -183,31 +249,10 @@ async function provision({ terminal }: Context, file: string, options: Options):
       ...choicePairs(settings),
       ['Root key', origin[result.rootKey]],
       ['Seed', origin[result.seed]],
+      ['Tariff program', result.program === 'none' ? undefined : origin[result.program]],
+      ['Dynamic tariffs', result.dynamic === 'none' ? undefined : origin[result.dynamic]],
+      ['Keys to verify', options.keys],
+      ['Public key', options.publicKey],
     ]),
   );
-}
-
-/** What the settings say beyond what all of them do. */
-function choicePairs(settings: MeterSettings): [string, string | undefined][] {
-  const { aeads, keyAgeHours, agreement, spreadSeconds, limits, asymmetryPercent, timeRules } = settings;
-  const needed =
-    agreement === 'majority'
-      ? 'of more than half of the servers in use'
-      : `of ${agreement} server${agreement === 1 ? '' : 's'}, and of more than half of those heard`;
-  return [
-    ...(aeads ?? []).map((aead, index): [string, string] => [`AEAD ${index + 1}`, `${aeadText(aead)} (${aead})`]),
-    ['Keys replaced', keyAgeHours === undefined ? undefined : `after ${keyAgeHours} hours`],
-    ['Agreement', agreement === undefined ? undefined : needed],
-    ['Asymmetry', asymmetryPercent === undefined ? undefined : `up to ${asymmetryPercent} % of the smallest delay`],
-    ['Spread', spreadSeconds === undefined ? undefined : `key establishments over ${spreadSeconds} s after a start`],
-    [
-      'Limits',
-      limits &&
-        `stratum ${limits.stratum}, root delay ${limits.rootDelayMs} ms, root dispersion ${limits.rootDispersionMs} ms`,
-    ],
-    [
-      'Corrections',
-      timeRules && `${timeProfilesOf(timeRules).join(', ') || 'rules of their own'}: ${timeRulesText(timeRules)}`,
-    ],
-  ];
 }

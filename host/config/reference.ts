@@ -4,6 +4,7 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
 import { meterSettingsSchema } from '../provision/settings-file.ts';
+import { type TariffRules, tariffProfiles } from '../provision/tariff-settings.ts';
 import { type TimeProfile, type TimeRules, timeProfileNames, timeProfiles } from '../provision/time-rules.ts';
 import { metaOf, unwrap } from './problems.ts';
 import { settingsSchema } from './schema.ts';
@@ -66,6 +67,7 @@ function kindOf(json: JsonSchema): string {
   if (json.enum) return json.enum.join(', ');
   if (json.type === 'integer') return `${json.minimum} to ${json.maximum}`;
   if (json.type === 'boolean') return 'true, false';
+  if (json.type === 'array' && json.items?.type === 'object') return 'list of settings';
   if (json.type === 'array') return Array.isArray(json.items?.type) ? 'list of texts or numbers' : 'list of texts';
   return json.type === 'string' ? 'text' : String(json.type ?? '');
 }
@@ -196,4 +198,17 @@ export function timeProfilesTable(): string {
       sources.push(`| \`${name}\` | \`${column}\` | ${source} |`);
   }
   return [...lines, '', '| Profile | \\* | Source |', '| --- | --- | --- |', ...sources].join('\n');
+}
+
+/** The same for what profiles say of tariffs and records. */
+export function tariffProfilesTable(): string {
+  const lines = ['| Profile | Setting | Value | Source |', '| --- | --- | --- | --- |'];
+  for (const name of timeProfileNames) {
+    const profile = tariffProfiles[name];
+    for (const [setting, value] of Object.entries(profile?.rules ?? {})) {
+      const source = profile?.sources[setting as keyof TariffRules];
+      lines.push(`| \`${name}\` | \`${setting}\` | ${value} | ${source} |`);
+    }
+  }
+  return lines.join('\n');
 }

@@ -6,6 +6,21 @@ import { SeedField, SettingsField, SettingsFormat, SettingsTag, StorageMap, Trus
 import { aeadChoice, aeadText, knownAeads } from './aeads.ts';
 import type { HostPort } from './host-port.ts';
 import { canonicalHost, hostProblem, quoted } from './host-port.ts';
+import {
+  type Calibration,
+  calibrationProblem,
+  decodeCalibration,
+  decodeRegister,
+  decodeTariffRules,
+  encodeCalibration,
+  encodeRegister,
+  encodeTariffRules,
+  type Register,
+  registersProblem,
+  type TariffRules,
+  type TariffSettingsProblem,
+  tariffRulesProblem,
+} from './tariff-settings.ts';
 import { decodeTimeRules, encodeTimeRules, type TimeRules, timeRulesProblem } from './time-rules.ts';
 
 /** Where a setting stands: `poll`, `minSeconds`; `servers`, 0. */
@@ -51,6 +66,12 @@ export interface MeterSettings {
   readonly asymmetryPercent?: number | undefined;
   /** What may be done with corrections of the clock. */
   readonly timeRules?: TimeRules | undefined;
+  /** What is recorded, and what time is good enough for it. A meter without tariffs refuses this and what follows. */
+  readonly tariff?: TariffRules | undefined;
+  /** Of the meter's clock. */
+  readonly calibration?: Calibration | undefined;
+  /** What records carry, at most four. */
+  readonly registers?: readonly Register[] | undefined;
 }
 
 export type Agreement = 'majority' | number;
@@ -183,6 +204,20 @@ function checkChoices(settings: MeterSettings): void {
   }
   const problem = timeRules && timeRulesProblem(timeRules);
   if (problem) refuse(`timeRules.${problem.setting}: ${problem.message}`, 'timeRules', problem.setting);
+  checkTariffSettings(settings);
+}
+
+function checkTariffSettings({ tariff, calibration, registers }: MeterSettings): void {
+  const problems: [string, TariffSettingsProblem | undefined][] = [
+    ['tariff', tariff && tariffRulesProblem(tariff)],
+    ['calibration', calibration && calibrationProblem(calibration)],
+    ['registers', registers && registersProblem(registers)],
+  ];
+  for (const [name, problem] of problems) {
+    if (problem === undefined) continue;
+    const path = problem.setting.map((part) => (typeof part === 'number' ? `[${part + 1}]` : `.${part}`)).join('');
+    refuse(`${name}${path}: ${problem.message}`, name, ...problem.setting);
+  }
 }
 
 function checkAeads(aeads: readonly number[]): void {
@@ -213,6 +248,12 @@ function choices(settings: MeterSettings): Uint8Array[] {
     [SettingsTag.Limits, limits && [limits.stratum, ...u16(limits.rootDelayMs), ...u16(limits.rootDispersionMs)]],
     [SettingsTag.Asymmetry, asymmetryPercent === undefined ? undefined : [asymmetryPercent]],
     [SettingsTag.Profile, timeRules && encodeTimeRules(timeRules)],
+    [SettingsTag.TariffRules, settings.tariff && encodeTariffRules(settings.tariff)],
+    [SettingsTag.Calibration, settings.calibration && encodeCalibration(settings.calibration)],
+    ...(settings.registers ?? []).map((each): [SettingsTag, Uint8Array] => [
+      SettingsTag.Register,
+      encodeRegister(each),
+    ]),
   ];
   return items.flatMap(([tag, bytes]) => (bytes === undefined ? [] : [item(tag, Uint8Array.from(bytes))]));
 }
@@ -299,7 +340,7 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
       poll = { minSeconds: value.readUInt16LE(0), maxSeconds: value.readUInt16LE(2) };
     } else if (tag === SettingsTag.ReportSeconds && value.length === 2) reportSeconds = value.readUInt16LE(0);
     else {
-      const choice = readChoice(tag, value);
+      const choice = readChoice(tag, value, chosen);
       if (choice === undefined && (tag & 0x80) === 0) damaged(`item ${tag} is unknown or has the wrong length`);
       chosen = { ...chosen, ...choice };
     }
@@ -311,7 +352,11 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
 }
 
 /** An item that a block may have; undefined for any other. */
-function readChoice(tag: SettingsTag, value: Buffer): Partial<MeterSettings> | undefined {
+function readChoice(
+  tag: SettingsTag,
+  value: Buffer,
+  before: Partial<MeterSettings>,
+): Partial<MeterSettings> | undefined {
   if (tag === SettingsTag.Aeads) return { aeads: [...value] };
   if (tag === SettingsTag.KeyAgeHours && value.length === 2) return { keyAgeHours: value.readUInt16LE(0) };
   if (tag === SettingsTag.Agreement && value.length === 1)
@@ -321,6 +366,18 @@ function readChoice(tag: SettingsTag, value: Buffer): Partial<MeterSettings> | u
   if (tag === SettingsTag.Profile) {
     const timeRules = decodeTimeRules(value);
     return timeRules && { timeRules };
+  }
+  if (tag === SettingsTag.TariffRules) {
+    const tariff = decodeTariffRules(value);
+    return tariff && { tariff };
+  }
+  if (tag === SettingsTag.Calibration) {
+    const calibration = decodeCalibration(value);
+    return calibration && { calibration };
+  }
+  if (tag === SettingsTag.Register) {
+    const register = decodeRegister(value);
+    return register && { registers: [...(before.registers ?? []), register] };
   }
   if (tag === SettingsTag.Limits && value.length === 5) {
     const [stratum, rootDelayMs, rootDispersionMs] = [value[0]!, value.readUInt16LE(1), value.readUInt16LE(3)];

@@ -16,6 +16,12 @@ import {
   settingsLimits,
 } from './settings-block.ts';
 import {
+  type GivenTariffSettings,
+  type RefuseSetting,
+  readTariffSettings,
+  tariffSettingsShape,
+} from './tariff-settings-file.ts';
+import {
   type TimeProfileName,
   type TimeRules,
   timeProfileNames,
@@ -23,14 +29,9 @@ import {
   timeProfiles,
   timeRuleLimits,
 } from './time-rules.ts';
+import { whole } from './whole.ts';
 
 const limitBytes = 1 << 20;
-
-/** A whole number, refused with one sentence whatever is wrong with it. */
-function whole({ least, most }: { readonly least: number; readonly most: number }, unit: string) {
-  const error = `expected a whole number${unit} from ${least} to ${most}`;
-  return z.int({ error }).min(least, { error }).max(most, { error });
-}
 
 const limits = settingsLimits;
 const ofSeconds = ' of seconds';
@@ -234,6 +235,7 @@ export const meterSettingsSchema = z.strictObject({
     })
     .optional()
     .meta(settingMeta({ description: 'What may be done with corrections of the clock.' })),
+  ...tariffSettingsShape,
 });
 
 /** Of rules for the clock: a number that the profile has where the file does not. */
@@ -243,7 +245,7 @@ function ruleNumber(name: keyof typeof timeRuleLimits, unit: string, description
 }
 
 /** What a file or the command line says; what neither says has a default. */
-export interface GivenSettings {
+export interface GivenSettings extends GivenTariffSettings {
   readonly id?: string | undefined;
   readonly servers?: MeterSettings['servers'] | undefined;
   readonly firstDatesUnchecked?: boolean | undefined;
@@ -297,14 +299,12 @@ export function parseSettings(text: string, file: string): SettingsFile {
     aeads: readAeads(data.aeads, refuse),
     limits: data.limits === undefined ? undefined : wholeLimits(data.limits),
     timeRules: data.timeRules === undefined ? undefined : wholeRules(data.timeRules, refuse),
+    ...readTariffSettings(data, refuse),
   };
   return { given, placeOf: (setting) => positions.place(setting) };
 }
 
-function readAeads(
-  given: readonly (string | number)[] | undefined,
-  refuse: (setting: SettingPath, message: string) => never,
-): number[] | undefined {
+function readAeads(given: readonly (string | number)[] | undefined, refuse: RefuseSetting): number[] | undefined {
   if (given === undefined) return undefined;
   for (const count of [0, ...given.keys()]) {
     try {
@@ -325,10 +325,7 @@ function wholeLimits(given: Partial<Record<keyof ServerLimits, number | undefine
   };
 }
 
-function wholeRules(
-  { profile = 'default', ...given }: GivenRules,
-  refuse: (setting: SettingPath, message: string) => never,
-): TimeRules {
+function wholeRules({ profile = 'default', ...given }: GivenRules, refuse: RefuseSetting): TimeRules {
   const said = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const rules: TimeRules = { ...timeProfiles[profile].rules, ...said };
   const problem = timeProfileProblem(profile, rules);

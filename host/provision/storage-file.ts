@@ -5,8 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { closeSync, fchmodSync, fsyncSync, openSync, realpathSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { StorageMap } from '../../as/abi/codes.ts';
+import { crc32 } from 'node:zlib';
+import { DynamicField, DynamicFormat, ProgramField, ProgramFormat, StorageMap } from '../../as/abi/codes.ts';
 import { FileError, readFileWithin } from '../files.ts';
+import { type MeterKeys, meterKeys } from './meter-keys.ts';
 import {
   checkRootKey,
   decodeSettings,
@@ -18,11 +20,14 @@ import {
   settingsLimits,
 } from './settings-block.ts';
 
-/** The largest storage that a board can have: its driver addresses a byte with 16 bits. */
-export const maxStorageBytes = 65_536;
+/** The largest storage that a board can have: eight parts of which each addresses a byte with 16 bits. */
+export const maxStorageBytes = 524_288;
 
 /** Size of a new storage unless another one is asked for: a common EEPROM's, with room for the reserves of four servers. */
 export const newStorageBytes = 8192;
+
+/** The same of a meter with tariffs: records of 35 days, a quarter of an hour each. */
+export const newTariffStorageBytes = 524_288;
 
 /** 32 digits, and white space around them. */
 const rootKeyFileBytes = 1024;
@@ -30,7 +35,13 @@ const rootKeyFileBytes = 1024;
 /** A storage file cannot be provisioned. */
 export class ProvisionError extends Error {
   constructor(
-    readonly code: 'provision-other-meter' | 'provision-foreign' | 'provision-size' | 'provision-io' | 'provision-key',
+    readonly code:
+      | 'provision-other-meter'
+      | 'provision-foreign'
+      | 'provision-size'
+      | 'provision-io'
+      | 'provision-key'
+      | 'provision-keys-file',
     message: string,
     options?: ErrorOptions,
   ) {
@@ -48,6 +59,10 @@ export interface ProvisionOptions {
   readonly bytes?: number;
   /** Replaces whatever the file holds. */
   readonly force?: boolean;
+  /** Block of a tariff program (`encodeProgram`): replaces those that the meter has. */
+  readonly program?: Uint8Array;
+  /** Block of dynamic tariffs (`encodeDynamic`): replaces those that the meter has. */
+  readonly dynamic?: Uint8Array;
 }
 
 export interface Provisioned {
@@ -57,6 +72,9 @@ export interface Provisioned {
   readonly before: 'nothing' | 'this-meter' | 'another';
   readonly rootKey: 'given' | 'kept' | 'new';
   readonly seed: 'given' | 'kept' | 'new';
+  /** Tariff program and dynamic tariffs that the storage holds now; 'none' also where it has no room for them. */
+  readonly program: 'given' | 'kept' | 'none';
+  readonly dynamic: 'given' | 'kept' | 'none';
 }
 
 /** @throws {FileError} */
@@ -82,19 +100,48 @@ export function readStorageSettings(path: string): MeterSettings {
   return decodeSettings(readStorage(path)).settings;
 }
 
-/** Writes settings, root key and seed. @throws {SettingsBlockError} @throws {ProvisionError} @throws {FileError} */
+/** What a meter needs a storage with tariffs for; empty where it needs none. */
+export function tariffNeeds(
+  settings: Pick<MeterSettings, 'tariff' | 'calibration' | 'registers'>,
+  options: Pick<ProvisionOptions, 'program' | 'dynamic'>,
+): string[] {
+  const needs: [string, unknown][] = [
+    ['a tariff program', options.program],
+    ['dynamic tariffs', options.dynamic],
+    ['tariff', settings.tariff],
+    ['calibration', settings.calibration],
+    ['registers', settings.registers],
+  ];
+  return needs.filter(([, value]) => value !== undefined).map(([name]) => name);
+}
+
+/** The keys of the meter that a storage file is of, for those who verify. @throws {SettingsBlockError} @throws {FileError} */
+export function readStorageKeys(path: string): MeterKeys {
+  const { settings, rootKey } = decodeSettings(readStorage(path));
+  return meterKeys(rootKey, settings.id);
+}
+
+/** The same where the file is there, and is this meter's. @throws {FileError} */
+export function keysKept(path: string, meter: string): MeterKeys | undefined {
+  const contents = readIfThere(path);
+  const found = contents === undefined ? undefined : findMeter(path, contents, meter, true);
+  return found && meterKeys(found.rootKey, meter);
+}
+
+/** Size of a storage file; undefined when there is none. @throws {FileError} */
+export function storageFileBytes(path: string): number | undefined {
+  return readIfThere(path)?.length;
+}
+
+/**
+ * Writes settings, root key and seed, and tariffs.
+ * @throws {SettingsBlockError} @throws {ProvisionError} @throws {FileError}
+ */
 export function provisionStorage(path: string, settings: MeterSettings, options: ProvisionOptions = {}): Provisioned {
   const old = readIfThere(path);
-  const size = old?.length ?? options.bytes ?? newStorageBytes;
-  if (size < StorageMap.Bytes || size > maxStorageBytes) {
-    throw new ProvisionError(
-      'provision-size',
-      `${path}: ${size} bytes are too ${size < StorageMap.Bytes ? 'few' : 'many'}; a meter's storage has ${StorageMap.Bytes} to ${maxStorageBytes}`,
-    );
-  }
-  if (old !== undefined && options.bytes !== undefined && options.bytes !== size) {
-    throw new ProvisionError('provision-size', `${path} has ${size} bytes, expected ${options.bytes}; remove it first`);
-  }
+  const needs = tariffNeeds(settings, options);
+  const size = old?.length ?? options.bytes ?? (needs.length === 0 ? newStorageBytes : newTariffStorageBytes);
+  checkSize(path, size, needs, old?.length, options.bytes);
   const found = old === undefined ? undefined : findMeter(path, old, settings.id, options.force === true);
   const rootKey = options.rootKey ?? found?.rootKey ?? randomRootKey();
   // State is sealed with a key made from the root key: with another one it is worthless.
@@ -111,7 +158,9 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
     contents.fill(0, StorageMap.SeedA, StorageMap.SeedB + StorageMap.SeedBytes);
     contents.set(encodeSeedSlot(options.seed ?? randomBytes(settingsLimits.seedBytes), 1), StorageMap.SeedA);
   }
-  if (!sameKey) contents.fill(0, StorageMap.StateA, sealedEnd(size));
+  if (!sameKey) eraseSealed(contents);
+  const program = writeTariffs(contents, programSlots, options.program);
+  const dynamic = writeTariffs(contents, dynamicSlots, options.dynamic);
   replaceFile(path, contents);
   return {
     path,
@@ -119,12 +168,76 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
     before: found !== undefined ? 'this-meter' : old === undefined || isBlank(old) ? 'nothing' : 'another',
     rootKey: options.rootKey !== undefined ? 'given' : found === undefined ? 'new' : 'kept',
     seed: options.seed !== undefined ? 'given' : keepSeed ? 'kept' : 'new',
+    ...{ program, dynamic },
   };
 }
 
-/** End of what is sealed with a key made from the root key. */
-function sealedEnd(size: number): number {
-  return Math.min(size, StorageMap.Reserves + settingsLimits.servers * StorageMap.ReserveBytes);
+function checkSize(
+  path: string,
+  size: number,
+  needs: readonly string[],
+  oldSize: number | undefined,
+  asked: number | undefined,
+): void {
+  if (size < StorageMap.Bytes || size > maxStorageBytes) {
+    throw new ProvisionError(
+      'provision-size',
+      `${path}: ${size} bytes are too ${size < StorageMap.Bytes ? 'few' : 'many'}; a meter's storage has ${StorageMap.Bytes} to ${maxStorageBytes}`,
+    );
+  }
+  if (oldSize !== undefined && asked !== undefined && asked !== oldSize) {
+    throw new ProvisionError('provision-size', `${path} has ${oldSize} bytes, expected ${asked}; remove it first`);
+  }
+  if (needs.length === 0 || size >= StorageMap.TariffBytes) return;
+  const room = `a storage with room for ${needs.join(', ')} has at least ${StorageMap.TariffBytes} bytes, and ${newTariffStorageBytes} for records of 35 days`;
+  const what = oldSize === undefined ? `${path} would have ${size} bytes` : `${path} has ${size} bytes`;
+  const todo =
+    oldSize === undefined ? 'choose a board with more, or give --bytes' : 'remove it first, or choose another file';
+  throw new ProvisionError('provision-size', `${what}; ${room}: ${todo}`);
+}
+
+/** Erases what is sealed or signed with keys made from the root key: with another one it would be taken for tampering. */
+function eraseSealed(contents: Buffer): void {
+  const reservesEnd = StorageMap.Reserves + settingsLimits.servers * StorageMap.ReserveBytes;
+  contents.fill(0, StorageMap.StateA, Math.min(contents.length, reservesEnd));
+  if (contents.length < StorageMap.TariffBytes) return;
+  contents.fill(0, StorageMap.HeadA, StorageMap.MarkB + StorageMap.MarkBytes);
+  contents.fill(0, StorageMap.Logbook);
+}
+
+interface Slots {
+  readonly at: readonly number[];
+  readonly bytes: number;
+  /** Offset of the field by which the newer slot is found. */
+  readonly count: number;
+  readonly magic: number;
+}
+
+const programSlots: Slots = {
+  at: [StorageMap.ProgramA, StorageMap.ProgramB],
+  bytes: StorageMap.ProgramSlotBytes,
+  count: ProgramField.Count,
+  magic: ProgramFormat.Magic,
+};
+
+const dynamicSlots: Slots = {
+  at: [StorageMap.DynamicA, StorageMap.DynamicB],
+  bytes: StorageMap.DynamicSlotBytes,
+  count: DynamicField.Count,
+  magic: DynamicFormat.Magic,
+};
+
+/** Into the first slot; the other one is erased, as what is given replaces all there was. */
+function writeTariffs(contents: Buffer, slots: Slots, block: Uint8Array | undefined): 'given' | 'kept' | 'none' {
+  if (contents.length < StorageMap.TariffBytes) return 'none';
+  if (block === undefined) return slots.at.some((at) => contents.readUInt32LE(at) === slots.magic) ? 'kept' : 'none';
+  for (const at of slots.at) contents.fill(0, at, at + slots.bytes);
+  const stored = Buffer.from(block);
+  stored.writeUInt32LE(1, slots.count);
+  const end = stored.length - 4;
+  stored.writeUInt32LE(crc32(stored.subarray(0, end)), end);
+  contents.set(stored, slots.at[0]!);
+  return 'given';
 }
 
 /** What the file knows of this meter; nothing when it is blank or `force` gives up what it holds. */
@@ -159,7 +272,8 @@ function randomRootKey(): Uint8Array {
   return new Uint8Array(randomBytes(settingsLimits.rootKeyBytes));
 }
 
-function replaceFile(path: string, contents: Uint8Array): void {
+/** Replaces a file as a whole, by a rename, or makes it. @throws {ProvisionError} provision-io */
+export function replaceFile(path: string, contents: Uint8Array, mode = 0o600): void {
   let target = path;
   let partial: string | undefined;
   try {
@@ -171,7 +285,7 @@ function replaceFile(path: string, contents: Uint8Array): void {
     partial = join(dirname(target), `.${randomBytes(8).toString('hex')}.partial`);
     const file = openSync(partial, 'wx', 0o600);
     try {
-      fchmodSync(file, 0o600);
+      fchmodSync(file, mode);
       for (let at = 0; at < contents.length; ) at += writeSync(file, contents, at);
       fsyncSync(file);
     } finally {

@@ -165,7 +165,8 @@ function list<Item extends z.ZodType>(item: Item, most: number, what: string) {
 
 const utcError = 'expected a time in UTC to the second, such as 2026-03-29T01:00:00Z';
 const utcShape = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z$/;
-const utc = z
+/** A time in UTC to the second; seconds may be left out. */
+export const utcSchema = z
   .string({ error: utcError })
   .regex(utcShape, { error: utcError, abort: true })
   .refine(isUtc, { error: utcError });
@@ -198,7 +199,7 @@ const offset = { offsetMinutes: whole(offsetMinutes), summer: z.boolean() };
 
 export const zoneListSchema: z.ZodType<ZoneList> = z.strictObject({
   initial: z.strictObject(offset),
-  transitions: list(z.strictObject({ utc, ...offset }), ProgramFormat.TransitionsMax, 'transitions'),
+  transitions: list(z.strictObject({ utc: utcSchema, ...offset }), ProgramFormat.TransitionsMax, 'transitions'),
 });
 
 const script = z.strictObject({ logicalName: logicalName.optional(), selector: whole(tariff), tariff: whole(tariff) });
@@ -255,7 +256,7 @@ const specialDay = z.strictObject({
 /** Of the shape alone; `encodeProgram` checks what must fit together. */
 export const tariffProgramSchema: z.ZodType<TariffProgram> = z.strictObject({
   name: text(nameBytes).meta(settingMeta({ description: 'Name of the program.', example: 'household-2026' })),
-  activationUtc: utc.optional(),
+  activationUtc: utcSchema.optional(),
   zone: z.union([z.string().min(1), zoneListSchema]),
   defaultTariff: whole(tariff),
   dynamicFallback: z
@@ -275,8 +276,8 @@ export const tariffProgramSchema: z.ZodType<TariffProgram> = z.strictObject({
 
 /** Of the shape alone; `encodeDynamic` checks what must fit together. */
 export const dynamicTariffsSchema: z.ZodType<DynamicTariffs> = z.strictObject({
-  entries: list(z.strictObject({ utc, tariff: whole(tariff) }), DynamicFormat.EntriesMax, 'dynamic tariffs'),
-  endUtc: utc.optional(),
+  entries: list(z.strictObject({ utc: utcSchema, tariff: whole(tariff) }), DynamicFormat.EntriesMax, 'dynamic tariffs'),
+  endUtc: utcSchema.optional(),
 });
 
 /** Unix seconds of a time in UTC as the types have it. */

@@ -220,7 +220,8 @@ describe('a storage file', () => {
 
   it('is made readable by its owner only, with a random root key and seed', () => {
     const result = provisionStorage(path, settings);
-    expect(result).toEqual({ path, bytes: 8192, before: 'nothing', rootKey: 'new', seed: 'new' });
+    const none = { program: 'none', dynamic: 'none' };
+    expect(result).toEqual({ path, bytes: 8192, before: 'nothing', rootKey: 'new', seed: 'new', ...none });
     expect(statSync(path).mode & 0o777).toBe(0o600);
     const bytes = readFileSync(path);
     expect(bytes.length).toBe(8192);
@@ -248,6 +249,8 @@ describe('a storage file', () => {
       before: 'this-meter',
       rootKey: 'kept',
       seed: 'kept',
+      program: 'none',
+      dynamic: 'none',
     });
     const after = readFileSync(path);
     expect(decodeSettings(after)).toEqual({ settings: changed, rootKey });
@@ -317,7 +320,7 @@ describe('a storage file', () => {
     expect(provisionStorage(path, settings, { bytes: maxStorageBytes })).toMatchObject({ bytes: maxStorageBytes });
     expect(provisionStorage(path, settings)).toMatchObject({ before: 'this-meter' });
     expect(() => provisionStorage(`${path}.large`, settings, { bytes: maxStorageBytes + 1 })).toThrow(
-      /65537 bytes are too many; a meter's storage has 1152 to 65536/,
+      /524289 bytes are too many; a meter's storage has 1152 to 524288/,
     );
     expect(existsSync(`${path}.large`)).toBe(false);
   });
