@@ -9,12 +9,12 @@
 //
 // The bounds, for words of 32 bits with a sign:
 // - A column of a product has at most 22 terms of less than 2^24, and less than 2^17 beside: less than 2^29.
-// - Each step leaves the limbs that it changes between 0 and 4095, but the one behind, which gets a carry of less than
-//   2^12 either way. A limb gets one such carry, after all steps that change it and before its own: h is between -2^12
-//   and 2^13, and h·c_j between -2^25 and 2^25.
-// - After all limbs from 43 down to 21 the number lies between -2^253 and 2^254. What then stands above 2^252 is between
-//   -4 and 4; once that is taken off, the number lies between -4·c and 2^252 + 4·c.
-// - Once more, and it lies between -c and L - 1; where it is negative, it is so by less than L, and L is added.
+// - Each step leaves the limbs that it changes between 0 and 4095, but the one behind, which gets a carry from -22 to 1,
+//   as the last limb of c is 20. A limb gets one such carry, after all steps that change it and before its own: h is
+//   between -22 and 4096, and h·c_j between -2^17 and 2^24.
+// - After all limbs from 43 down to 21 the number lies between -2^245 and 2^252 + 2^245: what stands above 2^252 is -1, 0
+//   or 1. Once that is taken off, the number lies between -c and L - 1.
+// - Where it is negative then, L is added.
 
 import { CHALLENGE, HASH, LIMBS, SEED_HASH } from './work';
 
@@ -114,12 +114,10 @@ function settle(): void {
 // scalar = LIMBS modulo L
 function reduce(scalar: usize): void {
   for (let place = ALL_LIMBS - 1; place >= LOW_LIMBS; place--) takeOff(place, load<i32>(LIMBS + (place << 2)));
-  for (let turn: u32 = 0; turn < 3; turn++) {
-    settle();
-    const above = load<i32>(LIMBS + (LOW_LIMBS << 2));
-    // The last time what is negative alone.
-    takeOff(LOW_LIMBS, turn < 2 ? above : above >> 31);
-  }
+  settle();
+  takeOff(LOW_LIMBS, load<i32>(LIMBS + (LOW_LIMBS << 2)));
+  settle();
+  takeOff(LOW_LIMBS, load<i32>(LIMBS + (LOW_LIMBS << 2)) >> 31);
   settle();
   for (let i: u32 = 0; i < SCALAR_LIMBS; i += 2, scalar += 3) {
     const limb = LIMBS + (i << 2);
