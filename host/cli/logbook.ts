@@ -3,9 +3,9 @@ import { Command } from 'commander';
 import { Ring } from '../../as/abi/codes.ts';
 import { readFileWithin } from '../files.ts';
 import { meterKeys } from '../provision/meter-keys.ts';
-import { decodeSettings, SettingsBlockError } from '../provision/settings-block.ts';
 import { readHeadFile } from '../record/keys.ts';
 import { ringOrder, storedHead, storedSlots } from '../record/rings.ts';
+import { storedIdentity } from '../record/stored-identity.ts';
 import { EntryTeller, type ToldEntry } from '../record/teller.ts';
 import { EvidenceCheck, type Report, type Trust } from '../record/verify.ts';
 import { type Context, collect, withHelp } from './context.ts';
@@ -84,7 +84,8 @@ function readStoredRing(options: LogbookOptions, ring: Ring): ReadRing {
     throw usageError(`${options.storage} holds no logbook: ${why}`);
   }
   const given = readTrust(options);
-  const own = storedTrust(storage);
+  const identity = storedIdentity(storage);
+  const own = identity === undefined ? undefined : meterKeys(identity.rootKey, identity.meter);
   const trust: Trust = {
     meter: given.meter ?? own?.meter,
     recordKey: given.recordKey ?? own?.recordKey,
@@ -95,10 +96,10 @@ function readStoredRing(options: LogbookOptions, ring: Ring): ReadRing {
   check.expectRing(ring);
   for (const entry of entries) check.addEntry(ring, entry, options.storage);
   const head = storedHead(storage);
-  if (head !== undefined) check.addHead(head, options.storage);
+  const claimed = head === undefined ? undefined : check.addHead(head, options.storage)?.meter;
   for (const path of options.head) for (const each of readHeadFile(path)) check.addHead(each, path);
   const report = check.finish();
-  const teller = new EntryTeller(trust.meter ?? report.meter ?? '');
+  const teller = new EntryTeller(trust.meter ?? report.meter ?? claimed ?? 'unknown');
   const notes: string[] = [];
   if (unfinished) {
     notes.push('The slot behind the last entry does not hold: power failed while it was written, or it was changed.');
@@ -107,15 +108,4 @@ function readStoredRing(options: LogbookOptions, ring: Ring): ReadRing {
     notes.push('Verified with keys that the storage itself holds; against whoever had it, give --keys and --head.');
   }
   return { ring, told: entries.map((entry) => teller.tell(ring, entry)), report, notes };
-}
-
-/** What the settings in a storage say; undefined where it has none that hold. */
-function storedTrust(storage: Buffer): Trust | undefined {
-  try {
-    const { settings, rootKey } = decodeSettings(storage);
-    return meterKeys(rootKey, settings.id);
-  } catch (error) {
-    if (error instanceof SettingsBlockError) return undefined;
-    throw error;
-  }
 }

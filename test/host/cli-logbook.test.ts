@@ -26,10 +26,10 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'metertime-logbook-'));
   lab = new StoreLab({ storageBytes: storageOf(recordSlots) });
   lab.startOnline();
-  for (let round = 0; round < 3; round++) {
-    lab.fill(24, 100 * round);
+  for (let round = 0; round < 10; round++) {
+    lab.fill(8, 100 * round);
     lab.acknowledgeAll();
-    lab.sim.run(1);
+    lab.sim.run(2);
   }
   lab.fill(5, 900);
   const heads = lab.heads.length;
@@ -146,6 +146,22 @@ describe('what was changed in the storage', () => {
     expect(await found(cut, '--keys', keys(), '--head', file('head.bin', lab.heads.at(-1)!))).toEqual([
       `tail ${signed}`,
     ]);
+  });
+
+  test('is told, and found in the lines, also where an entry does not fit its layout any more', async () => {
+    const path = changed((c) => c.writeUInt8(9, slot(2)));
+    const { entries, stdout } = await logbook('--storage', path);
+    expect(entries[1]).toMatchObject({ format: 'unreadable', sequence: 2, chain: { ring: 'logbook' } });
+    const verified = await runMetertime(['verify', file('lines.ndjson', stdout), '--json', '--keys', keys()]);
+    const { findings } = JSON.parse(verified.stdout) as Report;
+    expect(findings.map(({ check, ring, sequence }) => `${check} ${ring} ${sequence}`)).toEqual([
+      'layout logbook 2',
+      'seal logbook 2',
+      'link logbook 3',
+    ]);
+    const people = await runMetertime(['logbook', '--storage', path]);
+    expect(people.stdout).toMatch(/^2 +does not fit its layout$/m);
+    expect(people.exitCode).toBe(ExitCode.Mismatch);
   });
 
   test('is not a write that power cut, at whatever byte', async () => {
