@@ -156,6 +156,24 @@ const mqtt = z
             "The broker forgets a meter's time and tariff this long after they were made, so that no stale one is ever read.",
         }),
       ),
+    homeAssistant: z
+      .union(
+        [
+          z.boolean(),
+          z
+            .string()
+            .regex(/^(?!\$)[^+#/\p{Cc}]+(\/[^+#/\p{Cc}]+)*$/u)
+            .max(128),
+        ],
+        { error: 'expected true, false, or the first levels of the topics, without + and #' },
+      )
+      .default(false)
+      .meta(
+        meta({
+          description:
+            'Whether Home Assistant is told of the meters (MQTT discovery); another prefix than homeassistant is given as a text. Switched off, it is told to forget them.',
+        }),
+      ),
     recordFormat: z
       .enum(['json', 'cbor'])
       .default('json')

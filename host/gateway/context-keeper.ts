@@ -87,6 +87,12 @@ export class ContextKeeper {
   }
 }
 
+/** The context that entries are the parts of; undefined where they are none. */
+export function contextFrom(entries: ContextEntries): Context | undefined {
+  const parts = entries.map(readEntry);
+  return contextOf(parts.filter((entry) => entry !== undefined && 'part' in entry) as ContextPart[]);
+}
+
 /** An entry of the records; undefined for bytes that are none. */
 export function readEntry(bytes: Uint8Array): ReturnType<typeof decodeEntry> | undefined {
   try {

@@ -17,6 +17,7 @@ const publisher = new MqttPublisher({
     topicPrefix: 'metertime',
     timeExpirySeconds: 900,
     recordFormat: 'json',
+    homeAssistant: false,
   },
   gateway: 'g1',
   version: '0.0.0-test',

@@ -91,6 +91,7 @@ async function start(
       topicPrefix: 'metertime',
       timeExpirySeconds: 900,
       recordFormat: 'json',
+      homeAssistant: false,
       ...(login === undefined ? {} : { username: login.username, passwordFile }),
     },
     gateway: 'g1',

@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decode as decodeCbor } from 'cborg';
+import { connectAsync } from 'mqtt';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Ring } from '../../as/abi/codes.ts';
 import { type MqttSettings, Secret } from '../../host/config/settings.ts';
@@ -67,6 +68,7 @@ function settings(url: string, more: Partial<MqttSettings> = {}): MqttSettings {
     topicPrefix: 'metertime',
     timeExpirySeconds: 900,
     recordFormat: 'json',
+    homeAssistant: false,
     ...more,
   };
 }
@@ -189,6 +191,88 @@ describe('with a broker', () => {
     const kept = late.seen.map(({ topic }) => topic.split('/').at(-1));
     expect(kept).toEqual(expect.arrayContaining(['head', 'tariff']));
     expect(kept).not.toContain('record');
+  });
+
+  test('tells Home Assistant of meters and their registers, once, and makes it forget them when switched off', async () => {
+    const broker = await startBroker();
+    const chain = chainOf('m1');
+    const parts = chain.context({
+      registers: [
+        { obis: [1, 0, 1, 8, 0, 255], scale: -3, unit: 30 },
+        { obis: [1, 0, 16, 7, 0, 255], scale: 0, unit: 27 },
+      ],
+    });
+    const context = decodeContext(parts.map((bytes) => decodeEntry(Ring.Records, bytes) as ContextPart));
+    const record = chain.record({ readings: [2_935_600n, 250n] });
+    const discovered = async () => {
+      const client = await connectAsync(broker.url, { protocolVersion: 5 });
+      const messages = new Map<string, Record<string, unknown>>();
+      client.on('message', (topic, payload) => {
+        // One that is taken back while this looks.
+        if (payload.length === 0) messages.delete(topic);
+        else messages.set(topic, JSON.parse(`${payload}`));
+      });
+      await client.subscribeAsync(['homeassistant/#', 'home/#'], { qos: 0 });
+      await client.subscribeAsync('none', { qos: 0 });
+      await client.endAsync();
+      return messages;
+    };
+    const first = await publish(broker.url, { homeAssistant: true });
+    const meter = first.publisher.meter('m1');
+    meter.info(info);
+    const stored = { sequence: record.readUInt32LE(4), link: 'x', message: meter.encodeRecord(record, context) };
+    await meter.ledger.store([stored], parts);
+    const [topic, message] = await until('a meter with its registers', async () =>
+      [...(await discovered())].find(([, { components }]) => Object.keys(components as object).length === 6),
+    );
+    expect(topic).toMatch(/^homeassistant\/device\/metertime-g1-m1-[0-9a-f]{8}\/config$/);
+    expect(message).toMatchObject({
+      device: { name: 'm1', model: info.board, sw_version: info.firmwareVersion },
+      origin: { name: 'metertime', sw_version: '1.2.3' },
+      availability: [{ topic: 'metertime/g1/state' }, { topic: 'metertime/g1/m1/state' }],
+      availability_mode: 'all',
+      components: {
+        tariff: { platform: 'sensor', state_topic: 'metertime/g1/m1/tariff' },
+        next_switch: { device_class: 'timestamp' },
+        status: { device_class: 'enum', options: ['unsynchronised', 'synchronised', 'holdover'] },
+        uncertainty: { unit_of_measurement: 'ms', state_topic: 'metertime/g1/m1/time' },
+        register_1_0_1_8_0_255: {
+          name: '1-0:1.8.0*255',
+          state_topic: 'metertime/g1/m1/record',
+          device_class: 'energy',
+          state_class: 'total_increasing',
+          unit_of_measurement: 'Wh',
+          suggested_display_precision: 3,
+        },
+        register_1_0_16_7_0_255: { device_class: 'power', state_class: 'measurement', unit_of_measurement: 'W' },
+      },
+    });
+    const ids = Object.values(message.components as Record<string, { unique_id: string }>).map((one) => one.unique_id);
+    expect(new Set(ids).size).toBe(6);
+    await until('an empty outbox', () => first.outbox.state.entries === 0);
+    await first.publisher.stop();
+
+    // The next run knows the registers before a record comes.
+    const second = await publish(broker.url, { homeAssistant: true });
+    second.publisher.meter('m1').info({ ...info, firmwareVersion: '9.9.9' });
+    await until('the new version, and the registers still', async () => {
+      const found = (await discovered()).get(topic) as { device: { sw_version: string }; components: object };
+      return found.device.sw_version === '9.9.9' && Object.keys(found.components).length === 6;
+    });
+    await second.publisher.stop();
+
+    const third = await publish(broker.url, { homeAssistant: 'home', recordFormat: 'cbor' });
+    third.publisher.meter('m1').info(info);
+    const other = await until('the other prefix alone', async () => {
+      const all = await discovered();
+      return all.size === 1 && [...all].find(([at]) => at.startsWith('home/device/'));
+    });
+    // Home Assistant reads no CBOR.
+    expect(Object.keys(other[1].components as object)).toEqual(['tariff', 'next_switch', 'status', 'uncertainty']);
+    await third.publisher.stop();
+
+    await publish(broker.url);
+    await until('nothing', async () => (await discovered()).size === 0);
   });
 
   test('lets the report of a server expire as a time does', async () => {

@@ -53,6 +53,7 @@ async function start(port: number): Promise<PublisherReport[]> {
       topicPrefix: 'metertime',
       timeExpirySeconds: 900,
       recordFormat: 'json',
+      homeAssistant: false,
     },
     gateway: 'g1',
     version: '0',
