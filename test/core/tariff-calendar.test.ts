@@ -496,6 +496,15 @@ describe('special days', () => {
     ]);
   });
 
+  it('are those of the zone in use, after another one was', () => {
+    const specialDays = [{ month: summerBegin, to: 1 }];
+    core.useProgram(calendar({ ...plain, specialDays }));
+    expect(core.tariff('2026-03-29T12:00:00Z')).toBe(20);
+    core.useProgram(calendar({ ...plain, zone: 'EST5EDT,M3.2.0,M11.1.0', specialDays }));
+    expect(core.tariff('2026-03-29T12:00:00Z')).toBe(10);
+    expect(core.tariff('2026-03-08T12:00:00Z')).toBe(20);
+  });
+
   it('count in their order', () => {
     specials({ month: 12, day: 25, to: 1 }, { month: 12, weekday: 5, to: 2 });
     // A Friday.

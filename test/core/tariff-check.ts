@@ -9,10 +9,11 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import { step } from '../../scripts/lib/progress.mjs';
 import { root } from '../../scripts/lib/project.mjs';
 import { randomFrom } from './random.ts';
-import { type Comparison, compare, useCalendar, zoneDifferences } from './tariff-compare.ts';
+import { type Comparison, compare, useCalendar } from './tariff-compare.ts';
 import { TariffCore } from './tariff-core.ts';
 import { type DrawnCalendar, drawCalendar } from './tariff-draw.ts';
 import { checkTariffUsage } from './tariff-usage.mjs';
+import { zoneDifferences } from './tariff-zones.ts';
 
 interface Work {
   readonly module: WebAssembly.Module;
@@ -113,7 +114,7 @@ async function main(): Promise<void> {
   const only = values.only === undefined ? undefined : whole('only', values.only, 1, 10_000_000);
   const numbers = only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [only];
   const module = new WebAssembly.Module(readFileSync(join(root, 'build', 'core.wasm')));
-  const zones = zoneDifferences(new TariffCore(module));
+  const zones = zoneDifferences();
   const tz = process.versions.tz ?? 'unknown';
   console.error(`seed ${seed}; IANA data ${tz} of ICU ${process.versions.icu}`);
   for (const [name, said] of zones)

@@ -5,7 +5,7 @@ import type { Switch, TariffCore } from './tariff-core.ts';
 import { isoOf } from './tariff-core.ts';
 import { checkedFrom, checkedUntil, type DrawnCalendar } from './tariff-draw.ts';
 import { referencePeriods, referenceSwitches, tariffOf } from './tariff-reference.ts';
-import { type CheckedZone, checkedZones, zoneData } from './tariff-zones.ts';
+import { zoneData } from './tariff-zones.ts';
 
 export interface Comparison {
   readonly switches: number;
@@ -115,25 +115,4 @@ function comparePeriods(core: TariffCore, expected: readonly number[], from: num
     }
   }
   return undefined;
-}
-
-/** Zones whose rule is not what ICU's data say of the years that are checked, with what differs first, in words. */
-export function zoneDifferences(core: TariffCore, zones: readonly CheckedZone[] = checkedZones): Map<string, string> {
-  const differences = new Map<string, string>();
-  for (const { name, rule } of zones) {
-    if (rule === undefined) continue;
-    core.useZone(rule);
-    const expected = zoneData(name)
-      .transitions.filter(({ unixSeconds }) => unixSeconds > checkedFrom && unixSeconds <= checkedUntil)
-      .map(({ unixSeconds, offset }) => `${isoOf(unixSeconds)} to ${offset} s`);
-    const found = core.transitions(checkedFrom, checkedUntil).map((at) => `${at} to ${core.offset(at)} s`);
-    const first = zoneData(name).transitions.findLast(({ unixSeconds }) => unixSeconds <= checkedFrom);
-    expected.unshift(`${first?.offset ?? zoneData(name).firstOffset} s`);
-    found.unshift(`${core.offset(checkedFrom)} s`);
-    const n = Array.from({ length: Math.max(expected.length, found.length) }).findIndex(
-      (_, i) => expected[i] !== found[i],
-    );
-    if (n >= 0) differences.set(name, `${rule}: ${found[n] ?? 'none'}; IANA: ${expected[n] ?? 'none'}`);
-  }
-  return differences;
 }

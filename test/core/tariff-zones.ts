@@ -1,5 +1,6 @@
 // Zones of the check: their POSIX rules, and the transitions that Temporal finds in the IANA data of node's ICU.
 import { Temporal } from 'temporal-polyfill';
+import { parsePosixTz, summerTimeOf } from '../../host/tariff/posix-tz.ts';
 import type { BlockList } from './tariff-blocks.ts';
 
 export interface CheckedZone {
@@ -85,4 +86,39 @@ export function zoneList({ firstOffset, transitions }: ZoneData): BlockList {
     initial: offset(firstOffset),
     transitions: transitions.map((each) => ({ unixSeconds: each.unixSeconds, ...offset(each.offset) })),
   };
+}
+
+/**
+ * Zones whose rule is not what ICU's data say of the years that are checked, with what differs first, in words. The core is
+ * not asked: where it understands a rule in another way, its calendars differ.
+ */
+export function zoneDifferences(zones: readonly CheckedZone[] = checkedZones): Map<string, string> {
+  const differences = new Map<string, string>();
+  const said = ([at, offset]: readonly [number, number]) => `${new Date(at * 1000).toISOString()} to ${offset} s`;
+  const checked = ([at]: readonly [number, number]) =>
+    at >= Date.UTC(zoneYears.first + 1) / 1000 && at < Date.UTC(zoneYears.last + 1) / 1000;
+  for (const { name, rule } of zones) {
+    if (rule === undefined) continue;
+    const { transitions, firstOffset } = zoneData(name);
+    const iana = transitions.map(({ unixSeconds, offset }) => [unixSeconds, offset] as const).filter(checked);
+    const ours = transitionsOf(rule).filter(checked);
+    const expected = iana.length === 0 ? [`${transitions.at(-1)?.offset ?? firstOffset} s`] : iana.map(said);
+    const found = ours.length === 0 ? [`${parsePosixTz(rule).standard.offsetSeconds} s`] : ours.map(said);
+    const most = Math.max(expected.length, found.length);
+    const n = Array.from({ length: most }).findIndex((_, i) => expected[i] !== found[i]);
+    if (n >= 0) differences.set(name, `${rule}: ${found[n] ?? 'none'}; IANA: ${expected[n] ?? 'none'}`);
+  }
+  return differences;
+}
+
+/** When a rule's offset changes, Unix seconds, and to what, s. */
+function transitionsOf(rule: string): (readonly [number, number])[] {
+  const tz = parsePosixTz(rule);
+  const found: (readonly [number, number])[] = [];
+  for (let year: number = zoneYears.first; year <= zoneYears.last; year++) {
+    const summerTime = summerTimeOf(tz, year);
+    if (summerTime === undefined) return [];
+    found.push([summerTime.begin, tz.summer!.offsetSeconds], [summerTime.end, tz.standard.offsetSeconds]);
+  }
+  return found.sort((a, b) => a[0] - b[0]);
 }
