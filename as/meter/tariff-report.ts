@@ -71,7 +71,7 @@ let nextUntil: i64 = 0;
 /** The tariff is told soon. */
 export function tariffReportSoon(): void {
   if (TARIFF == 0) return;
-  due = true;
+  due = slotsPresent();
 }
 
 /** `Message.BlockWrite` and `Message.BlockCommit`; false for any other. */

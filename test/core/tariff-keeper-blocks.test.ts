@@ -231,6 +231,16 @@ describe('a command', () => {
     sim.meter.start();
     sim.runUntilSynchronised();
     expect(sendProgram(sim, always(7)).result).toBe(CommandResult.Absent);
+    // Nor does it keep such a meter awake.
+    let wakes = 0;
+    const at = sim.clock.at.bind(sim.clock);
+    sim.clock.at = (tick, callback) => {
+      wakes++;
+      return at(tick, callback);
+    };
+    sim.run(hour);
+    expect(wakes).toBeLessThan(2000);
+    expect(sim.tariff).toBeUndefined();
   });
 });
 
