@@ -231,7 +231,7 @@ const resealed: Draw = (world, random) => {
   const at = random.below(chain.rings[ring].length);
   const how = pick(random, ['changed', 'removed', 'added', 'appended', 'signed'] as const);
   const bit = random.below(8 * ChainField.BodyBytes);
-  const forger = signingKey(random.bytes(32));
+  const seed = random.bytes(32);
   return {
     kind: 'resealed',
     what: `${textOf(place)}, ${how} from ${at + 1} on`,
@@ -248,7 +248,7 @@ const resealed: Draw = (world, random) => {
         world,
         place,
         entries.slice(place.from),
-        how === 'signed' ? [forgedHead(world, ring, entries, forger)] : heads.slice(-1),
+        how === 'signed' ? [forgedHead(world, ring, entries, signingKey(seed))] : heads.slice(-1),
       );
     },
   };
