@@ -143,7 +143,7 @@ describe('holds', () => {
     ]);
   });
 
-  test('from standard input', async () => {
+  test('from standard input', { timeout: 120_000 }, async () => {
     const { outDir } = await buildDist({ outDir: join(folder, 'dist') });
     const args = [join(outDir, 'metertime.mjs'), 'verify', '-', ...keys(), '--json'];
     for (const input of [toLines(records()), Buffer.concat(made.rings[Ring.Records])]) {
