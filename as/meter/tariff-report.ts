@@ -21,7 +21,7 @@ import { logFull } from '../record/log';
 import { qualityAt, qualityDlms, qualityLetter } from '../record/quality';
 import { storeFull, storeNewest, storeOldest } from '../record/store';
 import { tariffAt, tariffNext } from '../tariff/tariff';
-import { networkBegin, networkSend, networkUp } from './network';
+import { networkBegin, networkIsOwn, networkSend, networkUp } from './network';
 import { timeNowUtc } from './now';
 import {
   keeperDoubtful,
@@ -62,6 +62,8 @@ const AHEAD_SECONDS: i64 = 8 * 86_400;
 const AGAIN_SECONDS: i64 = 3600;
 
 let due: bool = false;
+/** It waits for room on the link, and goes with the frame that brings it. */
+let waits: bool = false;
 let sentAt: i64 = -APART_NS;
 /** The next switch, 0 for none, its tariff, and Unix seconds from which on it is looked for anew. */
 let nextAt: i64 = 0;
@@ -117,6 +119,7 @@ export function tariffReportStep(now: i64): void {
   }
   if (!due || now < sentAt + APART_NS) return;
   const message = networkBegin(Channel.Report, TARIFF_BYTES);
+  waits = message == 0 && !networkIsOwn();
   if (message == 0) return;
   due = false;
   sentAt = now;
@@ -125,7 +128,7 @@ export function tariffReportStep(now: i64): void {
 
 /** Local time at which something is due. */
 export function tariffReportDeadline(): i64 {
-  if (TARIFF == 0 || !due || !networkUp()) return i64.MAX_VALUE;
+  if (TARIFF == 0 || !due || waits || !networkUp()) return i64.MAX_VALUE;
   return sentAt + APART_NS;
 }
 
