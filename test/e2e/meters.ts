@@ -16,7 +16,7 @@ import {
   type MeterSettings,
   settingsDefaults,
 } from '../../host/provision/settings-block.ts';
-import { provisionStorage } from '../../host/provision/storage-file.ts';
+import { type ProvisionOptions, provisionStorage } from '../../host/provision/storage-file.ts';
 import { makeFolder } from '../../host/setup/lab-server.ts';
 
 export const board = 'mps2-an385';
@@ -70,13 +70,19 @@ export class EmulatedMeter {
   private constructor(
     readonly firmware: BuildReport,
     settings: LabSettings,
+    options: ProvisionOptions,
   ) {
-    provisionStorage(this.storageFile, fill(settings), { bytes: loadBoard(firmware.board).storage.bytes });
+    const { bytes } = loadBoard(firmware.board).storage;
+    provisionStorage(this.storageFile, fill(settings), { bytes, ...options });
   }
 
   /** Builds the firmware where that is not done yet. */
-  static async create(settings: LabSettings, boardName = board): Promise<EmulatedMeter> {
-    return new EmulatedMeter(await buildFirmware({ board: boardName }), settings);
+  static async create(
+    settings: LabSettings,
+    boardName = board,
+    options: ProvisionOptions = {},
+  ): Promise<EmulatedMeter> {
+    return new EmulatedMeter(await buildFirmware({ board: boardName }), settings, options);
   }
 
   /** Power on. */

@@ -3,6 +3,9 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { buildFirmware } from '../../host/build/index.ts';
+import type { MeterSettings } from '../../host/provision/settings-block.ts';
+import type { ProvisionOptions } from '../../host/provision/storage-file.ts';
 import { type Chronyd, startChronyd } from '../../host/setup/chronyd.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
 import { type Mosquitto, startMosquitto } from '../../host/setup/mosquitto.ts';
@@ -13,7 +16,7 @@ import { root } from '../../scripts/lib/project.mjs';
 import type { SeededRandom } from '../core/random.ts';
 import { BrokerView } from './broker-view.ts';
 import { GatewayProcess } from './gateway-process.ts';
-import { EmulatedMeter } from './meters.ts';
+import { EmulatedMeter, board as smallBoard } from './meters.ts';
 
 const name = 'gateway-1';
 const id = 'meter-1';
@@ -25,6 +28,9 @@ export const topics = {
   info: `metertime/${name}/${id}/info`,
   time: `metertime/${name}/${id}/time`,
   event: `metertime/${name}/${id}/event`,
+  record: `metertime/${name}/${id}/record`,
+  tariff: `metertime/${name}/${id}/tariff`,
+  head: `metertime/${name}/${id}/head`,
 } as const;
 
 export const victims = ['gateway', 'broker', 'server', 'meter'] as const;
@@ -47,7 +53,17 @@ const absences: Partial<Record<Victim, { readonly topic: string; readonly reason
   meter: { topic: topics.state, reason: 'link' },
 };
 
+/** What the meter is and records. */
+export interface LabMeter {
+  readonly board?: string;
+  readonly settings?: Partial<MeterSettings>;
+  /** Made when everything else is there. */
+  readonly provision?: () => ProvisionOptions;
+}
+
 export class RestartLab {
+  constructor(private readonly made: LabMeter = {}) {}
+
   /** Times the meter was started. */
   starts = 0;
   #stops: (() => Promise<unknown>)[] = [];
@@ -76,7 +92,10 @@ export class RestartLab {
     this.#stops.push(() => broker.stop());
     const view = await BrokerView.connect(broker.url, 'metertime/#', 'view');
     this.#stops.push(() => view.stop());
-    const meter = await EmulatedMeter.create({ id, servers: [{ host: '127.0.0.1', port: server.kePort }] });
+    const { board = smallBoard, settings = {}, provision = () => ({}) } = this.made;
+    await buildFirmware({ board });
+    const servers = [{ host: '127.0.0.1', port: server.kePort }];
+    const meter = await EmulatedMeter.create({ id, servers, ...settings }, board, provision());
     this.#stops.push(() => meter.remove());
     const gateway = new GatewayProcess(join(program, 'metertime.mjs'), this.#folder, {
       name,
