@@ -2,17 +2,26 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { StorageMap } from '../../as/abi/codes.ts';
 import { GatewayService } from '../../host/cli/gateway-service.ts';
 import { loadSettings } from '../../host/config/settings.ts';
+import type { CoreModule } from '../../host/core/core.ts';
 import { type LinkTransport, openLink } from '../../host/link/transports.ts';
 import { silentLogger } from '../../host/log.ts';
 import { startMosquitto } from '../../host/setup/mosquitto.ts';
+import { until } from '../../host/setup/until.ts';
+import { runMetertime } from './cli-run.ts';
 import { coreModule, startMeter } from './gateway/software-meters.ts';
 import { Watcher } from './mqtt-watcher.ts';
 
 let folder = '';
 const cleanUp: (() => unknown)[] = [];
+let core: CoreModule;
+
+beforeAll(async () => {
+  core = await coreModule();
+}, 180_000);
 
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'metertime-service-'));
@@ -23,7 +32,6 @@ afterEach(async () => {
 });
 
 test('after an orderly stop, meters are offline because of the gateway; one that had gone before, because of its link', async () => {
-  const core = await coreModule();
   const broker = await startMosquitto();
   cleanUp.push(() => broker.stop());
   const watcher = await Watcher.start(broker.url);
@@ -62,4 +70,49 @@ dataDirectory: data
   expect(watcher.last('metertime/g1/leaves/state')).toMatchObject({ state: 'offline', reason: 'link' });
   const states = watcher.on('metertime/g1/stays/state').map((text) => JSON.parse(text).reason ?? 'online');
   expect(states).toEqual(['online', 'gateway']);
+});
+
+test('commands reach a meter with the real core: a tariff program is stored and in force, the logbook is told and released', {
+  timeout: 90_000,
+}, async () => {
+  const broker = await startMosquitto();
+  cleanUp.push(() => broker.stop());
+  const watcher = await Watcher.start(broker.url);
+  cleanUp.push(() => watcher.stop());
+  const file = join(folder, 'gateway.yaml');
+  const text = `name: g1\nlinks: ["unix-listen:${folder}/g.sock"]\nmqtt: {url: "${broker.url}"}\ndataDirectory: data\n`;
+  writeFileSync(file, text, { mode: 0o600 });
+  const service = new GatewayService({ settings: loadSettings(file), log: silentLogger, version: '1.2.3', core });
+  cleanUp.push(() => service.stop());
+  await service.start();
+  const transport = openLink(`unix:${folder}/g.sock`) as LinkTransport;
+  const meter = startMeter(transport, core, 'm1', undefined, StorageMap.TariffBytes + 64 * StorageMap.EntryBytes);
+  cleanUp.push(
+    () => transport.close(),
+    () => meter.powerCut(),
+  );
+  transport.start();
+  await watcher.expect('metertime/g1/m1/tariff', { program: null }, 30_000);
+  const run = (...args: string[]) => runMetertime(['command', 'm1', ...args, '--mqtt', broker.url]);
+  const program = join(folder, 'program.yaml');
+  writeFileSync(program, 'name: household\nzone: CET-1CEST,M3.5.0,M10.5.0/3\ndefaultTariff: 3\n');
+  expect(await run('tariff-program', program)).toMatchObject({
+    exitCode: 0,
+    stdout: 'Stored program household, in force at once.\n',
+  });
+  await until('the program in force', () => {
+    const last = watcher.last('metertime/g1/m1/tariff') as { program: { name: string } | null } | undefined;
+    return last?.program?.name === 'household';
+  });
+  const dynamic = join(folder, 'dynamic.yaml');
+  writeFileSync(dynamic, 'entries: [{ utc: 2036-02-07T00:00:00Z, tariff: 5 }]\nendUtc: 2036-02-08T00:00:00Z\n');
+  expect((await run('dynamic-tariffs', dynamic)).stdout).toBe(
+    'Stored 1 dynamic tariffs, until 2036-02-08T00:00:00Z.\n',
+  );
+  const log = await run('logbook', '--from', '1');
+  expect(log.stdout).toMatch(/^1 {2}\(no time\) {2}The meter started/);
+  expect((await run('logbook-release', '--sequence', '1')).stdout).toMatch(/^Released up to entry 1 of \d+\.\n$/);
+  expect((await run('logbook-release', '--sequence', '9999')).stderr).toMatch(/came 9999/);
+  const records = await run('records', '--from', '1', '--count', '20', '--json');
+  expect(JSON.parse(records.stdout)).toMatchObject({ ok: true });
 });

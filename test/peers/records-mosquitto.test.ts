@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { ChainField, RecordField, Ring, StorageMap } from '../../as/abi/codes.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import { type LinkTransport, openLink } from '../../host/link/transports.ts';
@@ -24,6 +24,12 @@ import { coreModule } from '../host/gateway/software-meters.ts';
 import { Watcher } from '../host/mqtt-watcher.ts';
 
 let folder = '';
+let core: CoreModule;
+let child = '';
+beforeAll(async () => {
+  core = await coreModule();
+  child = await bundleChild('../peers/gateway-child.ts');
+}, 180_000);
 const cleanUp: (() => unknown)[] = [];
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'metertime-kills-'));
@@ -216,8 +222,6 @@ test('broker and gateway are killed ten times each: every record arrives, none i
   timeout: 240_000,
 }, async () => {
   const random = seededRandom('records and kills');
-  const core = await coreModule();
-  const child = await bundleChild('../peers/gateway-child.ts');
   const broker = await startMosquitto();
   cleanUp.push(() => broker.stop());
   const wire = await Wire.start(broker.port);

@@ -20,8 +20,9 @@ export function startMeter(
   source: CoreModule,
   id: string,
   server = { host: 'nothing.invalid', port: 4460 },
+  storageBytes?: number,
 ): SoftwareMeter {
-  const storage = new MemoryStorage();
+  const storage = new MemoryStorage(storageBytes);
   const settings = {
     id,
     servers: [server],
