@@ -3,7 +3,7 @@
 // METERTIME_NATIVE_FUZZ=skip leaves native fuzzing out, with the compiler that it needs.
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { step } from './lib/progress.mjs';
 import { readText, root } from './lib/project.mjs';
@@ -30,6 +30,9 @@ try {
   for (const { reason } of missing) {
     reasons.push(reason);
     console.error(`  ! ${reason}; tests that need it fail, or are named as skipped in the last lines`);
+  }
+  if (!existsSync(join(root, 'node_modules', 'pkcs11js'))) {
+    reasons.push('keys in tokens are not tested: the optional package pkcs11js needs a compiler (g++, make, python3)');
   }
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
