@@ -285,7 +285,7 @@ describe('where the time is not good enough', () => {
     for (const record of held) expect(marksOf(record)).toEqual(['Doubtful', 'SwitchHeld']);
     sim.records.length = 0;
     sim.behaviour.onRequest = (request) => [sim.answer(request)];
-    sim.runUntil('a time again', () => sim.meter.time().status === ClockStatus.Synchronised, 12 * hour);
+    sim.runUntil('a time again', () => sim.meter.time().status === ClockStatus.Synchronised, 96 * hour);
     sim.run(400);
     const since = Number(sim.tariff!.since);
     expect(told.at(-1)).toMatchObject({ tariff: 1, doubtful: false, since });
@@ -300,7 +300,7 @@ describe('where the time is not good enough', () => {
     expect(recordsOf(sim, RecordReason.Period)).toEqual([]);
     expect(sim.tariff!.flags & TariffFlag.Suspended).not.toBe(0);
     sim.behaviour.onRequest = (request) => [sim.answer(request)];
-    sim.runUntil('a time again', () => sim.meter.time().status === ClockStatus.Synchronised, 12 * hour);
+    sim.runUntil('a time again', () => sim.meter.time().status === ClockStatus.Synchronised, 96 * hour);
     sim.run(hour);
     const [first, second] = recordsOf(sim, RecordReason.Period);
     expect(marksOf(first!)).toContain('Doubtful');

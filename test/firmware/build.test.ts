@@ -73,12 +73,15 @@ describe('the product', { timeout: 120_000 }, () => {
 describe('time servers at once', { timeout: 240_000 }, () => {
   const build = (servers: number) => buildFirmware({ board: boardName, servers });
 
-  it('four take at most 10 KB more RAM than one', async () => {
-    const [one, four] = [await build(1), await build(4)];
+  it('three take at most 10 KB in three more RAM than one, each; four come with tariffs, records and logbook', async () => {
+    const [one, three, four] = [await build(1), await build(3), await build(4)];
     expect(one).toMatchObject({ servers: 1, budgetsHold: true });
+    expect(three).toMatchObject({ servers: 3, budgetsHold: false });
+    expect(three.ram.usedBytes).toBeGreaterThan(one.ram.usedBytes);
+    expect(three.ram.usedBytes - one.ram.usedBytes).toBeLessThanOrEqual((2 * 10_240) / 3);
     expect(four).toMatchObject({ servers: 4, budgetsHold: false });
-    expect(four.ram.usedBytes).toBeGreaterThan(one.ram.usedBytes);
-    expect(four.ram.usedBytes - one.ram.usedBytes).toBeLessThanOrEqual(10_240);
+    expect(four.ram.usedBytes).toBeGreaterThan(three.ram.usedBytes);
+    expect(four.ram.usedBytes).toBeLessThanOrEqual(32_768);
   });
 
   it("are the board's number where none is given, and have an image of their own where it is another", async () => {
