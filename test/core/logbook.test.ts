@@ -102,9 +102,9 @@ describe('the logbook', () => {
         return [origin, mode];
       }),
     ];
-    lab.sim.run(6 * 3600);
+    lab.sim.run(24 * 3600);
     expect(writes).toBeGreaterThan(64);
-    expect(writes).toBeLessThanOrEqual(32 + 6 * 60 + 1);
+    expect(writes).toBeLessThanOrEqual(32 + 24 * 60 + 1);
     expect(lab.core.testStoreNewest(Ring.Logbook) - before).toBeLessThanOrEqual(2);
     expect(lab.entries(Ring.Network)).toHaveLength(64);
     lab.verify();

@@ -63,7 +63,11 @@ it.each([boardName, `${boardName}-4`])(
       const { info, started, stackBytes } = await runOnce(board, report);
       expect(info).toMatchObject({
         resetCause: ResetCause.PowerOn,
-        capabilities: Capability.Rtc | Capability.Storage | Capability.Thermometer,
+        capabilities:
+          Capability.Rtc |
+          Capability.Storage |
+          Capability.Thermometer |
+          (board.application === undefined ? 0 : Capability.Registers),
         serversMax: board.servers,
         maxFrequencyErrorPpb: board.maxFrequencyErrorPpb,
         buildUnixSeconds: BigInt(report.buildUnixSeconds),

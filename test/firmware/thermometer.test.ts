@@ -67,7 +67,7 @@ describe('the driver', () => {
     const { emulator, line } = await start(newFolder(), { board: withoutThermometer() });
     for (let i = 0; i < 3; i++) expect(await readTemperature(line)).toBeUndefined();
     expect(await line.ask('T')).toMatch(/^00/);
-    expect(await line.ask('R00000004')).toBe('00000000ffffffff');
+    expect(await line.ask('R000000000004')).toBe('00000000ffffffff');
     await expect(emulator.setTemperature(20_000)).rejects.toMatchObject({ code: 'emulator-failed' });
   });
 });

@@ -93,7 +93,7 @@ describe('a file that is read within a limit', () => {
 
 describe('each use of a file', () => {
   it.each<[string, (path: string) => unknown, number]>([
-    ['storage', readStorageSettings, 65_536],
+    ['storage', readStorageSettings, 524_288],
     ['root key', readRootKeyFile, 1024],
     ["a meter's settings", readSettingsFile, 1 << 20],
     ["a gateway's settings", loadSettings, 1 << 20],
@@ -142,9 +142,9 @@ describe('the command', () => {
     expect(existsSync('x')).toBe(false);
   });
 
-  it.each(['5', '1151', '65537', '999999999'])('provision takes no storage of %s bytes', async (bytes) => {
+  it.each(['5', '1151', '524289', '999999999'])('provision takes no storage of %s bytes', async (bytes) => {
     const { exitCode, stderr } = await runMetertime(['provision', 'x', '-i', 'm', '-S', 'a', '--bytes', bytes]);
-    expect(stderr).toContain("A meter's storage has 1152 to 65536 bytes.");
+    expect(stderr).toContain("A meter's storage has 1152 to 524288 bytes.");
     expect(exitCode).toBe(ExitCode.Usage);
   });
 
