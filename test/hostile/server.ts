@@ -264,7 +264,10 @@ export class HostileServer {
   }
 
   #cookie(association: Association, bytes: number): Buffer {
-    const cookie = randomBytes(bytes);
+    let cookie: Buffer;
+    // Short ones may be drawn twice.
+    do cookie = randomBytes(bytes);
+    while (this.#cookies.has(cookieKey(cookie)));
     // A client cannot know where a cookie ends that was padded in a packet.
     this.#cookies.set(cookieKey(cookie), association);
     return cookie;
