@@ -8,11 +8,12 @@ import asc from 'assemblyscript/asc';
 import {
   Abi,
   Action,
-  type Event,
+  Event,
   LinkLimit,
   LinkMessageField,
   LinkReadyField,
   RtcField,
+  StartField,
   StorageMap,
   TimeNowField,
 } from '../../as/abi/codes.ts';
@@ -141,6 +142,8 @@ export interface CheckOptions {
 export class CheckedCore {
   /** The one that was given an event last. */
   static last: CheckedCore | undefined;
+  /** As much as any start said, whether it was taken or not. */
+  #storageBytes: number = StorageMap.FullBytes;
   readonly #exports: CoreExports;
   readonly #twin: TwinInstance | undefined;
   readonly #memory: Buffer;
@@ -192,6 +195,10 @@ export class CheckedCore {
 
   /** One event. @throws Violation */
   handle(event: number, tick: bigint, payload: Uint8Array = new Uint8Array(0)): CoreAction[] {
+    if (event === Event.Start && payload.length >= StartField.StorageBytes + 4) {
+      const said = new DataView(payload.buffer, payload.byteOffset).getUint32(StartField.StorageBytes, true);
+      this.#storageBytes = Math.max(this.#storageBytes, said);
+    }
     if (this.#record) this.happened.push({ event, tick, payload: payload.slice() });
     CheckedCore.last = this;
     this.handled++;
@@ -248,7 +255,7 @@ export class CheckedCore {
     let total = 0;
     for (const { kind, payload } of actions) {
       total += Abi.ActionHeaderBytes + payload.length;
-      const problem = actionProblem(kind, payload);
+      const problem = actionProblem(kind, payload, this.#storageBytes);
       if (problem !== undefined) this.#fail(`action ${Action[kind] ?? kind}: ${problem}`);
     }
     if (total !== length) this.#fail(`actions of ${total} bytes in ${length}`);
@@ -266,7 +273,7 @@ export class CheckedCore {
   }
 }
 
-function actionProblem(kind: number, payload: Uint8Array): string | undefined {
+function actionProblem(kind: number, payload: Uint8Array, storageBytes: number): string | undefined {
   const bytes = payload.length;
   const wrong = (condition: boolean) => (condition ? undefined : `${bytes} bytes`);
   const view = new DataView(payload.buffer, payload.byteOffset, bytes);
@@ -281,12 +288,12 @@ function actionProblem(kind: number, payload: Uint8Array): string | undefined {
     case Action.StorageRead: {
       if (bytes !== 8) return `${bytes} bytes`;
       const end = view.getUint32(0, true) + view.getUint32(4, true);
-      return end <= StorageMap.FullBytes ? undefined : `reads up to ${end}`;
+      return end <= storageBytes ? undefined : `reads up to ${end}`;
     }
     case Action.StorageWrite: {
       const offset = bytes >= 4 ? view.getUint32(0, true) : 0;
       // The settings are never written by the core.
-      return bytes > 4 && offset >= StorageMap.SeedA && offset + bytes - 4 <= StorageMap.FullBytes
+      return bytes > 4 && offset >= StorageMap.SeedA && offset + bytes - 4 <= storageBytes
         ? undefined
         : `writes ${bytes - 4} bytes at ${offset}`;
     }
