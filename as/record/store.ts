@@ -513,9 +513,10 @@ function contextReach(): u32 {
   return max<u32>(ringSlots(Ring.Records) / 16, CONTEXT_SLOTS);
 }
 
-// Whether there is room for a record and a context before it: the context of the oldest that is not delivered has to stay.
+// Whether there is room for a record and a context before it. The context of the oldest that is not delivered is there, or was
+// delivered itself.
 function hasRoom(): bool {
-  return ringNewest(Ring.Records) + ROOM + contextReach() <= markDelivered() + ringSlots(Ring.Records);
+  return ringNewest(Ring.Records) + ROOM <= markDelivered() + ringSlots(Ring.Records);
 }
 
 // Begins to write the next record, or what it needs before; false where none waits that could be written.
