@@ -12,6 +12,7 @@ import {
   ProgramField,
   SettingsField,
   SettingsTag,
+  StartField,
 } from '../abi/codes';
 import { reportFacts, reportNames } from '../meter/report';
 import {
@@ -63,12 +64,8 @@ export function contextSettingsHash(): usize {
 
 /** The first `length` bytes of SHA-512 of core and image, to `to`. */
 export function contextSoftwareHash(to: usize, length: u32): void {
-  hashOf(reportFacts() + CORE_SHA256, 2 * HASH_BYTES, to, length);
+  hashOf(reportFacts() + StartField.CoreSha256, 2 * HASH_BYTES, to, length);
 }
-
-// As in `StartField`, of which the facts are the beginning.
-const CORE_SHA256: usize = 24;
-const IMAGE_SHA256: usize = CORE_SHA256 + 32;
 
 /** The program in use: the first 32 bytes of SHA-512 of it; zeros without one. */
 export function contextProgram(hash: usize): void {
@@ -144,8 +141,8 @@ function putAll(length: u32): void {
     put(calibration + CalibrationField.At, 16);
   }
   putZeros(ContextField.CoreSha256);
-  put(reportFacts() + CORE_SHA256, 32);
-  put(reportFacts() + IMAGE_SHA256, 32);
+  put(reportFacts() + StartField.CoreSha256, 32);
+  put(reportFacts() + StartField.ImageSha256, 32);
   put(SETTINGS_HASH, HASH_BYTES);
   put(PROGRAM_HASH, HASH_BYTES);
   put(signPublicKey(), 32);
