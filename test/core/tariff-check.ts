@@ -5,9 +5,10 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { isMainThread, workerData } from 'node:worker_threads';
 import { step } from '../../scripts/lib/progress.mjs';
 import { root } from '../../scripts/lib/project.mjs';
+import { answerTasks, refuseArguments, runTasks, wholeNumber } from '../check-crew.ts';
 import { randomFrom } from './random.ts';
 import { type Comparison, compare, useCalendar } from './tariff-compare.ts';
 import { TariffCore } from './tariff-core.ts';
@@ -25,14 +26,8 @@ interface Result extends Comparison {
   readonly number: number;
   readonly calendar?: DrawnCalendar;
 }
-type Message = { readonly result: Result } | { readonly error: string };
 
 const seedMost = 2 ** 32 - 1;
-
-function wrong(message: string): never {
-  console.error(message);
-  process.exit(2);
-}
 
 function readArguments() {
   try {
@@ -47,54 +42,17 @@ function readArguments() {
       },
     }).values;
   } catch (error) {
-    wrong(`${(error as Error).message}\n\n${checkTariffUsage}`);
+    refuseArguments(`${(error as Error).message}\n\n${checkTariffUsage}`);
   }
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  wrong(`--${option}: expected a whole number from ${least} to ${most}, came ${text}`);
-}
-
-/** Gives each worker the next number until all are done, or one differs or fails. */
-async function runAll(work: Work, numbers: readonly number[], jobs: number, done: (result: Result) => void) {
-  let next = 0;
-  const run = () =>
-    new Promise<void>((resolve, reject) => {
-      const worker = new Worker(new URL(import.meta.url), { workerData: work });
-      const give = () => {
-        const number = numbers[next++];
-        if (number === undefined) void worker.terminate().then(() => resolve());
-        else worker.postMessage(number);
-      };
-      worker.on('error', reject);
-      worker.on('message', (message: Message) => {
-        if ('error' in message) {
-          next = numbers.length;
-          void worker.terminate().then(() => reject(new Error(message.error)));
-          return;
-        }
-        if (message.result.difference !== undefined) next = numbers.length;
-        done(message.result);
-        give();
-      });
-      give();
-    });
-  await Promise.all(Array.from({ length: Math.min(jobs, numbers.length) }, run));
 }
 
 function workHere(): void {
   const { module, seed, asList } = workerData as Work;
   const core = new TariffCore(module);
-  parentPort!.on('message', (number: number) => {
-    try {
-      parentPort!.postMessage({ result: check(core, seed, number, asList) });
-    } catch (error) {
-      const said = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      parentPort!.postMessage({ error: `calendar ${number} of seed ${seed}: ${said}` });
-    }
-  });
+  answerTasks(
+    (number: number) => `calendar ${number} of seed ${seed}`,
+    (number) => check(core, seed, number, asList),
+  );
 }
 
 function check(core: TariffCore, seed: number, number: number, asList: ReadonlySet<string>): Result {
@@ -108,10 +66,10 @@ function check(core: TariffCore, seed: number, number: number, asList: ReadonlyS
 async function main(): Promise<void> {
   const values = readArguments();
   if (values.help) return console.log(checkTariffUsage);
-  const count = whole('calendars', values.calendars, 1, 10_000_000);
-  const seed = whole('seed', values.seed, 0, seedMost);
-  const jobs = whole('jobs', values.jobs, 1, 256);
-  const only = values.only === undefined ? undefined : whole('only', values.only, 1, 10_000_000);
+  const count = wholeNumber('calendars', values.calendars, 1, 10_000_000);
+  const seed = wholeNumber('seed', values.seed, 0, seedMost);
+  const jobs = wholeNumber('jobs', values.jobs, 1, 256);
+  const only = values.only === undefined ? undefined : wholeNumber('only', values.only, 1, 10_000_000);
   const numbers = only === undefined ? Array.from({ length: count }, (_, i) => i + 1) : [only];
   const module = new WebAssembly.Module(readFileSync(join(root, 'build', 'core.wasm')));
   const zones = zoneDifferences();
@@ -123,13 +81,15 @@ async function main(): Promise<void> {
   let switches = 0;
   let boundaries = 0;
   const differing: Result[] = [];
+  const work: Work = { module, seed, asList: new Set(zones.keys()) };
   await step('tariff calendars, 2026 to 2046', (note) =>
-    runAll({ module, seed, asList: new Set(zones.keys()) }, numbers, jobs, (result) => {
+    runTasks(new URL(import.meta.url), work, numbers.values(), Math.min(jobs, numbers.length), (result: Result) => {
       calendars++;
       switches += result.switches;
       boundaries += result.boundaries;
       if (result.difference !== undefined) differing.push(result);
       note(`${calendars} of ${numbers.length}, ${switches} switches`);
+      return result.difference === undefined;
     }),
   );
   const figures = { seed, tz, calendars, switches, boundaries };
