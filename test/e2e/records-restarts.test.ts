@@ -1,7 +1,7 @@
-// Records of an emulated meter, which switches its tariff every other second: whatever is killed meanwhile (meter, gateway,
+// Records of an emulated meter, which switches its tariff every four seconds: whatever is killed meanwhile (meter, gateway,
 // broker), each record reaches the broker, none is missing, and all of them, with the logbook of the storage, verify.
 import { expect, it } from 'vitest';
-import { Ring } from '../../as/abi/codes.ts';
+import { RecordMark, Ring } from '../../as/abi/codes.ts';
 import { readStorageKeys } from '../../host/provision/storage-file.ts';
 import { decodeEntry, type RecordEntry, sequenceOf } from '../../host/record/entry.ts';
 import { verifyEvidence } from '../../host/record/verify.ts';
@@ -10,13 +10,13 @@ import { encodeDynamic } from '../../host/tariff/dynamic-block.ts';
 import { seededRandom } from '../core/random.ts';
 import { RestartLab, shuffle, topics } from './restart-lab.ts';
 
-/** Dynamic tariffs from half a minute ago on, of two seconds each. */
-function everyOtherSecond(): Uint8Array {
+/** Dynamic tariffs from half a minute ago on, of four seconds each: for twelve minutes, as a busy machine needs. */
+function everyFourSeconds(): Uint8Array {
   const start = Math.floor(Date.now() / 1000) - 30;
   const utc = (seconds: number) => new Date((start + seconds) * 1000).toISOString().replace('.000Z', 'Z');
   return encodeDynamic({
-    entries: Array.from({ length: 192 }, (_, index) => ({ utc: utc(2 * index), tariff: 1 + (index % 2) })),
-    endUtc: utc(384),
+    entries: Array.from({ length: 192 }, (_, index) => ({ utc: utc(4 * index), tariff: 1 + (index % 2) })),
+    endUtc: utc(768),
   });
 }
 
@@ -39,7 +39,7 @@ it('whatever is killed, no record is missing, and all of them verify', { timeout
         ...{ obis, scale: -1, unit: 30 },
       })),
     },
-    provision: () => ({ dynamic: everyOtherSecond() }),
+    provision: () => ({ dynamic: everyFourSeconds() }),
   });
   try {
     await lab.start();
@@ -91,7 +91,9 @@ it('whatever is killed, no record is missing, and all of them verify', { timeout
     const timed = records.filter(({ captureUtcNs }) => captureUtcNs !== 0n);
     expect(new Set(timed.slice(1).map(({ tariff }) => tariff))).toEqual(new Set([1, 2]));
     expect(records.some(({ letter }) => letter === 'S')).toBe(true);
-    expect(records.every(({ readings }) => readings.length === 4)).toBe(true);
+    const read = records.filter(({ marks }) => (marks & RecordMark.NoReadings) === 0);
+    expect(read.length).toBeGreaterThan(records.length / 2);
+    expect(read.every(({ readings }) => readings.length === 4)).toBe(true);
   } finally {
     await lab.stop();
   }

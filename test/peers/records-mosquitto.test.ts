@@ -239,7 +239,12 @@ test('broker and gateway are killed ten times each: every record arrives, none i
   const startGateway = async () => {
     gateway = spawn(process.execPath, [child, settings], { stdio: ['ignore', 'pipe', 'pipe'] });
     gateway.stderr!.on('data', (data: Buffer) => logged.push(...`${data}`.split('\n')));
-    await once(gateway.stdout!, 'data');
+    const ended = once(gateway, 'close').then(() => {
+      throw new Error(`the gateway ended at its start:\n${logged.slice(-20).join('\n')}`);
+    });
+    await Promise.race([once(gateway.stdout!, 'data'), ended]);
+    // It is going to be killed.
+    ended.catch(() => {});
   };
   const killGateway = async () => {
     const dying = gateway!;
