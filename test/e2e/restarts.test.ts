@@ -40,7 +40,7 @@ it('whatever is killed, the meter comes back and no event is missing', { timeout
           .toReversed()
           .map(({ topic, retained }) => [topic, retained]),
       );
-      expect([...first.values()].every((retained) => retained)).toBe(true);
+      expect([...first].filter(([, retained]) => !retained)).toEqual([]);
       expect(later.last(gatewayState)).toMatchObject({ state: 'online' });
       expect(later.last(state)).toMatchObject({ state: 'online' });
       expect(later.last(info)).toMatchObject({ board: 'mps2-an385' });
