@@ -17,7 +17,7 @@ import {
   Ring,
 } from '../abi/codes';
 import { networkBegin, networkSend, networkUp } from '../meter/network';
-import { MARK, markChange } from './mark';
+import { MARK, markChange, markReleased } from './mark';
 import { ringNewest, ringOldest } from './ring';
 
 /** Whether the gateway has said what it has, and the next record that it is sent. */
@@ -107,20 +107,21 @@ function release(ring: u32, sequence: u32): void {
   if (ring != Ring.Logbook || sequence > newest || sequence < load<u32>(MARK, MarkField.Released)) {
     return answer(CommandResult.Request, token, newest);
   }
+  if (sequence == markReleased()) return answer(CommandResult.Done, token, newest);
   command = Message.Release;
   store<u32>(MARK, sequence, MarkField.Released);
   markChange(true);
 }
 
-/** Whether a release waits for the mark to be stored. */
-export function sendReleases(): bool {
-  return command == Message.Release;
-}
-
-/** The mark is stored, or could not be: a release is done. */
-export function sendReleased(failed: bool): void {
-  if (failed) end(CommandResult.Storage, 0);
-  else end(CommandResult.Done, ringNewest(Ring.Logbook));
+/** The mark was written, or could not be: a release is done when the storage knows of it, and else it is none. */
+export function sendMarked(failed: bool): void {
+  if (command != Message.Release) return;
+  if (failed) {
+    store<u32>(MARK, markReleased(), MarkField.Released);
+    end(CommandResult.Storage, 0);
+  } else if (markReleased() == load<u32>(MARK, MarkField.Released)) {
+    end(CommandResult.Done, ringNewest(Ring.Logbook));
+  }
 }
 
 /** Sends an answer that waits, where there is room. */

@@ -79,17 +79,7 @@ import {
   ringSlots,
   ringsStart,
 } from './ring';
-import {
-  sendAnswers,
-  sendEntry,
-  sendReleased,
-  sendReleases,
-  sendRestart,
-  sendRing,
-  sendSequence,
-  sendTake,
-  sendWants,
-} from './send';
+import { sendAnswers, sendEntry, sendMarked, sendRestart, sendRing, sendSequence, sendTake, sendWants } from './send';
 
 // What is read at the start, in this order; then everything runs.
 const STAGE_OFF: u32 = 0;
@@ -297,8 +287,10 @@ export function storeDone(now: i64, offset: u32, bad: bool): void {
   const done = doing;
   doing = IDLE;
   if (done == MARKING) {
+    const before = markReleased();
     markWritten(now, bad);
-    if (sendReleases()) released(bad);
+    if (markReleased() != before) raiseEvent(MeterEvent.LogbookReleased, markReleased(), 0, false);
+    sendMarked(bad);
   } else if (done == HEADING) {
     headWritten(bad);
   } else if (done == APPENDING && !bad) {
@@ -312,11 +304,6 @@ function failed(now: i64, offset: u32): void {
   if (failures == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
   retryAt = now + min<i64>(RETRY_NS << failures, RETRY_MAX_NS);
   failures = min<u32>(failures + 1, FAILURES_MAX);
-}
-
-function released(bad: bool): void {
-  sendReleased(bad);
-  if (!bad) raiseEvent(MeterEvent.LogbookReleased, markReleased(), 0, false);
 }
 
 // ---------------------------------------------------------------- start

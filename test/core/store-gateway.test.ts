@@ -1,7 +1,7 @@
 // What of the rings goes to the gateway: nothing before it said what it has, then all in order; and what it asks for. What it
 // says is not trusted.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { CommandResult, LogField, Message, MeterEvent, Ring } from '../../as/abi/codes.ts';
+import { CommandResult, LogField, MarkField, Message, MeterEvent, Ring, StorageMap } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type SeededRandom, seededRandom } from './random.ts';
 import { isHandedIn, StoreLab, storageOf } from './store-lab.ts';
@@ -249,6 +249,77 @@ describe('the logbook', () => {
     lab.restart();
     expect(lab.core.testLogFull()).toBe(0);
     lab.verify();
+  });
+
+  /** What the meter says of releases: answers, and events. */
+  const releases = (lab: StoreLab) => ({
+    answers: lab.done.map(({ result, token }) => [result, token]),
+    events: lab.log(Ring.Logbook).filter(({ code }) => code === MeterEvent.LogbookReleased),
+  });
+  const isMark = (offset: number) => offset === StorageMap.MarkA || offset === StorageMap.MarkB;
+
+  it('a release that comes while the mark is written counts when a mark that has it is stored', async () => {
+    const lab = withRecords(3);
+    const { storage } = lab.sim;
+    const write = storage.write.bind(storage);
+    const waiting: (() => void)[] = [];
+    storage.write = ((offset: number, bytes: Uint8Array) => {
+      if (!isMark(offset)) return write(offset, bytes);
+      return new Promise<void>((resolve) => waiting.push(() => resolve(write(offset, bytes))));
+    }) as never;
+    const goOn = async () => {
+      waiting.shift()!();
+      await new Promise((resolve) => setImmediate(resolve));
+      lab.sim.run(1);
+    };
+    lab.acknowledge(3, 3);
+    lab.sim.run(3700);
+    expect(waiting).toHaveLength(1);
+    release(lab, 1);
+    lab.sim.run(1);
+    await goOn();
+    expect(releases(lab)).toEqual({ answers: [], events: [] });
+    expect(lab.mark()!.readUInt32LE(MarkField.Released)).toBe(0);
+    await goOn();
+    expect(releases(lab)).toMatchObject({ answers: [[CommandResult.Done, 88]], events: [{ a: 1n }] });
+    expect(lab.mark()!.readUInt32LE(MarkField.Released)).toBe(1);
+    // Again, it is done already.
+    release(lab, 1);
+    lab.sim.run(1);
+    expect(releases(lab)).toMatchObject({
+      answers: [
+        [CommandResult.Done, 88],
+        [CommandResult.Done, 88],
+      ],
+      events: [{ a: 1n }],
+    });
+    expect(waiting).toEqual([]);
+  });
+
+  it('a release that the storage refuses is none, also later', () => {
+    const lab = withRecords(3);
+    const { storage } = lab.sim;
+    const write = storage.write.bind(storage);
+    let failing = true;
+    storage.write = (offset, bytes) => {
+      if (failing && isMark(offset)) throw new Error('worn out');
+      return write(offset, bytes);
+    };
+    release(lab, 1);
+    lab.sim.run(0.05);
+    failing = false;
+    lab.sim.run(3700);
+    expect(releases(lab)).toEqual({ answers: [[CommandResult.Storage, 88]], events: [] });
+    expect(lab.mark()!.readUInt32LE(MarkField.Released)).toBe(0);
+    release(lab, 1);
+    lab.sim.run(1);
+    expect(releases(lab)).toMatchObject({
+      answers: [
+        [CommandResult.Storage, 88],
+        [CommandResult.Done, 88],
+      ],
+      events: [{ a: 1n }],
+    });
   });
 
   it('events stay in memory until they are logged, whatever the gateway has acknowledged', () => {
