@@ -138,6 +138,8 @@ export function sendAnswers(): void {
 /** The entry that can be sent now is `sendSequence` of `sendRing`; false where there is none, or no room for it. */
 export function sendWants(): bool {
   if (!networkUp()) return false;
+  // Entries may have been overwritten since they were asked for.
+  if (command == Message.EntriesAsk) askNext = max<u32>(askNext, ringOldest(askRing));
   const asked = command == Message.EntriesAsk && askNext < askEnd;
   if (!asked && (!acknowledged || next > ringNewest(Ring.Records))) return false;
   sendAsked = asked;

@@ -198,6 +198,38 @@ describe('entries that are asked for', () => {
     expect(results(() => ask(lab, Ring.Records, 1, 5, 78))).toEqual([[CommandResult.Busy, 78, 0]]);
   });
 
+  it('that are overwritten before they are read are left out, and nothing is told of them', async () => {
+    const lab = withRecords(3);
+    for (let i = 0; i < 20; i++) {
+      lab.fill(4, 100 + 4 * i);
+      lab.sim.run(1);
+      lab.acknowledgeAll();
+    }
+    lab.sim.run(100);
+    const { storage } = lab.sim;
+    const read = storage.read.bind(storage);
+    const waiting: (() => void)[] = [];
+    storage.read = ((offset: number, length: number) =>
+      new Promise<Uint8Array>((resolve) => waiting.push(() => resolve(read(offset, length))))) as never;
+    const oldest = newest(lab) - lab.slots(Ring.Records) + 1;
+    expect(oldest).toBeGreaterThan(1);
+    ask(lab, Ring.Records, oldest, 6);
+    lab.sim.run(1);
+    // Records that come while the first is read are stored before the second is.
+    let made = 0;
+    while (lab.record(900 + made)) made++;
+    expect(made).toBeGreaterThanOrEqual(2);
+    while (waiting.length > 0) {
+      waiting.shift()!();
+      await new Promise((resolve) => setImmediate(resolve));
+      lab.sim.run(0.1);
+    }
+    lab.sim.run(1);
+    expect(lab.asked.map(({ sequence }) => sequence)).toEqual([oldest, ...upTo(oldest + made, oldest + 5)]);
+    expect(lab.done.at(-1)).toMatchObject({ result: CommandResult.Done, detail: 6 - made + 1 });
+    expect(lab.sim.eventCodes()).not.toContain(MeterEvent.Tampered);
+  });
+
   it('in a meter without room for records: that there are none', () => {
     const lab = new StoreLab({ storageBytes: storageOf(0) });
     lab.sim.meter.start();
