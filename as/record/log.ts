@@ -59,7 +59,9 @@ const PARTS: u64 = ((<u64>1) << MeterEvent.StorageFailed) | ((<u64>1) << MeterEv
 /** For each of these and for the network's ring: local time up to which its share is used, i64. */
 const SHARES: usize = TARIFF == 0 ? 0 : memory.data(32, 8);
 
+/** Ring of the oldest event that is not logged, once that is decided. */
 let ring: u32 = 0;
+let decided: bool = false;
 /** Events that were left out of the logbook since its newest entry. */
 let leftOut: u32 = 0;
 
@@ -107,8 +109,9 @@ function ringOf(code: u32, now: i64): u32 {
 /** Makes the entry of the oldest event that is not logged; false where there is none. Then `logRing` is its ring. */
 export function logNext(now: i64, body: usize): bool {
   for (; eventUnlogged(); eventLogged()) {
-    ring = ringOf(eventUnloggedCode(), now);
-    if (ring == NOWHERE) continue;
+    if (!decided) ring = ringOf(eventUnloggedCode(), now);
+    decided = ring != NOWHERE;
+    if (!decided) continue;
     clear(body, ChainField.BodyBytes);
     store<u8>(body, Format.Log);
     store<u8>(body, <u8>ring, LogField.Ring);
@@ -124,6 +127,7 @@ export function logRing(): u32 {
 
 /** That entry is in its ring. */
 export function logStored(): void {
+  decided = false;
   eventLogged();
   if (ring != Ring.Logbook) return;
   leftOut = 0;
