@@ -8,7 +8,7 @@
 //
 // What always holds:
 // - The head of a slot, magic and count, is written last: so one that power cuts off is never valid, and what was in force
-//   before still is. The event of what takes effect is raised before that, and stored where the logbook has room.
+//   before still is. The event of what takes effect is raised before that, and stored where the logbook can take it.
 // - There is one program in memory, and one list: while another is read and checked, neither tells a tariff nor local time
 //   (`slotsLoading`).
 // - Of the programs whose time has come the one with the latest activation is in force; one of activation 0 replaces those
@@ -32,6 +32,7 @@ import { crc32 } from '../link/crc32';
 import { SECOND_NS } from '../ntp/timestamp';
 import { hashOf } from '../record/chain';
 import { contextProgram } from '../record/context';
+import { storeFails } from '../record/store';
 import { dynamicBuffer, dynamicDrop, dynamicUse } from '../tariff/dynamic';
 import { programBuffer, programDrop, programUse } from '../tariff/program';
 import { eventUnlogged, raiseEvent } from './events';
@@ -287,9 +288,9 @@ export function slotsDeadline(): i64 {
   return TARIFF != 0 && present && job != IDLE && !waits() ? retryAt : i64.MAX_VALUE;
 }
 
-// What takes effect comes after its entry in the logbook.
+// What takes effect comes after its entry in the logbook, unless that cannot be written.
 function waits(): bool {
-  return job == WRITE_HEAD && eventUnlogged();
+  return job == WRITE_HEAD && eventUnlogged() && !storeFails();
 }
 
 /** Does what is due while no storage operation is under way; true when it began one. */

@@ -5,8 +5,8 @@
 //      └── the storage fails: the same again, later and later; everything else goes on meanwhile
 //
 // What always holds: one storage operation at a time; an entry counts as written when the storage has said so, or when it is
-// found whole at the next start; one is overwritten only where the mark in the storage says that it was delivered or
-// released. A storage too small for all this has none of it, and nothing else suffers.
+// found whole at the next start; an event whose place fails holds up nothing
+// else; an entry is overwritten only where the mark in the storage says that it was delivered or released. A storage too small for all this has none of it, and nothing else suffers.
 
 import { actionAdd, actionScratch } from '../abi/buffers';
 import { copy } from '../abi/bytes';
@@ -126,6 +126,9 @@ let doing: u32 = IDLE;
 let step: u32 = 0;
 let failures: u32 = 0;
 let retryAt: i64 = 0;
+/** The same of events: what else is to be written does not wait for one whose place fails. */
+let logFailures: u32 = 0;
+let logRetryAt: i64 = 0;
 /** Reads in a row that did not hold, of what is sent and of what else is read. */
 let sendReads: u32 = 0;
 let otherReads: u32 = 0;
@@ -220,13 +223,20 @@ export function storeMessage(message: usize, length: u32): void {
   sendTake(message, length, stage == STAGE_READY, able);
 }
 
+/** Whether the storage failed when it was used last: for events, or for all else. */
+export function storeFails(): bool {
+  if (TARIFF == 0) return false;
+  return (failures | logFailures) != 0;
+}
+
 /** Local time at which `storeStep` has something to do, while no storage operation is under way. */
 export function storeDeadline(): i64 {
   if (TARIFF == 0 || stage == STAGE_OFF) return i64.MAX_VALUE;
   let due: i64 = 0;
-  if (stage == STAGE_READY && !eventUnlogged() && (full || recordNext() == 0)) {
+  if (stage == STAGE_READY && (full || recordNext() == 0)) {
     due = min<i64>(markDeadline(), headDeadline());
     if (checkRing < <u32>Ring.Network) due = min<i64>(due, checkAt);
+    if (eventUnlogged()) due = min<i64>(due, logRetryAt);
   }
   return max<i64>(due, retryAt);
 }
@@ -237,7 +247,7 @@ export function storeStep(now: i64): bool {
   if (now < retryAt) return false;
   if (stage != STAGE_READY) return start();
   const first = !markStored();
-  if (!first && logNext(now, actionScratch() + 4)) {
+  if (!first && now >= logRetryAt && logNext(now, actionScratch() + 4)) {
     append(EVENT, logRing());
     return true;
   }
@@ -293,17 +303,36 @@ export function storeDone(now: i64, offset: u32, bad: bool): void {
     sendMarked(bad);
   } else if (done == HEADING) {
     headWritten(bad);
-  } else if (done == APPENDING && !bad) {
-    appended();
+  } else if (done == APPENDING) {
+    if (appends == EVENT) return logDone(now, offset, bad);
+    if (!bad) appended();
   }
   if (bad) failed(now, offset);
   else failures = 0;
 }
 
+function logDone(now: i64, offset: u32, bad: bool): void {
+  if (!bad) {
+    logFailures = 0;
+    return appended();
+  }
+  tellFailed(logFailures, offset);
+  logRetryAt = now + delay(logFailures);
+  logFailures = min<u32>(logFailures + 1, FAILURES_MAX);
+}
+
 function failed(now: i64, offset: u32): void {
-  if (failures == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
-  retryAt = now + min<i64>(RETRY_NS << failures, RETRY_MAX_NS);
+  tellFailed(failures, offset);
+  retryAt = now + delay(failures);
   failures = min<u32>(failures + 1, FAILURES_MAX);
+}
+
+function tellFailed(times: u32, offset: u32): void {
+  if (times == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
+}
+
+function delay(times: u32): i64 {
+  return min<i64>(RETRY_NS << times, RETRY_MAX_NS);
 }
 
 // ---------------------------------------------------------------- start

@@ -381,6 +381,68 @@ describe('the logbook', () => {
     expect(lab.sim.events.slice(events).filter(({ code }) => code === MeterEvent.Started)).toEqual([]);
   });
 
+  it('holds up neither records nor marks and heads where one of its places fails, however long', () => {
+    const lab = new StoreLab();
+    lab.start();
+    lab.sim.run(60);
+    const { storage } = lab.sim;
+    const write = storage.write.bind(storage);
+    const bad = lab.offset(Ring.Logbook, newest(lab, Ring.Logbook) + 1);
+    let failing = true;
+    storage.write = (offset, bytes) => {
+      if (failing && offset === bad) throw new Error('worn out');
+      return write(offset, bytes);
+    };
+    lab.restart();
+    lab.sim.run(5);
+    const tries = () => lab.sim.eventCodes().filter((code) => code === MeterEvent.StorageFailed);
+    expect(tries()).toHaveLength(1);
+    const heads = lab.heads.length;
+    const count = lab.mark()!.readUInt32LE(MarkField.Count);
+    for (let hours = 1; hours <= 6; hours++) {
+      for (let i = 0; i < 4; i++) {
+        lab.record(10 * hours + i);
+        lab.sim.run(900);
+      }
+    }
+    expect(lab.values()).toHaveLength(24);
+    lab.acknowledgeAll();
+    lab.sim.run(3700);
+    expect(lab.mark()!.readUInt32LE(MarkField.Count)).toBeGreaterThan(count);
+    expect(lab.mark()!.readUInt32LE(MarkField.Delivered)).toBe(newest(lab));
+    lab.core.testHeadRequest();
+    lab.sim.meter.time();
+    lab.sim.run(60);
+    expect(lab.heads.length).toBeGreaterThan(heads);
+    // Told once, while nothing else fails.
+    expect(tries()).toHaveLength(1);
+    const before = newest(lab, Ring.Logbook);
+    failing = false;
+    lab.sim.run(3700);
+    expect(lab.logged(Ring.Logbook).slice(before)).toEqual([MeterEvent.Started, MeterEvent.StorageFailed]);
+    lab.verify();
+  });
+
+  it('counts an event once for its share of the logbook, however often it is tried', () => {
+    const lab = withRecords(3);
+    lab.sim.run(600);
+    const { storage } = lab.sim;
+    const write = storage.write.bind(storage);
+    let failing = true;
+    storage.write = (offset, bytes) => {
+      if (failing) throw new Error('worn out');
+      return write(offset, bytes);
+    };
+    const before = newest(lab, Ring.Logbook);
+    release(lab, 1);
+    lab.sim.run(60);
+    failing = false;
+    lab.sim.run(4000);
+    const entries = lab.log(Ring.Logbook).slice(before);
+    expect(entries.map(({ code }) => code)).toEqual([MeterEvent.StorageFailed, MeterEvent.StorageFailed]);
+    expect(entries.map(({ leftOut }) => leftOut)).toEqual([0, 0]);
+  });
+
   it('gets what happens also while no gateway acknowledges anything', () => {
     const lab = new StoreLab({ settings: { poll: { minSeconds: 4096, maxSeconds: 36_000 }, reportSeconds: 36_000 } });
     lab.sim.acknowledge = false;

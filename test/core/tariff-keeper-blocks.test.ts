@@ -301,6 +301,18 @@ it('power that fails at any write leaves the old program or the new one', async 
   }
 });
 
+it('takes effect also while the logbook cannot take its entry', () => {
+  const sim = meter();
+  const write = sim.storage.write.bind(sim.storage);
+  sim.storage.write = (offset, bytes) => {
+    if (offset >= StorageMap.Logbook && offset < StorageMap.NetworkLog) throw new Error('worn out');
+    return write(offset, bytes);
+  };
+  expect(sendProgram(sim, always(7)).result).toBe(CommandResult.Done);
+  sim.run(2);
+  expect(tariffOf(sim)).toBe(7);
+});
+
 it('a storage that fails for a while keeps neither from loading', () => {
   const sim = tariffMeter({ program: berlin, startUtcNs });
   const read = sim.storage.read.bind(sim.storage);
