@@ -99,7 +99,8 @@ export function headHash(ring: u32): usize {
 
 /** Local time at which `headWork` has something to do. */
 export function headDeadline(): i64 {
-  if (state != IDLE) return state == SIGNED ? i64.MAX_VALUE : 0;
+  // One that could not be written is written again.
+  if (state != IDLE) return 0;
   if (wanted) return i64.MAX_VALUE;
   return stored ? hourEnd : i64.MAX_VALUE;
 }

@@ -82,6 +82,24 @@ describe('a head', () => {
     expect(stored(lab)[0]!.readUInt32LE(0)).toBe(last + 1);
   });
 
+  it('that the storage refused is written a little later', () => {
+    const lab = new StoreLab();
+    lab.start();
+    lab.sim.run(600);
+    const { storage } = lab.sim;
+    const write = storage.write.bind(storage);
+    let failures = 3;
+    storage.write = (offset, bytes) => {
+      if (offset >= StorageMap.HeadA && offset < StorageMap.DynamicA && failures-- > 0) throw new Error('worn out');
+      return write(offset, bytes);
+    };
+    lab.core.testHeadRequest();
+    lab.sim.meter.time();
+    lab.sim.run(4);
+    expect(failures).toBeLessThan(0);
+    expect(stored(lab)[0]!.readUInt32LE(0)).toBeGreaterThan(1);
+  });
+
   it('holds nothing else up: the meter answers while it signs, and each event is short', () => {
     const lab = new StoreLab();
     lab.start();
