@@ -1380,7 +1380,7 @@ export enum ProgramField {
   Version = 6,
   /** u32, counts the programs stored: set by the core, which then computes the CRC-32 anew. */
   Count = 8,
-  /** i64, Unix seconds; 0 for at once. */
+  /** i64, Unix seconds below 2^32; 0 for at once. */
   Activation = 16,
   /** A text of at most 23 bytes. */
   Name = 24,

@@ -32,6 +32,8 @@ import { zoneIsValid, zoneUse } from './zone';
 
 const CRC_BYTES: u32 = 4;
 const NAME_BYTES: u32 = 23;
+/** As far as the seconds of dynamic tariffs and of transitions reach. */
+const ACTIVATION_MAX: u64 = 0xffff_ffff;
 
 let inUse: bool = false;
 
@@ -119,6 +121,7 @@ function checkItems(end: usize): u32 {
     day += dayBytes(day);
   }
   if (day + SpecialDayField.Bytes * programCount(ProgramField.SpecialDays) != end) return ProgramError.Damaged;
+  if (load<u64>(PROGRAM, ProgramField.Activation) > ACTIVATION_MAX) return ProgramError.Date;
   if (load<u8>(PROGRAM, ProgramField.Fallback) > <u8>DynamicFallback.Tariff) return ProgramError.Index;
   let error = checkSeasons();
   if (error == ProgramError.None) error = checkWeeks();

@@ -302,7 +302,7 @@ function readProgram(bytes: Buffer): TariffProgram {
 }
 
 function readActivation(seconds: number): string {
-  return Math.abs(seconds) < 2 ** 32 ? utcText(seconds) : damaged('its activation time is beyond 2106');
+  return seconds >= 0 && seconds < 2 ** 32 ? utcText(seconds) : damaged('its activation time is not from 1970 to 2106');
 }
 
 function readFallback(bytes: Buffer): 'calendar' | 'keep' | number {

@@ -101,6 +101,19 @@ describe('a program', () => {
     expect(more({ zone: { initial: { minutes: 0, summer: false }, transitions } })).toBe(ProgramError.TooMany);
   });
 
+  it('is refused: an activation before 1970 or beyond 2106', () => {
+    const at = (seconds: bigint) => {
+      const block = Buffer.from(programBlock(program));
+      block.writeBigInt64LE(seconds, ProgramField.Activation);
+      return core.useProgramBytes(sealed(block));
+    };
+    expect(at(0n)).toBe(ProgramError.None);
+    expect(at(2n ** 32n - 1n)).toBe(ProgramError.None);
+    for (const seconds of [-1n, 2n ** 32n, 9_223_372_037n, 2n ** 63n - 1n, -(2n ** 63n)]) {
+      expect(at(seconds)).toBe(ProgramError.Date);
+    }
+  });
+
   it.each<[string, Partial<BlockProgram>, ProgramError]>([
     ['a season in month 0', { seasons: [{ month: 0, day: 1, week: 0 }] }, ProgramError.Date],
     ['a season in any month', { seasons: [{ month: any, day: 1, week: 0 }] }, ProgramError.Date],
