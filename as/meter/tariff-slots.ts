@@ -459,7 +459,7 @@ function hash(): void {
   if (kindOf(slot) == DYNAMIC) return;
   const from = programBuffer() + ProgramField.Activation;
   hashOf(from, length - ProgramField.Activation - CRC_BYTES, PART, HASH_BYTES);
-  contextProgram(PART);
+  contextProgram(PART, NAMES + slot * NAME_BYTES);
 }
 
 /** A passive program takes effect: it is loaded, and the one before is marked as replaced. */

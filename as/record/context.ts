@@ -9,7 +9,6 @@ import {
   ContextField,
   ContextPartField,
   Format,
-  ProgramField,
   SettingsField,
   SettingsTag,
   StartField,
@@ -25,11 +24,9 @@ import {
 } from '../meter/settings';
 import { signPublicKey } from '../sign/ed25519';
 import { sha512Start, sha512Update } from '../sign/sha512';
-import { programBuffer, programInUse } from '../tariff/program';
 import { HASH_BYTES, hashEnd, hashOf } from './chain';
 
 const VERSION: u32 = 1;
-const REGISTERS_MAX: u32 = 4;
 const REGISTER_BYTES: u32 = 8;
 const SERVERS_NAMED: u32 = 4;
 const FINGERPRINT_BYTES: u32 = 32;
@@ -67,11 +64,14 @@ export function contextSoftwareHash(to: usize, length: u32): void {
   hashOf(reportFacts() + StartField.CoreSha256, 2 * HASH_BYTES, to, length);
 }
 
-/** The program in use: the first 32 bytes of SHA-512 of it; zeros without one. */
-export function contextProgram(hash: usize): void {
+/** The program that was in force last: the first 32 bytes of SHA-512 of it, and its name, a text that stays where it is. */
+export function contextProgram(hash: usize, name: usize): void {
   if (TARIFF == 0) return;
   copy(PROGRAM_HASH, hash, HASH_BYTES);
+  programName = name;
 }
+
+let programName: usize = 0;
 
 /** A server's certificate: SHA-256. */
 export function contextFingerprint(server: u32, at: usize): void {
@@ -154,7 +154,8 @@ function putAll(length: u32): void {
   putText(reportNames() + 1 + load<u8>(reportNames()));
   if (calibration != 0) putText(calibration + CalibrationField.Id);
   else putNumber(0, 1);
-  if (programInUse()) putText(programBuffer() + ProgramField.Name);
+  // Not that in the buffer: another one may just be read there.
+  if (programName != 0) putText(programName);
   else putNumber(0, 1);
   for (let i: u32 = 0; i < settingsServers(); i++) putText(settingsServerName(i));
 }
