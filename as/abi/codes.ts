@@ -962,8 +962,10 @@ export enum Tampering {
   Record = 3,
   /** An entry of the logbook does not hold. */
   Logbook = 4,
-  /** The entry that the head was signed for is another one. */
+  /** The entry that the head was signed for is another one (b: its sequence), or neither slot of the head holds (b: 0). */
   Head = 5,
+  /** Neither slot of the mark holds: what was delivered and released is not known. */
+  Mark = 6,
 }
 
 /** Why registration periods are invalid. */

@@ -7,7 +7,7 @@ import { actionAdd } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
 import { Action, MarkField, StorageMap } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
-import { chainClose, chainHolds, chainOpen, chainSeal, LABEL_MARK } from './chain';
+import { chainBlank, chainClose, chainHolds, chainOpen, chainSeal, LABEL_MARK } from './chain';
 
 const USED_BYTES: u32 = 72;
 /** The mark as it is to be stored. */
@@ -91,20 +91,22 @@ export function markStored(): bool {
   return stored;
 }
 
-/** Takes both slots as they were read, whole. */
-export function markTake(slots: usize): void {
+/** Takes both slots as they were read, whole; false where they were written and hold nothing. */
+export function markTake(slots: usize): bool {
   const b = slots + StorageMap.MarkBytes;
   chainOpen();
   const holdsA = chainHolds(LABEL_MARK, slots);
   const holdsB = chainHolds(LABEL_MARK, b);
   chainClose();
-  if (!holdsA && !holdsB) return;
+  // A first write that was cut short leaves the other one blank.
+  if (!holdsA && !holdsB) return chainBlank(slots) || chainBlank(b);
   slot = holdsB && (!holdsA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
   const at = slot == 1 ? b : slots;
   copy(MARK, at, USED_BYTES);
   stored = true;
   delivered = load<u32>(MARK, MarkField.Delivered);
   released = load<u32>(MARK, MarkField.Released);
+  return true;
 }
 
 /** Writes it to the older slot. */

@@ -360,7 +360,7 @@ function contextEntry(): u32 {
 function started(data: usize): void {
   switch (stage) {
     case STAGE_MARK:
-      markTake(data);
+      if (!markTake(data)) raiseEvent(MeterEvent.Tampered, Tampering.Mark, 0, false);
       stage = STAGE_HEADS;
       break;
     case STAGE_HEADS:

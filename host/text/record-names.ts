@@ -141,6 +141,7 @@ export const tamperingNames: Names<Tampering> = {
   [Tampering.Record]: { name: 'record', text: 'an entry of the records does not hold' },
   [Tampering.Logbook]: { name: 'logbook', text: 'an entry of the logbook does not hold' },
   [Tampering.Head]: { name: 'head', text: 'the entry that the head was signed for is another one' },
+  [Tampering.Mark]: { name: 'mark', text: 'neither copy of the mark holds' },
 };
 
 /** Units of registers by their number in DLMS/COSEM (Blue Book, enumeration `unit`). */

@@ -346,6 +346,22 @@ describe('what was changed while the meter was off', () => {
     expect(tampering(lab)).toContainEqual([Tampering.Head, expect.any(Number)]);
   });
 
+  it('a mark of which neither slot holds is found, one slot that does not is none', () => {
+    const lab = signed();
+    // A second one, so that both slots were written.
+    lab.restart();
+    lab.sim.run(3700);
+    changedWhileOff(lab, () => {
+      lab.storage[StorageMap.MarkA + 9]! ^= 1;
+    });
+    expect(tampering(lab)).toEqual([]);
+    lab.sim.run(3700);
+    changedWhileOff(lab, () => {
+      for (const at of [StorageMap.MarkA, StorageMap.MarkB]) lab.storage.fill(0x5a, at + 9, at + 20);
+    });
+    expect(tampering(lab)).toEqual([[Tampering.Mark, 0]]);
+  });
+
   it('nothing is found where nothing was changed', () => {
     const lab = signed();
     changedWhileOff(lab, () => {});
