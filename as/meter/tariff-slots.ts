@@ -88,6 +88,8 @@ const TELL: u32 = 6;
 const WRITE_HEAD: u32 = 7;
 const REPLACE: u32 = 8;
 
+/** A slot that does not hold is read so often: it may have been misread. */
+const READS: u32 = 3;
 const RETRY_NS: i64 = 100_000_000;
 const RETRY_MAX_NS: i64 = 60 * SECOND_NS;
 const FAILURES_MAX: u32 = 16;
@@ -98,6 +100,7 @@ let job: u32 = IDLE;
 let slot: u32 = 0;
 let at: u32 = 0;
 let length: u32 = 0;
+let reads: u32 = 0;
 let ready: bool = false;
 /** In force: slots, or NONE. */
 let program: i32 = NONE;
@@ -398,6 +401,8 @@ function readDone(bytes: u32): void {
   if (job == CHECK) return checked();
   const kind = kindOf(slot);
   const holds = bytes != 0 && use(kind, bytes) == ProgramError.None;
+  reads = holds || bytes == 0 ? 0 : (reads + 1) % READS;
+  if (reads != 0) return begin(job, slot);
   if (holds) note();
   else if (bytes != 0) store<u32>(infoOf(slot), BROKEN, STATE);
   if (job == SCAN) scanned();

@@ -259,6 +259,21 @@ it('a stored program that does not hold is known by its status, and the one befo
   expect(sim.tariff).toMatchObject({ activeName: 'always 8', letter: 'S', ptbStatus: 0 });
 });
 
+it('a stored program that is misread twice is in force all the same', () => {
+  const sim = tariffMeter({ program: berlin, startUtcNs });
+  const read = sim.storage.read.bind(sim.storage);
+  let misreads = 2;
+  sim.storage.read = (offset, length) => {
+    const bytes = read(offset, length);
+    if (offset === StorageMap.ProgramA && misreads-- > 0) bytes[60]! ^= 0xff;
+    return bytes;
+  };
+  sim.meter.start();
+  sim.runUntilSynchronised();
+  sim.run(400);
+  expect(sim.tariff).toMatchObject({ activeName: berlin.name, tariff: 1, letter: 'S', ptbStatus: 0 });
+});
+
 it('power that fails at any write leaves the old program or the new one', async () => {
   const random = seededRandom('block power cuts');
   const programs = [always(7), { ...berlin, name: 'longer', defaultTariff: 8, activationUtc: '2026-07-01T12:30:00Z' }];
