@@ -71,7 +71,7 @@ export enum Action {
   TemperatureRead = 10,
   /** Read the application's registers, now: answered by `Event.Readings`. No payload. */
   ReadingsRead = 11,
-  /** The tariff that applies from now on: `TariffSwitchField`. At each switch, and at a start as soon as it is known. */
+  /** The tariff that applies from now on: `TariffSwitchField`. At each switch, at a start as soon as it is known, and when the time becomes good enough to bill by or ceases to be. */
   TariffSwitch = 12,
 }
 
@@ -940,9 +940,9 @@ export enum MeterEvent {
   ProgramActivated = 35,
   /** Dynamic tariffs were stored. a: CRC-32; b: their end, Unix seconds. */
   DynamicStored = 36,
-  /** What the storage holds is not what was written. a: `Tampering`; b: sequence or offset. */
+  /** What the storage holds is not what was written. a: `Tampering`; b: sequence. */
   Tampered = 37,
-  /** The logbook has no room: registration periods are invalid until an operator releases it. a: newest sequence. */
+  /** The logbook has no room: until an operator releases it, registration periods are what the settings say. a: newest sequence. */
   LogbookFull = 38,
   /** The operator released the logbook. a: up to this sequence. */
   LogbookReleased = 39,
@@ -954,9 +954,9 @@ export enum MeterEvent {
 
 /** What is wrong with the storage. */
 export enum Tampering {
-  /** The records end before the head that was signed. b: sequence of the head. */
+  /** The records end before what was signed or delivered. b: sequence that there was at least. */
   RecordsCut = 1,
-  /** The logbook ends before the head that was signed. */
+  /** The logbook ends before what was signed or released. b: sequence that there was at least. */
   LogbookCut = 2,
   /** An entry of the records does not hold. b: its sequence. */
   Record = 3,

@@ -136,7 +136,7 @@ const WAKE_MIN_NS: i64 = 5_000_000;
 let stage: u32 = STAGE_SETTINGS;
 let capabilities: u32 = 0;
 let tickHz: u32 = 0;
-/** Whether a write of the state or of a reserve is under way. */
+/** Whether a storage operation is under way. */
 let storageBusy: bool = false;
 let lastWake: u64 = 0;
 /** Whether the link or the own network was started. */

@@ -80,7 +80,6 @@ const ACTIONS_MOST: u32 = 64;
 const LATE_MINUTES: i64 = 15;
 const NEVER: i64 = i64.MAX_VALUE;
 
-const READINGS_MAX: u32 = 4;
 /** Bit of the marked number of a transaction: it runs. */
 const RUNS: u32 = 0x8000_0000;
 
@@ -271,7 +270,8 @@ function backNs(): i64 {
 }
 
 function passTime(utc: i64): void {
-  const setBack = anchored ? wasSet(utc) : first(utc);
+  const setBack = anchored && wasSet(utc);
+  if (!anchored) first(utc);
   if (rulesInvalidations() != invalidations) {
     invalidations = rulesInvalidations();
     periodMarks |= RecordMark.PeriodInvalid;
@@ -301,7 +301,7 @@ function passTime(utc: i64): void {
 }
 
 // The first time after a start.
-function first(utc: i64): bool {
+function first(utc: i64): void {
   anchored = true;
   sets = clockSets();
   setNs = clockSetNs();
@@ -314,7 +314,6 @@ function first(utc: i64): bool {
     wantedSince = tariffSince;
     nextAction = tariffNextAction(tariffSince);
   }
-  return false;
 }
 
 // Whether the clock was set back across what it had reached, by more than passes in silence.
@@ -510,8 +509,7 @@ export function tariffReadings(at: usize, length: u32, tick: u64, now: i64): voi
   const count: u32 = load<u8>(at, ReadingsField.Count);
   // Those of an earlier question, which was given up.
   if (read < askedAt || length < <u32>ReadingsField.Values + 8 * count) return;
-  const most = min<u32>(settingsRegisters(), READINGS_MAX);
-  finish(ASKED, read, at + ReadingsField.Values, min<u32>(count, most));
+  finish(ASKED, read, at + ReadingsField.Values, min<u32>(count, settingsRegisters()));
 }
 
 // Makes the record of a request, of which nothing is left then.

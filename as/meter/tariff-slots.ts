@@ -30,7 +30,7 @@ import {
 } from '../abi/codes';
 import { crc32 } from '../link/crc32';
 import { SECOND_NS } from '../ntp/timestamp';
-import { hashOf } from '../record/chain';
+import { HASH_BYTES, hashOf } from '../record/chain';
 import { contextProgram } from '../record/context';
 import { storeFails } from '../record/store';
 import { dynamicBuffer, dynamicDrop, dynamicUse } from '../tariff/dynamic';
@@ -57,7 +57,6 @@ const COUNT: usize = 8;
 const PART_BYTES: u32 = 232;
 const DYNAMIC_BYTES: u32 = DynamicField.List + DynamicField.EntryBytes * DynamicFormat.EntriesMax + CRC_BYTES;
 const NAME_BYTES: u32 = 24;
-const HASH_BYTES: u32 = 32;
 
 // For each slot: count u32, CRC-32 u32, activation or end i64, state u32.
 const INFO_BYTES: u32 = 24;

@@ -13,12 +13,11 @@ import { networkBegin, networkSend, networkUp } from '../meter/network';
 import { timeNowUtc } from '../meter/now';
 import { METER_ID } from '../meter/settings';
 import { SECOND_NS } from '../ntp/timestamp';
-import { signBegin, signKeyBegin, signSignature, signStep } from '../sign/ed25519';
+import { SIGN_KEY_BYTES, signBegin, signKeyBegin, signSignature, signStep } from '../sign/ed25519';
 import { HASH_BYTES } from './chain';
 import { ringHash, ringNewest } from './ring';
 
 const HOUR_NS: i64 = 3600 * SECOND_NS;
-const SEED_BYTES: u32 = 32;
 const SIGNED_BYTES: u32 = HeadField.Signature - HeadField.Magic;
 
 /** The head that was stored last, or is being signed: from `HeadField.Magic` on. */
@@ -108,7 +107,7 @@ export function headDeadline(): i64 {
 /** Does a slice of what is under way. `settled`: nothing waits that can be stored. */
 export function headWork(now: i64, settled: bool): void {
   if (state == KEY_WANTED) {
-    meterKey(KeyPurpose.Sign, AEAD_CONTEXT, SEED_BYTES);
+    meterKey(KeyPurpose.Sign, AEAD_CONTEXT, SIGN_KEY_BYTES);
     signKeyBegin(AEAD_CONTEXT);
     aeadWipe();
     state = KEY_MADE;

@@ -14,9 +14,9 @@ import { logFull } from './log';
 
 /** Letters of OCMF, ASCII. */
 export const LETTER_SYNCHRONISED: u32 = 0x53;
-export const LETTER_INFORMATIVE: u32 = 0x49;
-export const LETTER_RELATIVE: u32 = 0x52;
-export const LETTER_UNSYNCHRONISED: u32 = 0x55;
+const LETTER_INFORMATIVE: u32 = 0x49;
+const LETTER_RELATIVE: u32 = 0x52;
+const LETTER_UNSYNCHRONISED: u32 = 0x55;
 
 /** Bits of a transaction: it runs; it began with S; the time was known since then, and was not set. */
 export const TRANSACTION_RUNS: u32 = 1;
