@@ -9,12 +9,12 @@
 // - A record is published with the context that it names; where that is not known, the meter is asked for it first.
 import { createHash } from 'node:crypto';
 import { ChainField, Message, Ring } from '../../as/abi/codes.ts';
-import type { Entry } from '../link/messages.ts';
+import { type Entry, MessageError } from '../link/messages.ts';
 import type { Logger } from '../log.ts';
 import { OutboxError, type OutboxMessage } from '../outbox/outbox.ts';
 import type { MeterLedger, StoredEntry } from '../outbox/record-ledger.ts';
-import type { Context } from '../record/entry.ts';
-import { ContextKeeper, readEntry } from './context-keeper.ts';
+import { type Context, tryDecodeEntry } from '../record/entry.ts';
+import { ContextKeeper } from './context-keeper.ts';
 import { MeterSessionError } from './meter-commands.ts';
 import type { MeterSession } from './meter-session.ts';
 
@@ -312,8 +312,8 @@ export class RecordIntake {
 
   /** The context that a record names, or whose last part an entry is; undefined where there is none to be had. */
   async #contextOf(bytes: Uint8Array): Promise<Context | undefined | 'missing'> {
-    const entry = readEntry(bytes);
-    if (entry === undefined) {
+    const entry = tryDecodeEntry(Ring.Records, bytes);
+    if (entry instanceof MessageError) {
       this.#log.error('an entry of the records cannot be read: it is published as it is', named(bytes));
       return undefined;
     }

@@ -2,11 +2,11 @@
 // Assistant is told of it.
 // What always holds: nothing is published that did not change but where it has to be told again; what the meter has no more,
 // the broker keeps no more.
-import { contextFrom } from '../gateway/context-keeper.ts';
 import type { ServerReport } from '../gateway/server-reports.ts';
 import { type Info, type MeterEventMessage, sourcesMax, type Tariff, type Time } from '../link/messages.ts';
 import type { MessageProperties, Outbox, OutboxMessage } from '../outbox/outbox.ts';
 import type { MeterLedger } from '../outbox/record-ledger.ts';
+import { contextFrom } from '../record/context-parts.ts';
 import type { Context } from '../record/entry.ts';
 import { discoveryPayload, discoveryTopic } from './home-assistant.ts';
 import {

@@ -3,7 +3,8 @@
 import { Format, type Ring } from '../../as/abi/codes.ts';
 import { MessageError } from '../link/message-bytes.ts';
 import { ringNames } from '../text/names.ts';
-import { type Context, type ContextPart, decodeContext, sequenceOf, tryDecodeEntry } from './entry.ts';
+import { ContextParts } from './context-parts.ts';
+import { type Context, type ContextPart, sequenceOf, tryDecodeEntry } from './entry.ts';
 import { type ContextJson, contextJson, type LogJson, logJson, type RecordJson, recordJson } from './json.ts';
 
 /** An entry that this program cannot read: its bytes alone. */
@@ -21,7 +22,7 @@ export type ToldEntry = RecordJson | ContextJson | LogJson | UnreadableJson;
 /** Remembers contexts for the records that follow them. */
 export class EntryTeller {
   readonly #contexts = new Map<number, Context>();
-  #parts: ContextPart[] = [];
+  readonly #parts = new ContextParts();
 
   constructor(private readonly meter: string) {}
 
@@ -43,18 +44,9 @@ export class EntryTeller {
     return contextJson(meter, entry, this.#addPart(entry));
   }
 
-  /** The context that a part is the last of; undefined where it is not, or where others are missing. */
   #addPart(part: ContextPart): Context | undefined {
-    this.#parts = part.index === 0 ? [part] : [...this.#parts, part];
-    if (part.index + 1 < part.count) return undefined;
-    try {
-      const context = decodeContext(this.#parts);
-      this.#contexts.set(context.sequence, context);
-      return context;
-    } catch (error) {
-      // What is wrong with it is a finding of those who verify.
-      if (error instanceof MessageError) return undefined;
-      throw error;
-    }
+    const context = this.#parts.take(part);
+    if (context !== undefined) this.#contexts.set(context.sequence, context);
+    return context;
   }
 }
