@@ -170,9 +170,8 @@ export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
   }
 }
 
-// OID of secp256r1 in DER, and an SPKI around an uncompressed point on it (RFC 5480 2.1.1, 2.2).
+// OID of secp256r1 in DER (RFC 5480 2.1.1.1), and the length of an uncompressed point on it.
 const curveOid = Buffer.from('06082a8648ce3d030107', 'hex');
-const spkiHead = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
 const pointBytes = 65;
 
 // PKCS #11 wraps the point into an OCTET STRING (PKCS #11 3.0, 6.3.3).
@@ -181,7 +180,8 @@ function pointKey(parameters: Buffer, wrapped: Buffer): KeyObject {
     throw new OcmfError('file-key', `expected a key on secp256r1, came curve ${parameters.toString('hex')}`);
   }
   const point = wrapped.subarray(wrapped.length - pointBytes);
-  return createPublicKey({ key: Buffer.concat([spkiHead, point]), format: 'der', type: 'spki' });
+  const [x, y] = [point.subarray(1, 33), point.subarray(33)].map((value) => value.toString('base64url'));
+  return createPublicKey({ key: { kty: 'EC', crv: 'P-256', x: x!, y: y! }, format: 'jwk' });
 }
 
 // r and s of 32 bytes each as SEQUENCE of two INTEGERs (RFC 3279 2.2.3).
