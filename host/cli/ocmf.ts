@@ -91,7 +91,7 @@ async function ocmf(context: Context, files: readonly string[], options: Options
   }
   const signer = await signerOf(options);
   try {
-    const entries = files.flatMap((path) => entriesOf(path, readFileWithin(path, fileBytes)));
+    const entries = files.flatMap((path) => entriesOf(path, readFileWithin(path, fileBytes), recordKey));
     const { records, withoutContext } = collectRecords(entries, recordKey);
     const foreign = records.find((each) => meter !== undefined && each.context.meter !== meter);
     if (foreign !== undefined) {
@@ -102,7 +102,7 @@ async function ocmf(context: Context, files: readonly string[], options: Options
     if (wanted.length === 0) throw nothingWhole(records.length, withoutContext);
     const sets = wanted.map((transaction) => ({
       transaction,
-      ocmf: signOcmf(ocmfPayload(ocmfDataSet(records, transaction, recordKey, optionsOf(options))), signer),
+      ocmf: signOcmf(ocmfPayload(ocmfDataSet(records, entries, transaction, recordKey, optionsOf(options))), signer),
     }));
     const { publicKeyPem } = signer;
     if (options.json === true) context.terminal.printJson({ publicKeyHex: spkiHex(publicKeyPem), sets });

@@ -2,21 +2,23 @@
 // What always holds: what a context says counts only where its own seal holds; a record without its context is left out
 // and told of, as nothing can be said about its registers.
 import { Format, Ring } from '../../as/abi/codes.ts';
-import { type Context, type ContextPart, decodeContext, decodeEntry, entryBytes } from '../record/entry.ts';
+import { ContextParts } from '../record/context-parts.ts';
+import { type Context, decodeEntry, entryBytes } from '../record/entry.ts';
+import { isBlank, isRing, ringOrder, slotsOf } from '../record/rings.ts';
 import { sealHolds } from '../record/seal.ts';
 import { OcmfError, type RecordInContext } from './from-records.ts';
 
 /**
- * The entries of a file: lines of JSON with `bytes`, as MQTT publishes them, or 128 bytes each. What is no entry of the
- * records, such as a head, is left out.
+ * The entries of a file: lines of JSON with `bytes`, as MQTT publishes them, or 128 bytes each, also the slots of a ring with
+ * blank ones among them. What is no entry of the records, such as a head, is left out.
+ * @param recordKey tells an unfinished write in a ring from an entry
  * @throws {OcmfError} file
  */
-export function entriesOf(name: string, contents: Buffer): Uint8Array[] {
+export function entriesOf(name: string, contents: Buffer, recordKey: Uint8Array): readonly Uint8Array[] {
   if (contents.find((byte) => byte > 0x20) !== 0x7b) {
     if (contents.length % entryBytes === 0) {
-      return Array.from({ length: contents.length / entryBytes }, (_, index) =>
-        contents.subarray(index * entryBytes, (index + 1) * entryBytes),
-      );
+      const slots = slotsOf(contents);
+      return isRing(slots) ? ringOrder(Ring.Records, slots, recordKey).entries : slots.filter((slot) => !isBlank(slot));
     }
     throw new OcmfError(
       'file-records',
@@ -63,8 +65,9 @@ export interface Collected {
  * @throws {OcmfError} seal, where that of a context does not hold; MessageError, for bytes that are no entry
  */
 export function collectRecords(entries: readonly Uint8Array[], recordKey: Uint8Array): Collected {
-  const decoded = entries.map((bytes) => decodeEntry(Ring.Records, bytes));
-  const parts = new Map<number, ContextPart>();
+  const decoded = entries.map((bytes) => decodeEntry(Ring.Records, bytes)).sort((a, b) => a.sequence - b.sequence);
+  const parts = new ContextParts();
+  const contexts = new Map<number, Context>();
   for (const entry of decoded) {
     if (entry.format !== Format.Context) continue;
     if (!sealHolds(Ring.Records, entry.bytes, recordKey)) {
@@ -73,27 +76,16 @@ export function collectRecords(entries: readonly Uint8Array[], recordKey: Uint8A
         `entry ${entry.sequence}, a part of a context: its seal does not hold under this meter's record key; nothing was signed`,
       );
     }
-    parts.set(entry.sequence, entry);
+    const context = parts.take(entry);
+    if (context !== undefined) contexts.set(context.sequence, context);
   }
-  const contexts = new Map<number, Context | undefined>();
-  const contextOf = (sequence: number) => {
-    if (!contexts.has(sequence)) contexts.set(sequence, wholeContext(parts, sequence));
-    return contexts.get(sequence);
-  };
   const records: RecordInContext[] = [];
   let withoutContext = 0;
   for (const record of decoded) {
     if (record.format !== Format.Record) continue;
-    const context = contextOf(record.context);
+    const context = contexts.get(record.context);
     if (context === undefined) withoutContext++;
     else records.push({ record, context });
   }
   return { records, withoutContext };
-}
-
-function wholeContext(parts: ReadonlyMap<number, ContextPart>, sequence: number): Context | undefined {
-  const first = parts.get(sequence);
-  if (first === undefined) return undefined;
-  const all = Array.from({ length: first.count }, (_, index) => parts.get(sequence + index));
-  return all.includes(undefined) ? undefined : decodeContext(all as ContextPart[]);
 }

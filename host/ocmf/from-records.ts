@@ -1,9 +1,11 @@
 // From a meter's records of a transaction to an OCMF data set.
-// What always holds: each record's seal was checked; the letter of a time is never better than the record's; a reading
+// What always holds: each record's seal was checked, and no entry between begin and end is missing; the letter of a time is never better than the record's; a reading
 // has the decimals that the register has.
 import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
-import type { Context, RecordEntry } from '../record/entry.ts';
+import { obisBytes } from '../provision/tariff-settings.ts';
+import { type Context, type RecordEntry, sequenceOf } from '../record/entry.ts';
 import { decimalText, unitText } from '../record/json.ts';
+import { type Finding, RingCheck } from '../record/ring-check.ts';
 import { sealHolds } from '../record/seal.ts';
 import { legalText } from '../text/utc.ts';
 import {
@@ -18,7 +20,16 @@ import {
 /** Records of which no data set can be made. */
 export class OcmfError extends Error {
   constructor(
-    readonly code: 'file-records' | 'transaction' | 'seal' | 'register' | 'readings' | 'time' | 'meter' | 'file-key',
+    readonly code:
+      | 'file-records'
+      | 'transaction'
+      | 'seal'
+      | 'chain'
+      | 'register'
+      | 'readings'
+      | 'time'
+      | 'meter'
+      | 'file-key',
     message: string,
     options?: ErrorOptions,
   ) {
@@ -62,11 +73,13 @@ export function wholeTransactions(records: readonly RecordEntry[]): number[] {
 /**
  * The data set of a transaction.
  * @param records of one meter, in any order, others among them
+ * @param entries of its ring, records and parts of contexts, in any order: all from begin to end
  * @param recordKey of that meter, 16 bytes
  * @throws {OcmfError}
  */
 export function ocmfDataSet(
   records: readonly RecordInContext[],
+  entries: readonly Uint8Array[],
   transaction: number,
   recordKey: Uint8Array,
   options: OcmfOptions,
@@ -80,8 +93,8 @@ export function ocmfDataSet(
       );
     }
   }
-  const first = chosen[0]!;
-  const { context } = first;
+  checkRing(entries, chosen[0]!.record.sequence, chosen.at(-1)!.record.sequence, recordKey);
+  const { context } = chosen[0]!;
   const letters = timeLetters(chosen.map(({ record }) => record));
   return {
     gateway: options.gateway,
@@ -130,6 +143,28 @@ function chooseRecords(records: readonly RecordInContext[], transaction: number)
   return chosen;
 }
 
+// Without it, a change of the tariff could be left out.
+function checkRing(entries: readonly Uint8Array[], from: number, to: number, recordKey: Uint8Array): void {
+  const between = entries
+    .filter((bytes) => sequenceOf(bytes) >= from && sequenceOf(bytes) <= to)
+    .sort((a, b) => sequenceOf(a) - sequenceOf(b));
+  const findings: Omit<Finding, 'ring' | 'at'>[] = [];
+  const check = new RingCheck(Ring.Records, { recordKey, from: { [Ring.Records]: from } }, (each) =>
+    findings.push(each),
+  );
+  for (const [index, bytes] of between.entries()) {
+    const before = between[index - 1];
+    if (before === undefined || Buffer.compare(before, bytes) !== 0) check.add(bytes, null);
+  }
+  const [finding] = findings;
+  if (finding === undefined) return;
+  const { check: what, sequence, expected, came } = finding;
+  throw new OcmfError(
+    'chain',
+    `entries ${from} to ${to} of the records: expected ${expected}, came ${came}${what === 'sequence' ? '' : ` in entry ${sequence}`} (${what}); give all entries from begin to end as the meter made them: nothing was signed`,
+  );
+}
+
 // Verifiers take S with S or R, R with R, U with U. What the begin cannot prove, the end does not, and the other way
 // round where the end has not even a duration.
 function timeLetters(records: readonly RecordEntry[]): TimeLetter[] {
@@ -145,8 +180,9 @@ function timeLetters(records: readonly RecordEntry[]): TimeLetter[] {
 
 function reading({ record, context }: RecordInContext, letter: TimeLetter, options: OcmfOptions): OcmfReading {
   const name = `record ${record.sequence}`;
+  const obisWanted = options.register === undefined ? undefined : (obisBytes(options.register)?.join() ?? '');
   const index = context.registers.findIndex(({ obis, unit }) =>
-    options.register === undefined ? unitText(unit) === 'Wh' : sameObis(obis, options.register),
+    obisWanted === undefined ? unitText(unit) === 'Wh' : obisBytes(obis)?.join() === obisWanted,
   );
   const register = context.registers[index];
   if (register === undefined) {
@@ -170,16 +206,6 @@ function reading({ record, context }: RecordInContext, letter: TimeLetter, optio
     currentType: options.currentType,
     errors: record.ptbStatus >= ptbCritical ? 't' : '',
   };
-}
-
-function sameObis(a: string, b: string): boolean {
-  const digits = (obis: string) =>
-    obis
-      .replace(/\*255$/, '')
-      .split(/\D+/)
-      .map(Number)
-      .join('.');
-  return digits(a) === digits(b);
 }
 
 function codeOf({ reasons }: RecordEntry): TransactionCode {

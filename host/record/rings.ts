@@ -13,7 +13,7 @@ export function slotsOf(bytes: Uint8Array): Uint8Array[] {
 }
 
 /** As in new or erased storage. */
-function isBlank(slot: Uint8Array): boolean {
+export function isBlank(slot: Uint8Array): boolean {
   const value = slot[0];
   return (value === 0 || value === 0xff) && slot.every((byte) => byte === value);
 }

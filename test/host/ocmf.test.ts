@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { parseDate, Verifier } from '@road-labs/ocmf';
 import { Crypto } from '@road-labs/ocmf-crypto-noble';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
+import { ChainField, RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
 import {
   type OcmfError,
@@ -62,8 +62,9 @@ const charge = (letters = 'SSS', more: RecordFields = {}) =>
     { reasons: TransactionEnd, transaction: 7, letter: letters[2]!, readings: [2_940_000n], tariff: 2, ...more },
   ]);
 
-const payloadOf = (from: readonly RecordInContext[], with_: Partial<OcmfOptions> = {}) =>
-  ocmfPayload(ocmfDataSet(from, 7, recordKey, { ...options, ...with_ }));
+const bytesOf = (from: readonly RecordInContext[]) => from.map(({ record }) => record.bytes);
+const payloadOf = (from: readonly RecordInContext[], with_: Partial<OcmfOptions> = {}, entries = bytesOf(from)) =>
+  ocmfPayload(ocmfDataSet(from, entries, 7, recordKey, { ...options, ...with_ }));
 
 /** What @road-labs/ocmf makes of a data set; undefined where it does not verify. */
 async function roadLabs(text: string, publicKeyPem: string) {
@@ -204,7 +205,8 @@ describe('nothing is signed', () => {
   });
 
   it('where the key is another meter’s', () => {
-    expect(() => ocmfDataSet(charge(), 7, Buffer.alloc(16, 1), options)).toThrow(/seal does not hold/);
+    const from = charge();
+    expect(() => ocmfDataSet(from, bytesOf(from), 7, Buffer.alloc(16, 1), options)).toThrow(/seal does not hold/);
   });
 
   it('without a begin, without an end, or with two of them', () => {
@@ -217,6 +219,28 @@ describe('nothing is signed', () => {
     );
     expect(wholeTransactions(from.map(({ record }) => record))).toEqual([7]);
     expect(wholeTransactions(from.slice(1).map(({ record }) => record))).toEqual([]);
+  });
+
+  it('where an entry between begin and end is missing, changed, or another one', () => {
+    const from = charge();
+    const entries = bytesOf(from);
+    const [, period, change] = from.map(({ record }) => record.sequence);
+    expect(() => payloadOf(from.toSpliced(2, 1))).toThrow(
+      expect.objectContaining({
+        code: 'chain',
+        message: expect.stringContaining(`expected entry ${change}, came ${change! + 1}`),
+      }),
+    );
+    expect(() => payloadOf(from, {}, entries.toSpliced(1, 1))).toThrow(`expected entry ${period}, came ${change}`);
+    const changed = Uint8Array.from(entries[1]!);
+    changed[90]! ^= 1;
+    expect(() => payloadOf(from, {}, entries.with(1, changed))).toThrow(/does not hold/);
+    const other = records([{}, { reasons: Period, transaction: 7, letter: 'U' }])[1]!.record;
+    expect(other.sequence).toBe(period);
+    expect(() => payloadOf(from, {}, entries.with(1, other.bytes))).toThrow(/\(link\)/);
+    expect(() => payloadOf(from, {}, [...entries, other.bytes])).toThrow(expect.objectContaining({ code: 'chain' }));
+    // In any order, and what came twice, is no harm.
+    expect(payloadOf(from, {}, [...entries, ...entries].reverse())).toBe(payloadOf(from));
   });
 
   it('without readings, or of a register that is not there or counts no energy', () => {
@@ -234,6 +258,8 @@ describe('nothing is signed', () => {
     );
     refuses(power, 'register');
     refuses(power, 'register', { register: '1.0.1.7.0.255' });
+    expect(payloadOf(charge(), { register: '1.0.1.8.0.255' })).toContain('"RI":"1-0:1.8.0"');
+    for (const register of ['', '1/0/1/8/0', '1-0:1.8.0*254']) refuses(charge(), 'register', { register });
   });
 
   it('with a number that is none, or a tariff text that is too long', () => {
@@ -378,6 +404,36 @@ describe('metertime ocmf', () => {
     const open = await run(json, '--transaction', '8');
     expect(open.exitCode).toBe(ExitCode.Failed);
     expect(open.stderr).toMatch(/transaction 8: expected one record of its end, came 0 among 1/);
+  });
+
+  it('signs nothing where a change of the tariff was left out', async () => {
+    const maker = new ChainMaker('m1', recordKey, signingKey(Buffer.alloc(32, 7)));
+    maker.context();
+    maker.record({ reasons: TransactionBegin, transaction: 7, letter: 'S' });
+    maker.record({ reasons: Switch, transaction: 7, letter: 'S' });
+    maker.record({ reasons: TransactionEnd, transaction: 7, letter: 'S' });
+    const own = maker.rings[Ring.Records];
+    const file = join(folder, 'left-out.ndjson');
+    writeFileSync(keys, recordKey);
+    writeFileSync(file, lines(own.toSpliced(-2, 1)));
+    const { exitCode, stdout, stderr } = await run(file);
+    expect([exitCode, stdout]).toEqual([ExitCode.Failed, '']);
+    expect(stderr).toContain(`expected entry ${own.length - 1}, came ${own.length}`);
+  });
+
+  it('takes a ring as it is in the storage, with slots that were never written, and one that was not finished', async () => {
+    const own = entries();
+    const file = join(folder, 'ring.bin');
+    writeFileSync(keys, recordKey);
+    const blank = Buffer.alloc(128, 0xff);
+    const unfinished = Buffer.from(own.at(-1)!).fill(0x55, 100);
+    unfinished.writeUInt32LE(own.length + 1, ChainField.Sequence);
+    for (const rest of [[], [unfinished]]) {
+      writeFileSync(file, Buffer.concat([blank, ...own, ...rest, blank, blank]));
+      const { exitCode, stdout, stderr } = await run(file);
+      expect([exitCode, stderr]).toEqual([ExitCode.Ok, '']);
+      expect((await roadLabs(stdout.trim(), fileSigner(keyFile).publicKeyPem))?.payloadData.PG).toBe('T7');
+    }
   });
 
   it('signs nothing of what was changed, also in a context', async () => {
