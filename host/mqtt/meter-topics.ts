@@ -168,7 +168,7 @@ export class MeterTopics implements MeterPublisher {
   }
 
   encodeRecord(entry: Uint8Array, context: Context | undefined): Omit<OutboxMessage, 'place'> {
-    if (context !== undefined && context.sequence >= (this.#recordContext?.sequence ?? 0)) {
+    if (context !== undefined && context !== this.#recordContext) {
       this.#recordContext = context;
       this.#discover();
     }
