@@ -107,7 +107,9 @@ export class MeterCommands {
     if (current === undefined || message.token !== current.token) return;
     const { command } = current;
     if (message.type === Message.Entry) {
-      if (command.entries.length < command.most) command.entries.push(message.entry);
+      // What was not asked for is no sign that it gets on with it.
+      if (command.entries.length >= command.most) return;
+      command.entries.push(message.entry);
       this.#listen(command, current.token, current.untilMs);
       return;
     }
