@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Command, Option } from 'commander';
 import type { MqttClient } from 'mqtt';
+import { isMeterId } from '../link/messages.ts';
 import {
   type AnyCommandResult,
   type CommandName,
@@ -72,7 +73,7 @@ async function send(
 ): Promise<void> {
   const { terminal, signal } = context;
   if (!isCommand(name)) throw usageError(`expected one of ${names.join(', ')}, came "${printable(name)}"`);
-  if (!/^[A-Za-z0-9._-]{1,32}$/.test(meter)) {
+  if (!isMeterId(meter)) {
     throw usageError("expected a meter's id of 1 to 32 letters, digits, dots, dashes and underscores");
   }
   const payload = payloadOf(name, file, options);
@@ -80,16 +81,21 @@ async function send(
     () => `waiting for the answer of meter ${meter}`,
     async () => {
       const client = await connectBroker(options.mqtt, options, signal);
+      let answered = false;
       try {
         const gateway = options.gateway ?? (await gatewayOf(client, options.prefix, meter));
-        return await request(client, `${options.prefix}/${gateway}/${meter}`, name, payload, options, signal);
+        const base = `${options.prefix}/${gateway}/${meter}`;
+        const answer = await request(client, base, name, payload, options, signal);
+        answered = true;
+        return answer;
       } finally {
-        await client.endAsync();
+        // Without an answer, what is still to be acknowledged is not waited for.
+        await client.endAsync(!answered);
       }
     },
   );
   if (options.json === true) terminal.print(JSON.stringify(response));
-  else if (response.ok) terminal.print(...resultLines(response.result));
+  else if (response.ok) terminal.print(...resultLines(response.result).map(printable));
   if (response.ok) return;
   const { code, message, hint } = response.error;
   throw new CliError(code, printable(message), { hint: printable(hint) });
@@ -177,8 +183,7 @@ async function request(
     }, timeoutSeconds * 1000);
     end = () => clearTimeout(timer);
   });
-  answer.catch(() => {});
-  try {
+  const ask = async (): Promise<CommandResponse> => {
     await client.subscribeAsync(responseTopic, { qos: 1 });
     const properties = { responseTopic, correlationData, messageExpiryInterval: Math.ceil(timeoutSeconds) };
     await client.publishAsync(topic, payload, { qos: 1, properties }).catch((cause: Error & { code?: unknown }) => {
@@ -189,6 +194,9 @@ async function request(
       });
     });
     return await answer;
+  };
+  try {
+    return await Promise.race([answer, ask()]);
   } finally {
     end();
   }
@@ -202,10 +210,11 @@ function parseJson(bytes: Uint8Array): unknown {
   }
 }
 
+/** As others wrote them: not yet for a terminal. */
 function resultLines(result: AnyCommandResult): string[] {
   if ('released' in result) return [`Released up to entry ${result.released} of ${result.newest}.`];
   if ('name' in result) {
-    return [`Stored program ${printable(result.name)}, in force ${result.activationUtc ?? 'at once'}.`];
+    return [`Stored program ${result.name}, in force ${result.activationUtc ?? 'at once'}.`];
   }
   if ('bytes' in result) {
     const until = result.endUtc === null ? '' : `, until ${result.endUtc}`;
@@ -216,7 +225,7 @@ function resultLines(result: AnyCommandResult): string[] {
 
 function entryLine(entry: RecordTopicPayload): string {
   if (entry.format === 'log') {
-    return `${entry.sequence}  ${entry.utc ?? '(no time)'}  ${printable(entry.text)}`;
+    return `${entry.sequence}  ${entry.utc ?? '(no time)'}  ${entry.text}`;
   }
   if (entry.format === 'record') {
     const readings = entry.readings.map(({ value, unit, raw }) => (value === null ? raw : `${value} ${unit}`));
