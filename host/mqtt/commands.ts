@@ -146,7 +146,7 @@ export class Commands {
     this.#options.report({
       level: error.code === 'gateway-failed' ? 'error' : 'warn',
       code: 'command-failed',
-      message: `command ${printed(command)} to meter ${printed(meter)}: ${error.message}`,
+      message: `command ${printed(command)} to meter ${printed(meter)}: ${logged(error)}`,
       fields: { code: error.code },
     });
     const { code, message, hint } = error;
@@ -188,10 +188,15 @@ export class Commands {
   }
 }
 
-/** An own error: whoever sent the command is told, and so is the log. */
+/** An own error: whoever sent the command is told that there was one, the log which. */
 function defect(cause: unknown): CommandError {
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-  return new CommandError('gateway-failed', text, 'This is a defect of metertime.', { cause });
+  const hint = 'This is a defect of metertime: the log of the gateway says which.';
+  return new CommandError('gateway-failed', 'the gateway failed while it carried out the command', hint, { cause });
+}
+
+function logged({ code, message, cause }: CommandError): string {
+  if (code !== 'gateway-failed') return message;
+  return `${message}: ${cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)}`;
 }
 
 /** What others wrote, short and without what a terminal would obey. */

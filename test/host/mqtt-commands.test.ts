@@ -1,9 +1,10 @@
 // Commands to meters over a real broker: what is answered, what is refused, and who may do what.
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Block, CommandResult, Message, ProgramError, Ring } from '../../as/abi/codes.ts';
 import { MeterSession } from '../../host/gateway/meter-session.ts';
 import { type CommandResponse, commandBytesMax, responseSchema } from '../../host/mqtt/command-payloads.ts';
@@ -106,7 +107,7 @@ async function start(
   cleanUp.push(() => publisher.stop());
   publisher.meter('m1').state(true);
   await until('a connection to the broker', () => publisher.connected);
-  return { broker, link, meter, chain, publisher };
+  return { broker, link, meter, chain, publisher, target };
 }
 
 async function client(broker: Mosquitto, user?: string): Promise<MqttClient> {
@@ -389,6 +390,18 @@ describe('with the access list of docs/mqtt.md', () => {
   });
 });
 
+test('a defect is answered with a sentence; where it is, only the log says', async () => {
+  const { broker, target } = await start();
+  vi.spyOn(target, 'newest').mockImplementation(() => {
+    throw new TypeError('inner secret');
+  });
+  const answer = await ask(await client(broker), 'records', {});
+  expect(answer).toMatchObject({ ok: false, error: { code: 'gateway-failed' } });
+  expect(JSON.stringify(answer)).not.toMatch(/inner secret|\.ts|node:/);
+  const [report] = reports.filter(({ code }) => code === 'command-failed');
+  expect(report).toMatchObject({ level: 'error', message: expect.stringMatching(/inner secret[\s\S]*\.ts:\d+/) });
+});
+
 describe('metertime command', () => {
   test('sends commands and prints the answers, finding the gateway by itself', async () => {
     const { broker, meter } = await start();
@@ -430,4 +443,58 @@ describe('metertime command', () => {
     expect(missing).toMatchObject({ exitCode: 1 });
     expect(missing.stderr).toMatch(/no answer came within 0\.3 s/);
   });
+
+  test('shows nothing that a terminal would obey, whatever the answer says', async () => {
+    const { broker } = await start();
+    const other = await client(broker);
+    const evil = '\u001b[2Jgone\u0007';
+    other.on('message', (topic, _, { properties }) => {
+      const result = topic.endsWith('program')
+        ? { name: evil, activationUtc: evil, bytes: 1 }
+        : { entries: 1, endUtc: evil, bytes: 1 };
+      const answer = { ok: true, meter: 'm9', command: topic.split('/').at(-1), result };
+      const { correlationData, responseTopic } = properties!;
+      other.publish(responseTopic!, JSON.stringify(answer), { properties: { correlationData: correlationData! } });
+    });
+    await other.subscribeAsync('metertime/g9/m9/command/#', { qos: 1 });
+    for (const [name, contents] of Object.entries({ 'tariff-program': program, 'dynamic-tariffs': dynamic })) {
+      const file = join(directory, `${name}.json`);
+      writeFileSync(file, JSON.stringify(contents));
+      const ran = await runMetertime(['command', 'm9', name, file, '-g', 'g9', '--mqtt', broker.url]);
+      expect(ran).toMatchObject({ exitCode: 0, stdout: expect.stringMatching(/^Stored .*gone/) });
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
+      expect(ran.stdout.trimEnd()).not.toMatch(/[\u0000-\u001f\u007f]/);
+    }
+  });
+
+  test('waits no longer than it is told for a broker that acknowledges nothing', async () => {
+    for (const silentAt of [8, 3]) {
+      const broker = await silentBroker(silentAt);
+      const beginMs = performance.now();
+      const ran = await runMetertime(['command', 'm1', 'records', '-g', 'g1', '--timeout', '0.3', '--mqtt', broker]);
+      expect(ran).toMatchObject({ exitCode: 1, stderr: expect.stringMatching(/no answer came within 0\.3 s/) });
+      expect(performance.now() - beginMs).toBeLessThan(10_000);
+    }
+  }, 30_000);
 });
+
+/** A broker that takes connections and subscriptions, but answers no packet of one type (MQTT 5.0, 2.1.2). */
+async function silentBroker(silentAt: number): Promise<string> {
+  const sockets = new Set<Socket>();
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      const type = bytes[0]! >> 4;
+      if (type === silentAt) return;
+      if (type === 1) socket.write(Buffer.from('2003000000', 'hex'));
+      if (type === 8) socket.write(Buffer.from([0x90, 4, bytes[2]!, bytes[3]!, 0, 1]));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanUp.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  return `mqtt://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
