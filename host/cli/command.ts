@@ -11,7 +11,7 @@ import {
   entriesAtOnce,
   responseSchema,
 } from '../mqtt/command-payloads.ts';
-import type { RecordTopicPayload } from '../mqtt/record-payloads.ts';
+import type { EntryPayload } from '../mqtt/record-payloads.ts';
 import { readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
 import { type BrokerOptions, connectBroker, withBrokerOptions } from './broker.ts';
 import { type Context, withHelp } from './context.ts';
@@ -223,7 +223,7 @@ function resultLines(result: AnyCommandResult): string[] {
   return result.entries.length === 0 ? ['The meter has no such entries.'] : result.entries.map(entryLine);
 }
 
-function entryLine(entry: RecordTopicPayload): string {
+function entryLine(entry: EntryPayload): string {
   if (entry.format === 'log') {
     return `${entry.sequence}  ${entry.utc ?? '(no time)'}  ${entry.text}`;
   }

@@ -3,7 +3,7 @@
 // do about it.
 import { z } from 'zod';
 import { dynamicTariffsSchema, tariffProgramSchema } from '../tariff/model.ts';
-import { recordTopicSchema } from './record-payloads.ts';
+import { entrySchema } from './record-payloads.ts';
 
 /** Entries that one command asks for at most, and where it does not say. */
 export const entriesAtOnce = { most: 128, default: 32 } as const;
@@ -45,8 +45,8 @@ export const resultSchemas = {
   /** `bytes`: of the block that the meter stored. */
   'tariff-program': z.strictObject({ name: z.string(), activationUtc: z.string().nullable(), bytes: z.int() }),
   'dynamic-tariffs': z.strictObject({ entries: z.int(), endUtc: z.string().nullable(), bytes: z.int() }),
-  records: z.strictObject({ entries: z.array(recordTopicSchema) }),
-  logbook: z.strictObject({ ring: z.string(), entries: z.array(recordTopicSchema) }),
+  records: z.strictObject({ entries: z.array(entrySchema) }),
+  logbook: z.strictObject({ ring: z.string(), entries: z.array(entrySchema) }),
   /** `newest`: newest entry of the logbook. */
   'logbook-release': z.strictObject({ released: z.int(), newest: z.int() }),
 } as const;

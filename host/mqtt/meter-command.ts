@@ -4,8 +4,7 @@ import type { z } from 'zod';
 import { Block, CommandResult, Ring } from '../../as/abi/codes.ts';
 import type { CommandOutcome, MeterCommands } from '../gateway/meter-commands.ts';
 import { MeterSessionError } from '../gateway/meter-commands.ts';
-import { MessageError } from '../link/messages.ts';
-import { type Context, sequenceOf } from '../record/entry.ts';
+import type { Context } from '../record/entry.ts';
 import { TariffError } from '../tariff/errors.ts';
 import { parseDynamic, parseProgram } from '../tariff/program-file.ts';
 import { commandResultNames, nameOf, programErrorNames, ringNames } from '../text/names.ts';
@@ -17,7 +16,7 @@ import {
   commandSchemas,
   entriesAtOnce,
 } from './command-payloads.ts';
-import { entryPayload, type RecordTopicPayload } from './record-payloads.ts';
+import { type EntryPayload, entryPayload } from './record-payloads.ts';
 
 /** What commands need of a meter. */
 export interface CommandMeter {
@@ -104,7 +103,7 @@ async function entries(
   ring: Ring,
   first: number | undefined,
   count: number = entriesAtOnce.default,
-): Promise<RecordTopicPayload[]> {
+): Promise<EntryPayload[]> {
   const commands = online(meter);
   const newest = meter.newest(ring);
   if (first === undefined && newest === undefined) {
@@ -120,16 +119,10 @@ async function entries(
   return outcome.entries.map((bytes) => payloadOf(id, meter, ring, bytes));
 }
 
-function payloadOf(id: string, meter: CommandMeter, ring: Ring, bytes: Uint8Array): RecordTopicPayload {
-  try {
-    const payload = entryPayload(id, ring, bytes, undefined);
-    const context = payload.format === 'record' ? meter.context(payload.context) : undefined;
-    return context === undefined ? payload : entryPayload(id, ring, bytes, context);
-  } catch (error) {
-    if (!(error instanceof MessageError)) throw error;
-    const base64 = Buffer.from(bytes).toString('base64');
-    return { format: 'unreadable', meter: id, sequence: sequenceOf(bytes), bytes: base64 };
-  }
+function payloadOf(id: string, meter: CommandMeter, ring: Ring, bytes: Uint8Array): EntryPayload {
+  const payload = entryPayload(id, ring, bytes, undefined);
+  const context = payload.format === 'record' ? meter.context(payload.context) : undefined;
+  return context === undefined ? payload : entryPayload(id, ring, bytes, context);
 }
 
 function assertDone({ result, detail }: CommandOutcome): void {

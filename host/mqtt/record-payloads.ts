@@ -6,8 +6,18 @@ import { z } from 'zod';
 import { Ring, TariffFlag } from '../../as/abi/codes.ts';
 import { MessageError, type Tariff } from '../link/messages.ts';
 import type { MessageProperties } from '../outbox/outbox.ts';
-import { type Context, decodeEntry, decodeHead, sequenceOf } from '../record/entry.ts';
-import { contextJson, evidenceSchema, headJson, logJson, recordJson } from '../record/json.ts';
+import { type Context, decodeHead, sequenceOf, tryDecodeEntry } from '../record/entry.ts';
+import {
+  contextJson,
+  contextSchema,
+  type HeadJson,
+  headJson,
+  logJson,
+  logSchema,
+  recordJson,
+  recordSchema,
+} from '../record/json.ts';
+import { unreadableJson, unreadableSchema } from '../record/unreadable.ts';
 import { dlmsStatusNames, nameOf, namesOfBits, ptbStatusNames, tariffFlagNames } from '../text/names.ts';
 import { nsPerSecond, utcText } from '../text/utc.ts';
 
@@ -25,17 +35,11 @@ const utc = z.string().regex(/^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
 const count = z.int().min(0);
 const crc32 = z.string().regex(/^[0-9a-f]{8}$/);
 
-/** An entry that this version of metertime cannot read: its bytes alone. */
-export const unreadableSchema = z.strictObject({
-  format: z.literal('unreadable'),
-  meter: z.string(),
-  sequence: count,
-  /** The 128 bytes of the entry. */
-  bytes: z.base64(),
-});
-
 /** `PREFIX/GATEWAY/METER/record`, at least once each: `sequence` tells duplicates. */
-export const recordTopicSchema = z.discriminatedUnion('format', [...evidenceSchema.options, unreadableSchema]);
+export const recordTopicSchema = z.discriminatedUnion('format', [recordSchema, contextSchema, unreadableSchema]);
+
+/** An entry of any ring, in answers to commands. */
+export const entrySchema = z.discriminatedUnion('format', [...recordTopicSchema.options, logSchema]);
 
 /** `PREFIX/GATEWAY/METER/tariff`, retained with message expiry: the tariff that applies, and what is next. */
 export const tariffSchema = z.strictObject({
@@ -71,7 +75,7 @@ export const tariffSchema = z.strictObject({
 });
 
 export type TariffPayload = z.infer<typeof tariffSchema>;
-export type RecordTopicPayload = z.infer<typeof recordTopicSchema>;
+export type EntryPayload = z.infer<typeof entrySchema>;
 
 /**
  * An entry of the record ring, 128 bytes, as it is published.
@@ -83,30 +87,13 @@ export function recordPublication(
   context: Context | undefined,
   format: RecordFormat,
 ): Published {
-  return published(meter, recordPayload(meter, entry, context), sequenceOf(entry), format);
+  return published(meter, entryPayload(meter, Ring.Records, entry, context), sequenceOf(entry), format);
 }
 
-function recordPayload(meter: string, bytes: Uint8Array, context: Context | undefined): RecordTopicPayload {
-  try {
-    return entryPayload(meter, Ring.Records, bytes, context);
-  } catch (error) {
-    if (!(error instanceof MessageError)) throw error;
-    const base64 = Buffer.from(bytes).toString('base64');
-    return { format: 'unreadable', meter, sequence: sequenceOf(bytes), bytes: base64 };
-  }
-}
-
-/**
- * An entry of any ring.
- * @throws MessageError
- */
-export function entryPayload(
-  meter: string,
-  ring: Ring,
-  bytes: Uint8Array,
-  context: Context | undefined,
-): RecordTopicPayload {
-  const entry = decodeEntry(ring, bytes);
+/** An entry of any ring; `context` as for `recordPublication`. */
+export function entryPayload(meter: string, ring: Ring, bytes: Uint8Array, context: Context | undefined): EntryPayload {
+  const entry = tryDecodeEntry(ring, bytes);
+  if (entry instanceof MessageError) return unreadableJson(meter, ring, bytes);
   if ('part' in entry) return contextJson(meter, entry, context);
   return 'context' in entry ? recordJson(meter, entry, context) : logJson(meter, entry);
 }
@@ -120,7 +107,7 @@ export function headPublication(meter: string, head: Uint8Array, format: RecordF
   return published(meter, headJson(decoded), decoded.recordSequence, format);
 }
 
-function published(meter: string, payload: RecordTopicPayload, sequence: number, format: RecordFormat): Published {
+function published(meter: string, payload: EntryPayload | HeadJson, sequence: number, format: RecordFormat): Published {
   const userProperties = { schema: schemaName(payload.format), sequence: `${sequence}`, meter };
   if (format === 'cbor') {
     const bytes = Buffer.from(payload.bytes, 'base64');

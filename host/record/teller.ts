@@ -2,20 +2,10 @@
 // What always holds: each entry becomes one line with its bytes; one that does not fit its layout is told as that.
 import { Format, type Ring } from '../../as/abi/codes.ts';
 import { MessageError } from '../link/message-bytes.ts';
-import { ringNames } from '../text/names.ts';
 import { ContextParts } from './context-parts.ts';
-import { type Context, type ContextPart, sequenceOf, tryDecodeEntry } from './entry.ts';
+import { type Context, type ContextPart, tryDecodeEntry } from './entry.ts';
 import { type ContextJson, contextJson, type LogJson, logJson, type RecordJson, recordJson } from './json.ts';
-
-/** An entry that this program cannot read: its bytes alone. */
-export interface UnreadableJson {
-  readonly format: 'unreadable';
-  readonly meter: string;
-  readonly sequence: number;
-  readonly chain: { readonly ring: string };
-  /** The 128 bytes, base64. */
-  readonly bytes: string;
-}
+import { type UnreadableJson, unreadableJson } from './unreadable.ts';
 
 export type ToldEntry = RecordJson | ContextJson | LogJson | UnreadableJson;
 
@@ -30,14 +20,7 @@ export class EntryTeller {
     const { meter } = this;
     const entry = tryDecodeEntry(ring, bytes);
     if (entry instanceof MessageError) {
-      const base64 = Buffer.from(bytes).toString('base64');
-      return {
-        format: 'unreadable',
-        meter,
-        sequence: sequenceOf(bytes),
-        chain: { ring: ringNames[ring].name },
-        bytes: base64,
-      };
+      return unreadableJson(meter, ring, bytes);
     }
     if (entry.format === Format.Log) return logJson(meter, entry);
     if (entry.format === Format.Record) return recordJson(meter, entry, this.#contexts.get(entry.context));

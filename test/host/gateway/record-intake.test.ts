@@ -335,7 +335,12 @@ describe('what is not as it should be', () => {
     await until('stored', () => gateway.ledger.stored === 1);
     const [first] = gateway.outbox.waiting();
     const json = recordTopicSchema.parse(await payloadOf(gateway, first!.number));
-    expect(json).toMatchObject({ format: 'unreadable', sequence: 1, bytes: entry.toString('base64') });
+    expect(json).toMatchObject({
+      format: 'unreadable',
+      sequence: 1,
+      chain: { ring: 'records' },
+      bytes: entry.toString('base64'),
+    });
   });
 
   test('a context that is not known is asked for before the record is published', async () => {
