@@ -28,9 +28,9 @@ import { VirtualClock, VirtualTime } from '../../host/meter/clocks.ts';
 import { type Cancel, type MeterClock, SoftwareRtc } from '../../host/meter/parts.ts';
 import { SoftwareMeter } from '../../host/meter/software-meter.ts';
 import { encodeSeedSlot, encodeSettings } from '../../host/provision/settings-block.ts';
+import type { Association } from '../../host/setup/nts-packets.ts';
 import { Violation } from '../fuzz/checked-core.ts';
 import type { Prng } from '../fuzz/prng.ts';
-import type { Association } from '../hostile/packets.ts';
 import {
   CountingStorage,
   dayNs,

@@ -4,8 +4,8 @@
 // only let be, hold up or break. What he does follows from his random numbers and from what he sees.
 import { Failure } from '../../as/abi/codes.ts';
 import type { VirtualTime } from '../../host/meter/clocks.ts';
+import { FieldType, kiss } from '../../host/setup/nts-packets.ts';
 import type { Prng } from '../fuzz/prng.ts';
-import { FieldType, kiss } from '../hostile/packets.ts';
 import { extensionField } from './nts-reference.ts';
 
 const second = 1e9;

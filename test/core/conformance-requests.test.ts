@@ -2,8 +2,8 @@
 // (5.3 to 5.7, RFC 7822), and that nothing goes out without NTS (8.7). docs/conformance.md names these tests.
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, Failure, Message } from '../../as/abi/codes.ts';
+import { algorithm } from '../../host/setup/nts-aeads.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
-import { algorithm } from '../hostile/aeads.ts';
 import { endOfMessage, keAnswer, keRecords, record } from './nts-reference.ts';
 import { type SimulatedMeter, startedWith } from './simulated-meter.ts';
 

@@ -1,6 +1,7 @@
 // A time server that keeps all the rules, in virtual time, for the meters under attack.
+
+import { Aead } from '../../host/setup/nts-aeads.ts';
 import type { Prng } from '../fuzz/prng.ts';
-import { Aead } from '../hostile/aeads.ts';
 import { NtsServer } from './nts-server.ts';
 import { startUtcNs } from './simulated-meter.ts';
 

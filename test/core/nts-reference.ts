@@ -1,9 +1,10 @@
 // The server's side of NTS (RFC 8915) for tests of the core: written from the RFC on independent AEADs, so that what both
 // agree on is right. Every field of an answer can be changed before and after it is sealed.
 import { randomBytes } from 'node:crypto';
-import { Aead, algorithm, open, seal } from '../hostile/aeads.ts';
+import { Aead, algorithm, open, seal } from '../../host/setup/nts-aeads.ts';
+import { extensionField, ntpEpochSeconds, ntpTimestamp } from '../../host/setup/nts-packets.ts';
 
-export const ntpEpochSeconds = 2_208_988_800n;
+export { extensionField, ntpEpochSeconds, ntpTimestamp };
 
 /** A record of NTS-KE. */
 export function record(type: number, body: Uint8Array | readonly number[], critical = true): Uint8Array {
@@ -62,25 +63,6 @@ export function keRecords(bytes: Uint8Array): KeRecord[] {
 export function keAeads(bytes: Uint8Array): number[] {
   const body = keRecords(bytes).find(({ type }) => type === 4)?.body ?? Buffer.alloc(0);
   return Array.from({ length: body.length >> 1 }, (_, i) => body.readUInt16BE(2 * i));
-}
-
-/** UTC ns as an NTP timestamp, in whatever era. */
-export function ntpTimestamp(utcNs: bigint): Buffer {
-  const bytes = Buffer.alloc(8);
-  const nanoseconds = ((utcNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
-  const seconds = (utcNs - nanoseconds) / 1_000_000_000n;
-  bytes.writeUInt32BE(Number((seconds + ntpEpochSeconds) & 0xffff_ffffn), 0);
-  bytes.writeUInt32BE(Number((nanoseconds << 32n) / 1_000_000_000n), 4);
-  return bytes;
-}
-
-export function extensionField(type: number, value: Uint8Array): Buffer {
-  const padded = (value.length + 3) & ~3;
-  const bytes = Buffer.alloc(4 + padded);
-  bytes.writeUInt16BE(type, 0);
-  bytes.writeUInt16BE(4 + padded, 2);
-  bytes.set(value, 4);
-  return bytes;
 }
 
 export interface Field {

@@ -1,11 +1,19 @@
 // A time server as meters in virtual time ask it: NTS-KE and NTP, right in everything that RFC 8915 asks; what time it
 // gives is another's to say.
 // What always holds: as a real server, it keeps nothing of a client; its cookies say whose they are.
+
+import { numbers, parseRecords, RecordType, record, u16 } from '../../host/setup/ke-records.ts';
+import { Aead, algorithm } from '../../host/setup/nts-aeads.ts';
+import {
+  type Association,
+  goodAnswer,
+  nak,
+  readRequest,
+  verifyRequest,
+  writeAnswer,
+} from '../../host/setup/nts-packets.ts';
 import { Violation } from '../fuzz/checked-core.ts';
 import type { Prng } from '../fuzz/prng.ts';
-import { Aead, algorithm } from '../hostile/aeads.ts';
-import { type Association, goodAnswer, nak, readRequest, verifyRequest, writeAnswer } from '../hostile/packets.ts';
-import { numbers, parseRecords, RecordType, record, u16 } from '../hostile/records.ts';
 import { ntpTimestamp } from './nts-reference.ts';
 
 /** From a request's arrival to the departure of its answer. */

@@ -4,7 +4,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { Failure, Message } from '../../as/abi/codes.ts';
 import type { GatewayMessage, MeterMessage } from '../../host/link/messages.ts';
-import { Aead, algorithm } from '../hostile/aeads.ts';
+import { Aead, algorithm } from '../../host/setup/nts-aeads.ts';
 import {
   type AnswerParts,
   answerParts,

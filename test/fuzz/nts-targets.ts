@@ -9,6 +9,7 @@ import {
   UdpReceivedField,
 } from '../../as/abi/codes.ts';
 import type { MeterMessage } from '../../host/link/messages.ts';
+import { Aead, algorithm, open } from '../../host/setup/nts-aeads.ts';
 import {
   type AnswerParts,
   aeadRecord,
@@ -26,7 +27,6 @@ import {
   unsealedAnswer,
 } from '../core/nts-reference.ts';
 import { exporterContext } from '../core/simulated-server.ts';
-import { Aead, algorithm, open } from '../hostile/aeads.ts';
 import { buildUnixSeconds, DirectMeter, settingsOf } from './direct-meter.ts';
 import { joined, mutate } from './mutate.ts';
 import type { Prng } from './prng.ts';

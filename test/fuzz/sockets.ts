@@ -9,6 +9,7 @@ import {
   type MeterMessage,
 } from '../../host/link/messages.ts';
 import type { VirtualTime } from '../../host/meter/clocks.ts';
+import { Aead, algorithm } from '../../host/setup/nts-aeads.ts';
 import {
   type AnswerParts,
   aeadRecord,
@@ -24,7 +25,6 @@ import {
   unsealedAnswer,
 } from '../core/nts-reference.ts';
 import { exporterContext } from '../core/simulated-server.ts';
-import { Aead, algorithm } from '../hostile/aeads.ts';
 import { Violation } from './checked-core.ts';
 import type { Prng } from './prng.ts';
 

@@ -4,9 +4,9 @@ import type { TLSSocket } from 'node:tls';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { MeterEvent } from '../../as/abi/codes.ts';
 import { Resolver } from '../../host/net/dns.ts';
+import { RecordType } from '../../host/setup/ke-records.ts';
+import type { Association } from '../../host/setup/nts-packets.ts';
 import { HostileLab, type LabOptions, type Surroundings, startSurroundings } from './lab.ts';
-import type { Association } from './packets.ts';
-import { RecordType } from './records.ts';
 import type { KeMisbehaviour, KeRequest } from './server.ts';
 
 let surroundings: Surroundings;

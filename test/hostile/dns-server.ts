@@ -4,7 +4,7 @@ import { promises as dns } from 'node:dns';
 import { createServer, type Server, type Socket as TcpSocket } from 'node:net';
 import type { Address } from '../../host/net/dns.ts';
 import type { Lookup } from '../../host/net/lookup.ts';
-import { u16 } from './records.ts';
+import { u16 } from '../../host/setup/ke-records.ts';
 
 export const typeA = 1;
 export const typeCname = 5;

@@ -6,6 +6,7 @@ import { Failure, KeError, MeterEvent } from '../../as/abi/codes.ts';
 import { loggerTo } from '../../host/log.ts';
 import { type Address, Resolver } from '../../host/net/dns.ts';
 import type { Lookup } from '../../host/net/lookup.ts';
+import { u16 } from '../../host/setup/ke-records.ts';
 import {
   type DnsAnswer,
   domain,
@@ -18,7 +19,6 @@ import {
   typeCname,
 } from './dns-server.ts';
 import { HostileLab, type Surroundings, startSurroundings } from './lab.ts';
-import { u16 } from './records.ts';
 
 const name = 'time.test';
 

@@ -3,8 +3,8 @@
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Failure, KeError } from '../../as/abi/codes.ts';
+import { RecordType, record } from '../../host/setup/ke-records.ts';
 import { HostileLab, type Surroundings, startSurroundings } from './lab.ts';
-import { RecordType, record } from './records.ts';
 import type { KeMisbehaviour } from './server.ts';
 
 let surroundings: Surroundings;

@@ -3,8 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { RecordType, record, u16 } from '../../host/setup/ke-records.ts';
 import { HostileLab, type KeError, type Surroundings, startSurroundings } from './lab.ts';
-import { RecordType, record, u16 } from './records.ts';
 import { type KeAnswer, type KeMisbehaviour, keRecords } from './server.ts';
 
 let surroundings: Surroundings;

@@ -1,8 +1,8 @@
 // RFC 8915 4.1.3 and 4.2: when a client may ask again. Whatever fails, each wait is at least half as long again as the
 // one before, from 10 s; and a server that does not understand a request is not sent the same one again.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { RecordType, record, u16 } from '../../host/setup/ke-records.ts';
 import { HostileLab, type LabOptions, type Surroundings, startSurroundings } from './lab.ts';
-import { RecordType, record, u16 } from './records.ts';
 import type { KeMisbehaviour, KeRequest } from './server.ts';
 
 let surroundings: Surroundings;

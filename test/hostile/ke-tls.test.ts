@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, Failure, KeError, MeterEvent, RtcStatus } from '../../as/abi/codes.ts';
 import { SoftwareRtc } from '../../host/meter/parts.ts';
+import { RecordType, record, u16 } from '../../host/setup/ke-records.ts';
 import { type IssuedCertificate, LabCa, type LeafRequest } from '../../host/setup/lab-ca.ts';
 import { HostileLab, type LabOptions, refusesCookies, type Surroundings, startSurroundings } from './lab.ts';
-import { RecordType, record, u16 } from './records.ts';
 import { HostileServer, type KeMisbehaviour } from './server.ts';
 
 const dayMs = 86_400_000;

@@ -13,11 +13,11 @@ import { createPair } from '../../host/link/pair-transport.ts';
 import type { MeterRtc } from '../../host/meter/parts.ts';
 import { type MeterLine, SoftwareMeter } from '../../host/meter/software-meter.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
+import { nak } from '../../host/setup/nts-packets.ts';
 import { labGateway } from '../e2e/lab.ts';
 import { type LabSettings, provisionMemory, softwareBuildUnixSeconds } from '../e2e/meters.ts';
 import { MeterWatch, type SeenTime } from '../e2e/watch.ts';
 import { coreModule } from '../host/gateway/software-meters.ts';
-import { nak } from './packets.ts';
 import { HostileServer, type HostileServerOptions, type KeMisbehaviour, type NtpMisbehaviour } from './server.ts';
 import { type PassOptions, World } from './world.ts';
 

@@ -3,10 +3,10 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { MeterEvent } from '../../as/abi/codes.ts';
-import { Aead } from './aeads.ts';
+import { RecordType, record } from '../../host/setup/ke-records.ts';
+import { Aead } from '../../host/setup/nts-aeads.ts';
+import { FieldType, parseFields } from '../../host/setup/nts-packets.ts';
 import { HostileLab, type LabOptions, type Surroundings, startSurroundings } from './lab.ts';
-import { FieldType, parseFields } from './packets.ts';
-import { RecordType, record } from './records.ts';
 import { type KeMisbehaviour, keRecords } from './server.ts';
 
 let surroundings: Surroundings;

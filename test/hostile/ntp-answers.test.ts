@@ -3,8 +3,6 @@
 // synchronised: its clock must not move, the reason must be right, and the next genuine answer must be taken.
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { seededRandom } from '../core/random.ts';
-import { HostileLab, type Reject, type Surroundings, startSurroundings } from './lab.ts';
 import {
   type Answer,
   type Association,
@@ -17,7 +15,9 @@ import {
   ntpTimestamp,
   parseFields,
   writeAnswer,
-} from './packets.ts';
+} from '../../host/setup/nts-packets.ts';
+import { seededRandom } from '../core/random.ts';
+import { HostileLab, type Reject, type Surroundings, startSurroundings } from './lab.ts';
 import type { NtpContext, NtpMisbehaviour } from './server.ts';
 
 let surroundings: Surroundings;

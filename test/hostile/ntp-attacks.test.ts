@@ -2,9 +2,9 @@
 // it forges, cuts off and delays every answer. The clock stays within its bound, and the meter comes back afterwards.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent, Reject } from '../../as/abi/codes.ts';
+import { kiss, nak } from '../../host/setup/nts-packets.ts';
 import { seededRandom } from '../core/random.ts';
 import { HostileLab, type Surroundings, startSurroundings } from './lab.ts';
-import { kiss, nak } from './packets.ts';
 import type { NtpMisbehaviour } from './server.ts';
 
 let surroundings: Surroundings;

@@ -2,8 +2,8 @@
 // gateway and server live around that moment, and long after it.
 import { afterEach, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent } from '../../as/abi/codes.ts';
+import { ntpTimestamp } from '../../host/setup/nts-packets.ts';
 import { HostileLab, type Surroundings, startSurroundings } from './lab.ts';
-import { ntpTimestamp } from './packets.ts';
 
 const eraEndsUnixMs = Date.UTC(2036, 1, 7, 6, 28, 16);
 const yearMs = 31_557_600_000;

@@ -3,8 +3,16 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent } from '../../as/abi/codes.ts';
+import {
+  type Answer,
+  cookieField,
+  extensionField,
+  FieldType,
+  identifierField,
+  kiss,
+  nak,
+} from '../../host/setup/nts-packets.ts';
 import { HostileLab, Reject, refusesCookies, type Surroundings, startSurroundings } from './lab.ts';
-import { type Answer, cookieField, extensionField, FieldType, identifierField, kiss, nak } from './packets.ts';
 import { HostileServer, type KeMisbehaviour, type NtpContext } from './server.ts';
 
 let surroundings: Surroundings;

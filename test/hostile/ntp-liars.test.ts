@@ -2,8 +2,8 @@
 // leaps; one with several goes with those that agree, and tells who does not.
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent, Missing, Reject } from '../../as/abi/codes.ts';
+import { type Answer, ntpTimestamp } from '../../host/setup/nts-packets.ts';
 import { HostileLab, type LabOptions, type Surroundings, startSurroundings } from './lab.ts';
-import { type Answer, ntpTimestamp } from './packets.ts';
 import { HostileServer, type NtpMisbehaviour } from './server.ts';
 
 let surroundings: Surroundings;

@@ -10,8 +10,9 @@ import { randomBytes } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
+import { type KeRecord, numbers, parseRecords, RecordType, record, u16 } from '../../host/setup/ke-records.ts';
 import type { IssuedCertificate } from '../../host/setup/lab-ca.ts';
-import { Aead, algorithm } from './aeads.ts';
+import { Aead, algorithm } from '../../host/setup/nts-aeads.ts';
 import {
   type Answer,
   type Association,
@@ -22,8 +23,7 @@ import {
   readRequest,
   verifyRequest,
   writeAnswer,
-} from './packets.ts';
-import { type KeRecord, numbers, parseRecords, RecordType, record, u16 } from './records.ts';
+} from '../../host/setup/nts-packets.ts';
 
 /** The records of a right answer, by name and in the order in which they are sent. */
 export interface KeAnswer {

@@ -1,4 +1,4 @@
-// Records of NTS key establishment (RFC 8915 4.1), right and wrong ones.
+// Records of NTS key establishment (RFC 8915 4.1) as a server reads and writes them, right and wrong ones.
 //
 //    0  critical bit | type   u16
 //    2  length of the body    u16

@@ -4,14 +4,32 @@
 // What always holds: an answer as `goodAnswer` makes it is right in everything; what `writeAnswer` writes is what the
 // answer's parts say, however wrong that is.
 import { randomBytes } from 'node:crypto';
-import { extensionField, ntpTimestamp } from '../core/nts-reference.ts';
-import { algorithm, open, seal } from './aeads.ts';
-import { u16 } from './records.ts';
+import { u16 } from './ke-records.ts';
+import { algorithm, open, seal } from './nts-aeads.ts';
 
-export { extensionField, ntpTimestamp };
-
+/** From 1900 to 1970. */
+export const ntpEpochSeconds = 2_208_988_800n;
 export const headerBytes = 48;
 export const FieldType = { identifier: 0x0104, cookie: 0x0204, placeholder: 0x0304, authenticator: 0x0404 } as const;
+
+/** UTC ns as an NTP timestamp, in whatever era. */
+export function ntpTimestamp(utcNs: bigint): Buffer {
+  const bytes = Buffer.alloc(8);
+  const nanoseconds = ((utcNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  const seconds = (utcNs - nanoseconds) / 1_000_000_000n;
+  bytes.writeUInt32BE(Number((seconds + ntpEpochSeconds) & 0xffff_ffffn), 0);
+  bytes.writeUInt32BE(Number((nanoseconds << 32n) / 1_000_000_000n), 4);
+  return bytes;
+}
+
+export function extensionField(type: number, value: Uint8Array): Buffer {
+  const padded = (value.length + 3) & ~3;
+  const bytes = Buffer.alloc(4 + padded);
+  bytes.writeUInt16BE(type, 0);
+  bytes.writeUInt16BE(4 + padded, 2);
+  bytes.set(value, 4);
+  return bytes;
+}
 
 /** What client and server have agreed on. */
 export interface Association {

@@ -1,4 +1,4 @@
-// The AEADs of NTS for the hostile server, on an implementation that shares nothing with the core's.
+// The AEADs of NTS for servers of lab and tests, on an implementation that shares nothing with the core's.
 // What always holds: `seal` and `open` give and take what stands in the ciphertext of an authenticator field.
 import { aessiv, gcmsiv } from '@noble/ciphers/aes.js';
 
