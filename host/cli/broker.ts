@@ -1,7 +1,7 @@
 // The broker as `status` and `monitor` read it: what gateways publish about their meters, checked against the schemas.
 // It only reads. What does not fit its schema is counted and named, never shown as if it did.
 import { type Command, Option } from 'commander';
-import { connect, type IClientOptions, type MqttClient } from 'mqtt';
+import { connect, type IClientOptions, type MqttClient, type OnMessageCallback } from 'mqtt';
 import type { z } from 'zod';
 import { readFileWithin } from '../files.ts';
 import { type BrokerErrorCode, connectionError } from '../mqtt/broker-error.ts';
@@ -149,6 +149,30 @@ export async function connectBroker(url: string, options: BrokerOptions, signal:
     });
   }
   return client;
+}
+
+/** A message that the broker kept. */
+export interface Kept {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly contentType: string | undefined;
+}
+
+/** What the broker keeps (and what comes meanwhile) on the topics of a filter. */
+export async function readKept(client: MqttClient, filter: string): Promise<Kept[]> {
+  const kept: Kept[] = [];
+  const take: OnMessageCallback = (topic, payload, { properties }) => {
+    kept.push({ topic, payload, contentType: properties?.contentType });
+  };
+  client.on('message', take);
+  try {
+    // With QoS 0 the broker queues what it kept before it answers a second subscription.
+    await client.subscribeAsync(filter, { qos: 0 });
+    await client.subscribeAsync(`${filter}/none`, { qos: 0 });
+  } finally {
+    client.off('message', take);
+  }
+  return kept;
 }
 
 /**

@@ -1,25 +1,32 @@
-// metertime logbook: reads a ring out of a meter's storage, shows it, and verifies it; nothing is changed.
+// metertime logbook: reads a ring of a meter, out of its storage or through the broker, shows it, and verifies it.
+// What always holds: nothing is changed; what is shown was made here from the meter's bytes.
 import { Command } from 'commander';
 import { Ring } from '../../as/abi/codes.ts';
 import { readFileWithin } from '../files.ts';
 import { meterKeys } from '../provision/meter-keys.ts';
 import { readHeadFile } from '../record/keys.ts';
 import { ringOrder, storedHead, storedSlots } from '../record/rings.ts';
+import { signatureHolds } from '../record/seal.ts';
 import { storedIdentity } from '../record/stored-identity.ts';
 import { EntryTeller, type ToldEntry } from '../record/teller.ts';
 import { EvidenceCheck, type Report, type Trust } from '../record/verify.ts';
+import { utcText } from '../text/utc.ts';
 import { type Context, collect, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { entriesTable } from './evidence-entries.ts';
 import { printEvidenceReport } from './evidence-report.ts';
 import { ExitCode } from './exit-codes.ts';
+import { readLiveRing } from './logbook-live.ts';
+import { type RequestOptions, withRequestOptions } from './meter-requests.ts';
+import { printable } from './terminal.ts';
 import { addTrustOptions, readTrust, type TrustOptions } from './verify.ts';
 
 /** Above the largest storage of a board. */
 const storageLimitBytes = 67_108_864;
 
-interface LogbookOptions extends TrustOptions {
-  readonly storage: string;
+interface LogbookOptions extends TrustOptions, Omit<RequestOptions, 'mqtt'> {
+  readonly storage?: string;
+  readonly mqtt?: string;
   readonly network?: boolean;
   readonly records?: boolean;
   readonly head: readonly string[];
@@ -52,31 +59,88 @@ export function logbookCommand(context: Context): Command {
   const command = new Command('logbook')
     .summary("read and verify a meter's logbook")
     .description(
-      'Reads the logbook out of the storage of a meter that is off, such as the image of its EEPROM, and verifies it with the head that the storage holds; --network reads what the network provoked, --records the records. With --json each entry is a line, as metertime verify takes them, and the last line is the report.',
+      'Reads the logbook of a meter, and verifies it: with --mqtt of one that runs, through the broker and its gateway, with the head that the broker keeps; with --storage of one that is off, out of its storage, such as the image of its EEPROM, with the head that this holds. --network reads what the network provoked, --records the records. With --json each entry is a line, as metertime verify takes them, and the last line is the report.',
     )
-    .requiredOption('--storage <file>', "the meter's storage")
+    .argument('[meter]', "the meter's id (with --mqtt)")
+    .option('-m, --mqtt <url>', 'the broker, such as mqtt://localhost or mqtts://broker.example')
+    .option('--storage <file>', "the meter's storage")
     .option('--network', 'the ring of what the network provoked')
     .option('--records', 'the records');
   addTrustOptions(command)
     .option('--head <file>', 'a head from elsewhere: what it was signed for has to be there', collect, [])
     .option('--json', 'print entries and report as lines of JSON')
-    .action((options: LogbookOptions) => {
+    .action(async (meter: string | undefined, options: LogbookOptions) => {
       if (options.network === true && options.records === true)
         throw usageError('give --network or --records, not both');
       const ring = options.network === true ? Ring.Network : options.records === true ? Ring.Records : Ring.Logbook;
-      printRing(context, readStoredRing(options, ring), options.json === true);
+      printRing(context, await readRing(context, meter, ring, options), options.json === true);
     });
-  return withHelp(command, {
+  return withHelp(withRequestOptions(command), {
     examples: [
-      ['logbook --storage meter.bin', 'shows and verifies the logbook'],
+      ['logbook meter-1 --mqtt mqtt://localhost --keys meter-1.keys.json', 'of a meter that runs'],
+      [
+        'logbook meter-1 --mqtt mqtt://localhost --records --json > records.ndjson',
+        'its records, as they are published',
+      ],
+      ['logbook --storage meter.bin', 'of a meter that is off'],
       ['logbook --storage meter.bin --keys meter-1.keys.json --head head.json', 'against whoever had the storage'],
-      ['logbook --storage meter.bin --records --json > records.ndjson', 'the records, as they are published'],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Mismatch],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Mismatch, ExitCode.Interrupted],
   });
 }
 
-function readStoredRing(options: LogbookOptions, ring: Ring): ReadRing {
+function readRing(
+  context: Context,
+  meter: string | undefined,
+  ring: Ring,
+  options: LogbookOptions,
+): ReadRing | Promise<ReadRing> {
+  const { mqtt, storage } = options;
+  if (mqtt !== undefined && storage === undefined) {
+    if (meter === undefined) throw usageError('expected the id of a meter, as --mqtt is given: logbook METER --mqtt …');
+    return readRunningRing(context, meter, ring, { ...options, mqtt });
+  }
+  if (storage === undefined || mqtt !== undefined) {
+    throw usageError('expected either --mqtt and the id of a meter that runs, or --storage of one that is off');
+  }
+  if (meter !== undefined) throw usageError('expected no id beside --storage: --meter says which one it has to be');
+  return readStoredRing({ ...options, storage }, ring);
+}
+
+async function readRunningRing(
+  context: Context,
+  meter: string,
+  ring: Ring,
+  options: LogbookOptions & RequestOptions,
+): Promise<ReadRing> {
+  const given = readTrust(options);
+  if (given.meter !== undefined && given.meter !== meter) {
+    throw usageError(`expected keys or --meter of ${printable(meter)}, came those of ${printable(given.meter)}`);
+  }
+  const heads = readHeads(options);
+  const { entries, head } = await readLiveRing(context, meter, ring, options);
+  const check = new EvidenceCheck({ ...given, meter, mayBeEmpty: true });
+  check.expectRing(ring);
+  for (const entry of entries) check.addEntry(ring, entry);
+  const signed = head && check.addHead(head, 'the broker');
+  for (const { path, bytes } of heads) check.addHead(bytes, path);
+  const report = check.finish();
+  const teller = new EntryTeller(meter);
+  const notes: string[] = [];
+  const [{ from } = { from: 0 }] = report.rings;
+  if (from > 1) notes.push(`Whether the meter has overwritten all that came before entry ${from} is not proven.`);
+  if (signed !== undefined && given.publicKey !== undefined && signatureHolds(signed, given.publicKey)) {
+    const at = signed.utcNs === 0n ? 'an unknown time' : (utcText(signed.utcNs) ?? 'an unknown time');
+    notes.push(`The head that the broker keeps is of ${at}: that nothing was written since is not proven.`);
+  }
+  return { ring, told: entries.map((entry) => teller.tell(ring, entry)), report, notes };
+}
+
+function readHeads({ head }: LogbookOptions): { path: string; bytes: Uint8Array }[] {
+  return head.flatMap((path) => readHeadFile(path).map((bytes) => ({ path, bytes })));
+}
+
+function readStoredRing(options: LogbookOptions & { storage: string }, ring: Ring): ReadRing {
   const storage = readFileWithin(options.storage, storageLimitBytes, 'file');
   const slots = storedSlots(storage, ring);
   if (slots === undefined) {
@@ -97,7 +161,7 @@ function readStoredRing(options: LogbookOptions, ring: Ring): ReadRing {
   for (const entry of entries) check.addEntry(ring, entry, options.storage);
   const head = storedHead(storage);
   const claimed = head === undefined ? undefined : check.addHead(head, options.storage)?.meter;
-  for (const path of options.head) for (const each of readHeadFile(path)) check.addHead(each, path);
+  for (const { path, bytes } of readHeads(options)) check.addHead(bytes, path);
   const report = check.finish();
   const teller = new EntryTeller(trust.meter ?? report.meter ?? claimed ?? 'unknown');
   const notes: string[] = [];

@@ -115,4 +115,9 @@ test('commands reach a meter with the real core: a tariff program is stored and 
   expect((await run('logbook-release', '--sequence', '9999')).stderr).toMatch(/came 9999/);
   const records = await run('records', '--from', '1', '--count', '20', '--json');
   expect(JSON.parse(records.stdout)).toMatchObject({ ok: true });
+  const logbook = await runMetertime(['logbook', 'm1', '--mqtt', broker.url, '--json']);
+  expect(JSON.parse(logbook.stdout.trimEnd().split('\n').at(-1)!)).toMatchObject({
+    ok: true,
+    rings: [{ ring: 'logbook', from: 1, gaps: 0, links: { failed: 0 } }],
+  });
 });

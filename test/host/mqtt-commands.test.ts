@@ -6,19 +6,15 @@ import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Block, CommandResult, Message, ProgramError, Ring } from '../../as/abi/codes.ts';
-import { MeterSession } from '../../host/gateway/meter-session.ts';
 import { type CommandResponse, commandBytesMax, responseSchema } from '../../host/mqtt/command-payloads.ts';
-import type { CommandMeter } from '../../host/mqtt/meter-command.ts';
-import { MqttPublisher, type PublisherReport } from '../../host/mqtt/publisher.ts';
-import { loadTrustAnchors } from '../../host/net/trust-anchors.ts';
-import { Outbox } from '../../host/outbox/outbox.ts';
-import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../../host/setup/mosquitto.ts';
+import type { PublisherReport } from '../../host/mqtt/publisher.ts';
+import type { Mosquitto, MosquittoOptions } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { encodeDynamic } from '../../host/tariff/dynamic-block.ts';
 import { encodeProgram } from '../../host/tariff/program-block.ts';
 import { runMetertime } from './cli-run.ts';
-import { attach, chainOf, RecordMeter } from './gateway/record-meter.ts';
-import { ScriptedLink } from './gateway/scripted-link.ts';
+import { startCommandGateway } from './command-gateway.ts';
+import { chainOf } from './gateway/record-meter.ts';
 import { schemaProblem } from './mqtt-schemas.ts';
 
 let directory = '';
@@ -59,55 +55,13 @@ const dynamic = {
 };
 
 /** A gateway with a meter `m1` that is there, and one `away` that is not. */
-async function start(
-  options: MosquittoOptions = {},
-  login: { username: string; password: string } | undefined = undefined,
-) {
-  const broker = await startMosquitto(options);
-  cleanUp.push(() => broker.stop());
-  const link = new ScriptedLink();
-  const session = new MeterSession({ link, anchors: loadTrustAnchors({ system: true, files: [] }) });
-  session.start();
+function start(options: MosquittoOptions = {}, login?: { username: string; password: string }) {
   const chain = chainOf('m1');
   chain.context();
   for (let index = 0; index < 30; index++) chain.record();
   for (let index = 0; index < 12; index++) chain.log(Ring.Logbook, { text: `server-${index}` });
   chain.log(Ring.Network);
-  const meter = new RecordMeter(chain, (message) => link.say(message));
-  attach(meter, link);
-  const target: CommandMeter = {
-    commands: session.commands,
-    newest: (ring) => chain.rings[ring].length,
-    context: () => undefined,
-  };
-  const away: CommandMeter = { ...target, commands: undefined };
-  const passwordFile = join(directory, 'password');
-  if (login !== undefined) writeFileSync(passwordFile, login.password, { mode: 0o600 });
-  const publisher = new MqttPublisher({
-    settings: {
-      url: broker.url,
-      clientId: 'metertime-g1',
-      keepAliveSeconds: 30,
-      willDelaySeconds: 0,
-      topicPrefix: 'metertime',
-      timeExpirySeconds: 900,
-      recordFormat: 'json',
-      homeAssistant: false,
-      ...(login === undefined ? {} : { username: login.username, passwordFile }),
-    },
-    gateway: 'g1',
-    version: '1.2.3',
-    outbox: new Outbox({ directory: join(directory, 'outbox'), maxBytes: 1 << 26, reserveBytes: 1 << 16 }),
-    commandMeter: (id) => ({ m1: target, away })[id],
-    report: (report) => reports.push(report),
-    firstRetryMs: 50,
-    longestRetryMs: 200,
-  });
-  await publisher.start();
-  cleanUp.push(() => publisher.stop());
-  publisher.meter('m1').state(true);
-  await until('a connection to the broker', () => publisher.connected);
-  return { broker, link, meter, chain, publisher, target };
+  return startCommandGateway({ directory, cleanUp, chain, options, login, report: (each) => reports.push(each) });
 }
 
 async function client(broker: Mosquitto, user?: string): Promise<MqttClient> {
