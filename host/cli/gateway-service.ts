@@ -64,7 +64,7 @@ export class GatewayService {
               maxBytes: outbox.maxMebibytes * 1024 * 1024,
               report: reportTo(log),
             }),
-            commandMeter: (id) => this.#commandMeter(id),
+            ...(mqtt.commands && { commandMeter: (id: string) => this.#commandMeter(id) }),
             report: reportTo(log),
           });
     this.gateway.on('meter', (meter) => this.#watch(meter));

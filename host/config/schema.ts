@@ -156,6 +156,15 @@ const mqtt = z
             "The broker forgets a meter's time and tariff this long after they were made, so that no stale one is ever read.",
         }),
       ),
+    commands: z
+      .boolean({ error: 'expected true or false' })
+      .default(true)
+      .meta(
+        meta({
+          description:
+            'Whether commands to meters are taken from the broker: tariffs, release of the logbook, questions for records. Who may send them is for its access list to say.',
+        }),
+      ),
     homeAssistant: z
       .union(
         [

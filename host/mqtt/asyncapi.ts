@@ -30,7 +30,7 @@ const channels: Readonly<Record<keyof typeof publishedSchemas, Channel>> = {
     summary: 'An entry of the records, at least once each, in order. CBOR where mqtt.recordFormat says so.',
   },
   head: { address: `${meter}/head`, retain: true, summary: 'The newest entries of records and logbook, signed.' },
-  event: { address: `${meter}/event`, retain: false, summary: 'What happened in the meter, at least once each.' },
+  event: { address: `${meter}/event`, retain: true, summary: 'What happened in the meter, at least once each.' },
   response: {
     address: `${meter}/response/{user}/{request}`,
     retain: false,

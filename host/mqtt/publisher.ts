@@ -49,9 +49,13 @@ export interface PublisherOptions {
   readonly firstRefusedRetryMs?: number;
 }
 
-/** How many events are under way at once. */
+/** Of what goes through the outbox, the newest event is kept by the broker for whoever comes later. */
+const isKept = (topic: string) => topic.endsWith('/event');
+
+/** How many entries of the outbox are under way at once. */
 const eventWindow = 32;
 const stopTimeoutMs = 3000;
+
 export class MqttPublisher {
   readonly #options: PublisherOptions;
   readonly #base: string;
@@ -95,7 +99,7 @@ export class MqttPublisher {
       onAcknowledged: ({ place }) => {
         if (place !== undefined) this.#ledger.acknowledged(place);
       },
-      publish: (entry) => this.#connection.publish({ ...entry, retain: false }),
+      publish: (entry) => this.#connection.publish({ ...entry, retain: isKept(entry.topic) }),
       reasonText,
       report,
       ...(options.firstRefusedRetryMs === undefined ? {} : { firstRetryMs: options.firstRefusedRetryMs }),

@@ -51,6 +51,7 @@ export async function startCommandGateway(given: CommandGatewayOptions) {
       topicPrefix: 'metertime',
       timeExpirySeconds: 900,
       recordFormat: given.recordFormat ?? 'json',
+      commands: true,
       homeAssistant: false,
       ...(login === undefined ? {} : { username: login.username, passwordFile }),
     },

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { connectAsync, type Packet } from 'mqtt';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { GatewayService } from '../../host/cli/gateway-service.ts';
@@ -70,6 +71,32 @@ dataDirectory: data
   expect(watcher.last('metertime/g1/leaves/state')).toMatchObject({ state: 'offline', reason: 'link' });
   const states = watcher.on('metertime/g1/stays/state').map((text) => JSON.parse(text).reason ?? 'online');
   expect(states).toEqual(['online', 'gateway']);
+});
+
+test('without mqtt.commands nobody listens to commands', async () => {
+  const broker = await startMosquitto();
+  cleanUp.push(() => broker.stop());
+  const client = await connectAsync(broker.url, { protocolVersion: 5 });
+  cleanUp.push(() => client.endAsync());
+  const noSubscriber = 0x10;
+  for (const [name, commands] of [
+    ['listens', true],
+    ['deaf', false],
+  ] as const) {
+    const file = join(folder, `${name}.yaml`);
+    const lines = [`name: ${name}`, `links: ["unix-listen:${folder}/${name}.sock"]`, `dataDirectory: ${name}`];
+    writeFileSync(file, [...lines, `mqtt: {url: "${broker.url}", commands: ${commands}}`].join('\n'), { mode: 0o600 });
+    const service = new GatewayService({ settings: loadSettings(file), log: silentLogger, version: '1.2.3', core });
+    cleanUp.push(() => service.stop());
+    await service.start();
+    // It subscribes before it says that it is online.
+    const online = new Promise((resolve) => client.once('message', resolve));
+    await client.subscribeAsync(`metertime/${name}/state`);
+    await online;
+    const answer = new Promise<Packet>((resolve) => client.once('packetreceive', resolve));
+    await client.publishAsync(`metertime/${name}/m1/command/records`, '{}', { qos: 1 });
+    expect(await answer).toMatchObject({ cmd: 'puback', reasonCode: commands ? 0 : noSubscriber });
+  }
 });
 
 test('commands reach a meter with the real core: a tariff program is stored and in force, the logbook is told and released', {

@@ -17,6 +17,7 @@ const publisher = new MqttPublisher({
     topicPrefix: 'metertime',
     timeExpirySeconds: 900,
     recordFormat: 'json',
+    commands: true,
     homeAssistant: false,
   },
   gateway: 'g1',

@@ -68,6 +68,7 @@ function settings(url: string, more: Partial<MqttSettings> = {}): MqttSettings {
     topicPrefix: 'metertime',
     timeExpirySeconds: 900,
     recordFormat: 'json',
+    commands: true,
     homeAssistant: false,
     ...more,
   };
@@ -122,11 +123,13 @@ describe('with a broker', () => {
     for (const { properties } of watcher.seen.filter(({ text }) => text !== '')) {
       expect(properties).toMatchObject({ contentType: 'application/json', payloadFormatIndicator: true });
     }
-    // Who comes later gets what is retained, and no event.
+    // Who comes later gets what is retained.
     const late = await watch(broker);
-    await until('six retained messages', () => late.seen.length >= 6);
+    await until('seven retained messages', () => late.seen.length >= 7);
     expect(late.seen.every(({ retain }) => retain)).toBe(true);
+    expect(late.last('metertime/g1/m1/event')).toMatchObject({ sequence: event.sequence });
     expect(late.seen.map(({ topic }) => topic).sort()).toEqual([
+      'metertime/g1/m1/event',
       'metertime/g1/m1/info',
       'metertime/g1/m1/server/1',
       'metertime/g1/m1/server/2',
@@ -489,7 +492,10 @@ describe('a broker killed and started again', () => {
       }
       await connected(publisher);
       const late = await watch(broker);
-      await until('seven retained messages', () => new Set(late.seen.map(({ topic }) => topic)).size >= 7);
+      const states = ['m1', 'm2'].flatMap((id) =>
+        ['state', 'info', 'time'].map((leaf) => `metertime/g1/${id}/${leaf}`),
+      );
+      await until('what is retained', () => ['metertime/g1/state', ...states].every((topic) => late.last(topic)));
       expect(late.last('metertime/g1/state')).toMatchObject({ state: 'online' });
       for (const id of ['m1', 'm2']) {
         expect(late.last(`metertime/g1/${id}/state`)).toMatchObject({ state: 'online' });

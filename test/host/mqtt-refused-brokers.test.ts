@@ -53,6 +53,7 @@ async function start(port: number): Promise<PublisherReport[]> {
       topicPrefix: 'metertime',
       timeExpirySeconds: 900,
       recordFormat: 'json',
+      commands: true,
       homeAssistant: false,
     },
     gateway: 'g1',
