@@ -1,5 +1,6 @@
 // The broker as `status` and `monitor` read it: what gateways publish about their meters, checked against the schemas.
-// It only reads. What does not fit its schema is counted and named, never shown as if it did.
+// What always holds: it only reads. What does not fit its schema is counted and named, never shown as if it did.
+import { decode as decodeCbor } from 'cborg';
 import { type Command, Option } from 'commander';
 import { connect, type IClientOptions, type MqttClient, type OnMessageCallback } from 'mqtt';
 import type { z } from 'zod';
@@ -19,6 +20,8 @@ import {
   type TimePayload,
   timeSchema,
 } from '../mqtt/payloads.ts';
+import { recordTopicSchema, type TariffPayload, tariffSchema } from '../mqtt/record-payloads.ts';
+import { type HeadJson, headSchema } from '../record/json.ts';
 import { CliError, usageError } from './errors.ts';
 
 export interface BrokerOptions {
@@ -37,6 +40,9 @@ export function withBrokerOptions(command: Command): Command {
     .addOption(new Option('--prefix <topic>', 'first levels of all topics').default('metertime'));
 }
 
+/** What is on the topic of records. */
+export type RecordPayload = z.infer<typeof recordTopicSchema>;
+
 /** One message of a gateway. */
 export type Report =
   | { readonly kind: 'gateway'; readonly gateway: string; readonly payload: GatewayStatePayload }
@@ -45,25 +51,40 @@ export type Report =
   | { readonly kind: 'time'; readonly gateway: string; readonly meter: string; readonly payload: TimePayload }
   | { readonly kind: 'server'; readonly gateway: string; readonly meter: string; readonly payload: ServerPayload }
   | { readonly kind: 'event'; readonly gateway: string; readonly meter: string; readonly payload: EventPayload }
+  | { readonly kind: 'tariff'; readonly gateway: string; readonly meter: string; readonly payload: TariffPayload }
+  | { readonly kind: 'record'; readonly gateway: string; readonly meter: string; readonly payload: RecordPayload }
+  | { readonly kind: 'head'; readonly gateway: string; readonly meter: string; readonly payload: HeadJson }
   /** Not what this version of metertime publishes. */
   | { readonly kind: 'foreign'; readonly topic: string; readonly reason: string };
 
-const schemas = { state: meterStateSchema, info: infoSchema, time: timeSchema, event: eventSchema } as const;
+const schemas = {
+  state: meterStateSchema,
+  info: infoSchema,
+  time: timeSchema,
+  event: eventSchema,
+  tariff: tariffSchema,
+  record: recordTopicSchema,
+  head: headSchema,
+} as const;
 const allSchemas = { ...schemas, server: serverSchema } as const;
 
-/** Reads one message below `prefix`; undefined for topics that are none of the gateway's. */
-export function readReport(prefix: string, topic: string, payload: Uint8Array): Report | undefined {
+/**
+ * Reads one message below `prefix`; undefined for topics that are none of the gateway's.
+ * @param contentType of the message: CBOR, else it is JSON
+ */
+export function readReport(
+  prefix: string,
+  topic: string,
+  payload: Uint8Array,
+  contentType?: string,
+): Report | undefined {
   if (!topic.startsWith(`${prefix}/`)) return undefined;
   const levels = topic.slice(prefix.length + 1).split('/');
   const [gateway = '', meter = '', leaf = ''] = levels;
   const parse = <T>(schema: z.ZodType<T>): { payload: T } | { reason: string } => {
-    let json: unknown;
-    try {
-      json = JSON.parse(Buffer.from(payload).toString());
-    } catch {
-      return { reason: 'it is no JSON' };
-    }
-    const result = schema.safeParse(json);
+    const value = decodePayload(payload, contentType);
+    if (value === undefined) return { reason: contentType === cborType ? 'it is no CBOR' : 'it is no JSON' };
+    const result = schema.safeParse(value);
     if (result.success) return { payload: result.data };
     const issue = result.error.issues[0];
     return { reason: `${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not understood'}` };
@@ -82,6 +103,20 @@ export function readReport(prefix: string, topic: string, payload: Uint8Array): 
   return 'payload' in parsed
     ? ({ kind, gateway, meter, payload: parsed.payload } as Report)
     : { kind: 'foreign', topic, ...parsed };
+}
+
+const cborType = 'application/cbor';
+
+/** What a message holds, byte strings of CBOR as base64; undefined where it is neither. */
+export function decodePayload(payload: Uint8Array, contentType: string | undefined): unknown {
+  try {
+    if (contentType !== cborType) return JSON.parse(Buffer.from(payload).toString());
+    const value = decodeCbor(payload) as Record<string, unknown>;
+    const { bytes } = value;
+    return bytes instanceof Uint8Array ? { ...value, bytes: Buffer.from(bytes).toString('base64') } : value;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The URL with no user and no password in it, and its host for messages. */
@@ -181,9 +216,10 @@ export async function readKept(client: MqttClient, filter: string): Promise<Kept
  */
 export async function readReports(client: MqttClient, prefix: string, take: (report: Report) => void): Promise<void> {
   let lastMs = performance.now();
-  client.on('message', (topic, payload) => {
-    lastMs = performance.now();
-    const report = readReport(prefix, topic, payload);
+  client.on('message', (topic, payload, { retain, properties }) => {
+    // What is published meanwhile has no end.
+    if (retain) lastMs = performance.now();
+    const report = readReport(prefix, topic, payload, properties?.contentType);
     if (report !== undefined) take(report);
   });
   // With QoS 0 the broker queues what it kept before it answers a second subscription.

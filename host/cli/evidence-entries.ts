@@ -42,12 +42,14 @@ function recordRow(entry: ToldEntry): string[] {
   return [sequence, recordTime(entry), entry.status.letter, String(entry.tariff), recordText(entry)];
 }
 
-function recordTime({ target, capture }: RecordJson): string {
+/** When the registers had to be read, else when they were. */
+export function recordTime({ target, capture }: RecordJson): string {
   const legal = target?.legal ?? capture.legal;
   return legal === null ? '-' : toMilliseconds(legal).replace('.000', '');
 }
 
-function recordText({ readings, reasons, marks }: RecordJson): string {
+/** Readings, reasons and marks. */
+export function recordText({ readings, reasons, marks }: RecordJson): string {
   const values = readings.map(({ obis, value, unit, raw }) => (value === null ? raw : `${obis} ${value} ${unit}`));
   const why = [...reasons, ...marks.map((mark) => `!${mark}`)].join(' ');
   return printable([...values, why].filter((part) => part !== '').join('  '));

@@ -1,8 +1,13 @@
 // Reports of meters as they come, one line each: for monitor, run and sync. With JSON, one object a line.
 import type { ClockDifference } from '../gateway/meter-session.ts';
 import type { EventPayload, InfoPayload, ServerPayload, TimePayload } from '../mqtt/payloads.ts';
+import type { TariffPayload } from '../mqtt/record-payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
+import type { HeadJson } from '../record/json.ts';
 import { eventNews, waitingText } from '../text/names.ts';
+import { legalTime } from '../text/utc.ts';
+import type { RecordPayload } from './broker.ts';
+import { recordText, recordTime } from './evidence-entries.ts';
 import { hasMajority, serverMark, serverState } from './server-table.ts';
 import { clockText } from './status.ts';
 import { printable, type Style, type Terminal } from './terminal.ts';
@@ -20,6 +25,8 @@ export class LiveView {
   #widest = 8;
   /** What was last shown of each server: as long as it stays so, it is not told again. */
   readonly #servers = new Map<string, string>();
+  /** What was last shown of each meter's tariff. */
+  readonly #tariffs = new Map<string, string>();
   /** Meters whose last report said that too few servers agree. */
   readonly #divided = new Set<string>();
 
@@ -89,6 +96,53 @@ export class LiveView {
       ...payload.flags.map((flag) => printable(flag)),
     ];
     this.#line(meter, ' ', parts.join('  '));
+  }
+
+  /** A line when the tariff or what is next changes; in JSON, each report. */
+  tariff(meter: string, payload: TariffPayload, gateway?: string): void {
+    if (this.#json) {
+      this.#object('tariff', payload, gateway);
+      return;
+    }
+    const { tariff, sinceUtc, next, program, passiveProgram, dynamic, offsetMinutes } = payload;
+    // What is of the next records is told with them; summer time is in the offset.
+    const flags = payload.flags.filter((flag) => flag !== 'known' && flag !== 'summer');
+    const key = `${gateway ?? ''}/${meter}`;
+    const now = JSON.stringify([tariff, sinceUtc, next, program, passiveProgram, dynamic, flags]);
+    if (this.#tariffs.get(key) === now) return;
+    this.#tariffs.set(key, now);
+    const at = (utc: string | null) => (utc === null ? '?' : legalTime(utc, offsetMinutes));
+    const parts = [
+      tariff === null ? 'no tariff' : `tariff ${tariff}${sinceUtc === null ? '' : ` since ${at(sinceUtc)}`}`,
+      ...(next === null ? [] : [`until ${at(next.utc)}, then ${next.tariff}`]),
+      ...(program === null ? ['no program'] : [printable(program.name)]),
+      ...(passiveProgram === null
+        ? []
+        : [`${printable(passiveProgram.name)} from ${at(passiveProgram.activationUtc)}`]),
+      ...flags.map(printable),
+    ];
+    this.#line(meter, this.#terminal.paint('cyan', '·'), parts.join('  '));
+  }
+
+  /** An entry of the records: a line for each record, and for the last part of each context. */
+  record(meter: string, payload: RecordPayload, gateway?: string): void {
+    if (this.#json) this.#object('record', payload, gateway);
+    else if (payload.format === 'record') {
+      const { sequence, status, tariff } = payload;
+      const parts = [`record ${sequence}`, recordTime(payload), printable(status.letter), `tariff ${tariff}`];
+      this.#line(meter, ' ', [...parts, recordText(payload)].join('  '));
+    } else if (payload.format === 'context' && payload.part === payload.parts) {
+      const { contents } = payload;
+      const program = contents === null ? [] : [contents.program === null ? 'no program' : printable(contents.program)];
+      this.#line(meter, ' ', [`record ${payload.sequence}`, 'context of the next ones', ...program].join('  '));
+    } else if (payload.format === 'unreadable') {
+      this.#line(meter, this.#terminal.paint('red', '✗'), `record ${payload.sequence}  does not fit its layout`);
+    }
+  }
+
+  /** What a meter signed; only programs want to know. */
+  head(payload: HeadJson, gateway?: string): void {
+    if (this.#json) this.#object('head', payload, gateway);
   }
 
   info(meter: string, payload: InfoPayload, gateway?: string): void {

@@ -2,13 +2,12 @@
 // What always holds: nothing but the meter's bytes is believed, and what is made of them here; every head that is compared
 // was at the broker before the first entry was asked for, so all that it was signed for has to come.
 import { setTimeout } from 'node:timers/promises';
-import { decode as decodeCbor } from 'cborg';
 import { z } from 'zod';
 import { Ring } from '../../as/abi/codes.ts';
 import { type AnyCommandResult, type CommandResponse, entriesAtOnce } from '../mqtt/command-payloads.ts';
 import { entryBytes, sequenceOf } from '../record/entry.ts';
 import { ringNames } from '../text/names.ts';
-import type { Kept } from './broker.ts';
+import { decodePayload, type Kept } from './broker.ts';
 import type { Context } from './context.ts';
 import { CliError } from './errors.ts';
 import { MeterRequests, type RequestOptions, refusal } from './meter-requests.ts';
@@ -20,7 +19,7 @@ const busyMs = 500;
 
 const headSchema = z.looseObject({
   format: z.literal('head'),
-  bytes: z.union([z.base64(), z.instanceof(Uint8Array)]),
+  bytes: z.base64(),
 });
 
 export interface LiveRing {
@@ -61,11 +60,8 @@ export async function readLiveRing(
 /** The head in a message; without bytes where it holds none, which the check finds. */
 function headOf({ payload, contentType }: Kept): Uint8Array | undefined {
   if (payload.length === 0) return undefined;
-  const { success, data } = headSchema.safeParse(
-    contentType === 'application/cbor' ? cborOf(payload) : jsonOf(payload),
-  );
-  if (!success) return new Uint8Array(0);
-  return typeof data.bytes === 'string' ? new Uint8Array(Buffer.from(data.bytes, 'base64')) : data.bytes;
+  const { data } = headSchema.safeParse(decodePayload(payload, contentType));
+  return new Uint8Array(Buffer.from(data?.bytes ?? '', 'base64'));
 }
 
 class RingReader {
@@ -163,20 +159,4 @@ function strange(expected: string, came: string): CliError {
   return new CliError('answer-invalid', `expected ${expected}, came ${came}`, {
     hint: 'Who answered does not do so as a gateway of this version.',
   });
-}
-
-function jsonOf(payload: Buffer): unknown {
-  try {
-    return JSON.parse(payload.toString('utf8'));
-  } catch {
-    return undefined;
-  }
-}
-
-function cborOf(payload: Buffer): unknown {
-  try {
-    return decodeCbor(payload);
-  } catch {
-    return undefined;
-  }
 }

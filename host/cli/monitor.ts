@@ -93,5 +93,8 @@ function show(view: LiveView, report: Report, options: Options, note: (line: str
   else if (report.kind === 'info') view.info(meter, report.payload, gateway);
   else if (report.kind === 'time') view.time(meter, report.payload, { gateway });
   else if (report.kind === 'server') view.server(meter, report.payload, gateway);
+  else if (report.kind === 'tariff') view.tariff(meter, report.payload, gateway);
+  else if (report.kind === 'record') view.record(meter, report.payload, gateway);
+  else if (report.kind === 'head') view.head(report.payload, gateway);
   else view.event(meter, report.payload, gateway);
 }

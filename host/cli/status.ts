@@ -7,6 +7,8 @@ import type {
   ServerPayload,
   TimePayload,
 } from '../mqtt/payloads.ts';
+import type { TariffPayload } from '../mqtt/record-payloads.ts';
+import type { HeadJson } from '../record/json.ts';
 import { celsiusText, keErrorNames, noMajorityText, textOfName, waitingText } from '../text/names.ts';
 import { type BrokerOptions, connectBroker, type Report, readReports, withBrokerOptions } from './broker.ts';
 import { type Context, withHelp } from './context.ts';
@@ -14,6 +16,7 @@ import { CliError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { hasMajority, serverLegend, serverLines } from './server-table.ts';
 import { formatPairs, formatTableWithin, tableColumns } from './table.ts';
+import { tariffLegend, tariffLines, tariffPairs } from './tariff-status.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { budgetLines } from './uncertainty-budget.ts';
 import { ageText, aroundPpm, plainNs, ppmText, reachText, secondsSince, signedNs } from './units.ts';
@@ -35,6 +38,9 @@ export interface MeterStatus {
   readonly state: MeterStatePayload | null;
   readonly info: InfoPayload | null;
   readonly time: TimePayload | null;
+  readonly tariff: TariffPayload | null;
+  /** The newest signed head. */
+  readonly head: HeadJson | null;
   /** Its time servers, in the order of its settings. */
   readonly servers: readonly ServerPayload[];
 }
@@ -43,6 +49,8 @@ interface Known {
   readonly state?: MeterStatePayload;
   readonly info?: InfoPayload;
   readonly time?: TimePayload;
+  readonly tariff?: TariffPayload;
+  readonly head?: HeadJson;
   readonly servers?: ReadonlyMap<number, ServerPayload>;
 }
 
@@ -55,7 +63,7 @@ export class StatusBoard {
   take(report: Report): void {
     if (report.kind === 'foreign') this.foreign.set(report.topic, report.reason);
     else if (report.kind === 'gateway') this.gateways.set(report.gateway, report.payload);
-    else if (report.kind !== 'event') {
+    else if (report.kind !== 'event' && report.kind !== 'record') {
       const key = `${report.gateway}/${report.meter}`;
       const known = this.#meters.get(key);
       if (report.kind === 'server') {
@@ -68,11 +76,12 @@ export class StatusBoard {
   meters(): MeterStatus[] {
     return [...this.#meters]
       .sort(([a], [b]) => a.localeCompare(b, 'en', { numeric: true }))
-      .map(([key, { state, info, time, servers }]) => {
+      .map(([key, { state, info, time, tariff, head, servers }]) => {
         const [gateway = '', meter = ''] = key.split('/');
         const online = state?.state === 'online' && this.gateways.get(gateway)?.state === 'online';
         return {
           ...{ gateway, meter, online, state: state ?? null, info: info ?? null, time: time ?? null },
+          ...{ tariff: tariff ?? null, head: head ?? null },
           servers: [...(servers?.values() ?? [])].sort((a, b) => a.number - b.number),
         };
       });
@@ -181,7 +190,9 @@ function printAll(
       meters.map((each) => meterRow(terminal, each)),
     ),
     ...waitingLines(meters),
+    ...tariffLines(terminal, meters),
   );
+  if (verbose && meters.some(({ tariff }) => tariff !== null)) terminal.print(...tariffLegend);
   if (!servers) return;
   for (const each of meters) {
     terminal.print('', `Time servers of ${printable(each.meter)} at gateway ${printable(each.gateway)}`);
@@ -264,7 +275,7 @@ export function clockText(terminal: Terminal, status: string): string {
 
 /** Everything about one meter: its time as chronyc tracking shows it, then its servers. */
 export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
-  const { gateway, meter, online, state, info, time, servers } = status;
+  const { gateway, meter, online, state, info, time, tariff, head, servers } = status;
   const pairs = formatPairs(
     [
       ['Meter', `${printable(meter)} at gateway ${printable(gateway)}`],
@@ -283,9 +294,11 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
     ],
     tableColumns(terminal),
   );
+  const tariffs = tariff === null ? [] : formatPairs(tariffPairs(tariff, head), tableColumns(terminal));
   const budget = time === null ? [] : budgetLines(time);
   return [
     ...pairs,
+    ...(tariffs.length === 0 ? [] : ['', ...tariffs]),
     ...(budget.length === 0 ? [] : ['', ...budget]),
     ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers, hasMajority(time))]),
   ];

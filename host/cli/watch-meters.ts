@@ -2,9 +2,14 @@
 import { ClockStatus } from '../../as/abi/codes.ts';
 import type { Gateway, Meter } from '../gateway/gateway.ts';
 import { meterMinusHost } from '../gateway/meter-session.ts';
+import { MessageError } from '../link/messages.ts';
 import { formatLine, type Logger, type LogLevel, loggerTo } from '../log.ts';
 import { eventPayload, infoPayload, serverPayload, timePayload } from '../mqtt/payloads.ts';
+import { tariffPayload } from '../mqtt/record-payloads.ts';
+import { decodeHead } from '../record/entry.ts';
+import { headJson } from '../record/json.ts';
 import type { LiveView } from './live.ts';
+import { RecordWatch } from './record-watch.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface WatchOptions {
@@ -31,6 +36,16 @@ function watchMeter(meter: Meter, view: LiveView, { acknowledge }: WatchOptions)
   meter.on('down', (reason) => view.presence(name, false, reason));
   meter.on('info', (info) => view.info(name, infoPayload(info)));
   meter.on('server', (report) => view.server(name, serverPayload(name, report)));
+  const records = new RecordWatch(meter, name, view);
+  meter.on('tariff', (tariff) => view.tariff(name, tariffPayload(name, tariff, records.newest)));
+  meter.on('head', ({ head }) => {
+    try {
+      view.head(headJson(decodeHead(head)));
+    } catch (error) {
+      if (!(error instanceof MessageError)) throw error;
+      view.remark(name, `a head that makes no sense: ${error.message}`, 'red');
+    }
+  });
   meter.on('event', ({ event, ack }) => {
     view.event(name, eventPayload(name, event));
     if (acknowledge) ack();

@@ -1,4 +1,6 @@
 // What objects of DLMS/COSEM say, as JSON for people: texts in the place of bytes.
+
+import { offsetText } from '../text/utc.ts';
 import type { ActivityCalendar, DlmsCalendar, SpecialDaysTable } from './calendar.ts';
 import type { DlmsClock } from './clock.ts';
 import { ClockStatusBit, type DlmsDate, type DlmsDateTime, type DlmsTime } from './date-time.ts';
@@ -30,13 +32,6 @@ export function dateTimeText(value: DlmsDateTime): string {
 
 function partText(part: number | string | null): string {
   return part === null ? '*' : String(part).padStart(2, '0');
-}
-
-/** `+02:00` */
-export function offsetText(minutes: number): string {
-  const size = Math.abs(minutes);
-  const parts = [Math.floor(size / 60), size % 60].map((part) => String(part).padStart(2, '0'));
-  return `${minutes < 0 ? '-' : '+'}${parts.join(':')}`;
 }
 
 const statusBits: readonly (readonly [ClockStatusBit, string])[] = [

@@ -44,7 +44,7 @@ interface Waiting {
 const mostWaiting = 1_024;
 const mostTogether = 64;
 /** More entries than the longest context has. */
-const contextEntriesMax = 10;
+export const contextEntriesMax = 10;
 const hashesKept = 64;
 /** Tries to hear a context of a meter that does not answer. */
 const mostAskedInVain = 3;

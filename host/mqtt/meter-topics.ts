@@ -17,7 +17,15 @@ import {
   serverPayload,
   timePayload,
 } from './payloads.ts';
-import { headPublication, type RecordFormat, recordPublication, schemaName, tariffPayload } from './record-payloads.ts';
+import {
+  headPublication,
+  type NewestRecord,
+  newestRecordOf,
+  type RecordFormat,
+  recordPublication,
+  schemaName,
+  tariffPayload,
+} from './record-payloads.ts';
 import type { RetainedTopics } from './retained.ts';
 
 /** What one meter has to say. */
@@ -87,6 +95,7 @@ export class MeterTopics implements MeterPublisher {
   #info: Omit<Info, 'type'> | undefined;
   /** Of the newest record, for its registers. */
   #recordContext: Context | undefined;
+  #newestRecord: NewestRecord = null;
   #discovered = '';
   /** Events being written: a meter that sends one again meanwhile waits for the same write. */
   readonly #writing = new Map<string, Promise<void>>();
@@ -168,6 +177,7 @@ export class MeterTopics implements MeterPublisher {
   }
 
   encodeRecord(entry: Uint8Array, context: Context | undefined): Omit<OutboxMessage, 'place'> {
+    this.#newestRecord = newestRecordOf(entry) ?? this.#newestRecord;
     if (context !== undefined && context !== this.#recordContext) {
       this.#recordContext = context;
       this.#discover();
@@ -211,7 +221,7 @@ export class MeterTopics implements MeterPublisher {
 
   tariff(tariff: Omit<Tariff, 'type'>): void {
     this.context.retained.set(`${this.context.base}/tariff`, {
-      payload: encode(tariffPayload(this.id, tariff)),
+      payload: encode(tariffPayload(this.id, tariff, this.#newestRecord)),
       properties: { ...json, userProperties: { schema: schemaName('tariff'), meter: this.id } },
       rank: rank.tariff,
       expirySeconds: this.context.timeExpirySeconds,

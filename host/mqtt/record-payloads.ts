@@ -3,7 +3,7 @@
 // is the same in both.
 import { encode as encodeCbor } from 'cborg';
 import { z } from 'zod';
-import { Ring, TariffFlag } from '../../as/abi/codes.ts';
+import { ChainField, ClockStatus, Format, RecordField, Ring, TariffFlag } from '../../as/abi/codes.ts';
 import { MessageError, type Tariff } from '../link/messages.ts';
 import type { MessageProperties } from '../outbox/outbox.ts';
 import { type Context, decodeHead, sequenceOf, tryDecodeEntry } from '../record/entry.ts';
@@ -72,9 +72,12 @@ export const tariffSchema = z.strictObject({
   /** Newest entry of each ring, 0 without; oldest record that the broker has not acknowledged. */
   newest: z.strictObject({ records: count, logbook: count, network: count }),
   oldestNotDelivered: count,
+  /** The newest record that came to the gateway since it started: letter of OCMF, capture (null while unsynchronised); null for none. */
+  newestRecord: z.strictObject({ sequence: count, letter: z.string(), utc: utc.nullable() }).nullable(),
 });
 
 export type TariffPayload = z.infer<typeof tariffSchema>;
+export type NewestRecord = TariffPayload['newestRecord'];
 export type EntryPayload = z.infer<typeof entrySchema>;
 
 /**
@@ -134,7 +137,25 @@ function when(seconds: bigint): string | null {
 
 const crcText = (crc: number) => crc.toString(16).padStart(8, '0');
 
-export function tariffPayload(meter: string, message: Omit<Tariff, 'type'>): TariffPayload {
+/** What is told of the newest record; undefined for an entry that is none. */
+export function newestRecordOf(bytes: Uint8Array): NonNullable<NewestRecord> | undefined {
+  if (bytes[ChainField.Format] !== Format.Record) return undefined;
+  const captureUtcNs = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readBigInt64LE(
+    RecordField.CaptureUtcNs,
+  );
+  const known = captureUtcNs !== 0n && bytes[RecordField.ClockStatus] !== ClockStatus.Unsynchronised;
+  return {
+    sequence: sequenceOf(bytes),
+    letter: String.fromCharCode(bytes[RecordField.Letter]!),
+    utc: known ? utcText(captureUtcNs) : null,
+  };
+}
+
+export function tariffPayload(
+  meter: string,
+  message: Omit<Tariff, 'type'>,
+  newestRecord: NewestRecord = null,
+): TariffPayload {
   const has = (flag: TariffFlag) => (message.flags & flag) !== 0;
   const { programCrc, dynamicCrc, dlmsStatus, ptbStatus } = message;
   return {
@@ -164,5 +185,7 @@ export function tariffPayload(meter: string, message: Omit<Tariff, 'type'>): Tar
     dynamic: dynamicCrc === 0 ? null : { crc32: crcText(dynamicCrc), endUtc: when(message.dynamicEnd) },
     newest: { records: message.recordNewest, logbook: message.logNewest, network: message.networkNewest },
     oldestNotDelivered: message.recordOldest,
+    // One that is newer than the newest is of a chain that the meter does not have any more.
+    newestRecord: newestRecord !== null && newestRecord.sequence > message.recordNewest ? null : newestRecord,
   };
 }

@@ -6,6 +6,7 @@
 import { MeterEvent } from '../../as/abi/codes.ts';
 import { legalOffsetAt, nextChange } from '../dlms/legal-time.ts';
 import { resolveZone } from '../tariff/zone.ts';
+import { nsPerSecond, offsetText } from '../text/utc.ts';
 import type { EventReport, TariffReport, TimeReport } from './reports.ts';
 
 export interface ClockState {
@@ -70,7 +71,8 @@ function zoneVariables(time: TimeReport, tariff: TariffReport | undefined, zone:
   const named = zone !== undefined && isIanaName(zone) ? [{ name: 'TimeZone', ...readWriteText, value: zone }] : [];
   const offset = (seconds: number | undefined): Variable => ({
     ...{ name: 'TimeOffset', ...readWriteText },
-    value: seconds === undefined ? undefined : offsetText(seconds),
+    // RFC 3339 has no seconds.
+    value: seconds === undefined ? undefined : offsetText(Math.trunc(seconds / 60)),
   });
   if (zone === undefined) return tariff === undefined ? [] : [offset(tariff.offsetMinutes * 60)];
   if (time.utcNs === null) return [offset(undefined), ...named];
@@ -95,20 +97,12 @@ function isIanaName(zone: string): boolean {
   return /^[A-Za-z_]+(\/[A-Za-z0-9_+-]+)*$/.test(zone);
 }
 
-const nsPerSecond = 1_000_000_000n;
 const nsPerMs = 1_000_000n;
 
 /** `2026-07-01T10:34:56.123Z` */
 function instantText(ns: bigint): string {
   const ms = ns / nsPerMs - (ns % nsPerMs < 0n ? 1n : 0n);
   return new Date(Number(ms)).toISOString();
-}
-
-/** `+02:00`; seconds are left out, as RFC 3339 has none. */
-function offsetText(seconds: number): string {
-  const minutes = Math.trunc(Math.abs(seconds) / 60);
-  const parts = [Math.floor(minutes / 60), minutes % 60].map((part) => String(part).padStart(2, '0'));
-  return `${seconds < 0 && minutes > 0 ? '-' : '+'}${parts.join(':')}`;
 }
 
 // ---------------------------------------------------------------- messages

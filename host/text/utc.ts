@@ -23,8 +23,20 @@ export function legalText(ns: bigint, offsetMinutes: number, leapSecond = false)
   if (local === null || utc === null) return null;
   // Offsets are whole minutes, so the second that repeats is the last of a local minute too.
   const text = leapSecond && utc.includes('T23:59:59.') ? local.replace(/59(?=\.)/, '60') : local;
+  return `${text}${offsetText(offsetMinutes)}`;
+}
+
+/** A UTC time of a report as legal time to the second, which is left out where it is 0: `2026-10-25T02:30+02:00`. */
+export function legalTime(utc: string, offsetMinutes: number): string {
+  const ms = Date.parse(utc);
+  const text = Number.isNaN(ms) ? null : legalText(BigInt(Math.floor(ms / 1000)) * nsPerSecond, offsetMinutes);
+  return text?.replace(/\.\d{9}/, '').replace(/(T\d\d:\d\d):00/, '$1') ?? utc;
+}
+
+/** `+02:00`: local time minus UTC, whole minutes. */
+export function offsetText(offsetMinutes: number): string {
   const minutes = Math.abs(offsetMinutes);
-  return `${text}${offsetMinutes < 0 ? '-' : '+'}${twoDigits(Math.trunc(minutes / 60))}:${twoDigits(minutes % 60)}`;
+  return `${offsetMinutes < 0 ? '-' : '+'}${twoDigits(Math.trunc(minutes / 60))}:${twoDigits(minutes % 60)}`;
 }
 
 const twoDigits = (value: number) => value.toString().padStart(2, '0');

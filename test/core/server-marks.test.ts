@@ -18,7 +18,17 @@ function shown(sim: SimulatedMeter): string {
   const meter = 'sim-1';
   const servers = sim.sources.map((source, index) => serverPayload(meter, { source, counts: sim.counts[index]! }));
   const time = timePayload(meter, sim.report!);
-  const status = { gateway: 'gw', meter, online: true, state: null, info: null, time, servers };
+  const status = {
+    gateway: 'gw',
+    meter,
+    online: true,
+    state: null,
+    info: null,
+    tariff: null,
+    head: null,
+    time,
+    servers,
+  };
   return meterLines(new Terminal({ stdout: sink, stderr: sink, env: {} }), status).join('\n');
 }
 
