@@ -4,11 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { Emulator } from '../build/index.ts';
-import { TraceRecorder } from '../core/trace.ts';
 import { Gateway } from '../gateway/gateway.ts';
-import { HostClock } from '../gateway/host-clock.ts';
-import { SoftwareRtc } from '../meter/parts.ts';
-import { FileStorage } from '../meter/storage.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import type { HostPort } from '../provision/host-port.ts';
 import { type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
@@ -18,10 +14,10 @@ import { type Context, collect, withHelp } from './context.ts';
 import { CliError, usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { serverArgument } from './ke.ts';
-import { linkMeter } from './linked-meter.ts';
 import { LiveView } from './live.ts';
-import { wholeNumber } from './options.ts';
-import type { Terminal } from './terminal.ts';
+import { seconds, wholeNumber } from './options.ts';
+import { meterLink, type SoftwareRun, startSoftware } from './run-software.ts';
+import { printable, type Terminal } from './terminal.ts';
 import { ended } from './wait.ts';
 import { terminalLogger, watchMeters } from './watch-meters.ts';
 
@@ -36,6 +32,8 @@ interface Options {
   report?: number;
   ca: string[];
   record?: string;
+  link?: string;
+  transaction?: number;
   verbose?: boolean;
   json?: boolean;
 }
@@ -56,6 +54,12 @@ export function runCommand(context: Context): Command {
     .option('--report <seconds>', `interval of time reports (default ${settingsDefaults.reportSeconds})`, wholeNumber)
     .option('--ca <file>', 'further certificate authorities (PEM); may be repeated', collect, [])
     .option('--record <file>', 'record a trace (board software only; holds secrets; mode 0600)')
+    .option('--link <url>', 'no gateway here: let one elsewhere serve the meter at this link (board software only)')
+    .option(
+      '--transaction <seconds>',
+      'run a charging transaction as long as this, from when there is a time (board software only)',
+      seconds,
+    )
     .option('-v, --verbose', "show the gateway's log too")
     .option('--json', 'print one JSON object a line')
     .action((options: Options) => run(context, options));
@@ -70,12 +74,44 @@ export function runCommand(context: Context): Command {
   });
 }
 
+/** Options that need a meter in software, and what it does with them. */
+const softwareOnly = [
+  ['record', 'record traces'],
+  ['link', 'have their gateway elsewhere'],
+  ['transaction', 'begin transactions by themselves'],
+] as const;
+
+function softwareRun({ record, transaction }: Options, rtcNs: bigint | undefined, storageFile: string): SoftwareRun {
+  return { storageFile, rtcNs, record, transactionSeconds: transaction };
+}
+
+/** The meter alone: its gateway shows it. */
+async function runAtLink(context: Context, options: Options, url: string, rtcNs: bigint | undefined): Promise<void> {
+  if (options.ca.length > 0) throw usageError("--ca is the gateway's", 'Name it in the settings of that gateway.');
+  if (options.storage === undefined) {
+    throw usageError('a meter at a gateway elsewhere needs a storage that is kept', 'Give --storage FILE.');
+  }
+  const link = meterLink(url);
+  await provision(options, options.server.map(serverArgument), options.storage);
+  const stop = await startSoftware(link, softwareRun(options, rtcNs, options.storage));
+  try {
+    context.terminal.note(`The meter runs; the gateway at ${printable(url)} serves it. Ctrl-C ends it.`);
+    await ended(context.signal);
+  } finally {
+    await stop();
+  }
+}
+
 async function run(context: Context, options: Options): Promise<void> {
   const { terminal, signal } = context;
-  if (options.record !== undefined && options.board !== softwareBoard) {
-    throw usageError('only meters in software record traces', `Give --board ${softwareBoard} with --record.`);
+  if (options.board !== softwareBoard) {
+    for (const [name, what] of softwareOnly) {
+      if (options[name] === undefined) continue;
+      throw usageError(`only meters in software ${what}`, `Give --board ${softwareBoard} with --${name}.`);
+    }
   }
   const rtcNs = options.rtc === undefined ? undefined : rtcArgument(options.rtc);
+  if (options.link !== undefined) return runAtLink(context, options, options.link, rtcNs);
   const servers = options.server.map(serverArgument);
   const anchors = loadTrustAnchors({ system: true, files: options.ca });
   const folder = mkdtempSync(join(tmpdir(), 'metertime-'));
@@ -88,7 +124,7 @@ async function run(context: Context, options: Options): Promise<void> {
     await provision(options, servers, storageFile);
     watchMeters(gateway, view, { acknowledge: true });
     if (options.board === softwareBoard) {
-      stopMeter = await startSoftware(gateway, storageFile, rtcNs, options.record);
+      stopMeter = await startSoftware(gateway, softwareRun(options, rtcNs, storageFile));
       await ended(signal);
     } else {
       const emulator = await startBoard(terminal, options, storageFile, join(folder, 'link'), signal);
@@ -146,29 +182,6 @@ async function provision(options: Options, servers: readonly HostPort[], file: s
     spreadSeconds: 0,
   };
   provisionStorage(file, settings, { bytes: await boardStorageBytes(options.board) });
-}
-
-async function startSoftware(
-  gateway: Gateway,
-  storageFile: string,
-  rtcNs: bigint | undefined,
-  record: string | undefined,
-): Promise<() => Promise<void>> {
-  const storage = await FileStorage.open(storageFile);
-  const trace = record === undefined ? undefined : new TraceRecorder(record);
-  const clock = new HostClock();
-  const counterNs = (): bigint => process.hrtime.bigint();
-  const linked = linkMeter(gateway, softwareBoard, {
-    storage,
-    rtc: new SoftwareRtc(counterNs, rtcNs ?? clock.wallNs(counterNs())),
-    ...(trace === undefined ? {} : { trace }),
-  });
-  linked.start();
-  return async () => {
-    await linked.stop();
-    await storage.close();
-    trace?.close();
-  };
 }
 
 /** @returns the emulator; undefined when the signal came before it was started */

@@ -1,5 +1,6 @@
 // sync, run, gateway and monitor with real servers: chronyd for the time, mosquitto as the broker.
 import { execFile, spawn } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -374,6 +375,17 @@ describe('metertime run', () => {
       [['--board', 'mps2-an386', '--server', 'a'], /there is no board mps2-an386/],
       [['--board', 'software', '--server', 'a', '--rtc', 'soon'], /--rtc is "soon"\nExpected a date/],
       [['--board', 'mps2-an385', '--server', 'a', '--record', 'x'], /only meters in software record traces/],
+      [
+        ['--board', 'mps2-an385', '--server', 'a', '--link', 'x'],
+        /only meters in software have their gateway elsewhere/,
+      ],
+      [['--board', 'mps2-an385', '--transaction', '9'], /only meters in software begin transactions/],
+      [['--board', 'software', '--server', 'a', '--link', 'unix:/x'], /needs a storage that is kept\nGive --storage/],
+      [['--board', 'software', '--ca', caFile, '--link', 'unix:/x'], /--ca is the gateway's/],
+      [
+        ['--board', 'software', '--server', 'a', '--storage', 'x', '--link', 'unix-listen:/x'],
+        /Expected what the gateway listens at/,
+      ],
       [['--server', 'a'], /required option '-b, --board <board>' not specified/],
     ] as const) {
       const { exitCode, stderr } = await runMetertime(['run', ...args]);
@@ -456,6 +468,67 @@ describe('metertime gateway', () => {
     await meter.stop();
     await transport.close();
   });
+
+  it('serves a meter of metertime run --link with tariffs and a transaction; its records are read, verified and signed', async () => {
+    const [port] = await freePorts(1);
+    const config = settings('tariffs', `tcp-listen://127.0.0.1:${port}`);
+    const at = (name: string) => join(folder, `tariffs-${name}`);
+    writeFileSync(at('program.yaml'), 'name: household\nzone: Asia/Kathmandu\ndefaultTariff: 7\n');
+    writeFileSync(
+      at('meter.yaml'),
+      `id: m1
+servers: ["${server}"]
+poll: { minSeconds: 1, maxSeconds: 1 }
+reportSeconds: 1
+registers: [{ obis: "1-0:1.8.0*255", scale: -3, unit: Wh }]
+tariff: { registrationMinutes: 60 }
+calibration: { id: CAL-1, atUtc: 2026-01-01T00:00:00Z, untilUtc: 2099-01-01T00:00:00Z, uncertaintyPpb: 500 }
+`,
+    );
+    const files = ['--settings', at('meter.yaml'), '--tariff', at('program.yaml'), '--keys', at('keys.json')];
+    const provisioned = await runMetertime(['provision', at('meter.bin'), ...files]);
+    expect(provisioned.exitCode, provisioned.stderr).toBe(ExitCode.Ok);
+    const end = new AbortController();
+    let log = '';
+    const watch = (text: string) => {
+      log += text;
+    };
+    const gateway = runMetertime(['gateway', '-c', config], { signal: end.signal, watch });
+    const link = ['--link', `tcp://127.0.0.1:${port}`];
+    const run = ['run', '--board', 'software', '--storage', at('meter.bin'), ...link, '--transaction', '1'];
+    const meter = runMetertime(run, { signal: end.signal, watch });
+    const to = ['--mqtt', broker.url, '--prefix', 'tariffs'];
+    const records = ['logbook', 'm1', ...to, '--records', '--json'];
+    const read = await until(
+      'the end of the transaction at the broker',
+      async () => {
+        const ran = await runMetertime([...records, '--keys', at('keys.json')]);
+        return ran.stdout.includes('transaction-end') && ran;
+      },
+      { timeoutMs: 30_000, intervalMs: 200 },
+    ).catch((error) => {
+      throw new Error(`${error.message}; the log was:\n${log}`);
+    });
+    expect(read.exitCode).toBe(ExitCode.Ok);
+    writeFileSync(at('records.ndjson'), read.stdout);
+    const status = await until(
+      'the newest record in status',
+      async () => {
+        const { stdout } = await runMetertime(['status', ...to]);
+        return / [1-9]\d* +S +\d+s$/m.test(stdout) && stdout;
+      },
+      { timeoutMs: 20_000, intervalMs: 200 },
+    );
+    expect(status).toMatch(/^m1 +7 +- +- +\d+ +S +\d+s$/m);
+    end.abort();
+    expect([(await gateway).exitCode, (await meter).exitCode]).toEqual([ExitCode.Ok, ExitCode.Ok]);
+    expect(log).toContain(`The meter runs; the gateway at tcp://127.0.0.1:${port} serves it.`);
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
+    writeFileSync(at('ocmf.pem'), privateKey.export({ format: 'pem', type: 'sec1' }), { mode: 0o600 });
+    const keys = ['--keys', at('keys.json'), '--sign-key', at('ocmf.pem'), '--gateway-serial', 'gw-1'];
+    const ocmf = await runMetertime(['ocmf', at('records.ndjson'), ...keys]);
+    expect(ocmf.stdout).toMatch(/^OCMF\|\{.*"TM":"[^"]*\+0545 S","TX":"B".*"TX":"E"/);
+  }, 60_000);
 
   it('names file, line and column of what is wrong with its settings', async () => {
     const config = settings('wrong', 'carrier:pigeon');

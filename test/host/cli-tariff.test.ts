@@ -32,6 +32,35 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
+describe('the tutorial', () => {
+  const text = readFileSync(new URL('../../docs/tutorial-tariffs.md', import.meta.url), 'utf8');
+  const [program, meter, , dynamic] = [...text.matchAll(/^```yaml\n(.*?)^```/gms)].map(([, yaml]) => yaml!);
+
+  it('shows what metertime tariff says of its program', async () => {
+    writeFileSync(file('household.yaml'), program!);
+    const [, args, output] = /^\$ npx metertime tariff household\.yaml (.*)\n([^`]*)```/m.exec(text)!;
+    const { stdout } = await runMetertime(['tariff', file('household.yaml'), ...args!.split(' ')]);
+    expect(stdout).toBe(output);
+  });
+
+  it('has settings and dynamic tariffs that a meter is provisioned with', async () => {
+    writeFileSync(file('household.yaml'), program!);
+    writeFileSync(file('tomorrow.yaml'), dynamic!);
+    writeFileSync(file('m1.yaml'), meter!.replace('PORT', '4460'));
+    const files = [
+      '--settings',
+      file('m1.yaml'),
+      '--tariff',
+      file('household.yaml'),
+      '--dynamic',
+      file('tomorrow.yaml'),
+    ];
+    const { exitCode, stderr } = await runMetertime(['provision', file('m1.bin'), ...files]);
+    expect(stderr).toBe('');
+    expect(exitCode).toBe(ExitCode.Ok);
+  });
+});
+
 describe('metertime tariff', () => {
   it('shows zone, tariff and switches, over the end of summer time', async () => {
     const args = ['tariff', file('p.yaml'), '--at', '2026-10-24T23:00:00Z', '--switches', '2'];
