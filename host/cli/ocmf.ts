@@ -1,11 +1,11 @@
 // metertime ocmf FILE…: charging transactions as signed OCMF data sets, from the records that a meter sealed.
-import { createPublicKey } from 'node:crypto';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readFileWithin, readTextWithin } from '../files.ts';
-import { collectRecords, entriesOf } from '../ocmf/collect.ts';
-import { OcmfError, type OcmfOptions, ocmfDataSet, wholeTransactions } from '../ocmf/from-records.ts';
-import { type OcmfIdentification, ocmfPayload } from '../ocmf/payload.ts';
-import { fileSigner, type OcmfSigner, signOcmf, tokenSigner } from '../ocmf/signer.ts';
+import { entriesOf } from '../ocmf/collect.ts';
+import { OcmfError, type OcmfOptions } from '../ocmf/from-records.ts';
+import { identificationOf, type OcmfIdentification } from '../ocmf/payload.ts';
+import { fileSigner, type OcmfSigner, signOcmf, spkiOf, tokenSigner } from '../ocmf/signer.ts';
+import { Transactions } from '../ocmf/transactions.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -79,9 +79,9 @@ function transactionNumber(text: string): number {
 }
 
 function userOf(text: string): OcmfIdentification {
-  const parts = /^([A-Z0-9_]+):(.+)$/.exec(text);
-  if (parts === null) throw new InvalidArgumentError('Expected TYPE:DATA, such as ISO14443:1F2D3A4F.');
-  return { assigned: true, type: parts[1]!, data: parts[2]! };
+  const user = identificationOf(text);
+  if (user === undefined) throw new InvalidArgumentError('Expected TYPE:DATA, such as ISO14443:1F2D3A4F.');
+  return user;
 }
 
 async function ocmf(context: Context, files: readonly string[], options: Options): Promise<void> {
@@ -92,36 +92,28 @@ async function ocmf(context: Context, files: readonly string[], options: Options
   const signer = await signerOf(options);
   try {
     const entries = files.flatMap((path) => entriesOf(path, readFileWithin(path, fileBytes), recordKey));
-    const { records, withoutContext } = collectRecords(entries, recordKey);
-    const foreign = records.find((each) => meter !== undefined && each.context.meter !== meter);
-    if (foreign !== undefined) {
-      throw new OcmfError('meter', `expected records of ${meter}, came those of ${foreign.context.meter}`);
-    }
-    const whole = wholeTransactions(records.map(({ record }) => record));
+    const transactions = new Transactions(entries, { recordKey, meter });
+    const { whole } = transactions;
     const wanted = options.transaction === undefined ? whole : [options.transaction];
-    if (wanted.length === 0) throw nothingWhole(records.length, withoutContext);
+    if (wanted.length === 0) throw nothingWhole(transactions);
     const sets = wanted.map((transaction) => ({
       transaction,
-      ocmf: signOcmf(ocmfPayload(ocmfDataSet(records, entries, transaction, recordKey, optionsOf(options))), signer),
+      ocmf: signOcmf(transactions.payload(transaction, optionsOf(options)), signer),
     }));
-    const { publicKeyPem } = signer;
-    if (options.json === true) context.terminal.printJson({ publicKeyHex: spkiHex(publicKeyPem), sets });
+    const publicKeyHex = spkiOf(signer.publicKeyPem).toString('hex');
+    if (options.json === true) context.terminal.printJson({ publicKeyHex, sets });
     else for (const set of sets) context.terminal.print(set.ocmf);
   } finally {
     signer.close();
   }
 }
 
-function nothingWhole(records: number, withoutContext: number): OcmfError {
+function nothingWhole({ records, withoutContext }: Transactions): OcmfError {
   const lacking = withoutContext === 0 ? '' : `, and ${withoutContext} more whose context is not there`;
   return new OcmfError(
     'transaction',
     `expected begin and end of a transaction, came ${records} records without${lacking}; give all from a context before the begin to the end`,
   );
-}
-
-function spkiHex(publicKeyPem: string): string {
-  return createPublicKey(publicKeyPem).export({ format: 'der', type: 'spki' }).toString('hex');
 }
 
 function optionsOf(options: Options): OcmfOptions {

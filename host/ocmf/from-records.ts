@@ -29,7 +29,9 @@ export class OcmfError extends Error {
       | 'readings'
       | 'time'
       | 'meter'
-      | 'file-key',
+      | 'file-key'
+      | 'file-pin'
+      | 'token',
     message: string,
     options?: ErrorOptions,
   ) {

@@ -49,6 +49,12 @@ export interface OcmfIdentification {
   readonly data?: string | undefined;
 }
 
+/** Who is charged, as people write it: `ISO14443:1F2D3A4F`. Undefined for other text. */
+export function identificationOf(text: string): OcmfIdentification | undefined {
+  const parts = /^([A-Z0-9_]+):(.+)$/.exec(text);
+  return parts === null ? undefined : { assigned: true, type: parts[1]!, data: parts[2]! };
+}
+
 export interface OcmfDataSet {
   /** What signs: its maker's name for it, serial number, version. */
   readonly gateway: { readonly identification: string; readonly serial: string; readonly version?: string | undefined };

@@ -15,7 +15,7 @@ import { OcmfError } from './from-records.ts';
 export interface OcmfSigner {
   /** For verifiers: the public key, SPKI in PEM. */
   readonly publicKeyPem: string;
-  /** Signature over the bytes: DER. */
+  /** Signature over the bytes: DER. @throws {OcmfError} token, where it does not sign now */
   sign(bytes: Uint8Array): Uint8Array;
   /** Frees a token; the signer must not be used afterwards. */
   close(): void;
@@ -41,19 +41,26 @@ export function signOcmf(payload: string, signer: OcmfSigner): string {
   return `OCMF|${payload}|${section}`;
 }
 
-/** A signer whose key is in a PEM file (SEC 1 or PKCS #8, without a passphrase). Throws `OcmfError` key. */
+/** A signer whose key is in a PEM file (SEC 1 or PKCS #8, without a passphrase). @throws {OcmfError} file-key */
 export function fileSigner(path: string): OcmfSigner {
+  let pem: Buffer;
+  try {
+    pem = readFileSync(path);
+  } catch (cause) {
+    throw new OcmfError('file-key', `${path}: ${expectedPem}: ${(cause as Error).message}`, { cause });
+  }
+  return pemSigner(pem, path);
+}
+
+const expectedPem = 'expected a private key in PEM without a passphrase';
+
+/** As `fileSigner`, of what was read from a file; `path` is what errors call it. @throws {OcmfError} file-key */
+export function pemSigner(pem: Buffer, path: string): OcmfSigner {
   let key: KeyObject;
   try {
-    key = createPrivateKey(readFileSync(path));
+    key = createPrivateKey(pem);
   } catch (cause) {
-    throw new OcmfError(
-      'file-key',
-      `${path}: expected a private key in PEM without a passphrase: ${(cause as Error).message}`,
-      {
-        cause,
-      },
-    );
+    throw new OcmfError('file-key', `${path}: ${expectedPem}: ${(cause as Error).message}`, { cause });
   }
   const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
   if (type !== 'ec' || details?.namedCurve !== curve) {
@@ -68,6 +75,11 @@ export function fileSigner(path: string): OcmfSigner {
     sign: (bytes) => signBytes('sha256', bytes, key),
     close: () => {},
   };
+}
+
+/** The DER of a public key in PEM (SubjectPublicKeyInfo). */
+export function spkiOf(publicKeyPem: string): Buffer {
+  return createPublicKey(publicKeyPem).export({ format: 'der', type: 'spki' });
 }
 
 function spki(key: KeyObject): string {
@@ -87,7 +99,7 @@ export interface TokenKey {
 
 /**
  * A signer whose key is in a token (PKCS #11: CKM_ECDSA). Needs the optional package pkcs11js.
- * @throws {OcmfError} key
+ * @throws {OcmfError} file-key; file-pin where the token did not take its PIN
  */
 export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
   const pkcs11js = await import('pkcs11js').catch((cause) => {
@@ -101,26 +113,26 @@ export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
   });
   const { PKCS11, ...constants } = pkcs11js.default ?? pkcs11js;
   const library = new PKCS11();
-  const failed = (what: string) => (cause: unknown) => {
-    throw new OcmfError('file-key', `${where.module}: ${what}: ${(cause as Error).message}`, { cause });
-  };
-  const attempt = <T>(what: string, run: () => T): T => {
+  const attempt = <T>(what: string, run: () => T, code: OcmfError['code'] = 'file-key'): T => {
     try {
       return run();
     } catch (cause) {
-      return failed(what)(cause);
+      throw new OcmfError(code, `${where.module}: ${what}: ${(cause as Error).message}`, { cause });
     }
   };
   attempt('the module cannot be loaded', () => library.load(where.module));
   attempt('the module cannot be started', () => library.C_Initialize());
   const close = () => {
-    library.C_Finalize();
-    library.close();
+    try {
+      attempt('the module cannot be ended', () => library.C_Finalize(), 'token');
+    } finally {
+      library.close();
+    }
   };
   try {
     const slot = findSlot();
     const session = attempt('no session', () => library.C_OpenSession(slot, constants.CKF_SERIAL_SESSION));
-    attempt('the PIN was not accepted', () => library.C_Login(session, constants.CKU_USER, where.pin));
+    attempt('the PIN was not accepted', () => library.C_Login(session, constants.CKU_USER, where.pin), 'file-pin');
     const privateKey = findKey(session, constants.CKO_PRIVATE_KEY, 'private');
     const publicKey = findKey(session, constants.CKO_PUBLIC_KEY, 'public');
     const [parameters, point] = library.C_GetAttributeValue(session, publicKey, [
@@ -132,8 +144,15 @@ export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
       publicKeyPem: spki(key),
       sign: (bytes) => {
         const digest = createHash('sha256').update(bytes).digest();
-        library.C_SignInit(session, { mechanism: constants.CKM_ECDSA }, privateKey);
-        return derSignature(library.C_Sign(session, digest, Buffer.alloc(64)));
+        const signature = attempt(
+          'the token does not sign',
+          () => {
+            library.C_SignInit(session, { mechanism: constants.CKM_ECDSA }, privateKey);
+            return library.C_Sign(session, digest, Buffer.alloc(64));
+          },
+          'token',
+        );
+        return derSignature(signature);
       },
       close,
     };

@@ -1,11 +1,10 @@
 // OCMF data sets from a meter's records: verified by @road-labs/ocmf, OpenSSL and node; signed by a file and by a token.
 import { execFileSync } from 'node:child_process';
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { parseDate, Verifier } from '@road-labs/ocmf';
-import { Crypto } from '@road-labs/ocmf-crypto-noble';
+import { join } from 'node:path';
+import { parseDate } from '@road-labs/ocmf';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ChainField, RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
@@ -19,11 +18,11 @@ import {
 import { Decimal, ocmfPayload } from '../../host/ocmf/payload.ts';
 import { fileSigner, type OcmfSigner, signOcmf } from '../../host/ocmf/signer.ts';
 import { type ContextPart, decodeContext, decodeEntry, type RecordEntry } from '../../host/record/entry.ts';
-import { debianTool } from '../../scripts/debian.mjs';
-import { root } from '../../scripts/lib/project.mjs';
 import { bundleChild } from './bundle-child.ts';
 import { runMetertime } from './cli-run.ts';
+import { opensslAccepts, roadLabs } from './ocmf-verify.ts';
 import { ChainMaker, type ContextFields, type RecordFields, signingKey } from './record-chain.ts';
+import { hasPkcs11, softHsm } from './soft-hsm.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'metertime-ocmf-'));
 const recordKey = Buffer.alloc(16, 0x4b);
@@ -65,14 +64,6 @@ const charge = (letters = 'SSS', more: RecordFields = {}) =>
 const bytesOf = (from: readonly RecordInContext[]) => from.map(({ record }) => record.bytes);
 const payloadOf = (from: readonly RecordInContext[], with_: Partial<OcmfOptions> = {}, entries = bytesOf(from)) =>
   ocmfPayload(ocmfDataSet(from, entries, 7, recordKey, { ...options, ...with_ }));
-
-/** What @road-labs/ocmf makes of a data set; undefined where it does not verify. */
-async function roadLabs(text: string, publicKeyPem: string) {
-  const crypto = new Crypto();
-  const der = createPublicKey(publicKeyPem).export({ format: 'der', type: 'spki' });
-  const key = await crypto.decodeEcPublicKey(new Uint8Array(der), 'spki-der');
-  return (await new Verifier(crypto).parseAndVerify(text, key)).value;
-}
 
 describe('a data set', () => {
   it('is what an independent verifier accepts, reading by reading', async () => {
@@ -269,16 +260,6 @@ describe('nothing is signed', () => {
 });
 
 describe('a signature', () => {
-  const opensslAccepts = (text: string, publicKeyPem: string) => {
-    const [, payload, section] = text.split('|') as [string, string, string];
-    const paths = Object.fromEntries(['payload', 'signature', 'public'].map((name) => [name, join(folder, name)]));
-    writeFileSync(paths.payload!, payload);
-    writeFileSync(paths.signature!, Buffer.from((JSON.parse(section) as { SD: string }).SD, 'hex'));
-    writeFileSync(paths.public!, publicKeyPem);
-    const args = ['dgst', '-sha256', '-verify', paths.public!, '-signature', paths.signature!, paths.payload!];
-    return execFileSync('openssl', args, { encoding: 'utf8' }).includes('Verified OK');
-  };
-
   async function holds(signer: OcmfSigner) {
     const text = signOcmf(payloadOf(charge()), signer);
     expect(opensslAccepts(text, signer.publicKeyPem)).toBe(true);
@@ -314,23 +295,8 @@ describe('a signature', () => {
     expect(() => signOcmf('{}', { ...fileSigner(keyFile), publicKeyPem })).toThrow(/do not belong together/);
   });
 
-  // pkcs11js is compiled when it is installed: without a compiler it is not there, and everything else is.
-  const hasPkcs11 = existsSync(join(root, 'node_modules', 'pkcs11js'));
   it.skipIf(!hasPkcs11)('of a key in a token holds as well, and what is missing there is said', async () => {
-    const tool = debianTool('softhsm2-util');
-    if (!tool.ok) throw new Error(tool.reason);
-    const module = [join(dirname(tool.path), '..', 'lib'), '/usr/lib']
-      .flatMap((lib) => [lib, ...['x86_64', 'aarch64'].map((machine) => join(lib, `${machine}-linux-gnu`))])
-      .map((lib) => join(lib, 'softhsm', 'libsofthsm2.so'))
-      .find((path) => existsSync(path))!;
-    const tokens = join(folder, 'tokens');
-    mkdirSync(tokens);
-    const config = join(folder, 'softhsm2.conf');
-    writeFileSync(config, `directories.tokendir = ${tokens}\nobjectstore.backend = file\nlog.level = ERROR\n`);
-    const env = { ...process.env, ...tool.env, SOFTHSM2_CONF: config };
-    const util = (...args: string[]) => execFileSync(tool.path, ['--module', module, ...args], { env, stdio: 'pipe' });
-    util('--init-token', '--free', '--label', 'charger', '--pin', '1234', '--so-pin', '5678');
-    util('--import', keyFile, '--token', 'charger', '--label', 'ocmf', '--id', '01', '--pin', '1234');
+    const { module, env } = softHsm(folder, keyFile);
     const child = await bundleChild('ocmf-token-child.ts');
     const sign = (...args: string[]) =>
       JSON.parse(execFileSync(process.execPath, [child, ...args], { env, encoding: 'utf8' })) as {
