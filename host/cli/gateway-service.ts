@@ -13,6 +13,8 @@ import type { Logger } from '../log.ts';
 import type { CommandMeter } from '../mqtt/meter-command.ts';
 import { type MeterPublisher, MqttPublisher } from '../mqtt/publisher.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
+import type { TransactionFollower } from '../ocmf/maker.ts';
+import { OcmfService } from '../ocmf/service.ts';
 import { Outbox } from '../outbox/outbox.ts';
 import { reportTo } from '../report.ts';
 import { EventIntake } from './event-intake.ts';
@@ -30,11 +32,17 @@ export class GatewayService {
   readonly #log: Logger;
   readonly #eventRate: { burst: number; perSecond: number };
   readonly #records = new Map<Meter, RecordIntake>();
+  readonly #followers = new Set<TransactionFollower>();
+  readonly #settings: Settings;
+  readonly #version: string;
+  #ocmf: OcmfService | undefined;
   #stopping = false;
 
   /** @throws TrustAnchorError */
   constructor({ settings, log, version, core }: GatewayServiceOptions) {
     this.#log = log;
+    this.#settings = settings;
+    this.#version = version;
     const { limits, trust, mqtt, outbox, name } = settings;
     const perMinute = (count: number) => ({ burst: Math.max(1, Math.ceil(count / 4)), perSecond: count / 60 });
     this.#eventRate = perMinute(limits.eventsPerMinute);
@@ -70,15 +78,29 @@ export class GatewayService {
     this.gateway.on('meter', (meter) => this.#watch(meter));
   }
 
-  /** Opens outbox and links. @throws OutboxError, LinkError */
+  /** Opens what signs, outbox and links. @throws OcmfError, OutboxError, LinkError */
   async start(): Promise<void> {
-    await this.publisher?.start();
+    await this.#startOcmf();
+    try {
+      await this.publisher?.start();
+    } catch (error) {
+      this.#closeOcmf();
+      throw error;
+    }
     try {
       await this.gateway.start();
     } catch (error) {
       await this.stop();
       throw error;
     }
+  }
+
+  async #startOcmf(): Promise<void> {
+    const { ocmf } = this.#settings;
+    if (ocmf === undefined) return;
+    this.#ocmf = await OcmfService.start(ocmf, this.#version);
+    const { publicKeySha256, meters } = this.#ocmf;
+    this.#log.info('charging transactions are signed as OCMF', { publicKeySha256, meters: meters.join(' ') });
   }
 
   /** Closes everything and says goodbye to the broker. */
@@ -88,7 +110,15 @@ export class GatewayService {
     await this.gateway.stop();
     for (const records of this.#records.values()) records.close();
     this.#records.clear();
+    for (const follower of this.#followers) follower.close();
+    this.#followers.clear();
     await this.publisher?.stop();
+    this.#closeOcmf();
+  }
+
+  #closeOcmf(): void {
+    this.#ocmf?.close();
+    this.#ocmf = undefined;
   }
 
   #commandMeter(id: string): CommandMeter | undefined {
@@ -125,12 +155,21 @@ export class GatewayService {
   #watchRecords(meter: Meter, publisher: MeterPublisher, log: Logger): void {
     const { ledger } = publisher;
     const encode: RecordEncoder = (entry, context) => publisher.encodeRecord(entry, context);
-    const records = new RecordIntake({ ledger, encode, log });
+    const follower = this.#ocmf?.follower(meter.id, {
+      marks: publisher.marks,
+      commands: () => meter.session?.commands,
+      message: (text, about) => publisher.encodeOcmf(text, about),
+      context: ledger.context,
+      log,
+    });
+    if (follower !== undefined) this.#followers.add(follower);
+    const records = new RecordIntake({ ledger, encode, follower, log });
     this.#records.set(meter, records);
     meter.on('info', () => {
       const { session } = meter;
       if (session === undefined || records.isOf(session)) return;
       records.begin(session);
+      follower?.wake();
     });
     meter.on('down', () => records.end());
     meter.on('entry', (entry) => records.take(entry));

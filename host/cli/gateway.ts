@@ -37,7 +37,7 @@ async function runGateway({ terminal, signal }: Context, stderr: Sink, options: 
   const settings = loadSettings(options.config, (problem) => terminal.note(formatProblem(problem)));
   if (options.check) {
     terminal.print(
-      `${options.config} is fine: gateway ${settings.name}, ${linksText(settings)}, ${brokerText(settings)}`,
+      `${options.config} is fine: gateway ${settings.name}, ${linksText(settings)}, ${brokerText(settings)}${ocmfText(settings)}`,
     );
     return;
   }
@@ -59,4 +59,9 @@ function linksText({ links }: Settings): string {
 
 function brokerText({ mqtt }: Settings): string {
   return mqtt === undefined ? 'no broker' : `broker ${mqtt.url}`;
+}
+
+function ocmfText({ ocmf }: Settings): string {
+  if (ocmf === undefined) return '';
+  return `, OCMF of ${ocmf.meters.length === 1 ? '1 meter' : `${ocmf.meters.length} meters`}`;
 }

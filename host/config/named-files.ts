@@ -4,8 +4,11 @@ import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { createSecureContext } from 'node:tls';
-import { FileError, readFileWithin } from '../files.ts';
+import { checkFile, FileError, readFileWithin } from '../files.ts';
 import { loadTrustAnchors, splitPem, TrustAnchorError } from '../net/trust-anchors.ts';
+import { OcmfError } from '../ocmf/from-records.ts';
+import { pemSigner } from '../ocmf/signer.ts';
+import { KeysFileError, keysOf } from '../provision/meter-keys.ts';
 import { type Problem, pathText, type Reading } from './problems.ts';
 import type { RawSettings } from './schema.ts';
 
@@ -21,19 +24,25 @@ export function passwordIn(contents: Buffer): string {
 interface NamedFile {
   readonly path: readonly (string | number)[];
   readonly name: string | undefined;
-  /** Nobody else is to read it. */
-  readonly secret?: boolean;
-  /** What is wrong with what it holds, and what was expected. */
-  readonly wrong: (contents: Buffer, file: string) => string | undefined;
+  /** Nobody else is to read it: that everyone can is told, or an error. */
+  readonly secret?: 'warn' | 'refuse';
+  /** What is wrong with what it holds, and what was expected. Where nothing is said of that, it is not read. */
+  readonly wrong?: (contents: Buffer, file: string) => string | undefined;
 }
 
-function namedFiles({ trust, mqtt }: RawSettings): NamedFile[] {
+function namedFiles({ trust, mqtt, ocmf }: RawSettings): NamedFile[] {
   return [
     ...trust.files.map((name, index) => ({ path: ['trust', 'files', index], name, wrong: wrongAnchors })),
     { path: ['mqtt', 'caFile'], name: mqtt?.caFile, wrong: wrongCertificates },
     { path: ['mqtt', 'certFile'], name: mqtt?.certFile, wrong: wrongCertificates },
-    { path: ['mqtt', 'keyFile'], name: mqtt?.keyFile, secret: true, wrong: wrongKey },
-    { path: ['mqtt', 'passwordFile'], name: mqtt?.passwordFile, secret: true, wrong: wrongPassword },
+    { path: ['mqtt', 'keyFile'], name: mqtt?.keyFile, secret: 'warn', wrong: wrongKey },
+    { path: ['mqtt', 'passwordFile'], name: mqtt?.passwordFile, secret: 'warn', wrong: wrongPassword },
+    { path: ['ocmf', 'keyFile'], name: ocmf?.keyFile, secret: 'refuse', wrong: wrongOcmfKey },
+    { path: ['ocmf', 'tokenModule'], name: ocmf?.tokenModule },
+    { path: ['ocmf', 'tokenPinFile'], name: ocmf?.tokenPinFile, secret: 'refuse', wrong: wrongPin },
+    ...(ocmf?.meters ?? []).map(({ keysFile }, index): NamedFile => {
+      return { path: ['ocmf', 'meters', index, 'keysFile'], name: keysFile, secret: 'refuse', wrong: wrongMeterKeys };
+    }),
   ];
 }
 
@@ -55,8 +64,9 @@ export function fileProblems(reading: Reading, settingsFile: string): Problem[] 
       continue;
     }
     sound.set(pathText(path), looked);
-    if (secret === true && (statSync(file).mode & othersRead) !== 0) {
-      say('warning', `${file} holds a secret and everyone can read it; run: chmod o-rwx ${file}`);
+    if (secret !== undefined && (statSync(file).mode & othersRead) !== 0) {
+      const severity = secret === 'warn' ? 'warning' : 'error';
+      say(severity, `${file} holds a secret and everyone can read it; run: chmod o-rwx ${file}`);
     }
   }
   const [certificate, key] = [sound.get('mqtt.certFile'), sound.get('mqtt.keyFile')];
@@ -66,6 +76,7 @@ export function fileProblems(reading: Reading, settingsFile: string): Problem[] 
     const said = `mqtt.keyFile is ${JSON.stringify(settings.mqtt?.keyFile)}; ${mismatch}`;
     problems.push(positions.problem('error', positions.valueOffset(path), path, said));
   }
+  problems.push(...sameMeterProblems(reading, sound));
   if (settings.mqtt?.password !== undefined) problems.push(...inlinePasswordProblems(reading, settingsFile));
   return problems;
 }
@@ -74,6 +85,8 @@ export function fileProblems(reading: Reading, settingsFile: string): Problem[] 
 function lookAt(file: string, wrong: NamedFile['wrong']): Buffer | string {
   try {
     // No pipe: each of these files is read more than once.
+    checkFile(file, 'file');
+    if (wrong === undefined) return Buffer.alloc(0);
     const contents = readFileWithin(file, namedFileLimitBytes, 'file');
     return wrong(contents, file) ?? contents;
   } catch (error) {
@@ -83,13 +96,7 @@ function lookAt(file: string, wrong: NamedFile['wrong']): Buffer | string {
 }
 
 function wrongAnchors(_: Buffer, file: string): string | undefined {
-  try {
-    loadTrustAnchors({ system: false, files: [file] });
-    return undefined;
-  } catch (error) {
-    if (!(error instanceof TrustAnchorError)) throw error;
-    return error.message.replace(`${file}: `, '');
-  }
+  return messageOf(TrustAnchorError, file, () => loadTrustAnchors({ system: false, files: [file] }));
 }
 
 const holdsKey = (text: string) => /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(text);
@@ -119,6 +126,46 @@ function wrongKey(contents: Buffer): string | undefined {
 
 function wrongPassword(contents: Buffer): string | undefined {
   return passwordIn(contents) === '' ? 'expected a password in its first line, found none' : undefined;
+}
+
+function wrongPin(contents: Buffer): string | undefined {
+  return passwordIn(contents) === '' ? 'expected a PIN in its first line, found none' : undefined;
+}
+
+function wrongOcmfKey(contents: Buffer, file: string): string | undefined {
+  return messageOf(OcmfError, file, () => pemSigner(contents, file));
+}
+
+function wrongMeterKeys(contents: Buffer, file: string): string | undefined {
+  return messageOf(KeysFileError, file, () => keysOf(contents.toString('utf8'), file));
+}
+
+/** What an error of this kind says, without the file's name. */
+function messageOf(kind: new (...args: never[]) => Error, file: string, work: () => void): string | undefined {
+  try {
+    work();
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof kind)) throw error;
+    return error.message.replace(`${file}: `, '');
+  }
+}
+
+/** Meters whose keys are named twice. */
+function sameMeterProblems({ settings, positions }: Reading, sound: ReadonlyMap<string, Buffer>): Problem[] {
+  const first = new Map<string, string>();
+  return (settings?.ocmf?.meters ?? []).flatMap((_, index) => {
+    const path = ['ocmf', 'meters', index, 'keysFile'];
+    const name = pathText(path);
+    const contents = sound.get(name);
+    if (contents === undefined) return [];
+    const { meter } = keysOf(contents.toString('utf8'), name);
+    const before = first.get(meter);
+    first.set(meter, before ?? name);
+    if (before === undefined) return [];
+    const said = `${name} has the keys of ${meter}; expected each meter once, and ${before} has them, too`;
+    return [positions.problem('error', positions.valueOffset(path), path, said)];
+  });
 }
 
 /** The first certificate of the file is the one that TLS takes for the gateway's own. */

@@ -178,7 +178,12 @@ function defaultOf(setting: Setting): string {
 }
 
 function exampleOf(example: unknown): string {
-  return (Array.isArray(example) ? example : [example]).map((value) => `\`${value}\``).join('<br>');
+  return (Array.isArray(example) ? example : [example]).map((value) => `\`${inline(value)}\``).join('<br>');
+}
+
+/** Settings of an entry of a list on one line. */
+function inline(value: unknown): string {
+  return typeof value === 'object' ? stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trimEnd() : `${value}`;
 }
 
 /** The table of docs/time-rules.md: what each profile says, and where each number comes from that is not our own. */

@@ -2,23 +2,10 @@
 // Validation, types, docs/settings.md and the file that `metertime init` writes all come from here.
 import { z } from 'zod';
 import { LinkUrlError, parseLinkUrl } from '../link/link-url.ts';
+import { ocmfSchema } from './ocmf-schema.ts';
+import { fileSetting as file, settingMeta as meta, settingsRule as rule } from './setting-meta.ts';
 
-/** What the schema says beyond zod: read by the annotated file and the reference. */
-export interface SettingMeta {
-  readonly description: string;
-  /** Shown where the setting has no default. */
-  readonly example?: unknown;
-  /** The value appears nowhere. */
-  readonly secret?: boolean;
-  /** Names a file that must be there and readable. */
-  readonly file?: boolean;
-  /** What the default is where it depends on the system. */
-  readonly defaultText?: string;
-}
-
-/** An entry in the form that zod takes. */
-export const settingMeta = (entry: SettingMeta) => entry as SettingMeta & Record<string, unknown>;
-const meta = settingMeta;
+export { type SettingMeta, settingMeta } from './setting-meta.ts';
 
 const topicLevel = /^[A-Za-z0-9._-]+$/;
 
@@ -33,12 +20,6 @@ const link = z
     }
   })
   .meta(meta({ description: 'URL of a link.' }));
-
-const file = (entry: Omit<SettingMeta, 'file'>) =>
-  z
-    .string()
-    .min(1)
-    .meta(meta({ ...entry, file: true }));
 
 const brokerProtocols = ['mqtt:', 'mqtts:', 'ws:', 'wss:'];
 
@@ -63,13 +44,6 @@ const brokerUrl = z.string().superRefine((text, context) => {
 });
 
 const usesTls = (url: unknown) => /^(mqtts|wss):/.test(String(url));
-
-/** A rule about several settings: checked even where another one of the group is wrong, so that all errors come at once. */
-const rule = (path: string, error: string) => ({
-  path: [path],
-  error,
-  when: ({ value }: { value: unknown }) => typeof value === 'object' && value !== null,
-});
 
 const mqtt = z
   .strictObject({
@@ -282,6 +256,7 @@ export const settingsSchema = z
           'The broker that gets all reports. Without it, the gateway serves its meters and publishes nothing.',
       }),
     ),
+    ocmf: ocmfSchema.optional(),
     outbox: z
       .strictObject({
         directory: z
@@ -347,6 +322,10 @@ export const settingsSchema = z
         }),
       ),
   })
+  .refine(
+    ({ ocmf, mqtt }) => ocmf === undefined || mqtt !== undefined,
+    rule('ocmf', 'expected mqtt beside it: data sets are published'),
+  )
   .meta(meta({ description: "A gateway's settings." }));
 
 /** The settings as the schema gives them: defaults filled in, paths as written. */

@@ -17,6 +17,9 @@ export type MqttSettings = Omit<NonNullable<RawSettings['mqtt']>, 'password' | '
   readonly clientId: string;
 };
 
+/** What signs charging transactions, and those of which meters. Paths are absolute. */
+export type OcmfSettings = NonNullable<RawSettings['ocmf']>;
+
 /** A gateway's settings with all defaults filled in. Paths are absolute. */
 export type Settings = Omit<RawSettings, 'mqtt' | 'outbox' | 'dataDirectory'> & {
   /** The settings file. */
@@ -104,6 +107,7 @@ function resolveSettings(raw: RawSettings, file: string): Settings {
     file,
     trust: { ...raw.trust, files: raw.trust.files.map(from) },
     ...(mqtt === undefined ? {} : { mqtt: resolveMqtt(mqtt, raw.name, from) }),
+    ...(raw.ocmf === undefined ? {} : { ocmf: resolveOcmf(raw.ocmf, from) }),
     outbox: {
       ...outbox,
       directory: outbox.directory === undefined ? join(dataDirectory, 'outbox') : from(outbox.directory),
@@ -126,5 +130,16 @@ function resolveMqtt(
     ...(caFile === undefined ? {} : { caFile: from(caFile) }),
     ...(certFile === undefined ? {} : { certFile: from(certFile) }),
     ...(keyFile === undefined ? {} : { keyFile: from(keyFile) }),
+  };
+}
+
+function resolveOcmf(ocmf: OcmfSettings, from: (path: string) => string): OcmfSettings {
+  const { keyFile, tokenModule, tokenPinFile, meters } = ocmf;
+  return {
+    ...ocmf,
+    ...(keyFile === undefined ? {} : { keyFile: from(keyFile) }),
+    ...(tokenModule === undefined ? {} : { tokenModule: from(tokenModule) }),
+    ...(tokenPinFile === undefined ? {} : { tokenPinFile: from(tokenPinFile) }),
+    meters: meters.map((meter) => ({ ...meter, keysFile: from(meter.keysFile) })),
   };
 }

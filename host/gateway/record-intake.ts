@@ -21,9 +21,28 @@ import type { MeterSession } from './meter-session.ts';
 /** Makes the message of an entry; `context` is the one that it names, or ends. */
 export type RecordEncoder = (entry: Uint8Array, context: Context | undefined) => Omit<OutboxMessage, 'place'>;
 
+/** An entry on its way into the outbox. */
+export interface FollowedEntry {
+  readonly bytes: Uint8Array;
+  readonly sequence: number;
+  /** The first 16 bytes of its SHA-512, in hexadecimal digits. */
+  readonly link: string;
+}
+
+/** Who goes on with the entries of a meter. */
+export interface RecordFollower {
+  /** Notes for the outbox: there together with these entries, or not at all. */
+  notesOf(entries: readonly FollowedEntry[]): Readonly<Record<string, string | undefined>>;
+  /** They are stored, with their notes. */
+  stored(entries: readonly FollowedEntry[]): void;
+  /** What follows is of another chain. */
+  begunAnew(): void;
+}
+
 export interface RecordIntakeOptions {
   readonly ledger: MeterLedger;
   readonly encode: RecordEncoder;
+  readonly follower?: RecordFollower | undefined;
   readonly log: Logger;
   /** Pause before what the outbox did not take is tried again. */
   readonly outboxRetryMs?: number;
@@ -34,13 +53,6 @@ export interface RecordIntakeOptions {
 /** What a session has to do for it. */
 export type RecordSession = Pick<MeterSession, 'link' | 'commands' | 'generation'>;
 
-interface Waiting {
-  readonly bytes: Uint8Array;
-  readonly sequence: number;
-  /** The first 16 bytes of its SHA-512, in hexadecimal digits. */
-  readonly link: string;
-}
-
 const mostWaiting = 1_024;
 const mostTogether = 64;
 /** More entries than the longest context has. */
@@ -50,7 +62,7 @@ const hashesKept = 64;
 const mostAskedInVain = 3;
 
 export class RecordIntake {
-  readonly #options: Required<RecordIntakeOptions>;
+  readonly #options: RecordIntakeOptions & Required<Pick<RecordIntakeOptions, 'outboxRetryMs' | 'tellMs'>>;
   readonly #ledger: MeterLedger;
   readonly #log: Logger;
   readonly #stopListening: () => void;
@@ -64,7 +76,7 @@ export class RecordIntake {
   #isFirst = true;
   /** What comes is not taken: when all that waits is stored, a new session begins. */
   #deaf = false;
-  readonly #waiting: Waiting[] = [];
+  readonly #waiting: FollowedEntry[] = [];
   /** Of the last entries that were stored. */
   readonly #hashes = new Map<number, string>();
   readonly #contexts = new ContextKeeper();
@@ -136,7 +148,7 @@ export class RecordIntake {
     const next = Math.max(this.#ledger.stored, last?.sequence ?? 0) + 1;
     const isFirst = this.#isFirst;
     this.#isFirst = false;
-    const waiting: Waiting = { bytes: entry, sequence, link };
+    const waiting: FollowedEntry = { bytes: entry, sequence, link };
     if (sequence < next && this.#isKnown(waiting)) return;
     if (sequence === next && next > 1 && !this.#follows(waiting, previous, last)) return;
     if (sequence > next && next > 1) {
@@ -158,7 +170,7 @@ export class RecordIntake {
   }
 
   /** Whether an entry came before, with these bytes; one with other bytes is published too. */
-  #isKnown({ sequence, link }: Waiting): boolean {
+  #isKnown({ sequence, link }: FollowedEntry): boolean {
     const hash = this.#waiting.find((one) => one.sequence === sequence)?.link ?? this.#hashes.get(sequence);
     const known = hash ?? (sequence === this.#ledger.stored ? this.#ledger.link : undefined);
     if (known === undefined || known === link) return known === link;
@@ -167,7 +179,7 @@ export class RecordIntake {
   }
 
   /** Whether an entry names the one before it; one that does not is taken all the same where the chain is known to be this one. */
-  #follows({ sequence }: Waiting, previous: string, last: Waiting | undefined): boolean {
+  #follows({ sequence }: FollowedEntry, previous: string, last: FollowedEntry | undefined): boolean {
     const isOfStored = last === undefined || last.sequence <= this.#ledger.stored;
     const expected = isOfStored ? this.#ledger.link : last.link;
     if (previous === expected) {
@@ -227,6 +239,7 @@ export class RecordIntake {
     this.#waiting.length = 0;
     this.#hashes.clear();
     this.#contexts.clear();
+    this.#options.follower?.begunAnew();
     if (this.#session !== undefined) this.#resynchronise('another chain', {});
   }
 
@@ -276,9 +289,10 @@ export class RecordIntake {
     // A new session, or another chain, while the meter was asked.
     if (this.#waiting[0] !== first) return true;
     if (stored.length === 0) return false;
+    const followed = together.slice(0, stored.length);
     const newest = this.#contexts.takeNewest();
     try {
-      await this.#ledger.store(stored, newest);
+      await this.#ledger.store(stored, newest, this.#options.follower?.notesOf(followed));
     } catch (error) {
       if (!(error instanceof OutboxError)) throw error;
       // The outbox has said why.
@@ -292,12 +306,13 @@ export class RecordIntake {
     for (const { sequence, link } of stored) this.#remember(sequence, link);
     if (this.#waiting[0] === first) this.#waiting.splice(0, stored.length);
     this.#tell();
+    this.#options.follower?.stored(followed);
     return true;
   }
 
   /** What was being stored when a session ended, and has come again since. */
   #dropStored(): void {
-    const isStored = ({ sequence, link }: Waiting) =>
+    const isStored = ({ sequence, link }: FollowedEntry) =>
       sequence <= this.#ledger.stored && this.#hashes.get(sequence) === link;
     const kept = this.#waiting.findIndex((waiting) => !isStored(waiting));
     this.#waiting.splice(0, kept < 0 ? this.#waiting.length : kept);

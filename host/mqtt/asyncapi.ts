@@ -2,6 +2,7 @@
 // What always holds: operations are the gateway's: it sends reports and answers, and receives commands.
 import { z } from 'zod';
 import { commandSchemas } from './command-payloads.ts';
+import { ocmfContentType } from './ocmf-payload.ts';
 import { schemaName } from './record-payloads.ts';
 import { allSchemas, type JsonSchema, type publishedSchemas, withoutSettingMeta } from './schemas.ts';
 
@@ -30,6 +31,11 @@ const channels: Readonly<Record<keyof typeof publishedSchemas, Channel>> = {
     summary: 'An entry of the records, at least once each, in order. CBOR where mqtt.recordFormat says so.',
   },
   head: { address: `${meter}/head`, retain: true, summary: 'The newest entries of records and logbook, signed.' },
+  ocmf: {
+    address: `${meter}/ocmf`,
+    retain: false,
+    summary: 'A charging transaction as a signed OCMF data set, at its end, at least once. Text, no JSON.',
+  },
   event: { address: `${meter}/event`, retain: true, summary: 'What happened in the meter, at least once each.' },
   response: {
     address: `${meter}/response/{user}/{request}`,
@@ -128,7 +134,7 @@ function take(command: keyof typeof commandSchemas): object {
 function message(name: string): object {
   return {
     name: schemaName(name),
-    contentType: 'application/json',
+    contentType: name === 'ocmf' ? ocmfContentType : 'application/json',
     payload: ref(`components/schemas/${name}`),
     bindings: { mqtt: { payloadFormatIndicator: 1, bindingVersion: '0.2.0' } },
   };

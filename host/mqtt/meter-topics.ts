@@ -4,11 +4,14 @@
 // the broker keeps no more.
 import type { ServerReport } from '../gateway/server-reports.ts';
 import { type Info, type MeterEventMessage, sourcesMax, type Tariff, type Time } from '../link/messages.ts';
+import type { AboutTransaction } from '../ocmf/maker.ts';
 import type { MessageProperties, Outbox, OutboxMessage } from '../outbox/outbox.ts';
 import type { MeterLedger } from '../outbox/record-ledger.ts';
+import { TransactionMarks } from '../outbox/transaction-marks.ts';
 import { contextFrom } from '../record/context-parts.ts';
 import type { Context } from '../record/entry.ts';
 import { discoveryPayload, discoveryTopic } from './home-assistant.ts';
+import { ocmfPublication } from './ocmf-payload.ts';
 import {
   eventPayload,
   infoPayload,
@@ -44,6 +47,10 @@ export interface MeterPublisher {
   readonly ledger: MeterLedger;
   /** An entry of the meter's record ring as it is to be stored. */
   encodeRecord(entry: Uint8Array, context: Context | undefined): Omit<OutboxMessage, 'place'>;
+  /** Which of the meter's transactions have ended and have no data set yet. */
+  readonly marks: TransactionMarks;
+  /** A signed OCMF data set as it is to be stored. */
+  encodeOcmf(text: string, about: AboutTransaction): OutboxMessage;
   /** The newest signed head; retained. @throws MessageError for one that makes no sense */
   head(head: Uint8Array): void;
   /** The tariff that applies; retained until it expires. */
@@ -186,6 +193,14 @@ export class MeterTopics implements MeterPublisher {
       topic: `${this.context.base}/record`,
       ...recordPublication(this.id, entry, context, this.context.recordFormat),
     };
+  }
+
+  get marks(): TransactionMarks {
+    return new TransactionMarks(this.id, this.context.outbox);
+  }
+
+  encodeOcmf(text: string, about: AboutTransaction): OutboxMessage {
+    return { topic: `${this.context.base}/ocmf`, ...ocmfPublication(this.id, text, about) };
   }
 
   /** Tells Home Assistant of the meter, where that is wanted and something is new. */

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { headSchema } from '../record/json.ts';
 import { commandSchemas, responseSchema } from './command-payloads.ts';
+import { ocmfTopicSchema } from './ocmf-payload.ts';
 import { eventSchema, gatewayStateSchema, infoSchema, meterStateSchema, serverSchema, timeSchema } from './payloads.ts';
 import { recordTopicSchema, schemaVersion, tariffSchema } from './record-payloads.ts';
 
@@ -16,6 +17,7 @@ export const publishedSchemas = {
   tariff: tariffSchema,
   record: recordTopicSchema,
   head: headSchema,
+  ocmf: ocmfTopicSchema,
   event: eventSchema,
   response: responseSchema,
 } as const;

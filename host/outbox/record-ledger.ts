@@ -188,13 +188,21 @@ export class MeterLedger {
    * that the meter still has. Those at or before `stored` are published again and change nothing else. All are stored,
    * or none.
    * @param context the newest one, where it is another than before
+   * @param more notes of others, to be there together with these entries or not at all
    * @throws OutboxError
    */
-  async store(entries: readonly StoredEntry[], context?: ContextEntries): Promise<void> {
+  async store(
+    entries: readonly StoredEntry[],
+    context?: ContextEntries,
+    more: Readonly<Record<string, string | undefined>> = {},
+  ): Promise<void> {
     const { series } = this;
     const messages = entries.map(({ sequence, message }) => ({ ...message, place: { series, position: sequence } }));
     const state = this.#stateWith(entries);
-    const notes: Record<string, string> = { [`${storedNote}${this.#id}`]: JSON.stringify(state) };
+    const notes: Record<string, string | undefined> = {
+      ...more,
+      [`${storedNote}${this.#id}`]: JSON.stringify(state),
+    };
     if (context !== undefined) {
       const encoded = context.map((bytes) => Buffer.from(bytes).toString('base64'));
       const note: ContextNote = { epoch: this.#epoch, entries: encoded };

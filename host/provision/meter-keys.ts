@@ -95,7 +95,15 @@ const limitBytes = 65_536;
  * @throws {KeysFileError} The message holds nothing of the file.
  */
 export function readKeysFile(path: string): MeterKeys {
-  const { meter, recordKey, publicKey } = parseKeys(readTextWithin(path, limitBytes), path);
+  return keysOf(readTextWithin(path, limitBytes), path);
+}
+
+/**
+ * As `readKeysFile`, of what was read from a file; `path` is what errors call it.
+ * @throws {KeysFileError} The message holds nothing of the file.
+ */
+export function keysOf(text: string, path: string): MeterKeys {
+  const { meter, recordKey, publicKey } = parseKeys(text, path);
   return {
     meter,
     recordKey: new Uint8Array(Buffer.from(recordKey, 'hex')),

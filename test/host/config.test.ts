@@ -1,4 +1,5 @@
 // Settings: what is read, what is refused and how it is said, and that secrets stay unseen.
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import {
   SettingsError,
 } from '../../host/config/settings.ts';
 import { suggest } from '../../host/config/suggest.ts';
+import { keysFileText, meterKeys } from '../../host/provision/meter-keys.ts';
 import { type CertificateOptions, clientAuth, issue, makeRoot } from './net/certificates.ts';
 
 const makeClient = (more: Partial<CertificateOptions> = {}) => issue({ name: 'g', extKeyUsage: [clientAuth], ...more });
@@ -280,6 +282,100 @@ describe('files that the settings name', () => {
   });
 });
 
+describe('what signs transactions', () => {
+  const pem = (curve: string) =>
+    generateKeyPairSync('ec', { namedCurve: curve }).privateKey.export({ format: 'pem', type: 'pkcs8' }) as string;
+  const keysText = (meter: string) => keysFileText(meterKeys(new Uint8Array(16).fill(9), meter));
+  beforeAll(() => {
+    write('ocmf.pem', pem('prime256v1'));
+    write('p384.pem', pem('secp384r1'));
+    write('open.pem', pem('prime256v1'), 0o644);
+    write('m1.json', keysText('m1'));
+    write('m1-again.json', keysText('m1'));
+    write('m2.json', keysText('m2'));
+    write('open.json', keysText('m3'), 0o604);
+    write('no.json', '{"meter":"m1"}');
+    write('pin', '1234\n');
+    write('open-pin', '1234\n', 0o644);
+    write('blank-pin', '\n1234\n');
+    write('module.so', '');
+  });
+  const settings = (ocmf: string) => `name: g\nmqtt: {url: mqtt://h}\nocmf:\n  gatewaySerial: gw-1\n${ocmf}`;
+  const meters = '  meters: [{keysFile: m1.json}]\n';
+  const check = (ocmf: string) => checkSettings(settings(ocmf), join(folder, 'ocmf.yaml')).map(formatProblem);
+
+  test('is read, with paths from the file', () => {
+    const text = settings(
+      '  keyFile: ocmf.pem\n  meters:\n    - {keysFile: m1.json, evse: DE*ABC*E1, user: "ISO14443:1F2D", register: "1-0:1.8.0"}\n    - {keysFile: m2.json}\n',
+    );
+    expect(loadSettings(write('ocmf.yaml', text)).ocmf).toEqual({
+      keyFile: join(folder, 'ocmf.pem'),
+      gateway: 'metertime',
+      gatewaySerial: 'gw-1',
+      meters: [
+        { keysFile: join(folder, 'm1.json'), evse: 'DE*ABC*E1', user: 'ISO14443:1F2D', register: '1-0:1.8.0' },
+        { keysFile: join(folder, 'm2.json') },
+      ],
+    });
+    expect(check(`  tokenModule: module.so\n  tokenKey: ocmf\n  tokenPinFile: pin\n${meters}`)).toEqual([]);
+  });
+
+  test.each<[string, string]>([
+    [meters, 'ocmf.keyFile is missing; expected it, or tokenModule'],
+    [
+      `  keyFile: ocmf.pem\n  tokenModule: module.so\n  tokenKey: k\n${meters}`,
+      'expected either keyFile or tokenModule',
+    ],
+    [`  tokenModule: module.so\n${meters}`, 'expected tokenKey beside it'],
+    [`  keyFile: ocmf.pem\n  tokenPinFile: pin\n${meters}`, 'expected it beside what else is said of the token'],
+    ['  keyFile: ocmf.pem\n  meters: []\n', 'ocmf.meters is a list; expected 1 or more'],
+    [`  keyFile: p384.pem\n${meters}`, 'expected an EC key on secp256r1, came one on secp384r1'],
+    [`  keyFile: m1.json\n${meters}`, 'expected a private key in PEM without a passphrase'],
+    [`  keyFile: none.pem\n${meters}`, 'expected a file that can be read (it does not exist)'],
+    [`  keyFile: open.pem\n${meters}`, 'open.pem holds a secret and everyone can read it; run: chmod o-rwx'],
+    [
+      `  tokenModule: module.so\n  tokenKey: k\n  tokenPinFile: open-pin\n${meters}`,
+      'open-pin holds a secret and everyone can read it',
+    ],
+    [
+      `  tokenModule: module.so\n  tokenKey: k\n  tokenPinFile: blank-pin\n${meters}`,
+      'ocmf.tokenPinFile is "blank-pin"; expected a PIN in its first line',
+    ],
+    [`  tokenModule: nowhere.so\n  tokenKey: k\n${meters}`, 'ocmf.tokenModule is "nowhere.so"; expected a file'],
+    ['  keyFile: ocmf.pem\n  meters: [{keysFile: open.json}]\n', 'open.json holds a secret and everyone can read it'],
+    [
+      '  keyFile: ocmf.pem\n  meters: [{keysFile: no.json}]\n',
+      'ocmf.meters[1].keysFile is "no.json"; expected JSON with',
+    ],
+    [
+      '  keyFile: ocmf.pem\n  meters: [{keysFile: m1.json}, {keysFile: m1-again.json}]\n',
+      'ocmf.meters[2].keysFile has the keys of m1; expected each meter once, and ocmf.meters[1].keysFile has them, too',
+    ],
+    [
+      '  keyFile: ocmf.pem\n  meters: [{keysFile: m1.json, register: energy}]\n',
+      'ocmf.meters[1].register is "energy"; expected an OBIS code',
+    ],
+    [
+      '  keyFile: ocmf.pem\n  meters: [{keysFile: m1.json, user: me}]\n',
+      'ocmf.meters[1].user is "me"; expected TYPE:DATA',
+    ],
+    [`  keyFile: ocmf.pem\n  pin: 1234\n${meters}`, 'unknown setting "ocmf.pin"'],
+  ])('is refused: %j', (ocmf, said) => {
+    const problems = check(ocmf);
+    expect(problems).toEqual([expect.stringContaining(said)]);
+    expect(problems[0]).not.toMatch(/warning|BEGIN|1234/);
+    expect(() => loadSettings(write('ocmf.yaml', settings(ocmf)))).toThrow(
+      expect.objectContaining({ code: 'settings-invalid' }),
+    );
+  });
+
+  test('wants a broker', () => {
+    expect(said('name: g\nocmf: {gatewaySerial: g, keyFile: a, meters: [{keysFile: m}]}')[0]).toContain(
+      'expected mqtt beside it',
+    );
+  });
+});
+
 describe('secrets', () => {
   const secret = 'hunter2-zebra';
 
@@ -368,8 +464,8 @@ describe('the file that init writes', () => {
       .join('\n')
       .replaceAll('mqtt://localhost', 'mqtts://localhost');
     const errors = checkSettings(text, 'x.yaml', { files: false }).map(({ path }) => path);
-    // Password and passwordFile exclude each other, and so they are told; nothing else is.
-    expect(errors).toEqual(['mqtt.password']);
+    // Password and passwordFile exclude each other, key and token too, and so they are told; nothing else is.
+    expect(errors).toEqual(['mqtt.password', 'ocmf.tokenModule']);
   });
 });
 
