@@ -1,46 +1,64 @@
-// A line between a gateway and an emulator's link that can be cut at any byte: a unix socket in front of another.
-import { rmSync } from 'node:fs';
-import { createConnection, createServer, type Server, type Socket } from 'node:net';
+// A line of sockets (TCP or unix) that can be cut at any byte, and be kept closed for a while.
+// What always holds: what was passed on before a cut arrives; nothing behind it does.
+import {
+  type AddressInfo,
+  createConnection,
+  createServer,
+  type NetConnectOpts,
+  type Server,
+  type Socket,
+} from 'node:net';
 
-export type Direction = 'toMeter' | 'toGateway';
+/** From those who connect to the target, and back. */
+export type Direction = 'forth' | 'back';
 
 export class CuttableLine {
   /** Bytes passed on so far. */
-  readonly passed: Record<Direction, number> = { toMeter: 0, toGateway: 0 };
+  readonly passed: Record<Direction, number> = { forth: 0, back: 0 };
   cuts = 0;
+  #isOpen = true;
   readonly #sockets = new Set<Socket>();
   #cut: { readonly direction: Direction; at: number; done: () => void } | undefined;
 
-  private constructor(
-    private readonly server: Server,
-    private readonly path: string,
-  ) {}
+  private constructor(private readonly server: Server) {}
 
-  /** Listens on `path` for the gateway; each of its connections is passed on to `link`. */
-  static start(path: string, link: string): Promise<CuttableLine> {
+  /** Listens at `at`, a path or a port of this machine (0 for any); each connection is passed on to `target`. */
+  static start(at: string | number, target: NetConnectOpts): Promise<CuttableLine> {
     const server = createServer();
-    const line = new CuttableLine(server, path);
-    server.on('connection', (gateway) => {
-      const meter = createConnection({ path: link });
-      const end = () => {
-        gateway.destroy();
-        meter.destroy();
-      };
-      for (const socket of [gateway, meter]) {
-        line.#sockets.add(socket);
-        socket.on('error', end);
-        socket.on('close', () => {
-          line.#sockets.delete(socket);
-          end();
-        });
-      }
-      gateway.on('data', (chunk) => line.#pass('toMeter', chunk, meter, end));
-      meter.on('data', (chunk) => line.#pass('toGateway', chunk, gateway, end));
-    });
+    const line = new CuttableLine(server);
+    server.on('connection', (near) => line.#connect(near, target));
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(path, () => resolve(line));
+      server.listen(typeof at === 'string' ? { path: at } : { port: at, host: '127.0.0.1' }, () => resolve(line));
     });
+  }
+
+  /** Where it listens, of a line over TCP. */
+  get port(): number {
+    return (this.server.address() as AddressInfo).port;
+  }
+
+  #connect(near: Socket, target: NetConnectOpts): void {
+    near.on('error', () => {});
+    if (!this.#isOpen) {
+      near.destroy();
+      return;
+    }
+    const far = createConnection(target);
+    const end = () => {
+      near.destroy();
+      far.destroy();
+    };
+    for (const socket of [near, far]) {
+      this.#sockets.add(socket);
+      socket.on('error', end);
+      socket.on('close', () => {
+        this.#sockets.delete(socket);
+        end();
+      });
+    }
+    near.on('data', (chunk) => this.#pass('forth', chunk, far, end));
+    far.on('data', (chunk) => this.#pass('back', chunk, near, end));
   }
 
   #pass(direction: Direction, chunk: Buffer, to: Socket, end: () => void): void {
@@ -67,9 +85,26 @@ export class CuttableLine {
     });
   }
 
-  async stop(): Promise<void> {
+  /** Ends all connections without a word. */
+  sever(): void {
+    for (const socket of this.#sockets) {
+      if (socket.remoteFamily === undefined) socket.destroy();
+      else socket.resetAndDestroy();
+    }
+  }
+
+  /** Ends all connections, and takes none before `open`. */
+  close(): void {
+    this.#isOpen = false;
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  async stop(): Promise<void> {
+    this.close();
     await new Promise<void>((resolve) => this.server.close(() => resolve()));
-    rmSync(this.path, { force: true });
   }
 }

@@ -133,12 +133,12 @@ describe('an emulated meter', () => {
     const watch = new MeterWatch(gateway, 'cut-line');
     const path = join(meter.folder, 'line');
     await meter.start();
-    const line = await CuttableLine.start(path, meter.link);
+    const line = await CuttableLine.start(path, { path: meter.link });
     try {
       gateway.addLink(openLink(`unix:${path}`) as LinkTransport);
       for (let round = 0; round < 6; round++) {
         // The first cuts fall into key establishment, as that is the first thing that is sent.
-        await line.cutAfter(random.below(900), random.below(2) === 0 ? 'toMeter' : 'toGateway');
+        await line.cutAfter(random.below(900), random.below(2) === 0 ? 'forth' : 'back');
       }
       expect(line.cuts).toBe(6);
       const verdict = await judge(watch, 3, 60_000);

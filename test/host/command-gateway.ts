@@ -10,6 +10,7 @@ import { type MosquittoOptions, startMosquitto } from '../../host/setup/mosquitt
 import { until } from '../../host/setup/until.ts';
 import { attach, RecordMeter } from './gateway/record-meter.ts';
 import { ScriptedLink } from './gateway/scripted-link.ts';
+import { mqttSettings } from './mqtt-settings.ts';
 import type { ChainMaker } from './record-chain.ts';
 
 export interface CommandGatewayOptions {
@@ -43,18 +44,10 @@ export async function startCommandGateway(given: CommandGatewayOptions) {
   const passwordFile = join(directory, 'password');
   if (login !== undefined) writeFileSync(passwordFile, login.password, { mode: 0o600 });
   const publisher = new MqttPublisher({
-    settings: {
-      url: broker.url,
-      clientId: 'metertime-g1',
-      keepAliveSeconds: 30,
-      willDelaySeconds: 0,
-      topicPrefix: 'metertime',
-      timeExpirySeconds: 900,
-      recordFormat: given.recordFormat ?? 'json',
-      commands: true,
-      homeAssistant: false,
+    settings: mqttSettings(broker.url, {
+      ...(given.recordFormat === undefined ? {} : { recordFormat: given.recordFormat }),
       ...(login === undefined ? {} : { username: login.username, passwordFile }),
-    },
+    }),
     gateway: 'g1',
     version: '1.2.3',
     outbox: new Outbox({ directory: join(directory, 'outbox'), maxBytes: 1 << 26, reserveBytes: 1 << 16 }),

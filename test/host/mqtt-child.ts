@@ -6,20 +6,11 @@
 import { Message } from '../../as/abi/codes.ts';
 import { MqttPublisher } from '../../host/mqtt/publisher.ts';
 import { Outbox } from '../../host/outbox/outbox.ts';
+import { mqttSettings } from './mqtt-settings.ts';
 
 const [url, directory, what] = process.argv.slice(2) as [string, string, string];
 const publisher = new MqttPublisher({
-  settings: {
-    url,
-    clientId: 'metertime-g1',
-    keepAliveSeconds: 30,
-    willDelaySeconds: 0,
-    topicPrefix: 'metertime',
-    timeExpirySeconds: 900,
-    recordFormat: 'json',
-    commands: true,
-    homeAssistant: false,
-  },
+  settings: mqttSettings(url),
   gateway: 'g1',
   version: '0.0.0-test',
   outbox: new Outbox({ directory, maxBytes: 1 << 26 }),

@@ -9,6 +9,7 @@ import { MqttPublisher, type PublisherReport } from '../../host/mqtt/publisher.t
 import { Outbox } from '../../host/outbox/outbox.ts';
 import { until } from '../../host/setup/until.ts';
 import { event } from './mqtt-samples.ts';
+import { mqttSettings } from './mqtt-settings.ts';
 
 let directory = '';
 let server: Server | undefined;
@@ -45,17 +46,7 @@ async function listen(answer: string | 'close' | 'reset', received: Buffer[] = [
 async function start(port: number): Promise<PublisherReport[]> {
   const reports: PublisherReport[] = [];
   publisher = new MqttPublisher({
-    settings: {
-      url: `mqtt://127.0.0.1:${port}`,
-      clientId: 'g1',
-      keepAliveSeconds: 30,
-      willDelaySeconds: 0,
-      topicPrefix: 'metertime',
-      timeExpirySeconds: 900,
-      recordFormat: 'json',
-      commands: true,
-      homeAssistant: false,
-    },
+    settings: mqttSettings(`mqtt://127.0.0.1:${port}`),
     gateway: 'g1',
     version: '0',
     outbox: new Outbox({ directory, maxBytes: 1 << 20, reserveBytes: 4096 }),
