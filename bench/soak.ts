@@ -1,11 +1,13 @@
-// A meter under load for minutes, then everything killed again and again, then years under attack. Run by scripts/soak.mjs.
+// A meter under load for minutes, then everything killed again and again, then while meters record as much as they can,
+// then years under attack. Run by scripts/soak.mjs.
 //
 // Part 1: an emulated meter beside two processes that take all there is of two processors. Its clock is compared with
 // this machine's, which is the one that its time server serves: never more than 5 ms apart, and never more than the meter
 // itself says. A comparison is an interval (test/e2e/judge.ts), as wide as machine and link were slow: an error counts
 // when it is certain, and enough comparisons must be sharp enough to show that there is none.
-// Part 2: gateway, broker, time server and meter killed at drawn moments, alone and together.
-// Part 3: an attacker on the path, in virtual time: soak-attack.ts.
+// Part 2: gateway, broker, time server and emulated meter killed at drawn moments, alone and together.
+// Part 3: broker and gateway killed, meters cut off, lines cut and disks full under a load of records: soak-records.ts.
+// Part 4: an attacker on the path, in virtual time: soak-attack.ts.
 import { parseArgs } from 'node:util';
 import { ClockStatus } from '../as/abi/codes.ts';
 import { settingsDefaults } from '../host/provision/settings-block.ts';
@@ -16,10 +18,13 @@ import { Verdict } from '../test/e2e/judge.ts';
 import { labGateway } from '../test/e2e/lab.ts';
 import { Load } from '../test/e2e/load.ts';
 import { EmulatedMeter } from '../test/e2e/meters.ts';
+import { judgeRecords, recordingLab } from '../test/e2e/recording.ts';
 import { RestartLab, shuffle, victims } from '../test/e2e/restart-lab.ts';
 import { MeterWatch } from '../test/e2e/watch.ts';
+import { killKinds } from '../test/peers/record-kills.ts';
 import { median, quantile } from './figures.ts';
 import { attackText, underAttack } from './soak-attack.ts';
+import { parseKinds, recordsText, recordsUnderKills } from './soak-records.ts';
 
 const limitNs = 5_000_000;
 /** A comparison narrower than this shows whether the limit is kept. */
@@ -32,6 +37,8 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     rounds: { type: 'string', default: '12' },
     years: { type: 'string', default: '5' },
+    kills: { type: 'string', default: '100' },
+    only: { type: 'string', default: Object.keys(killKinds).join(',') },
     seed: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
@@ -39,6 +46,9 @@ const { values } = parseArgs({
 const minutes = numberOf('minutes', values.minutes, 0, 10_080);
 const rounds = numberOf('rounds', values.rounds, 0, 10_000);
 const years = Math.floor(numberOf('years', values.years, 0, 10_000));
+const killCount = Math.floor(numberOf('kills', values.kills, 0, 100_000));
+const kinds =
+  parseKinds(values.only) ?? refuse(`--only: expected some of ${Object.keys(killKinds)}, came ${values.only}`);
 if (values.seed !== undefined) process.env.METERTIME_SEED = values.seed;
 // Standard output then belongs to the result.
 if (values.json) console.log = console.error;
@@ -46,7 +56,11 @@ if (values.json) console.log = console.error;
 function numberOf(name: string, text: string, least: number, most: number): number {
   const value = Number(text);
   if (value >= least && value <= most) return value;
-  console.error(`--${name}: expected a number from ${least} to ${most}, came ${text}`);
+  refuse(`--${name}: expected a number from ${least} to ${most}, came ${text}`);
+}
+
+function refuse(what: string): never {
+  console.error(what);
   process.exit(2);
 }
 
@@ -125,7 +139,8 @@ async function underLoad() {
 }
 
 async function restarts(random: SeededRandom) {
-  const lab = new RestartLab();
+  const lab = new RestartLab(recordingLab);
+  let records = 0;
   const seconds: number[] = [];
   const failures: string[] = [];
   try {
@@ -138,12 +153,15 @@ async function restarts(random: SeededRandom) {
       );
     }
     failures.push(...lab.missingEvents());
+    const judged = await judgeRecords(lab);
+    records = judged.records.length;
+    failures.push(...judged.problems);
   } catch (error) {
     failures.push((error as Error).message);
   } finally {
     await lab.stop().catch((error: Error) => failures.push(error.message));
   }
-  return { rounds: seconds.length, seed: random.seed, backSecondsMost: Math.max(0, ...seconds), failures };
+  return { rounds: seconds.length, seed: random.seed, backSecondsMost: Math.max(0, ...seconds), records, failures };
 }
 
 const random = seededRandom('soak');
@@ -151,11 +169,13 @@ if (minutes > 0) console.log(`soak: a meter under load for ${minutes} min`);
 const load = minutes > 0 ? await underLoad() : undefined;
 if (rounds > 0) console.log(`soak: ${rounds} rounds of kills`);
 const kills = rounds > 0 ? await restarts(random) : undefined;
+if (killCount > 0) console.log(`soak: ${killCount} kills and cuts of each kind under a load of records`);
+const records = killCount > 0 ? await recordsUnderKills(killCount, kinds, random) : undefined;
 if (years > 0) console.log(`soak: ${years} simulated years under attack`);
 const attack = years > 0 ? underAttack(years, random.seed) : undefined;
-const failures = [load, kills, attack].flatMap((part) => part?.failures ?? []);
+const failures = [load, kills, records, attack].flatMap((part) => part?.failures ?? []);
 if (values.json) {
-  process.stdout.write(`${JSON.stringify({ ok: failures.length === 0, load, kills, attack })}\n`);
+  process.stdout.write(`${JSON.stringify({ ok: failures.length === 0, load, kills, records, attack })}\n`);
 } else {
   if (load) {
     console.log(`
@@ -169,8 +189,10 @@ under load, ${minutes} min
   }
   if (kills) {
     console.log(`kills
-  rounds                        ${kills.rounds}, back after at most ${kills.backSecondsMost.toFixed(1)} s`);
+  rounds                        ${kills.rounds}, back after at most ${kills.backSecondsMost.toFixed(1)} s
+  records                       ${kills.records}, all of those that the emulated meter made`);
   }
+  if (records) console.log(recordsText(records));
   if (attack) console.log(attackText(attack));
   console.log(
     failures.length === 0 ? '\nall of it held' : `\nNOT HELD:\n${failures.map((one) => `  ${one}`).join('\n')}`,

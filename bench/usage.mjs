@@ -52,6 +52,8 @@ export const soakUsage = `npm run soak -- [options]
   --minutes N     a meter under load for so long (10); 0: not
   --rounds N      kills of everything (12); 0: none
   --years N       simulated years under attack (5); 0: none
+  --kills N       kills and cuts of each kind while meters record as much as they can (100); 0: none
+  --only KINDS    of these: broker,gateway,meter,line,wire,disk (all)
   --seed N        of the random numbers (another one each time)
   --json          the figures as JSON
   --help          this

@@ -1,5 +1,5 @@
 // `metertime gateway -c FILE` as a process of its own, to be killed and started again.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -28,7 +28,9 @@ export class GatewayProcess {
   /** Starts it and waits until it says that it runs. */
   async start(): Promise<void> {
     const before = this.#log.length;
-    const child = spawn(process.execPath, [this.program, 'gateway', '-c', join(this.folder, 'gateway.yaml')], {
+    const argv = [process.execPath, this.program, 'gateway', '-c', join(this.folder, 'gateway.yaml')];
+    // At a limit of file sizes (`limitFiles`) writes then fail as on a full disk.
+    const child = spawn('sh', ['-c', `trap '' XFSZ; exec "$@"`, 'sh', ...argv], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     this.#child = child;
@@ -43,6 +45,11 @@ export class GatewayProcess {
       },
       { timeoutMs: 20_000 },
     );
+  }
+
+  /** From now on no file of the running process may become longer, as on a full disk; `unlimited` ends that. */
+  limitFiles(bytes: number | 'unlimited'): void {
+    execFileSync('prlimit', ['--pid', String(this.#child!.pid), `--fsize=${bytes}:`]);
   }
 
   kill(): Promise<number | null> {

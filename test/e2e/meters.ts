@@ -27,7 +27,7 @@ export const softwareBuildUnixSeconds = 1_700_000_000;
 export type LabSettings = Pick<MeterSettings, 'id' | 'servers'> & Partial<MeterSettings>;
 
 /** Polls and reports often and does not spread its key establishments, so that a test need not wait for the next. */
-function fill(settings: LabSettings): MeterSettings {
+export function labSettings(settings: LabSettings): MeterSettings {
   const often = { poll: { minSeconds: 1, maxSeconds: 1 }, reportSeconds: 2, spreadSeconds: 0 };
   return { ...settingsDefaults, ...often, ...settings };
 }
@@ -35,7 +35,7 @@ function fill(settings: LabSettings): MeterSettings {
 /** Storage in memory with settings, root key and seed. */
 export function provisionMemory(settings: LabSettings, bytes: number = StorageMap.Bytes): MemoryStorage {
   const storage = new MemoryStorage(new Uint8Array(bytes));
-  storage.write(StorageMap.Settings, encodeSettings(fill(settings), new Uint8Array(randomBytes(16))));
+  storage.write(StorageMap.Settings, encodeSettings(labSettings(settings), new Uint8Array(randomBytes(16))));
   storage.write(StorageMap.SeedA, encodeSeedSlot(new Uint8Array(randomBytes(32)), 1));
   return storage;
 }
@@ -73,7 +73,7 @@ export class EmulatedMeter {
     options: ProvisionOptions,
   ) {
     const { bytes } = loadBoard(firmware.board).storage;
-    provisionStorage(this.storageFile, fill(settings), { bytes, ...options });
+    provisionStorage(this.storageFile, labSettings(settings), { bytes, ...options });
   }
 
   /** Builds the firmware where that is not done yet. */
