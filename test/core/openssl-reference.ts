@@ -25,15 +25,35 @@ function pad(part: Uint8Array): Buffer {
   return block;
 }
 
+interface Subkeys {
+  readonly key: Buffer;
+  readonly full: Buffer;
+  readonly padded: Buffer;
+}
+let subkeys: Subkeys | undefined;
+
+/** RFC 4493 2.3; those of the last key are kept, as most messages are of the same one. */
+function subkeysOf(key: Uint8Array): Subkeys {
+  if (subkeys === undefined || !subkeys.key.equals(key)) {
+    const full = double(aesBlocks(key, Buffer.alloc(16)));
+    subkeys = { key: Buffer.from(key), full, padded: double(full) };
+  }
+  return subkeys;
+}
+
 /** RFC 4493 2.4, by CBC encryption with the last block masked. */
 export function cmac(key: Uint8Array, message: Uint8Array): Buffer {
-  const k1 = double(aesBlocks(key, Buffer.alloc(16)));
-  const full = message.length > 0 && message.length % 16 === 0;
-  const head = message.subarray(0, message.length - (full ? 16 : message.length % 16));
-  const rest = message.subarray(head.length);
-  const last = full ? xor(rest, k1) : xor(pad(rest), double(k1));
-  const cipher = createCipheriv(`aes-${key.length * 8}-cbc`, key, Buffer.alloc(16)).setAutoPadding(false);
-  return Buffer.concat([cipher.update(head), cipher.update(last), cipher.final()]).subarray(-16);
+  const { full, padded } = subkeysOf(key);
+  const isFull = message.length > 0 && message.length % 16 === 0;
+  const masked = Buffer.alloc(16 * Math.max(1, Math.ceil(message.length / 16)));
+  masked.set(message);
+  if (!isFull) masked[message.length] = 0x80;
+  const mask = isFull ? full : padded;
+  const last = masked.length - 16;
+  for (let at = 0; at < 16; at++) masked[last + at] = masked[last + at]! ^ mask[at]!;
+  return createCipheriv(`aes-${key.length * 8}-cbc`, key, Buffer.alloc(16))
+    .update(masked)
+    .subarray(-16);
 }
 
 /** RFC 5297 2.6: tag, then ciphertext. */

@@ -1,6 +1,6 @@
 // A meter with records and logbook in its storage, a gateway that takes them, and a verifier of its own: what the storage
 // holds is read slot by slot, with node's hashes and ciphers, not with the core's.
-import { createHash, createPrivateKey, createPublicKey, randomBytes, verify } from 'node:crypto';
+import { createHash, createPublicKey, randomBytes, verify } from 'node:crypto';
 import {
   ChainField,
   Format,
@@ -13,6 +13,7 @@ import {
   StorageMap,
 } from '../../as/abi/codes.ts';
 import type { MeterMessage } from '../../host/link/messages.ts';
+import { signingKey } from './ed25519-reference.ts';
 import { cmac, deriveKey } from './openssl-reference.ts';
 import { SimulatedMeter, type SimulatedMeterOptions } from './simulated-meter.ts';
 import { rulesItem, withItems } from './tariff-settings.ts';
@@ -250,8 +251,7 @@ export class StoreLab {
   get publicKey() {
     const id = Buffer.from('sim-1');
     const seed = deriveKey(this.rootKey, Buffer.from('sign'), id, 32);
-    const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
-    return createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+    return createPublicKey(signingKey(seed));
   }
 
   /** Whether a head, from `HeadField.Magic` on, is signed by this meter. */

@@ -10,6 +10,9 @@ import { loadSettings } from '../../host/config/settings.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import { type LinkTransport, openLink } from '../../host/link/transports.ts';
 import { silentLogger } from '../../host/log.ts';
+import { MemoryStorage } from '../../host/meter/storage.ts';
+import { responseSchema } from '../../host/mqtt/command-payloads.ts';
+import type { EntryPayload } from '../../host/mqtt/record-payloads.ts';
 import { startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { runMetertime } from './cli-run.ts';
@@ -113,7 +116,8 @@ test('commands reach a meter with the real core: a tariff program is stored and 
   cleanUp.push(() => service.stop());
   await service.start();
   const transport = openLink(`unix:${folder}/g.sock`) as LinkTransport;
-  const meter = startMeter(transport, core, 'm1', undefined, StorageMap.TariffBytes + 64 * StorageMap.EntryBytes);
+  const storage = new MemoryStorage(StorageMap.TariffBytes + 64 * StorageMap.EntryBytes);
+  const meter = startMeter(transport, core, 'm1', undefined, storage);
   cleanUp.push(
     () => transport.close(),
     () => meter.powerCut(),
@@ -140,8 +144,25 @@ test('commands reach a meter with the real core: a tariff program is stored and 
   expect(log.stdout).toMatch(/^1 {2}\(no time\) {2}The meter started/);
   expect((await run('logbook-release', '--sequence', '1')).stdout).toMatch(/^Released up to entry 1 of \d+\.\n$/);
   expect((await run('logbook-release', '--sequence', '9999')).stderr).toMatch(/came 9999/);
+  // The start is recorded as soon as the meter knows its own key.
+  await until(
+    'a record',
+    () => watcher.on('metertime/g1/m1/record').some((text) => JSON.parse(text).format === 'record'),
+    {
+      timeoutMs: 30_000,
+    },
+  );
   const records = await run('records', '--from', '1', '--count', '20', '--json');
-  expect(JSON.parse(records.stdout)).toMatchObject({ ok: true });
+  const { result } = responseSchema.parse(JSON.parse(records.stdout)) as { result: { entries: EntryPayload[] } };
+  // It comes behind its context, byte for byte as the storage has them.
+  const formats = result.entries.map(({ format }) => format);
+  expect(formats[0]).toBe('context');
+  expect(formats).toContain('record');
+  for (const [index, { sequence, bytes }] of result.entries.entries()) {
+    expect(sequence).toBe(index + 1);
+    const at = StorageMap.Records + sequence * StorageMap.EntryBytes;
+    expect(Buffer.from(storage.read(at, StorageMap.EntryBytes)).toString('base64')).toBe(bytes);
+  }
   const logbook = await runMetertime(['logbook', 'm1', '--mqtt', broker.url, '--json']);
   expect(JSON.parse(logbook.stdout.trimEnd().split('\n').at(-1)!)).toMatchObject({
     ok: true,

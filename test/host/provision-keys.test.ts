@@ -1,10 +1,11 @@
 // Keys for those who verify: derived as the meter does it, and written and read without a trace of the root key.
-import { createPrivateKey, randomBytes, sign, verify } from 'node:crypto';
+import { randomBytes, sign, verify } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keysFileText, meterKeys, publicKeyOf, publicKeyPem, readKeysFile } from '../../host/provision/meter-keys.ts';
+import { ed25519, signingKey } from '../core/ed25519-reference.ts';
 import { loadCore } from '../core/load-core.ts';
 import { deriveKey } from '../core/openssl-reference.ts';
 
@@ -40,11 +41,8 @@ describe('the keys of a meter', () => {
       const rootKey = randomBytes(16);
       const seed = deriveKey(rootKey, Buffer.from('sign'), Buffer.from(id), 32);
       const { publicKey } = meterKeys(rootKey, id);
-      const x = Buffer.from(publicKeyOf(publicKey)).toString('base64url');
-      const privateKey = createPrivateKey({
-        key: { kty: 'OKP', crv: 'Ed25519', d: seed.toString('base64url'), x },
-        format: 'jwk',
-      });
+      const privateKey = signingKey(seed);
+      expect(Buffer.from(publicKeyOf(publicKey)).equals(ed25519(seed).publicKey)).toBe(true);
       const message = randomBytes(124);
       expect(verify(null, message, publicKey, sign(null, message, privateKey))).toBe(true);
       message[0]! ^= 1;

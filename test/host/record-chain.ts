@@ -1,6 +1,6 @@
 // Makes rings of entries and signed heads as a meter does, from the layouts in as/abi/codes.ts and node's own ciphers:
 // what verifies them is checked against this, not against itself.
-import { createCipheriv, createHash, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
+import { createHash, type KeyObject, sign } from 'node:crypto';
 import {
   ChainField,
   ClockStatus,
@@ -15,6 +15,10 @@ import {
   RecordReason,
   Ring,
 } from '../../as/abi/codes.ts';
+import { publicKeyOf } from '../core/ed25519-reference.ts';
+import { cmac } from '../core/openssl-reference.ts';
+
+export { signingKey } from '../core/ed25519-reference.ts';
 
 export interface RegisterFields {
   readonly obis: readonly [number, number, number, number, number, number];
@@ -74,52 +78,9 @@ export interface LogFields {
 
 const sha512 = (bytes: Uint8Array) => createHash('sha512').update(bytes).digest();
 
-function double(block: Uint8Array): Buffer {
-  const value = BigInt(`0x${Buffer.from(block).toString('hex')}`) << 1n;
-  const reduced = value >> 128n === 0n ? value : value ^ 0x87n ^ (1n << 128n);
-  return Buffer.from(reduced.toString(16).padStart(32, '0'), 'hex');
-}
-
-const subkeys = new WeakMap<Uint8Array, [whole: Buffer, padded: Buffer]>();
-
-/** RFC 4493 2.3. A key's bytes never change. */
-function subkeysOf(key: Uint8Array): [whole: Buffer, padded: Buffer] {
-  let found = subkeys.get(key);
-  if (found === undefined) {
-    const whole = double(createCipheriv('aes-128-ecb', key, null).update(Buffer.alloc(16)));
-    found = [whole, double(whole)];
-    subkeys.set(key, found);
-  }
-  return found;
-}
-
-/** AES-CMAC (RFC 4493 2.4): the last block of AES-CBC, once the last block of the message is masked. */
-export function aesCmac(key: Uint8Array, message: Uint8Array): Buffer {
-  const blocks = Math.max(1, Math.ceil(message.length / 16));
-  const whole = message.length > 0 && message.length % 16 === 0;
-  const masked = Buffer.alloc(16 * blocks);
-  masked.set(message);
-  if (!whole) masked[message.length] = 0x80;
-  const mask = subkeysOf(key)[whole ? 0 : 1];
-  const last = masked.length - 16;
-  for (let at = 0; at < 16; at++) masked[last + at] = masked[last + at]! ^ mask[at]!;
-  return createCipheriv('aes-128-cbc', key, Buffer.alloc(16)).update(masked).subarray(-16);
-}
-
-/** An Ed25519 key of a seed of 32 bytes (RFC 8410 7: the seed behind a fixed start). */
-export function signingKey(seed: Uint8Array): KeyObject {
-  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed]);
-  return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-}
-
-/** The 32 bytes of a key's public half. */
-export function publicKeyOf(key: KeyObject): Buffer {
-  return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-32);
-}
-
 /** The seal of an entry's first 112 bytes. */
 export function sealOf(recordKey: Uint8Array, ring: Ring, entry: Uint8Array): Buffer {
-  return aesCmac(recordKey, Buffer.concat([Buffer.of(ring), entry.subarray(0, ChainField.Seal)]));
+  return cmac(recordKey, Buffer.concat([Buffer.of(ring), entry.subarray(0, ChainField.Seal)]));
 }
 
 /** The link to an entry. */

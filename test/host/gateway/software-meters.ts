@@ -20,9 +20,8 @@ export function startMeter(
   source: CoreModule,
   id: string,
   server = { host: 'nothing.invalid', port: 4460 },
-  storageBytes?: number,
+  storage = new MemoryStorage(),
 ): SoftwareMeter {
-  const storage = new MemoryStorage(storageBytes);
   const settings = {
     id,
     servers: [server],
