@@ -31,6 +31,19 @@ export const clockUsage = `npm run bench:clock -- [options]
 
 The cases, what they say and what the columns mean: docs/bench-clock.md`;
 
+export const gatewayUsage = `npm run bench:gateway -- [options]
+
+  --meters N      meters on one gateway, each with periods of a minute (1000)
+  --minutes M     measure for so long, after all are synchronised (5)
+  --servers N     time servers that each meter asks, 1 to 4 (4)
+  --report S      seconds between two reports of a meter's time (10, as provisioned by default)
+  --start S       switch the meters on within so many seconds (60)
+  --flags TEXT    compare: once more with these flags of node, and settings of its environment such as
+                  UV_THREADPOOL_SIZE=8, for the gateway; may be given several times
+  --json          the figures as JSON
+  --check         exit code 1 when a target of docs/testing.md is missed
+  --help          this`;
+
 export const mcuUsage = `npm run bench:mcu -- [options]
 
   --servers N     time servers that the core is laid out for, and asks (1)
