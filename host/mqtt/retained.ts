@@ -1,7 +1,9 @@
 // The retained messages that the broker should hold: published when they change, and all of them after each connection.
 //
 // Always holds: of one topic, one message is under way at a time and the newest one wins; a message with an expiry is
-// never given more time than it has left; a broker that forgot everything gets everything again.
+// never given more time than it has left; a broker that forgot everything gets everything again. What the topic holds
+// already is not published again before a third of its time has passed.
+import { isDeepStrictEqual } from 'node:util';
 import type { MessageProperties } from '../outbox/outbox.ts';
 import { firstFailure } from '../outbox/sender.ts';
 import type { Report } from '../report.ts';
@@ -21,9 +23,13 @@ export interface RetainedMessage {
   readonly onPublished?: () => void;
 }
 
+/** Share of a message's time that has to be left for a repetition to be passed over. */
+const freshShare = 2 / 3;
+
 interface Topic {
   message: RetainedMessage;
   expiresAtMs: number | undefined;
+  /** To be published. */
   dirty: boolean;
   underWay: boolean;
   refusedWith: number | undefined;
@@ -51,6 +57,7 @@ export class RetainedTopics {
     const expiresAtMs =
       message.expirySeconds === undefined ? undefined : performance.now() + message.expirySeconds * 1000;
     const topic = this.#topics.get(name);
+    if (topic !== undefined && isRepetition(topic, message)) return;
     if (topic === undefined) {
       this.#topics.set(name, { message, expiresAtMs, dirty: true, underWay: false, refusedWith: undefined });
     } else {
@@ -83,6 +90,7 @@ export class RetainedTopics {
   }
 
   #wakeIdle(): void {
+    if (this.#idleWaiters.length === 0) return;
     if (this.#connected && [...this.#topics.values()].some(({ dirty, underWay }) => dirty || underWay)) return;
     for (const resolve of this.#idleWaiters.splice(0)) resolve();
   }
@@ -128,4 +136,17 @@ export class RetainedTopics {
       fields: { topic: name, reasonCode },
     });
   }
+}
+
+/** Whether a message says what the topic holds, or is about to, and what is there lasts long enough. */
+function isRepetition({ message: held, expiresAtMs, refusedWith }: Topic, message: RetainedMessage): boolean {
+  if (refusedWith !== undefined || message.onPublished !== undefined || held.onPublished !== undefined) return false;
+  const { expirySeconds, properties, payload } = message;
+  const leftMs = (expiresAtMs ?? Number.POSITIVE_INFINITY) - performance.now();
+  return (
+    expirySeconds === held.expirySeconds &&
+    (expirySeconds === undefined || leftMs >= expirySeconds * 1000 * freshShare) &&
+    Buffer.compare(payload, held.payload) === 0 &&
+    (properties === held.properties || isDeepStrictEqual(properties, held.properties))
+  );
 }
