@@ -115,6 +115,8 @@ export class Outbox {
   /** Missing while it is not open: the library opens one as soon as it is made. */
   #store: ClassicLevel<string, Buffer> | undefined;
   #index = new Map<number, IndexEntry>();
+  /** No entry has a number below. */
+  #first = 1;
   #notes = new Map<string, string>();
   #bytes = 0;
   /** Bytes of puts under way. */
@@ -282,19 +284,39 @@ export class Outbox {
 
   /** The entries behind `after`, in order. */
   *waiting(after = 0): Generator<WaitingEntry> {
-    for (const [number, { refused, place }] of this.#index) {
-      if (number > after) yield { number, refused, place };
+    // Those that are being written are behind all that are there.
+    while (this.#index.size > 0 && !this.#index.has(this.#first)) this.#first++;
+    const from = Math.max(this.#first, after + 1);
+    // Nearly all numbers are there, and looking for one is cheap; where a few old ones are left, the others are passed over.
+    const numbers = this.#next - from <= 2 * this.#index.size ? count(from, this.#next) : this.#index.keys();
+    for (const number of numbers) {
+      const entry = number < from ? undefined : this.#index.get(number);
+      if (entry !== undefined) yield { number, refused: entry.refused, place: entry.place };
     }
   }
 
   /** An entry; undefined when it is not (or no more) there. Rejects with `OutboxError`. */
   async read(number: number): Promise<OutboxEntry | undefined> {
+    const [entry] = await this.readAll([number]);
+    return entry;
+  }
+
+  /** As `read`, of several at once. */
+  async readAll(numbers: readonly number[]): Promise<(OutboxEntry | undefined)[]> {
     this.#assertOpen();
     await this.#opening?.catch(() => {});
-    if (!this.#index.has(number)) return undefined;
-    let value: Buffer | undefined;
+    const there = numbers.filter((number) => this.#index.has(number));
+    if (there.length === 0) return numbers.map(() => undefined);
+    const values = await this.#values(there);
+    return numbers.map((number) => {
+      const at = there.indexOf(number);
+      return at < 0 ? undefined : this.#decode(number, values[at]);
+    });
+  }
+
+  async #values(numbers: readonly number[]): Promise<(Buffer | undefined)[]> {
     try {
-      value = await this.#db.get(entryKey(number));
+      return await this.#db.getMany(numbers.map(entryKey));
     } catch (error) {
       if (isCorruption(error)) {
         // Opening the store anew saves what can be read.
@@ -304,6 +326,9 @@ export class Outbox {
       }
       throw this.#toError(error);
     }
+  }
+
+  #decode(number: number, value: Buffer | undefined): OutboxEntry | undefined {
     const entry = value === undefined ? undefined : decodeEntry(value, number);
     if (entry === undefined && this.#index.has(number)) {
       this.#damaged(`entry ${number} cannot be read back and is lost`, { number });
@@ -609,6 +634,7 @@ export class Outbox {
     for (const { operations, adds } of this.#queue) if (adds === -1) index.delete(Number(operations[0].key.slice(2)));
     const gone = [...this.#index].filter(([number]) => !index.has(number));
     this.#index = index;
+    this.#first = 1;
     this.#bytes = [...index.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     this.#count = stored.size;
     this.#next = Math.max(this.#next, meta?.next ?? 1, last + 1);
@@ -673,6 +699,10 @@ export class Outbox {
   #toError(cause: unknown): OutboxError {
     return outboxError(this.#options.directory, cause);
   }
+}
+
+function* count(from: number, end: number): Generator<number> {
+  for (let number = from; number < end; number++) yield number;
 }
 
 function noteOperation(name: string, value: string | undefined): Operation {

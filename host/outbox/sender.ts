@@ -108,53 +108,59 @@ export class OutboxSender {
     this.#pumping = true;
     void this.#run().finally(() => {
       this.#pumping = false;
-      if (this.#again && this.#window > 0 && this.#underWay.size < this.#window && this.#nextNumber() !== undefined)
-        this.#pump();
+      if (this.#again && this.#nextNumbers().length > 0) this.#pump();
     });
   }
 
   async #run(): Promise<void> {
     this.#again = false;
-    while (this.#underWay.size < this.#window) {
-      const number = this.#nextNumber();
-      if (number === undefined) break;
+    for (let numbers = this.#nextNumbers(); numbers.length > 0; numbers = this.#nextNumbers()) {
       const connection = this.#connection;
-      this.#underWay.add(number);
-      let entry: OutboxEntry | undefined;
+      for (const number of numbers) this.#underWay.add(number);
+      let entries: (OutboxEntry | undefined)[];
       try {
-        entry = await this.#options.outbox.read(number);
+        entries = await this.#options.outbox.readAll(numbers);
       } catch (error) {
         if (!this.#saidUnreadable) {
           this.#options.report({ level: 'warn', code: 'outbox-unreadable', message: (error as Error).message });
         }
         this.#saidUnreadable = true;
-        if (connection === this.#connection) this.#underWay.delete(number);
+        if (connection === this.#connection) for (const number of numbers) this.#underWay.delete(number);
         this.#wakeAfter(5000);
         return;
       }
       this.#saidUnreadable = false;
       if (connection !== this.#connection) return;
-      if (number > this.#cursor) this.#cursor = number;
-      if (entry === undefined) {
-        this.#underWay.delete(number);
-        this.#dueMs.delete(number);
-      } else void this.#send(entry, connection);
+      for (const [index, number] of numbers.entries()) this.#take(number, entries[index], connection);
     }
     this.#sleepUntilDue();
   }
 
-  /** The next entry to send: the first one never tried on this connection, or a refused one that is due. */
-  #nextNumber(): number | undefined {
+  #take(number: number, entry: OutboxEntry | undefined, connection: number): void {
+    if (number > this.#cursor) this.#cursor = number;
+    if (entry === undefined) {
+      this.#underWay.delete(number);
+      this.#dueMs.delete(number);
+    } else void this.#send(entry, connection);
+  }
+
+  /** As many entries as may be sent now: refused ones that are due, then the first ones never tried on this connection. */
+  #nextNumbers(): number[] {
+    const most = this.#window - this.#underWay.size;
+    const numbers: number[] = [];
+    if (most <= 0) return numbers;
     const nowMs = performance.now();
     for (const [number, dueMs] of this.#dueMs) {
-      if (dueMs <= nowMs && !this.#underWay.has(number)) return number;
+      if (dueMs <= nowMs && !this.#underWay.has(number)) numbers.push(number);
+      if (numbers.length === most) return numbers;
     }
     for (const { number, refused } of this.#options.outbox.waiting(this.#cursor)) {
       if (this.#underWay.has(number)) continue;
-      if (refused === undefined) return number;
-      if (!this.#dueMs.has(number)) this.#dueMs.set(number, nowMs + this.#restMs(refused));
+      if (refused === undefined) numbers.push(number);
+      else if (!this.#dueMs.has(number)) this.#dueMs.set(number, nowMs + this.#restMs(refused));
+      if (numbers.length === most) break;
     }
-    return undefined;
+    return numbers;
   }
 
   async #send(entry: OutboxEntry, connection: number): Promise<void> {

@@ -147,6 +147,32 @@ describe('keeps messages', () => {
     expect(reports).toEqual([]);
   });
 
+  test('and gives them in order from any number on, several at once, whatever came and went', async () => {
+    let outbox = await openOutbox();
+    const kept: number[] = [];
+    for (let round = 0; round < 30; round++) {
+      const putting = Array.from({ length: 1 + random(20) }, (_, index) => outbox.put(message(`${round} ${index}`)));
+      // Those that are being written are not there yet, and are not passed over afterwards.
+      expect([...outbox.waiting()].map(({ number }) => number)).toEqual(kept);
+      kept.push(...(await Promise.all(putting)));
+      // Mostly the first ones go, as they do to a broker; now and then all but an old one.
+      const most = random(8) === 0 ? kept.length : random(20);
+      for (const number of kept.slice(random(3), most)) {
+        kept.splice(kept.indexOf(number), 1);
+        outbox.remove(number);
+      }
+      if (random(8) === 0) outbox = await reopen(outbox);
+      const after = random(400);
+      const behind = kept.filter((number) => number > after);
+      expect([...outbox.waiting(after)].map(({ number }) => number)).toEqual(behind);
+      expect([...outbox.waiting()].map(({ number }) => number)).toEqual(kept);
+      const asked = [...behind.slice(0, 5).reverse(), 1_000_000];
+      const read = await outbox.readAll(asked);
+      expect(read.map((entry) => entry?.number)).toEqual([...asked.slice(0, -1), undefined]);
+    }
+    expect(reports).toEqual([]);
+  });
+
   test('and the marks of those refused, and notes', async () => {
     let outbox = await openOutbox();
     await outbox.put(message('one'));
