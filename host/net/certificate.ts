@@ -101,11 +101,25 @@ export interface ParsedCertificate {
   readonly weakSignature: string | undefined;
 }
 
+/** Certificates that were read last, by the SHA-256 of their bytes: hundreds of meters ask the same few servers. */
+const known = new Map<string, ParsedCertificate>();
+const mostKnown = 32;
+
 /**
- * Reads one certificate (DER).
+ * Reads one certificate (DER). What it gives is shared, and not to be changed.
  * @throws Error when it is no certificate or an extension that matters cannot be read.
  */
 export function parseCertificate(der: Uint8Array): ParsedCertificate {
+  const key = createHash('sha256').update(der).digest('base64');
+  const certificate = known.get(key) ?? readCertificate(Uint8Array.from(der));
+  known.delete(key);
+  known.set(key, certificate);
+  const [oldest] = known.keys();
+  if (known.size > mostKnown) known.delete(oldest!);
+  return certificate;
+}
+
+function readCertificate(der: Uint8Array): ParsedCertificate {
   const x509 = new X509Certificate(der);
   const asn1 = Certificate.fromBER(Uint8Array.from(der));
   const label = labelOf(x509);

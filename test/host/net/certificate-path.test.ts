@@ -5,6 +5,7 @@ import * as pkijs from 'pkijs';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Failure } from '../../../as/abi/codes.ts';
 import { seededRandom } from '../../../host/link/faults.ts';
+import { parseCertificate } from '../../../host/net/certificate.ts';
 import { checkCertificatePath, type PathRequest } from '../../../host/net/certificate-path.ts';
 import { SocketError } from '../../../host/net/socket-error.ts';
 import { TrustAnchors } from '../../../host/net/trust-anchors.ts';
@@ -55,6 +56,19 @@ async function refused(failure: Failure, text: RegExp, ...args: Parameters<typeo
 }
 
 const seconds = (date: Date) => BigInt(Math.floor(date.getTime() / 1000));
+
+test('a certificate is read once, however often it comes; of very many the last ones are known', () => {
+  const parsed = parseCertificate(leaf.der);
+  expect(parseCertificate(Uint8Array.from(leaf.der))).toBe(parsed);
+  // What came is not what is kept.
+  const bytes = Uint8Array.from(leaf.der);
+  parseCertificate(bytes);
+  bytes.fill(0);
+  expect(parseCertificate(leaf.der).der).toEqual(Uint8Array.from(leaf.der));
+  expect(() => parseCertificate(bytes)).toThrow();
+  for (let count = 0; count < 40; count++) parseCertificate(makeLeaf(root).der);
+  expect(parseCertificate(leaf.der)).not.toBe(parsed);
+});
 
 describe('what holds', () => {
   test('a leaf below the anchor: window of the path, fingerprint of the leaf', async () => {
