@@ -15,7 +15,7 @@ import { type Chronyd, startChronyd } from '../host/setup/chronyd.ts';
 import { LabCa } from '../host/setup/lab-ca.ts';
 import { makeFolder } from '../host/setup/lab-server.ts';
 import { type Mosquitto, startMosquitto } from '../host/setup/mosquitto.ts';
-import { until } from '../host/setup/until.ts';
+import { DeadlineError, until } from '../host/setup/until.ts';
 import { descendants } from '../scripts/lib/processes.mjs';
 import { median, quantile } from './figures.ts';
 import { Arrivals } from './gateway-arrivals.ts';
@@ -51,6 +51,8 @@ export interface PhaseCpu {
 export interface RunResult {
   readonly flags: string;
   readonly meters: number;
+  /** 0: only the start was measured. */
+  readonly minutes: number;
   /** From the first meter's switch-on to the last one's authenticated time. */
   readonly start: PhaseCpu & { readonly synchronised: number };
   readonly window: PhaseCpu & {
@@ -227,6 +229,15 @@ class Lab {
     return { notArrived, unacknowledged, atMs: Math.min(...said) };
   }
 
+  /** Waits until each meter has recorded something, the broker has it, and the meter knows it; not for ever. */
+  async noBacklog(): Promise<void> {
+    const haveAll = () => this.#states.every(({ newest }) => newest.every((sequence) => sequence > 0));
+    const isDone = () => haveAll() && this.backlog.notArrived === 0 && this.backlog.unacknowledged === 0;
+    await until('an empty backlog', isDone, { timeoutMs: periodMs, intervalMs: 200 }).catch((error: unknown) => {
+      if (!(error instanceof DeadlineError)) throw error;
+    });
+  }
+
   get traps(): number {
     return this.#states.reduce((sum, { traps }) => sum + traps, 0);
   }
@@ -376,23 +387,26 @@ async function watch(lab: Lab): Promise<Watched> {
   return { cpu, fromMs, toMs, backlogMost, unacknowledgedMost, insight: await insight(lab.gateway, false) };
 }
 
-/** Everything from an empty outbox to the end. @param withPeer publishes the same without a gateway, too */
-export async function runOnce(options: RunOptions, withPeer: boolean): Promise<RunResult> {
-  const { meters, note } = options;
+/** Everything from an empty outbox to the end. */
+export async function runOnce(options: RunOptions): Promise<RunResult> {
+  const { meters, minutes, note } = options;
+  const withPeer = minutes > 0;
   const lab = new Lab(options);
   try {
     note('time servers, broker and gateway start');
     await lab.start();
     const idle = { ...(await insight(lab.gateway, true)), resident: residentBytes(lab.gateway.pid!).now };
     const start = await startAll(lab);
-    const beginMs = nextPhase();
-    note('all are synchronised; waiting for the first whole minute');
-    await sleepUntil(beginMs);
-    note('what is published in a minute is recorded');
+    if (minutes > 0) {
+      note('waiting for the first whole minute');
+      await sleepUntil(nextPhase());
+    }
+    if (withPeer) note('what is published in a minute is recorded');
     const samples = withPeer ? await lab.sample() : [];
     const watched = await watch(lab);
     // What the meters say of a moment behind the end.
     await until('the meters say what they have', () => lab.backlog.atMs > watched.toMs, { timeoutMs: 15_000 });
+    if (minutes === 0) await lab.noBacklog();
     const { notArrived, unacknowledged } = lab.backlog;
     const loaded = { ...(await insight(lab.gateway, true)), resident: residentBytes(lab.gateway.pid!) };
     if (withPeer) note('the peer publishes the same');
@@ -404,7 +418,19 @@ export async function runOnce(options: RunOptions, withPeer: boolean): Promise<R
     const outboxEntries = await lab.finish();
     const { delaysMs, ...counted } = arrived;
     return {
-      ...{ flags: options.flags, meters, start, entries, duplicates, missing, broken, traps, outboxEntries, peer },
+      ...{
+        flags: options.flags,
+        meters,
+        minutes,
+        start,
+        entries,
+        duplicates,
+        missing,
+        broken,
+        traps,
+        outboxEntries,
+        peer,
+      },
       window: {
         ...{ ...watched.cpu, ...counted, messagesPerMinute: samples.length },
         delayMedianMs: median(delaysMs),

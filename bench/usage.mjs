@@ -34,12 +34,12 @@ The cases, what they say and what the columns mean: docs/bench-clock.md`;
 export const gatewayUsage = `npm run bench:gateway -- [options]
 
   --meters N      meters on one gateway, each with periods of a minute (1000)
-  --minutes M     measure for so long, after all are synchronised (5)
+  --minutes M     measure for so long, after all are synchronised (5); 0: only their start
   --servers N     time servers that each meter asks, 1 to 4 (4)
   --report S      seconds between two reports of a meter's time (10, as provisioned by default)
   --start S       switch the meters on within so many seconds (60)
-  --flags TEXT    compare: once more with these flags of node, and settings of its environment such as
-                  UV_THREADPOOL_SIZE=8, for the gateway; may be given several times
+  --flags=TEXT    flags of node for the gateway, and settings of its environment such as UV_THREADPOOL_SIZE=8;
+                  given several times, there is a run for each, to compare them; none: without any
   --json          the figures as JSON
   --check         exit code 1 when a target of docs/testing.md is missed
   --help          this`;

@@ -34,6 +34,7 @@ describe('on a checkout without packages, core and cache', () => {
   it.each([
     ['bench-blackout.mjs', 'npm run bench:blackout -- [options]', '--fleets'],
     ['bench-clock.mjs', 'npm run bench:clock -- [options]', '--seeds'],
+    ['bench-gateway.mjs', 'npm run bench:gateway -- [options]', '--meters'],
     ['bench-mcu.mjs', 'npm run bench:mcu -- [options]', '--polls'],
     ['bench-start.mjs', 'npm run bench:start -- [options]', '--runs'],
     ['soak.mjs', 'npm run soak -- [options]', '--years'],
@@ -72,6 +73,7 @@ describe('on a machine without Debian programs', () => {
   });
 
   it.each([
+    ['bench-gateway.mjs', 1],
     ['bench-mcu.mjs', 2],
     ['bench-start.mjs', 3],
     ['soak.mjs', 3],
