@@ -136,11 +136,15 @@ async function readRunningRing(
   return { ring, told: entries.map((entry) => teller.tell(ring, entry)), report, notes };
 }
 
-function readHeads({ head }: LogbookOptions): { path: string; bytes: Uint8Array }[] {
+function readHeads({ head }: Pick<LogbookOptions, 'head'>): { path: string; bytes: Uint8Array }[] {
   return head.flatMap((path) => readHeadFile(path).map((bytes) => ({ path, bytes })));
 }
 
-function readStoredRing(options: LogbookOptions & { storage: string }, ring: Ring): ReadRing {
+/** Reads and verifies a ring of a storage; nothing is printed. @throws {FileError} @throws {CliError} */
+export function readStoredRing(
+  options: Pick<LogbookOptions, 'head' | keyof TrustOptions> & { readonly storage: string },
+  ring: Ring,
+): ReadRing {
   const storage = readFileWithin(options.storage, storageLimitBytes, 'file');
   const slots = storedSlots(storage, ring);
   if (slots === undefined) {

@@ -10,6 +10,7 @@ import { BrokerView, shortPayload } from './broker-view.ts';
 import type { Cleanup } from './cleanup.ts';
 import { type ClockCheck, checkClock } from './clock-check.ts';
 import { DemoError, unlessAborted, waitFor } from './errors.ts';
+import type { EvidenceFiles } from './evidence.ts';
 import { forgeNext } from './forgery.ts';
 import { gatewayName, type Lab, makeDemoFolder, requireServers, startLab, writeGatewaySettings } from './lab.ts';
 import { boardName, buildMeterFirmware, type DemoMeter, makeMeter, meterKind, poll } from './meters.ts';
@@ -259,18 +260,26 @@ function checkText({ differenceNs, marginNs }: ClockCheck): string {
 // ---------------------------------------------------------------- the end
 
 /** What happened, and what to try. */
-export function closing({ story }: Stage, { lab }: Cast, once: boolean): void {
+export function closing(
+  { story }: Stage,
+  { lab }: Cast,
+  { once, evidence }: { readonly once: boolean; readonly evidence: EvidenceFiles },
+): void {
   story.heading('Your turn');
   story.paragraph(
-    'Both meters went from no time at all to a proven one, told it to the broker, and did not fall for the forgery.',
+    'The meters went from no time at all to a proven one, told it to the broker, and did not fall for the forgery; and what one of them recorded by it can be verified to the last bit.',
   );
   story.paragraph(
     `The broker is at ${lab.brokerUrl}. ${once ? 'Without --once the demo goes on, and in another terminal you can try:' : 'Try in another terminal:'}`,
   );
+  const trust = `--keys ${evidence.keys}`;
   const commands = [
     ['what the broker knows of the meters', `npx metertime status --mqtt ${lab.brokerUrl}`],
     ['what the meters report, as it comes', `npx metertime monitor ${lab.brokerUrl}`],
-    ['a third meter, in software, gets the time', `npx metertime sync localhost:${lab.kePort} --ca ${lab.caFile}`],
+    ['another meter, in software, gets the time', `npx metertime sync localhost:${lab.kePort} --ca ${lab.caFile}`],
+    ['the records of the third meter', `npx metertime verify ${evidence.records} ${trust} --head ${evidence.head}`],
+    ['the copy with one bit changed', `npx metertime verify ${evidence.changed} ${trust}`],
+    ['the logbook in its storage', `npx metertime logbook --storage ${evidence.storage} ${trust}`],
   ] as const;
   const lines = commands.flatMap(([what, command]) => [`  ${story.paint('dim', `# ${what}`)}`, `  ${command}`]);
   story.verbatim('', ...lines);

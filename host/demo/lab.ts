@@ -17,7 +17,8 @@ export const gatewayName = 'demo';
 
 export interface Lab {
   readonly folder: string;
-  /** PEM file of the authority that the meters' time server is signed by. */
+  readonly ca: LabCa;
+  /** PEM file of the authority, by which the meters' time servers are signed. */
   readonly caFile: string;
   /** NTS-KE on localhost. */
   readonly kePort: number;
@@ -83,6 +84,7 @@ export async function startLab(folder: string, story: Story, cleanup: Cleanup, s
 
   return {
     folder,
+    ca,
     caFile,
     kePort: server.kePort,
     relay,

@@ -7,6 +7,7 @@ import { type Cast, closing, forgeAnswer, powerOnMeters, type Stage, setTheStage
 import { Cleanup } from './cleanup.ts';
 import { Interrupted } from './errors.ts';
 import { watchLive } from './live.ts';
+import { showQuarterHour } from './quarter-hour.ts';
 import { Story } from './story.ts';
 
 const exitCodes = { shown: 0, failed: 1, interrupted: 130 } as const;
@@ -55,7 +56,8 @@ try {
   await powerOnMeters(stage, cast);
   await showBroker(stage, cast);
   await forgeAnswer(stage, cast);
-  closing(stage, cast, once);
+  const evidence = await showQuarterHour(stage, cast);
+  closing(stage, cast, { once, evidence });
   shown = true;
   if (!once) await watchLive(stage, cast);
 } catch (error) {

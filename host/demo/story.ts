@@ -94,18 +94,23 @@ export class Story {
     else this.#print(...lines);
   }
 
-  /** Shows that something is under way while `work` lasts. */
-  async during<T>(who: string, text: string, work: () => Promise<T>): Promise<T> {
+  /**
+   * Shows that something is under way while `work` lasts.
+   * @param text as a function, which changes by itself, it is told later where there is no terminal
+   */
+  async during<T>(who: string, text: string | (() => string), work: () => Promise<T>): Promise<T> {
     const beganMs = performance.now();
     const label = () => {
+      if (typeof text === 'function') return text();
       const seconds = Math.round((performance.now() - beganMs) / 1000);
       return seconds < 1 ? text : `${text} (${seconds} s)`;
     };
+    const patienceMs = typeof text === 'function' ? againMs : quietMs;
     let lastMs = Number.NEGATIVE_INFINITY;
     const beat = setInterval(() => {
       if (this.#live) return this.#redraw();
       const nowMs = performance.now();
-      if (nowMs - beganMs < quietMs || nowMs - lastMs < againMs) return;
+      if (nowMs - beganMs < patienceMs || nowMs - lastMs < againMs) return;
       lastMs = nowMs;
       if (this.#options.json) this.#json({ who, mark: 'busy', text: label() });
       else this.#print(...this.#format(who, 'busy', label()));

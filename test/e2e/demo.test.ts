@@ -1,5 +1,5 @@
 // The demo as people run it: what it shows, and that nothing of it is left, however it ends.
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -118,7 +118,7 @@ async function expectNothingLeft(run: Run, others: readonly number[] = []): Prom
   expect(readdirSync(run.folder)).toEqual([]);
 }
 
-async function shows(run: Run, text: string | RegExp, timeoutMs = 90_000): Promise<void> {
+async function shows(run: Run, text: string | RegExp, timeoutMs = 150_000): Promise<void> {
   await until(
     `"${text}" in the demo's output`,
     () => {
@@ -152,6 +152,25 @@ function search(text: string, pattern: RegExp): { index: number; length: number 
   return { index: match?.index ?? -1, length: match?.[0].length ?? 0 };
 }
 
+/** A line of the demo as JSON; what else it has depends on the event. */
+interface Happening {
+  readonly event?: string;
+  readonly lines?: readonly string[];
+  readonly sequence?: number;
+  readonly reasons?: readonly string[];
+  readonly tariff?: number;
+  readonly legal?: string;
+  readonly letter?: string;
+  readonly clock?: string;
+  readonly ptb?: string;
+  readonly at?: string;
+  readonly boundNs?: number;
+  readonly errorNs?: number;
+}
+
+const indexOf = (happenings: readonly Happening[], wanted: string) =>
+  happenings.findIndex(({ event }) => event === wanted);
+
 describe('what it shows', () => {
   it('takes two emulated meters from power-on to a reported time and refuses a forged answer', async () => {
     const run = demo(['--once']);
@@ -182,11 +201,27 @@ describe('what it shows', () => {
       /(meter-[12]) ✗ refuses the answer: its seal does not hold.*?\1 ✓ takes the genuine answer right behind it/,
       /meter-[12] ✓ its clock did not follow: [+-]\d/,
       '"event":"answer-refused"',
+      'A quarter of an hour, 60 times as fast',
+      /it is tomorrow, 05:53 in Berlin/,
+      /meter-3 ✓ power on; its clock has a calibration/,
+      /meter-3 ✓ bills by tariff 2; tariff 1 from 06:00:00 on/,
+      /broker ✓ record \d+: 05:55:00\.\d+, tariff 2, \d+ Wh, S/,
+      /network · is cut at 06:0\d:\d\d/,
+      /meter-3 · holdover: its last answer is 15\d s old/,
+      /broker ✓ record \d+: 06:0\d:\d\d\.\d+, tariff 1, \d+ Wh, S, warning/,
+      /network · is back at 06:/,
+      /meter-3 ✓ synchronised again at 06:/,
+      /meter-3 ✓ signs with its own key \(Ed25519\)/,
+      /verify ✓ what the broker received: \d+ entries, \d+ of them records/,
+      /logbook ✓ in the meter's own storage: .*?holdover.*? hold likewise/,
+      /verify ✗ a copy with one bit of the energy in record (\d+) changed: seal of record \1/,
       'Your turn',
       /The broker is at mqtt:\/\/127\.0\.0\.1:\d+/,
       /npx metertime status --mqtt mqtt:\/\/127\.0\.0\.1:\d+/,
       /npx metertime monitor mqtt:\/\/127\.0\.0\.1:\d+/,
       /npx metertime sync localhost:\d+ --ca /,
+      /npx metertime verify \S+\.ndjson --keys \S+ --head \S+/,
+      /npx metertime logbook --storage \S+ --keys \S+/,
     ]);
     expect(run.stdout()).not.toContain('\x1b');
     await expectNothingLeft(run);
@@ -206,7 +241,9 @@ describe('what it shows', () => {
         (line) => JSON.parse(line) as { seconds: number; who?: string; event?: string; text?: string; code?: number },
       );
     const quantities = happenings.flatMap((each) => Object.entries(each).filter(([name]) => name.endsWith('Ns')));
-    expect(new Set(quantities.map(([name]) => name))).toEqual(new Set(['boundNs', 'offsetNs', 'movedNs']));
+    expect(new Set(quantities.map(([name]) => name))).toEqual(
+      new Set(['boundNs', 'offsetNs', 'movedNs', 'uncertaintyNs', 'errorNs']),
+    );
     for (const [name, value] of quantities) expect(value, name).toBeTypeOf('number');
     expect(happenings.find(({ who }) => who === 'firmware')?.text).toContain('the meters run in software');
     const live = happenings.filter(({ event }) => event === 'live');
@@ -226,6 +263,49 @@ describe('what it shows', () => {
     expect(happenings.map(({ seconds }) => seconds)).toEqual(
       happenings.map(({ seconds }) => seconds).sort((a, b) => a - b),
     );
+    await expectNothingLeft(run);
+  });
+
+  it('plays a quarter of an hour: two tariffs, a switch, a network lost, and what is left to verify', async () => {
+    const run = demo(['--json'], software);
+    await shows(run, '"event":"change-found"');
+    await shows(run, 'metertime logbook');
+    const lines = run.stdout().trimEnd().split('\n');
+    const all = lines.map((line) => JSON.parse(line) as Happening);
+    const facts = all.slice(all.findLastIndex(({ event }) => event === 'power-on'));
+    const commands = facts.find((each) => each.lines?.some((line) => line.includes('metertime verify')))!.lines!;
+    const told = facts.map(({ event }) => event).filter((event) => event !== undefined && event !== 'record');
+    const [records, at] = [facts.filter(({ event }) => event === 'record'), (event: string) => indexOf(facts, event)];
+    const story = ['power-on', 'synchronised', 'tariff', 'switched', 'cut', 'holdover', 'held', 'back', 'synchronised'];
+    expect(told).toEqual([...story, 'signed', 'verified', 'stored', 'change-found']);
+
+    // Each period, on its second of legal time; the switch once, in the record that ends tariff 2.
+    const ends = records.filter(({ reasons }) => reasons?.includes('period'));
+    expect(ends.map(({ legal }) => legal?.slice(11, 19))).toEqual(['05:55:00', '06:00:00', '06:05:00']);
+    expect(ends.map(({ tariff }) => tariff)).toEqual([2, 2, 1]);
+    const switched = records.filter(({ reasons }) => reasons?.includes('switch'));
+    expect(switched.map(({ tariff }) => tariff)).toEqual([0, 2]);
+    expect(facts[at('switched')]!.at).toBe('06:00:00');
+    expect(new Set(records.map(({ letter }) => letter))).toEqual(new Set(['S']));
+
+    // Without a network the records go on and say so, and what is known of the error grows.
+    const held = records.filter(({ clock }) => clock === 'holdover');
+    expect(held.length).toBeGreaterThanOrEqual(2);
+    for (const { ptb } of held) expect(ptb).toBe('warning');
+    const [before, after] = [facts[at('holdover')]!, facts[at('held')]!];
+    expect(after.boundNs!).toBeGreaterThan(before.boundNs!);
+    expect(Math.abs(after.errorNs!)).toBeLessThan(after.boundNs!);
+    expect(records.at(-1)).toMatchObject({ reasons: ['transaction-end'], clock: 'synchronised', ptb: 'ok' });
+
+    // What the reader may type holds as well, while the demo goes on; the changed copy does not.
+    expect(facts[at('verified')]).toMatchObject({ records: records.length, switches: 1 });
+    expect(facts[at('change-found')]!.sequence).toBe(switched.at(-1)!.sequence);
+    const typed = commands.flatMap((line) => /npx metertime ((?:verify|logbook) .*)$/.exec(line)?.[1] ?? []);
+    expect(typed).toHaveLength(3);
+    const codes = typed.map((text) => spawnSync(process.execPath, ['bin/metertime.mjs', ...text.split(' ')]).status);
+    expect(codes).toEqual([0, 4, 0]);
+    process.kill(-run.pid, 'SIGINT');
+    expect(await run.exitCode).toBe(0);
     await expectNothingLeft(run);
   });
 
@@ -298,6 +378,14 @@ describe('nothing of it is left', () => {
     await expectNothingLeft(run, pids);
     expect(partial(pids)).toEqual([]);
     expect(run.stderr()).not.toContain('did not end in time');
+  });
+
+  it('after Ctrl-C in the quarter of an hour, while its network is cut', async () => {
+    const run = demo([], software);
+    await shows(run, 'is cut at');
+    process.kill(-run.pid, 'SIGINT');
+    expect(await run.exitCode).toBe(130);
+    await expectNothingLeft(run);
   });
 
   it('after its starter was killed', async () => {
