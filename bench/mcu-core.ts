@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
-import { serversMax } from '../scripts/build-core.mjs';
+import { setServers } from '../scripts/build-core.mjs';
 import { root } from '../scripts/lib/project.mjs';
 
 /** Where a server's measurement becomes the meter's time: certificates, majority, clock. */
@@ -27,11 +27,7 @@ export function markUpdate(text: string): string {
 /** Compiles it for a number of servers to `wasmPath`. */
 export async function buildMarkedCore(servers: number, wasmPath: string): Promise<void> {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
-  const constants: Record<string, string> = {
-    [`SERVERS_MAX=${serversMax}`]: `SERVERS_MAX=${servers}`,
-    'TARIFF=1': `TARIFF=${+(servers === serversMax)}`,
-  };
-  config.options.use = config.options.use.map((constant: string) => constants[constant] ?? constant);
+  setServers(config, servers);
   config.options.outFile = 'core.wasm';
   const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--noColors'], {
     readFile: (name: string) => {

@@ -41,6 +41,18 @@ export function readFileWithin(path: string, limitBytes: number, kinds: FileKind
   }
 }
 
+/** What `read` gives; undefined where the file does not exist. @throws {FileError} */
+export function ifThere<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    const isMissing =
+      error instanceof FileError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+    if (!isMissing) throw error;
+    return undefined;
+  }
+}
+
 /** As `readFileWithin`, for text in UTF-8. @throws {FileError} */
 export function readTextWithin(path: string, limitBytes: number): string {
   return readFileWithin(path, limitBytes).toString('utf8');

@@ -107,17 +107,26 @@ async function compile(args, signal) {
  */
 function configFor(servers, folder) {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
+  setServers(config, servers);
+  config.entries = config.entries.map((/** @type {string} */ entry) => relative(folder, join(root, entry)));
+  return JSON.stringify(config);
+}
+
+/**
+ * Sets the constants of asconfig.json for a number of servers: only the core for the most of them has tariffs.
+ * @param {{ options: { use: string[] } }} config
+ * @param {number} servers
+ */
+export function setServers({ options: { use } }, servers) {
   const constants = {
     [`SERVERS_MAX=${serversMax}`]: `SERVERS_MAX=${servers}`,
     'TARIFF=1': `TARIFF=${+(servers === serversMax)}`,
   };
   for (const [before, after] of Object.entries(constants)) {
-    const at = config.options.use.indexOf(before);
+    const at = use.indexOf(before);
     if (at < 0) throw new Error(`asconfig.json does not use ${before}`);
-    config.options.use[at] = after;
+    use[at] = after;
   }
-  config.entries = config.entries.map((/** @type {string} */ entry) => relative(folder, join(root, entry)));
-  return JSON.stringify(config);
 }
 
 /** @param {Uint8Array} bytes */

@@ -7,7 +7,7 @@ import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { MeterRequests, type RequestOptions, refusal, withRequestOptions } from './meter-requests.ts';
-import { wholeNumber } from './options.ts';
+import { sequenceNumber, wholeNumber } from './options.ts';
 import { printable } from './terminal.ts';
 
 interface Options extends RequestOptions {
@@ -30,10 +30,10 @@ export function commandCommand(context: Context): Command {
     .argument('<name>', names.join(', '))
     .argument('[file]', 'a tariff program, or dynamic tariffs')
     .requiredOption('-m, --mqtt <url>', 'the broker, such as mqtt://localhost or mqtts://broker.example')
-    .option('--from <sequence>', 'the first entry (records, logbook)', wholeNumber)
+    .option('--from <sequence>', 'the first entry (records, logbook)', sequenceNumber)
     .option('--count <number>', `how many entries, 1 to ${entriesAtOnce.most} (records, logbook)`, wholeNumber)
     .addOption(new Option('--ring <name>', 'which ring (logbook)').choices(['logbook', 'network']))
-    .option('--sequence <sequence>', 'the newest entry that was read (logbook-release)', wholeNumber)
+    .option('--sequence <sequence>', 'the newest entry that was read (logbook-release)', sequenceNumber)
     .option('--json', 'print the answer as it came, one JSON object')
     .action((meter: string, name: string, file: string | undefined, options: Options) =>
       send(context, meter, name, file, options),

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { Ring } from '../../as/abi/codes.ts';
 import { type AnyCommandResult, type CommandResponse, entriesAtOnce } from '../mqtt/command-payloads.ts';
 import { entryBytes, sequenceOf } from '../record/entry.ts';
+import { storageLimitBytes } from '../record/rings.ts';
 import { ringNames } from '../text/names.ts';
 import { decodePayload, type Kept } from './broker.ts';
 import type { Context } from './context.ts';
@@ -13,7 +14,7 @@ import { CliError } from './errors.ts';
 import { MeterRequests, type RequestOptions, refusal } from './meter-requests.ts';
 
 /** More than the largest storage of a meter holds. */
-const mostEntries = 524_288;
+const mostEntries = storageLimitBytes / entryBytes;
 /** Pause before a command is sent again where others are under way. */
 const busyMs = 500;
 

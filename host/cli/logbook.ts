@@ -5,7 +5,7 @@ import { Ring } from '../../as/abi/codes.ts';
 import { readFileWithin } from '../files.ts';
 import { meterKeys } from '../provision/meter-keys.ts';
 import { readHeadFile } from '../record/keys.ts';
-import { ringOrder, storedHead, storedSlots } from '../record/rings.ts';
+import { ringOrder, storageLimitBytes, storedHead, storedSlots } from '../record/rings.ts';
 import { signatureHolds } from '../record/seal.ts';
 import { storedIdentity } from '../record/stored-identity.ts';
 import { EntryTeller, type ToldEntry } from '../record/teller.ts';
@@ -20,9 +20,6 @@ import { readLiveRing } from './logbook-live.ts';
 import { type RequestOptions, withRequestOptions } from './meter-requests.ts';
 import { printable } from './terminal.ts';
 import { addTrustOptions, readTrust, type TrustOptions } from './verify.ts';
-
-/** Above the largest storage of a board. */
-const storageLimitBytes = 67_108_864;
 
 interface LogbookOptions extends TrustOptions, Omit<RequestOptions, 'mqtt'> {
   readonly storage?: string;

@@ -9,6 +9,7 @@ import { Transactions } from '../ocmf/transactions.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { sequenceNumber } from './options.ts';
 import { version } from './program-info.ts';
 import { readTrust, type TrustOptions } from './verify.ts';
 
@@ -42,7 +43,7 @@ export function ocmfCommand(context: Context): Command {
     .argument('<files...>', "a meter's records")
     .option('--keys <file>', "the meter's keys, as metertime provision --keys writes them")
     .option('--record-key <file>', 'its record key alone: 16 bytes or 32 hexadecimal digits')
-    .option('--transaction <number>', 'this one alone', transactionNumber)
+    .option('--transaction <number>', 'this one alone', sequenceNumber)
     .option('--sign-key <file>', 'sign with the key in this file: EC on secp256r1, PEM')
     .option('--pkcs11-module <file>', 'sign with a key in a token: the PKCS #11 module')
     .option('--pkcs11-token <label>', 'the token; needed where there are several')
@@ -70,12 +71,6 @@ export function ocmfCommand(context: Context): Command {
     ],
     exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
   });
-}
-
-function transactionNumber(text: string): number {
-  const value = Number(text);
-  if (/^\d{1,10}$/.test(text) && value >= 1 && value <= 0xffff_ffff) return value;
-  throw new InvalidArgumentError('Expected the number of a transaction, from 1 on.');
 }
 
 function userOf(text: string): OcmfIdentification {

@@ -18,6 +18,13 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
+/** The number of an entry or a transaction: 32 bits, from 1 on. */
+export function sequenceNumber(text: string): number {
+  const value = Number(text);
+  if (/^\d{1,10}$/.test(text) && value >= 1 && value <= 0xffff_ffff) return value;
+  throw new InvalidArgumentError('Expected a whole number from 1 to 4294967295.');
+}
+
 /** AEADs separated by commas, behind those of the same option before. */
 function aeadList(text: string, before: number[] | undefined): number[] {
   try {

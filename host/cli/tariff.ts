@@ -6,6 +6,7 @@ import { type TariffProgram, utcSchema, utcSeconds, utcText } from '../tariff/mo
 import { decodeProgram } from '../tariff/program-block.ts';
 import { type DynamicFile, type ProgramFile, readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
 import { describeZone, resolveZone } from '../tariff/zone.ts';
+import { crcText } from '../text/hex.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -158,10 +159,6 @@ function dynamicText({ dynamic, block }: DynamicFile): string {
 function tariffText({ tariffs }: TariffProgram, tariff: number): string {
   const name = tariffs?.[tariff];
   return name === undefined ? `${tariff}` : `${tariff} (${name})`;
-}
-
-function crcText(crc: number): string {
-  return crc.toString(16).padStart(8, '0');
 }
 
 /** `2026-03-29T03:00:00+02:00`. */

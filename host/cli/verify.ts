@@ -1,6 +1,6 @@
 // metertime verify FILE…: checks records and logbook offline, to the last bit; nothing is changed.
 import { createReadStream } from 'node:fs';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import { Ring } from '../../as/abi/codes.ts';
 import { checkFile } from '../files.ts';
 import { readKeysFile } from '../provision/meter-keys.ts';
@@ -11,6 +11,7 @@ import { type Context, collect, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { printEvidenceReport } from './evidence-report.ts';
 import { ExitCode } from './exit-codes.ts';
+import { sequenceNumber } from './options.ts';
 
 export interface TrustOptions {
   readonly keys?: string;
@@ -51,12 +52,6 @@ export function readTrust(options: TrustOptions): Trust {
   };
 }
 
-function sequence(text: string): number {
-  const value = Number(text);
-  if (/^\d{1,10}$/.test(text) && value >= 1 && value <= 0xffff_ffff) return value;
-  throw new InvalidArgumentError('Expected a sequence, a whole number from 1 on.');
-}
-
 export function verifyCommand(context: Context): Command {
   const command = new Command('verify')
     .summary('verify records and logbook offline')
@@ -74,7 +69,7 @@ export function verifyCommand(context: Context): Command {
     .option('--context <file>', 'contexts of records whose context comes before the first entry', collect, [])
     .addOption(
       new Option('--from <sequence>', 'the first entry has to be this one; of several rings, of each').argParser(
-        sequence,
+        sequenceNumber,
       ),
     )
     .option('--json', 'print the result as JSON')

@@ -1,8 +1,9 @@
 // Clocks for meters in software: the machine's monotonic counter, and virtual time that runs as fast as it is asked to.
 // Virtual time only advances when told to; what is due at the same instant happens in the order in which it was asked for.
+
+import { nsPerSecond } from '../text/utc.ts';
 import type { Cancel, MeterClock } from './parts.ts';
 
-const nsPerSecond = 1_000_000_000n;
 const longestTimeoutMs = 0x7fffffff;
 
 /** The machine's monotonic counter, in ns. */

@@ -8,6 +8,7 @@ import {
   TemperatureField,
   TemperatureStatus,
 } from '../../as/abi/codes.ts';
+import { nsPerSecond } from '../text/utc.ts';
 
 /** Takes back what was asked for; does nothing when it has happened or was taken back before. */
 export type Cancel = () => void;
@@ -124,8 +125,6 @@ export function decodeRtcSet(payload: Uint8Array): RtcDate {
     year: field(RtcField.Year) | ((payload[RtcField.Year + 1 - RtcField.Second] ?? 0) << 8),
   };
 }
-
-const nsPerSecond = 1_000_000_000n;
 
 /** The whole second in which `utcNs` (ns since 1970, POSIX) lies. */
 export function dateOfNs(utcNs: bigint): RtcDate {

@@ -2,7 +2,9 @@
 // start goes on where the last one ended.
 // What always holds: energy never falls; a register has the unit and scale that the meter's settings say, and what the
 // household does not have (exported energy, other units) is 0.
-import { SettingsField, SettingsFormat, SettingsTag, StorageMap } from '../../as/abi/codes.ts';
+import { SettingsTag, StorageMap } from '../../as/abi/codes.ts';
+import { SettingsBlockError, settingsItems } from '../provision/settings-items.ts';
+import { decodeRegister, obisBytes, type Register } from '../provision/tariff-settings.ts';
 import type { MeterStorage } from './parts.ts';
 
 /** It counts from here on: 2026-01-01 00:00 UTC. */
@@ -18,23 +20,16 @@ const wattHours = 30;
 /** Value group C of OBIS: active power or energy, imported. */
 const imported = 1;
 
-interface Register {
-  readonly quantity: number;
-  readonly scale: number;
-  readonly unit: number;
-}
-
-/** The registers that a settings block names; none where there is no block. */
-function registersOf(block: Uint8Array): Register[] {
-  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
-  if (block.length < StorageMap.SettingsBytes || view.getUint32(0, true) !== SettingsFormat.Magic) return [];
-  const registers: Register[] = [];
-  const end = Math.min(SettingsField.Items + view.getUint16(SettingsField.ItemsBytes, true), block.length - 2);
-  for (let at: number = SettingsField.Items; at < end; at += 2 + block[at + 1]!) {
-    if (block[at] !== SettingsTag.Register || block[at + 1] !== 8) continue;
-    registers.push({ quantity: block[at + 4]!, scale: view.getInt8(at + 8), unit: block[at + 9]! });
+/** The registers that settings name; none where there are no settings that hold. */
+function registersOf(storage: Uint8Array): Register[] {
+  try {
+    const items = settingsItems(storage).filter(({ tag }) => tag === SettingsTag.Register);
+    return items.flatMap(({ value }) => decodeRegister(value) ?? []);
+  } catch (error) {
+    // The meter tells what is wrong with them.
+    if (!(error instanceof SettingsBlockError)) throw error;
+    return [];
   }
-  return registers;
 }
 
 /** Power that the household takes at a time, W. */
@@ -48,7 +43,8 @@ function energy(seconds: number): number {
   return (nightWatts * seconds + (dayWatts / 2) * (seconds - Math.sin(turn * seconds) / turn)) / 3600;
 }
 
-function reading({ quantity, scale, unit }: Register, seconds: number): bigint {
+function reading({ obis, scale, unit }: Register, seconds: number): bigint {
+  const quantity = obisBytes(obis)?.[2];
   if (quantity !== imported || (unit !== watts && unit !== wattHours)) return 0n;
   const value = unit === watts ? power(seconds) : energy(seconds);
   return BigInt(Math.floor(value / 10 ** scale));
@@ -59,11 +55,10 @@ function reading({ quantity, scale, unit }: Register, seconds: number): bigint {
  * @param nowMs Unix milliseconds
  */
 export function simulatedRegisters(storage: MeterStorage, nowMs: () => number = Date.now): () => Promise<bigint[]> {
-  let registers: Promise<Register[]> | undefined;
-  const read = async () => registersOf(await storage.read(StorageMap.Settings, StorageMap.SettingsBytes));
+  let registers: readonly Register[] | undefined;
   return async () => {
     const seconds = Math.max((nowMs() - beginMs) / 1000, 0);
-    registers ??= read();
-    return (await registers).map((register) => reading(register, seconds));
+    registers ??= registersOf(await storage.read(StorageMap.Settings, StorageMap.SettingsBytes));
+    return registers.map((register) => reading(register, seconds));
   };
 }

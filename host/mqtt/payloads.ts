@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { ClockStatus, MeterEvent, TimeFlag } from '../../as/abi/codes.ts';
 import type { ServerReport } from '../gateway/server-reports.ts';
 import type { Budget, Info, MeterEventMessage, Time } from '../link/messages.ts';
+import { hex } from '../text/hex.ts';
 import {
   aeadKeyBits,
   aeadName,
@@ -239,7 +240,6 @@ function duration(ns: bigint): number | null {
   return Number.isSafeInteger(value) ? value : null;
 }
 
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const orNull = (text: string) => (text === '' ? null : text);
 
 // The event is raised in the inserted second itself, where it is handled in time.

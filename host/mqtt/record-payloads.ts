@@ -18,6 +18,7 @@ import {
   recordSchema,
 } from '../record/json.ts';
 import { unreadableJson, unreadableSchema } from '../record/unreadable.ts';
+import { crcText } from '../text/hex.ts';
 import { dlmsStatusNames, nameOf, namesOfBits, ptbStatusNames, tariffFlagNames } from '../text/names.ts';
 import { nsPerSecond, utcText } from '../text/utc.ts';
 
@@ -134,8 +135,6 @@ export function schemaName(payload: string): string {
 function when(seconds: bigint): string | null {
   return seconds === 0n ? null : utcText(seconds * nsPerSecond);
 }
-
-const crcText = (crc: number) => crc.toString(16).padStart(8, '0');
 
 /** What is told of the newest record; undefined for an entry that is none. */
 export function newestRecordOf(bytes: Uint8Array): NonNullable<NewestRecord> | undefined {

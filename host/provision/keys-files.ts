@@ -1,7 +1,7 @@
 // Writes the keys of those who verify into files of their own: all of them, or the public key alone.
 // What always holds: a file that holds something else is only replaced by force, and this is seen before anything is written;
 // one with the record key is readable by its owner only.
-import { FileError, readFileWithin } from '../files.ts';
+import { FileError, ifThere, readFileWithin } from '../files.ts';
 import { keysFileText, type MeterKeys, publicKeyPem } from './meter-keys.ts';
 import { ProvisionError, replaceFile } from './storage-file.ts';
 
@@ -19,7 +19,7 @@ export interface KeysFiles {
  */
 export function checkKeysFiles(files: KeysFiles, keys: MeterKeys | undefined, force: boolean): void {
   for (const { path, text } of contentsOf(files, keys)) {
-    const before = force ? undefined : readIfThere(path);
+    const before = force ? undefined : ifThere(() => textOf(path));
     if (before === undefined || before === text) continue;
     throw new ProvisionError(
       'provision-keys-file',
@@ -49,14 +49,12 @@ function contentsOf({ keys: file, publicKey }: KeysFiles, keys: MeterKeys | unde
 
 const limitBytes = 65_536;
 
-/** A file's text, whatever it is where it is longer than any of keys; undefined when there is none. @throws {FileError} */
-function readIfThere(path: string): string | undefined {
+/** A file's text, whatever it is where it is longer than any of keys. @throws {FileError} */
+function textOf(path: string): string {
   try {
     return readFileWithin(path, limitBytes, 'file').toString('utf8');
   } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    if (error.code === 'file-size') return '';
-    if ((error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') return undefined;
-    throw error;
+    if (!(error instanceof FileError) || error.code !== 'file-size') throw error;
+    return '';
   }
 }

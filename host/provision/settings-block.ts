@@ -6,6 +6,7 @@ import { SeedField, SettingsField, SettingsFormat, SettingsTag, StorageMap, Trus
 import { aeadChoice, aeadText, knownAeads } from './aeads.ts';
 import type { HostPort } from './host-port.ts';
 import { canonicalHost, hostProblem, quoted } from './host-port.ts';
+import { crcBytes, damagedSettings, type SettingPath, SettingsBlockError, settingsItems } from './settings-items.ts';
 import {
   type Calibration,
   calibrationProblem,
@@ -23,22 +24,7 @@ import {
 } from './tariff-settings.ts';
 import { decodeTimeRules, encodeTimeRules, type TimeRules, timeRulesProblem } from './time-rules.ts';
 
-/** Where a setting stands: `poll`, `minSeconds`; `servers`, 0. */
-export type SettingPath = readonly (string | number)[];
-
-/** Settings cannot be written, or a block cannot be read. */
-export class SettingsBlockError extends Error {
-  constructor(
-    readonly code: 'settings-value' | 'settings-absent' | 'settings-version' | 'settings-damaged',
-    message: string,
-    /** What the message is about; empty for all of them. */
-    readonly setting: SettingPath = [],
-    options?: ErrorOptions,
-  ) {
-    super(message, options);
-    this.name = 'SettingsBlockError';
-  }
-}
+export { type SettingPath, SettingsBlockError } from './settings-items.ts';
 
 /** What a meter is told before its first start. */
 export interface MeterSettings {
@@ -113,8 +99,6 @@ export const coreDefaults = {
   limits: { stratum: 15, rootDelayMs: 3000, rootDispersionMs: 1500 },
   asymmetryPercent: 100,
 } as const;
-
-const crcBytes = 4;
 
 function refuse(message: string, ...setting: SettingPath): never {
   throw new SettingsBlockError('settings-value', message, setting);
@@ -301,23 +285,6 @@ export function checkRootKey(rootKey: Uint8Array): void {
  * @throws {SettingsBlockError} settings-absent, settings-version, settings-damaged
  */
 export function decodeSettings(block: Uint8Array): { settings: MeterSettings; rootKey: Uint8Array } {
-  const bytes = Buffer.from(block.buffer, block.byteOffset, Math.min(block.length, StorageMap.SettingsBytes));
-  if (bytes.length < StorageMap.SettingsBytes || bytes.readUInt32LE(SettingsField.Magic) !== SettingsFormat.Magic) {
-    throw new SettingsBlockError('settings-absent', 'there is no settings block');
-  }
-  const damaged = (what: string): never => {
-    throw new SettingsBlockError('settings-damaged', `the settings block is damaged: ${what}`);
-  };
-  const end = SettingsField.Items + bytes.readUInt16LE(SettingsField.ItemsBytes);
-  if (end + crcBytes > bytes.length) damaged('its items are longer than the block');
-  if (crc32(bytes.subarray(0, end)) !== bytes.readUInt32LE(end)) damaged('its CRC-32 does not hold');
-  const version = bytes.readUInt16LE(SettingsField.Version);
-  if (version !== SettingsFormat.Version) {
-    throw new SettingsBlockError(
-      'settings-version',
-      `the settings block has version ${version}, this program knows ${SettingsFormat.Version}`,
-    );
-  }
   let id = '';
   let rootKey = new Uint8Array(0);
   let firstDatesUnchecked = false;
@@ -325,11 +292,7 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
   let reportSeconds: number = settingsDefaults.reportSeconds;
   let chosen: Partial<MeterSettings> = {};
   const servers: HostPort[] = [];
-  for (let at: number = SettingsField.Items; at < end; ) {
-    const tag = bytes[at]! as SettingsTag;
-    const value = bytes.subarray(at + 2, at + 2 + (bytes[at + 1] ?? 0));
-    at += 2 + (bytes[at + 1] ?? 0);
-    if (at > end) damaged('an item is longer than the block');
+  for (const { tag, value } of settingsItems(block)) {
     if (tag === SettingsTag.MeterId) id = value.toString();
     else if (tag === SettingsTag.RootKey) rootKey = new Uint8Array(value);
     else if (tag === SettingsTag.Server && value.length > 2) {
@@ -341,7 +304,7 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
     } else if (tag === SettingsTag.ReportSeconds && value.length === 2) reportSeconds = value.readUInt16LE(0);
     else {
       const choice = readChoice(tag, value, chosen);
-      if (choice === undefined && (tag & 0x80) === 0) damaged(`item ${tag} is unknown or has the wrong length`);
+      if (choice === undefined && (tag & 0x80) === 0) damagedSettings(`item ${tag} is unknown or has the wrong length`);
       chosen = { ...chosen, ...choice };
     }
   }

@@ -7,7 +7,7 @@ import { closeSync, fchmodSync, fsyncSync, openSync, realpathSync, renameSync, r
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { DynamicField, DynamicFormat, ProgramField, ProgramFormat, StorageMap } from '../../as/abi/codes.ts';
-import { FileError, readFileWithin } from '../files.ts';
+import { ifThere, readFileWithin } from '../files.ts';
 import { type MeterKeys, meterKeys } from './meter-keys.ts';
 import {
   checkRootKey,
@@ -83,18 +83,6 @@ function readStorage(path: string): Buffer {
   return readFileWithin(path, maxStorageBytes, 'file');
 }
 
-/** Reads a storage file; undefined when there is none. @throws {FileError} */
-function readIfThere(path: string): Buffer | undefined {
-  try {
-    return readStorage(path);
-  } catch (error) {
-    if (error instanceof FileError && (error.cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT') {
-      return undefined;
-    }
-    throw error;
-  }
-}
-
 /** The settings that a storage file holds. @throws {SettingsBlockError} @throws {FileError} */
 export function readStorageSettings(path: string): MeterSettings {
   return decodeSettings(readStorage(path)).settings;
@@ -123,14 +111,14 @@ export function readStorageKeys(path: string): MeterKeys {
 
 /** The same where the file is there, and is this meter's. @throws {FileError} */
 export function keysKept(path: string, meter: string): MeterKeys | undefined {
-  const contents = readIfThere(path);
+  const contents = ifThere(() => readStorage(path));
   const found = contents === undefined ? undefined : findMeter(path, contents, meter, true);
   return found && meterKeys(found.rootKey, meter);
 }
 
 /** Size of a storage file; undefined when there is none. @throws {FileError} */
 export function storageFileBytes(path: string): number | undefined {
-  return readIfThere(path)?.length;
+  return ifThere(() => readStorage(path))?.length;
 }
 
 /**
@@ -138,7 +126,7 @@ export function storageFileBytes(path: string): number | undefined {
  * @throws {SettingsBlockError} @throws {ProvisionError} @throws {FileError}
  */
 export function provisionStorage(path: string, settings: MeterSettings, options: ProvisionOptions = {}): Provisioned {
-  const old = readIfThere(path);
+  const old = ifThere(() => readStorage(path));
   const needs = tariffNeeds(settings, options);
   const size = old?.length ?? options.bytes ?? (needs.length === 0 ? newStorageBytes : newTariffStorageBytes);
   checkSize(path, size, needs, old?.length, options.bytes);

@@ -4,6 +4,7 @@
 // from them, from the context that they name, and from the meter's id.
 import { z } from 'zod';
 import { ClockStatus, MeterEvent, Ring, TimeFlag } from '../../as/abi/codes.ts';
+import { hex } from '../text/hex.ts';
 import {
   clockStatusNames,
   describeEvent,
@@ -205,7 +206,6 @@ export type LogJson = z.infer<typeof logSchema>;
 export type HeadJson = z.infer<typeof headSchema>;
 export type EvidenceJson = z.infer<typeof evidenceSchema>;
 
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 const hexOrNull = (bytes: Uint8Array | undefined) => (bytes === undefined ? null : hex(bytes));
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
 

@@ -4,6 +4,7 @@
 import type { KeyObject } from 'node:crypto';
 import { ChainField, Format, type Ring } from '../../as/abi/codes.ts';
 import { MessageError } from '../link/message-bytes.ts';
+import { hex } from '../text/hex.ts';
 import {
   type Context,
   type ContextPart,
@@ -59,8 +60,6 @@ export interface Trust {
 }
 
 type Tell = (finding: Omit<Finding, 'ring' | 'at'> & { at?: string | null }) => void;
-
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /** Checks the entries of one ring, in the order in which they come. */
 export class RingCheck {

@@ -3,14 +3,13 @@
 // could be checked with what was given held.
 import { ContextPartField, Ring } from '../../as/abi/codes.ts';
 import { MessageError } from '../link/message-bytes.ts';
+import { hex } from '../text/hex.ts';
 import { ringNames } from '../text/names.ts';
 import { type Context, decodeHead, type Entry, entryBytes, type Head, sequenceOf } from './entry.ts';
 import { type Finding, RingCheck, type Trust } from './ring-check.ts';
 import { entryHash, signatureHolds } from './seal.ts';
 
 export type { Check, Finding, Trust } from './ring-check.ts';
-
-const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex');
 
 /** What is known of a ring's end. */
 export type Tail =

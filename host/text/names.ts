@@ -18,6 +18,7 @@ import {
   SourceState,
   TimeFlag,
 } from '../../as/abi/codes.ts';
+import { crcText } from './hex.ts';
 import { tamperingNames } from './record-names.ts';
 
 export * from './record-names.ts';
@@ -448,10 +449,6 @@ function kissText(code: bigint): string {
 /** The first bytes of a hash, as an event carries them. */
 function hashText(bytes: bigint): string {
   return `${BigInt.asUintN(64, bytes).toString(16).padStart(16, '0')}…`;
-}
-
-function crcText(crc: bigint): string {
-  return BigInt.asUintN(32, crc).toString(16).padStart(8, '0');
 }
 
 /** What a meter without a time waits for, as one sentence without its full stop; undefined where it waits for nothing. */

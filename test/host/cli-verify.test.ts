@@ -274,7 +274,7 @@ describe('wrong uses', () => {
     [['dump.bin', '--keys', 'keys.json', '--meter', 'm2'], /--keys are those of m1/],
     [['dump.bin', '--record-key', 'public.pem'], /expected a record key of 16 bytes/],
     [['dump.bin', '--public-key', 'record.key'], /expected a public key of Ed25519/],
-    [['dump.bin', '--from', '0'], /Expected a sequence/],
+    [['dump.bin', '--from', '0'], /Expected a whole number from 1 to 4294967295/],
   ] as [string[], RegExp][])('%j', async (args, message) => {
     dump();
     file('head.bin', made.head());

@@ -47,6 +47,23 @@ describe('a simulated load', () => {
     expect(await simulatedRegisters(storageWith(power, exported, volts), () => at)()).toEqual([800n, 0n, 0n]);
   });
 
+  it('reads its settings again where the storage failed', async () => {
+    const storage = storageWith(energy(0));
+    let fails = true;
+    const failing = {
+      read: (at: number, length: number) => {
+        if (fails) throw new Error('the storage failed');
+        return storage.read(at, length);
+      },
+      write: () => {},
+      bytes: storage.bytes,
+    };
+    const read = simulatedRegisters(failing as unknown as MemoryStorage, () => at);
+    await expect(read()).rejects.toThrow('the storage failed');
+    fails = false;
+    expect(await read()).toHaveLength(1);
+  });
+
   it('has no registers where the settings have none, or are not there', async () => {
     expect(await simulatedRegisters(storageWith(), () => at)()).toEqual([]);
     expect(await simulatedRegisters(new MemoryStorage(), () => at)()).toEqual([]);
