@@ -34,6 +34,8 @@ export interface RunOptions {
   /** The gateway's program and the core. */
   readonly program: string;
   readonly corePath: string;
+  /** Whether the peer publishes the same afterwards. */
+  readonly withPeer: boolean;
   /** Told where the run stands, every few seconds. */
   readonly note: (text: string) => void;
 }
@@ -390,7 +392,6 @@ async function watch(lab: Lab): Promise<Watched> {
 /** Everything from an empty outbox to the end. */
 export async function runOnce(options: RunOptions): Promise<RunResult> {
   const { meters, minutes, note } = options;
-  const withPeer = minutes > 0;
   const lab = new Lab(options);
   try {
     note('time servers, broker and gateway start');
@@ -401,14 +402,15 @@ export async function runOnce(options: RunOptions): Promise<RunResult> {
       note('waiting for the first whole minute');
       await sleepUntil(nextPhase());
     }
-    if (withPeer) note('what is published in a minute is recorded');
-    const samples = withPeer ? await lab.sample() : [];
+    if (minutes > 0) note('what is published in a minute is recorded');
+    const samples = minutes > 0 ? await lab.sample() : [];
     const watched = await watch(lab);
     // What the meters say of a moment behind the end.
     await until('the meters say what they have', () => lab.backlog.atMs > watched.toMs, { timeoutMs: 15_000 });
     if (minutes === 0) await lab.noBacklog();
     const { notArrived, unacknowledged } = lab.backlog;
     const loaded = { ...(await insight(lab.gateway, true)), resident: residentBytes(lab.gateway.pid!) };
+    const withPeer = options.withPeer && minutes > 0;
     if (withPeer) note('the peer publishes the same');
     const peer = withPeer ? await lab.peer(samples) : undefined;
     const arrived = lab.arrivals.within(watched.fromMs, watched.toMs, meters, periodMs);

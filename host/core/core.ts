@@ -3,7 +3,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { instantiateSync } from '@assemblyscript/loader';
 import { Abi, type Action, type Event } from '../../as/abi/codes.ts';
 
 /** What went wrong between the host and its core. */
@@ -80,7 +79,8 @@ export class Core {
   readonly #capacity: number;
 
   constructor(readonly source: CoreModule = loadCoreModule()) {
-    this.exports = instantiateSync<CoreExports>(source.module, {}).exports as unknown as CoreExports;
+    // It imports nothing.
+    this.exports = new WebAssembly.Instance(source.module).exports as unknown as CoreExports;
     if (this.exports.abiVersion() !== Abi.Version) {
       throw new CoreError(
         'core-version',
