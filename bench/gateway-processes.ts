@@ -62,6 +62,8 @@ process.on('message', ({ collect }) => {
   collectionMs = 0;
   process.send({ ...answer, heapUsedBytes: heapUsed, externalBytes: external });
 });
+// Whoever measures is gone.
+process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
 process.channel.unref();
 `;
 

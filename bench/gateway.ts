@@ -25,7 +25,7 @@ function readArguments() {
         minutes: { type: 'string', default: '5' },
         servers: { type: 'string', default: '4' },
         report: { type: 'string', default: '10' },
-        start: { type: 'string', default: '60' },
+        start: { type: 'string', default: '120' },
         flags: { type: 'string', multiple: true, default: [] },
         json: { type: 'boolean', default: false },
         check: { type: 'boolean', default: false },
@@ -53,6 +53,8 @@ async function main(values: ReturnType<typeof readArguments>): Promise<void> {
     reportSeconds: whole('report', values.report, 1, 65_535),
     startSeconds: whole('start', values.start, 1, 3_600),
   };
+  // With an `exit`, what was started ends and folders go.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
   const program = join(root, 'build', 'bench-gateway', 'program');
   await step('building the gateway', () => buildDist({ outDir: program }));
   const { path: corePath } = await buildCore();

@@ -37,7 +37,7 @@ export const gatewayUsage = `npm run bench:gateway -- [options]
   --minutes M     measure for so long, after all are synchronised (5); 0: only their start
   --servers N     time servers that each meter asks, 1 to 4 (4)
   --report S      seconds between two reports of a meter's time (10, as provisioned by default)
-  --start S       switch the meters on within so many seconds (60)
+  --start S       switch the meters on within so many seconds (120)
   --flags=TEXT    flags of node for the gateway, and settings of its environment such as UV_THREADPOOL_SIZE=8;
                   given several times, there is a run for each, to compare them; none: without any
   --json          the figures as JSON
