@@ -11,7 +11,7 @@
 //   event    0  local tick   u64
 //            8  payload
 
-import { Abi, LinkLimit, StorageMap } from './codes';
+import { Abi, Action, LinkLimit, StorageMap } from './codes';
 
 /** A frame, a storage write, real-time clock, thermometer, the next wake-up and the time: what may accompany a message. */
 const TIME_RESERVED: u32 = 612;
@@ -86,4 +86,18 @@ export function actionAdd(kind: u32, length: u32): usize {
   store<u16>(at, <u16>length, 2);
   used += Abi.ActionHeaderBytes + length;
   return at + Abi.ActionHeaderBytes;
+}
+
+/** Adds the action that reads `length` bytes of the storage. */
+export function actionRead(offset: u32, length: u32): void {
+  const at = actionAdd(Action.StorageRead, 8);
+  store<u32>(at, offset);
+  store<u32>(at, length, 4);
+}
+
+/** Adds the action that writes `length` bytes to the storage and returns where they go. */
+export function actionWrite(offset: u32, length: u32): usize {
+  const at = actionAdd(Action.StorageWrite, 4 + length);
+  store<u32>(at, offset);
+  return at + 4;
 }

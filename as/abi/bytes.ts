@@ -32,6 +32,21 @@ export function isZero(at: usize, length: u32): bool {
   return bits == 0;
 }
 
+/** Whether `length` bytes of the storage were never written, or erased. */
+export function isBlank(at: usize, length: u32): bool {
+  const first: u32 = load<u8>(at);
+  if (first != 0 && first != 0xff) return false;
+  for (let i: u32 = 1; i < length; i++) {
+    if (load<u8>(at + i) != first) return false;
+  }
+  return true;
+}
+
+/** Of two slots that begin with a count, of which one at least holds: whether the second is in force. */
+export function isSecondNewer(holdsA: bool, holdsB: bool, a: usize, b: usize): bool {
+  return holdsB && (!holdsA || <i32>(load<u32>(b) - load<u32>(a)) > 0);
+}
+
 /** Appends the text at `source` (length byte and bytes) at `target`; returns the place behind it. */
 export function appendText(target: usize, source: usize): usize {
   const length: u32 = 1 + load<u8>(source);

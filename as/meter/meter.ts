@@ -8,7 +8,7 @@
 // believed and no state written before the stored one was read; the state's proof for the real-time clock is written after
 // the clock was set, and one already there always covers the clock.
 
-import { actionAdd, actionScratch } from '../abi/buffers';
+import { actionAdd, actionRead, actionScratch } from '../abi/buffers';
 import { clear } from '../abi/bytes';
 import {
   Abi,
@@ -185,15 +185,15 @@ function begin(next: u32): void {
   stage = next;
   switch (next) {
     case STAGE_SETTINGS:
-      return readStorage(StorageMap.Settings, StorageMap.SettingsBytes);
+      return actionRead(StorageMap.Settings, StorageMap.SettingsBytes);
     case STAGE_SEEDS:
-      return readStorage(StorageMap.SeedA, 2 * StorageMap.SeedBytes);
+      return actionRead(StorageMap.SeedA, 2 * StorageMap.SeedBytes);
     case STAGE_SEED_WRITTEN:
       return seedReplace();
     case STAGE_SEED_ERASED:
       return seedErase();
     case STAGE_STATE:
-      return readStorage(StorageMap.StateA, 2 * StorageMap.StateBytes);
+      return actionRead(StorageMap.StateA, 2 * StorageMap.StateBytes);
     default:
       actionAdd(Action.RtcRead, 0);
   }
@@ -208,12 +208,6 @@ function retryLater(offset: u32): void {
   if (failures != STORAGE_TRIES_SILENT) return;
   if (stage == STAGE_SEED_WRITTEN || stage == STAGE_SEED_ERASED) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
   if (!online) goOnline();
-}
-
-function readStorage(offset: u32, length: u32): void {
-  const at = actionAdd(Action.StorageRead, 8);
-  store<u32>(at, offset);
-  store<u32>(at, length, 4);
 }
 
 /** `Event.StorageData`. */

@@ -23,9 +23,9 @@
 //   cookie   0  length      u16
 //            2  cookie      256
 
-import { actionAdd } from '../abi/buffers';
+import { actionRead, actionWrite } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
-import { Action, ClockStatus, MeterEvent, StorageMap } from '../abi/codes';
+import { ClockStatus, MeterEvent, StorageMap } from '../abi/codes';
 import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivStart } from '../aead/siv';
 import { clockStatus } from '../clock/clock';
@@ -127,17 +127,13 @@ export function reserveLoad(): bool {
 function readPart(which: u32): void {
   part = which;
   doing = READING;
-  const action = actionAdd(Action.StorageRead, 8);
-  store<u32>(action, partOffset(at, part));
-  store<u32>(action, StorageMap.ReservePartBytes, 4);
+  actionRead(partOffset(at, part), StorageMap.ReservePartBytes);
 }
 
 // Without its number and tag nothing opens any more.
 function erase(why: u32): void {
   doing = why;
-  const action = actionAdd(Action.StorageWrite, 4 + SEALED);
-  store<u32>(action, partOffset(at, part));
-  clear(action + 4, SEALED);
+  clear(actionWrite(partOffset(at, part), SEALED), SEALED);
 }
 
 /** A part was read, or could not be: then it counts for nothing. Returns whether the storage has more to do. */
@@ -333,9 +329,7 @@ function written(source: Source, failed: bool): void {
 }
 
 function write(source: Source): void {
-  const action = actionAdd(Action.StorageWrite, 4 + StorageMap.ReservePartBytes);
-  store<u32>(action, partOffset(at, part));
-  const data = action + 4;
+  const data = actionWrite(partOffset(at, part), StorageMap.ReservePartBytes);
   clear(data, StorageMap.ReservePartBytes);
   store<u32>(data, number);
   if (part == PART_KEYS) putKeys(source, data + SEALED);

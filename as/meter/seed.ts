@@ -7,9 +7,9 @@
 //         36  zero    24
 //         60  CRC-32  u32    over all before it
 
-import { actionAdd } from '../abi/buffers';
+import { actionWrite } from '../abi/buffers';
 import { clear, copy, isZero } from '../abi/bytes';
-import { Action, SeedField, StorageMap } from '../abi/codes';
+import { SeedField, StorageMap } from '../abi/codes';
 import { DRBG_OK, DRBG_SEED_BYTES, drbgGenerate, drbgInstantiate } from '../aead/drbg';
 import { crc32 } from '../link/crc32';
 
@@ -84,9 +84,7 @@ function slotOffset(slot: u32): u32 {
 
 /** Writes the next seed into the slot that is not in use. */
 export function seedReplace(): void {
-  const at = actionAdd(Action.StorageWrite, 4 + StorageMap.SeedBytes);
-  store<u32>(at, slotOffset(1 - usedSlot));
-  const slot = at + 4;
+  const slot = actionWrite(slotOffset(1 - usedSlot), StorageMap.SeedBytes);
   clear(slot, StorageMap.SeedBytes);
   store<u32>(slot, count + 1, SeedField.Count);
   drbgGenerate(slot + SeedField.Seed, DRBG_SEED_BYTES);
@@ -95,9 +93,7 @@ export function seedReplace(): void {
 
 /** The next seed is stored: erases the one in use. */
 export function seedErase(): void {
-  const at = actionAdd(Action.StorageWrite, 4 + StorageMap.SeedBytes);
-  store<u32>(at, slotOffset(usedSlot));
-  clear(at + 4, StorageMap.SeedBytes);
+  clear(actionWrite(slotOffset(usedSlot), StorageMap.SeedBytes), StorageMap.SeedBytes);
 }
 
 /** The seed could not be replaced. Whether the generator serves all the same: with entropy no two starts share a byte. */

@@ -13,9 +13,9 @@
 //                                  authenticated time set it or was compared with it
 //           64  crystal      160   what was learned of the local oscillator (`crystal.ts`)
 
-import { actionAdd } from '../abi/buffers';
-import { clear } from '../abi/bytes';
-import { Action, StorageMap } from '../abi/codes';
+import { actionWrite } from '../abi/buffers';
+import { clear, isSecondNewer } from '../abi/bytes';
+import { StorageMap } from '../abi/codes';
 import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivStart } from '../aead/siv';
 import { CRYSTAL_BYTES, crystalLoad, crystalSave } from '../clock/crystal';
@@ -75,7 +75,7 @@ export function stateRead(slots: usize): void {
   aeadWipe();
   unknown = (validA ? 0 : 1) | (validB ? 0 : 2);
   if (!validA && !validB) return;
-  slot = validB && (!validA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
+  slot = isSecondNewer(validA, validB, slots, b) ? 1 : 0;
   const at = slot == 1 ? b : slots;
   count = load<u32>(at);
   const record = at + RECORD;
@@ -127,9 +127,7 @@ export function stateWrite(): void {
   count += 1;
   slot = 1 - slot;
   unknown |= 1 << slot;
-  const at = actionAdd(Action.StorageWrite, 4 + StorageMap.StateBytes);
-  store<u32>(at, slot == 1 ? StorageMap.StateB : StorageMap.StateA);
-  const target = at + 4;
+  const target = actionWrite(slot == 1 ? StorageMap.StateB : StorageMap.StateA, StorageMap.StateBytes);
   clear(target, StorageMap.StateBytes);
   store<u32>(target, count);
   const record = target + RECORD;

@@ -45,7 +45,8 @@ import {
   TRANSACTION_RUNS,
   TRANSACTION_SYNCHRONISED,
 } from '../record/quality';
-import { recordAdd, recordCommit } from '../record/records';
+import { recordAdd, recordCommit, recordLossMark } from '../record/records';
+import { shareDue, shareTake } from '../record/share';
 import { storeReady } from '../record/store';
 import { periodBegin, periodEnd } from '../tariff/period';
 import { tariffAt, tariffDynamic, tariffDynamicEnded, tariffNextAction } from '../tariff/tariff';
@@ -441,11 +442,10 @@ function status(now: i64): void {
   statusDue = NEVER;
   if (lookedAt != now || (load<u32>(ASKED) | load<u32>(NEXT)) != 0) return;
   if (qualityPlain == toldLetter && keeperPtb() == toldPtb) return;
-  const used = max<i64>(statusUsed, now);
-  statusDue = used - (STATUS_BURST - 1) * STATUS_NS;
+  statusDue = shareDue(statusUsed, now, STATUS_NS, STATUS_BURST);
   if (statusDue > now) return;
   statusDue = NEVER;
-  statusUsed = used + STATUS_NS;
+  statusUsed = shareTake(statusUsed, now, STATUS_NS);
   need(RecordReason.Status, 0);
 }
 
@@ -527,7 +527,7 @@ function finish(request: usize, t: i64, values: usize, count: u32): void {
   toldPtb = ptb;
   const body = recordAdd();
   if (body != 0) {
-    let marks = standing | load<u32>(request, MARKS);
+    let marks = standing | load<u32>(request, MARKS) | recordLossMark();
     if (count == 0) marks |= RecordMark.NoReadings;
     else if (isLate(t, load<i64>(request, TARGET))) marks |= RecordMark.Late;
     bodyTime(body, t);

@@ -1,6 +1,5 @@
-// What is said about tariffs over the link: the tariff that applies and what is next, and the answers to commands.
-// What always holds: the tariff is told with each time report and after each change, at most once a second; a command gets
-// one answer, which waits for room.
+// What is said about tariffs over the link: the tariff that applies and what is next; and the commands that bring new ones.
+// What always holds: the tariff is told with each time report and after each change, at most once a second.
 
 import { appendText, clear } from '../abi/bytes';
 import {
@@ -8,8 +7,6 @@ import {
   BlockWriteField,
   Channel,
   ClockStatus,
-  CommandResult,
-  DoneField,
   Message,
   Ring,
   TariffField,
@@ -23,6 +20,7 @@ import { storeFull, storeNewest, storeOldest } from '../record/store';
 import { tariffAt, tariffNext } from '../tariff/tariff';
 import { networkBegin, networkIsOwn, networkSend, networkUp } from './network';
 import { timeNowUtc } from './now';
+import { blockCommit, blockWrite } from './tariff-blocks';
 import {
   keeperDoubtful,
   keeperDynamic,
@@ -39,10 +37,6 @@ import {
   keeperTransactionBits,
 } from './tariff-keeper';
 import {
-  slotsAnswered,
-  slotsAnswerSent,
-  slotsCommit,
-  slotsDetail,
   slotsDynamicCrc,
   slotsDynamicEnd,
   slotsLoading,
@@ -50,9 +44,6 @@ import {
   slotsPassive,
   slotsPresent,
   slotsProgramCrc,
-  slotsResult,
-  slotsToken,
-  slotsWrite,
 } from './tariff-slots';
 
 const TARIFF_BYTES: u32 = TariffField.Texts + 2 * 24;
@@ -85,34 +76,17 @@ export function tariffMessage(message: usize, length: u32): bool {
     const token: u32 = load<u16>(message, BlockWriteField.Token);
     const offset: u32 = load<u16>(message, BlockWriteField.Offset);
     const part = message + BlockWriteField.Part;
-    if (!slotsWrite(block, token, offset, part, length - BlockWriteField.Part)) busy(token);
+    blockWrite(block, token, offset, part, length - BlockWriteField.Part);
   } else if (type == Message.BlockCommit && length >= <u32>BlockCommitField.Bytes) {
     const token: u32 = load<u16>(message, BlockCommitField.Token);
-    if (!slotsCommit(block, token, load<u16>(message, BlockCommitField.Length))) busy(token);
+    blockCommit(block, token, load<u16>(message, BlockCommitField.Length));
   }
   return type == Message.BlockWrite || type == Message.BlockCommit;
 }
 
-function busy(token: u32): void {
-  sendDone(token, CommandResult.Busy, 0);
-}
-
-function sendDone(token: u32, result: u32, detail: u32): bool {
-  const message = networkBegin(Channel.Report, DoneField.Bytes);
-  if (message == 0) return false;
-  store<u8>(message, Message.Done);
-  store<u8>(message, <u8>result, DoneField.Result);
-  store<u16>(message, <u16>token, DoneField.Token);
-  store<u32>(message, detail, DoneField.Detail);
-  networkSend(Channel.Report, DoneField.Bytes);
-  return true;
-}
-
 /** Sends what is due and has room. */
 export function tariffReportStep(now: i64): void {
-  if (TARIFF == 0 || !networkUp()) return;
-  if (slotsAnswered() && sendDone(slotsToken(), slotsResult(), slotsDetail())) slotsAnswerSent();
-  if (!slotsPresent()) return;
+  if (TARIFF == 0 || !networkUp() || !slotsPresent()) return;
   if (keeperNews()) {
     due = true;
     nextUntil = 0;

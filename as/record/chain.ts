@@ -2,7 +2,7 @@
 // What always holds: the key is derived for each use and wiped before the event ends (`chainOpen`, `chainClose`); an
 // entry counts only where its seal holds, so one of which a write left some bytes never counts.
 
-import { copy } from '../abi/bytes';
+import { copy, isBlank } from '../abi/bytes';
 import { ChainField, StorageMap } from '../abi/codes';
 import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { AES_KEY_BYTES } from '../aead/aes';
@@ -53,14 +53,9 @@ export function chainHolds(label: u32, at: usize): bool {
   return equalBytes(at + ChainField.Seal, DIGEST, CMAC_BYTES);
 }
 
-/** Whether the place of an entry was never written, or erased. */
+/** Whether the place of an entry, or of a mark, was never written, or erased. */
 export function chainBlank(at: usize): bool {
-  const first: u32 = load<u8>(at);
-  if (first != 0 && first != 0xff) return false;
-  for (let i: usize = 1; i < <usize>ChainField.Bytes; i++) {
-    if (load<u8>(at + i) != first) return false;
-  }
-  return true;
+  return isBlank(at, ChainField.Bytes);
 }
 
 /** The first `length` bytes of SHA-512 of what is at `at`, to `to`. */

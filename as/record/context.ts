@@ -64,13 +64,14 @@ export function contextSoftwareHash(to: usize, length: u32): void {
   hashOf(reportFacts() + StartField.CoreSha256, 2 * HASH_BYTES, to, length);
 }
 
-/** The program that was in force last: the first 32 bytes of SHA-512 of it, and its name, a text that stays where it is. */
-export function contextProgram(hash: usize, name: usize): void {
+/** The program in force, of which what people wrote counts (`bytes` at `at`), and its name, a text that stays where it is. */
+export function contextProgram(at: usize, bytes: u32, name: usize): void {
   if (TARIFF == 0) return;
-  copy(PROGRAM_HASH, hash, HASH_BYTES);
+  hashOf(at, bytes, PROGRAM_HASH, HASH_BYTES);
   programName = name;
 }
 
+/** The name that was in force with that hash: while another program is loaded, its name is not this one's yet. */
 let programName: usize = 0;
 
 /** A server's certificate: SHA-256. */
@@ -154,7 +155,6 @@ function putAll(length: u32): void {
   putText(reportNames() + 1 + load<u8>(reportNames()));
   if (calibration != 0) putText(calibration + CalibrationField.Id);
   else putNumber(0, 1);
-  // Not that in the buffer: another one may just be read there.
   if (programName != 0) putText(programName);
   else putNumber(0, 1);
   for (let i: u32 = 0; i < settingsServers(); i++) putText(settingsServerName(i));

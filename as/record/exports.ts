@@ -2,11 +2,11 @@
 // What always holds: in a core without records they do nothing.
 
 import { copy } from '../abi/bytes';
-import { ChainField } from '../abi/codes';
+import { ChainField, RecordField } from '../abi/codes';
 import { headRequest } from './head';
 import { logFull } from './log';
 import { markedSince, markedTariff, markedTransaction, markTariff, markTransaction } from './mark';
-import { recordAdd, recordCommit } from './records';
+import { recordAdd, recordCommit, recordLossMark } from './records';
 import { storeFull, storeNewest, storeOldest, storeReady } from './store';
 
 /** Hands in a record whose body is at `body`; false where it is lost. */
@@ -14,6 +14,7 @@ export function testRecord(body: usize): bool {
   const at = recordAdd();
   if (at == 0) return false;
   copy(at, body, ChainField.BodyBytes);
+  store<u16>(at, load<u16>(at, RecordField.Marks) | <u16>recordLossMark(), RecordField.Marks);
   recordCommit();
   return true;
 }

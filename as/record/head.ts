@@ -3,9 +3,9 @@
 // What always holds: a head is signed for entries that are in the storage for good; one at a time, a slice in each event;
 // of two slots the whole one with the higher count is in force, and the other is written.
 
-import { actionAdd } from '../abi/buffers';
-import { appendText, clear, copy } from '../abi/bytes';
-import { Action, Channel, HeadField, HeadFormat, Message, Ring, StorageMap } from '../abi/codes';
+import { actionWrite } from '../abi/buffers';
+import { appendText, clear, copy, isBlank, isSecondNewer } from '../abi/bytes';
+import { Channel, HeadField, HeadFormat, Message, Ring, StorageMap } from '../abi/codes';
 import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { crc32 } from '../link/crc32';
 import { KeyPurpose, meterKey } from '../meter/keys';
@@ -66,8 +66,8 @@ export function headTake(slots: usize): bool {
   const b = slots + StorageMap.HeadSlotBytes;
   const holdsA = holds(slots);
   const holdsB = holds(b);
-  if (!holdsA && !holdsB) return isErased(slots) || isErased(b);
-  slot = holdsB && (!holdsA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
+  if (!holdsA && !holdsB) return isBlank(slots, HeadField.StoredBytes) || isBlank(b, HeadField.StoredBytes);
+  slot = isSecondNewer(holdsA, holdsB, slots, b) ? 1 : 0;
   const at = slot == 1 ? b : slots;
   count = load<u32>(at);
   copy(HEAD, at + HeadField.Magic, SIGNED_BYTES);
@@ -76,14 +76,6 @@ export function headTake(slots: usize): bool {
 
 function holds(at: usize): bool {
   return load<u32>(at, HeadField.Magic) == HeadFormat.Magic && crc32(at, HeadField.Crc) == load<u32>(at, HeadField.Crc);
-}
-
-function isErased(at: usize): bool {
-  const first: u32 = load<u8>(at);
-  for (let i: u32 = 0; i < <u32>HeadField.StoredBytes; i++) {
-    if (load<u8>(at + i) != first) return false;
-  }
-  return true;
 }
 
 /** Newest entry that the head in force was signed for, and its hash. */
@@ -143,9 +135,7 @@ export function headWrite(): bool {
   if (state != SIGNED) return false;
   slot = 1 - slot;
   count += 1;
-  const action = actionAdd(Action.StorageWrite, 4 + HeadField.StoredBytes);
-  store<u32>(action, slot == 0 ? StorageMap.HeadA : StorageMap.HeadB);
-  const at = action + 4;
+  const at = actionWrite(slot == 0 ? StorageMap.HeadA : StorageMap.HeadB, HeadField.StoredBytes);
   store<u32>(at, count);
   putSigned(at + HeadField.Magic);
   store<u32>(at, crc32(at, HeadField.Crc), HeadField.Crc);

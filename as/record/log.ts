@@ -11,6 +11,7 @@ import { eventLogged, eventToLog, eventUnlogged, eventUnloggedCode, raiseEvent }
 import { SECOND_NS } from '../ntp/timestamp';
 import { markReleased } from './mark';
 import { ringNewest } from './ring';
+import { shareDue, shareTake } from './share';
 
 const HOUR_NS: i64 = 3600 * SECOND_NS;
 
@@ -84,9 +85,9 @@ export function logTellFull(): void {
 // Whether one more fits into a share of `burst` at once and one each `interval` on average; then it is counted.
 function takes(share: u32, now: i64, interval: i64, burst: i64): bool {
   const at = SHARES + 8 * share;
-  const since = max<i64>(load<i64>(at), now);
-  if (since - now > (burst - 1) * interval) return false;
-  store<i64>(at, since + interval);
+  const used = load<i64>(at);
+  if (shareDue(used, now, interval, burst) > now) return false;
+  store<i64>(at, shareTake(used, now, interval));
   return true;
 }
 

@@ -3,9 +3,9 @@
 // What always holds: `markDelivered` and `markReleased` are what the storage holds for good, so what is overwritten because
 // of them was delivered or released whatever happens; a change is stored within about an hour, or at once where it matters.
 
-import { actionAdd } from '../abi/buffers';
-import { clear, copy } from '../abi/bytes';
-import { Action, MarkField, StorageMap } from '../abi/codes';
+import { actionWrite } from '../abi/buffers';
+import { clear, copy, isSecondNewer } from '../abi/bytes';
+import { MarkField, StorageMap } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
 import { chainBlank, chainClose, chainHolds, chainOpen, chainSeal, LABEL_MARK } from './chain';
 
@@ -100,7 +100,7 @@ export function markTake(slots: usize): bool {
   chainClose();
   // A first write that was cut short leaves the other one blank.
   if (!holdsA && !holdsB) return chainBlank(slots) || chainBlank(b);
-  slot = holdsB && (!holdsA || <i32>(load<u32>(b) - load<u32>(slots)) > 0) ? 1 : 0;
+  slot = isSecondNewer(holdsA, holdsB, slots, b) ? 1 : 0;
   const at = slot == 1 ? b : slots;
   copy(MARK, at, USED_BYTES);
   stored = true;
@@ -117,9 +117,7 @@ export function markWrite(): void {
   writingReleased = load<u32>(MARK, MarkField.Released);
   changed = false;
   urgent = false;
-  const action = actionAdd(Action.StorageWrite, 4 + StorageMap.MarkBytes);
-  store<u32>(action, slot == 0 ? StorageMap.MarkA : StorageMap.MarkB);
-  const at = action + 4;
+  const at = actionWrite(slot == 0 ? StorageMap.MarkA : StorageMap.MarkB, StorageMap.MarkBytes);
   clear(at, StorageMap.MarkBytes);
   copy(at, MARK, USED_BYTES);
   chainOpen();

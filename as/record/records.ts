@@ -3,7 +3,7 @@
 // lost, and the next one that finds a place is marked.
 
 import { clear } from '../abi/bytes';
-import { ChainField, Format, RecordField, RecordMark } from '../abi/codes';
+import { ChainField, Format, RecordMark } from '../abi/codes';
 
 const BODIES: u32 = 4;
 const QUEUE: usize = TARIFF == 0 ? 0 : memory.data(384, 8);
@@ -26,13 +26,16 @@ export function recordAdd(): usize {
   return at;
 }
 
-/** The body of `recordAdd` is filled. */
+/** Mark of the next record, where some before it were lost. */
+export function recordLossMark(): u32 {
+  return lost != 0 || missed ? RecordMark.RecordsLost : 0;
+}
+
+/** The body of `recordAdd` is filled, with what `recordLossMark` says of it. */
 export function recordCommit(): void {
   if (TARIFF == 0) return;
   const at = QUEUE + ((first + held) % BODIES) * <u32>ChainField.BodyBytes;
   store<u8>(at, Format.Record);
-  if (lost != 0 || missed)
-    store<u16>(at, load<u16>(at, RecordField.Marks) | <u16>RecordMark.RecordsLost, RecordField.Marks);
   lost = 0;
   missed = false;
   held += 1;

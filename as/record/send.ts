@@ -3,11 +3,10 @@
 // it is in the storage, with a seal that holds; what comes is not trusted: a sequence beyond the newest counts for nothing,
 // and what was delivered once stays so.
 
-import { clear, copy } from '../abi/bytes';
+import { copy } from '../abi/bytes';
 import {
   Channel,
   CommandResult,
-  DoneField,
   EntriesAskField,
   EntryField,
   MarkField,
@@ -16,6 +15,7 @@ import {
   ReleaseField,
   Ring,
 } from '../abi/codes';
+import { answersAdd, answersTake } from '../meter/answers';
 import { networkBegin, networkSend, networkUp } from '../meter/network';
 import { MARK, markChange, markReleased } from './mark';
 import { ringNewest, ringOldest } from './ring';
@@ -32,29 +32,15 @@ let askNext: u32 = 0;
 let askEnd: u32 = 0;
 let askSent: u32 = 0;
 
-/** An answer that waits for room: `Message.Done`. */
-let doneDue: bool = false;
-const DONE: usize = TARIFF == 0 ? 0 : memory.data(8, 4);
-
 /** A new session of the link: what it was told before is not known to it, and nobody waits for answers any more. */
 export function sendRestart(): void {
   acknowledged = false;
   command = 0;
-  doneDue = false;
-}
-
-function answer(result: u32, toToken: u32, detail: u32): void {
-  clear(DONE, DoneField.Bytes);
-  store<u8>(DONE, Message.Done);
-  store<u8>(DONE, <u8>result, DoneField.Result);
-  store<u16>(DONE, <u16>toToken, DoneField.Token);
-  store<u32>(DONE, detail, DoneField.Detail);
-  doneDue = true;
 }
 
 function end(result: u32, detail: u32): void {
   command = 0;
-  answer(result, token, detail);
+  answersAdd(token, result, detail);
 }
 
 /** A message of the report channel. `ready`: the rings are found; `able`: there are any. */
@@ -72,10 +58,9 @@ export function sendTake(message: usize, length: u32, ready: bool, able: bool): 
   const came: u32 = load<u16>(message, EntriesAskField.Token);
   // Both have ring, token and sequence at the same places.
   const sequence = load<u32>(message, EntriesAskField.From);
-  // Nobody has taken the last answer yet.
-  if (doneDue) return;
-  if (!able) return answer(CommandResult.Absent, came, 0);
-  if (!ready || command != 0) return answer(CommandResult.Busy, came, 0);
+  if (!answersTake()) return;
+  if (!able) return answersAdd(came, CommandResult.Absent, 0);
+  if (!ready || command != 0) return answersAdd(came, CommandResult.Busy, 0);
   token = came;
   if (asks) ask(ring, sequence, load<u16>(message, EntriesAskField.Count));
   else release(ring, sequence);
@@ -94,7 +79,7 @@ function acknowledge(stored: u32, delivered: u32): void {
 }
 
 function ask(ring: u32, from: u32, count: u32): void {
-  if (ring > <u32>Ring.Network || token == 0) return answer(CommandResult.Request, token, 0);
+  if (ring > <u32>Ring.Network || token == 0) return end(CommandResult.Request, 0);
   command = Message.EntriesAsk;
   askRing = ring;
   askNext = max<u32>(from, ringOldest(ring));
@@ -105,9 +90,9 @@ function ask(ring: u32, from: u32, count: u32): void {
 function release(ring: u32, sequence: u32): void {
   const newest = ringNewest(Ring.Logbook);
   if (ring != Ring.Logbook || sequence > newest || sequence < load<u32>(MARK, MarkField.Released)) {
-    return answer(CommandResult.Request, token, newest);
+    return end(CommandResult.Request, newest);
   }
-  if (sequence == markReleased()) return answer(CommandResult.Done, token, newest);
+  if (sequence == markReleased()) return end(CommandResult.Done, newest);
   command = Message.Release;
   store<u32>(MARK, sequence, MarkField.Released);
   markChange(true);
@@ -124,15 +109,9 @@ export function sendMarked(failed: bool): void {
   }
 }
 
-/** Sends an answer that waits, where there is room. */
-export function sendAnswers(): void {
-  if (command == Message.EntriesAsk && askNext >= askEnd && !doneDue) end(CommandResult.Done, askSent);
-  if (!doneDue || !networkUp()) return;
-  const message = networkBegin(Channel.Report, DoneField.Bytes);
-  if (message == 0) return;
-  copy(message, DONE, DoneField.Bytes);
-  networkSend(Channel.Report, DoneField.Bytes);
-  doneDue = false;
+/** Answers what asked for entries once all of them were sent. */
+export function sendFinish(): void {
+  if (command == Message.EntriesAsk && askNext >= askEnd) end(CommandResult.Done, askSent);
 }
 
 /** The entry that can be sent now is `sendSequence` of `sendRing`; false where there is none, or no room for it. */

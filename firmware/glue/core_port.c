@@ -148,7 +148,8 @@ static void core_set_clock(const uint8_t *payload) {
 }
 
 #ifdef BOARD_APPLICATION
-// The last readings, until they are handed over: the core asks for none before.
+// The last readings. Where the core asks again before it was handed any, it has given up the first question: by the tick of
+// that answer it passes over what is in it.
 static int64_t core_readings[APPLICATION_REGISTERS];
 
 static void core_read_registers(void) {
