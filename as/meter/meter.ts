@@ -105,7 +105,8 @@ import {
 import { settingsAsymmetryPercent, settingsRead } from './settings';
 import { sourcesStart } from './source';
 import { stateRead, stateStart, stateStored } from './state';
-import { tariffDeadline, tariffReadings, tariffStart, tariffStep } from './tariff-keeper';
+import { tariffDeadline, tariffStart, tariffStep } from './tariff-keeper';
+import { recordsReadings } from './tariff-records';
 import { tariffMessage, tariffReportDeadline, tariffReportStep } from './tariff-report';
 import { slotsData, slotsDeadline, slotsDone, slotsOwn, slotsStep } from './tariff-slots';
 import { thermometerAnswer, thermometerStart, thermometerStep } from './thermometer';
@@ -336,7 +337,7 @@ export function meterTransaction(begins: bool): void {
 
 /** `Event.Readings`, read at local tick `tick`. */
 export function meterReadings(at: usize, length: u32, tick: u64): void {
-  tariffReadings(at, length, tick, timeNowLocal());
+  recordsReadings(at, length, tick, timeNowLocal());
 }
 
 /** `Event.CorrectionAccept`. */

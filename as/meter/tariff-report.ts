@@ -28,14 +28,13 @@ import {
   keeperNews,
   keeperOffsetSeconds,
   keeperPeriodEnd,
-  keeperPtb,
   keeperSummer,
   keeperSuspended,
   keeperSwitches,
   keeperTariff,
   keeperTariffSince,
-  keeperTransactionBits,
 } from './tariff-keeper';
+import { recordsPtb, recordsTransactionBits } from './tariff-records';
 import {
   slotsDynamicCrc,
   slotsDynamicEnd,
@@ -140,9 +139,9 @@ function build(message: usize, now: i64): u32 {
   store<u32>(message, slotsProgramCrc(), TariffField.ProgramCrc);
   store<u32>(message, slotsDynamicCrc(), TariffField.DynamicCrc);
   store<i64>(message, slotsDynamicEnd(), TariffField.DynamicEnd);
-  qualityAt(now, keeperTransactionBits());
+  qualityAt(now, recordsTransactionBits());
   store<u8>(message, <u8>qualityLetter, TariffField.Letter);
-  store<u8>(message, <u8>keeperPtb(), TariffField.PtbStatus);
+  store<u8>(message, <u8>recordsPtb(), TariffField.PtbStatus);
   store<u8>(message, <u8>qualityDlms(keeperSummer()), TariffField.DlmsStatus);
   return <u32>(appendText(appendText(message + TariffField.Texts, slotsName(false)), slotsName(true)) - message);
 }

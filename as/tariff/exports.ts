@@ -1,24 +1,15 @@
-// What tests in node reach of legal time and tariffs; the names begin with `test`, firmware links none of them.
+// What tests in node reach of legal time and tariffs beside the tools (`tools.ts`); the names begin with `test`, firmware links
+// none of them.
 // What always holds: in a core without tariffs they do nothing, and nothing of tariffs is in it.
 
-import { dynamicBuffer, dynamicDrop, dynamicUse } from './dynamic';
+import { dynamicDrop } from './dynamic';
 import { periodBegin, periodEnd } from './period';
-import { programBuffer, programDrop, programInUse, programUse } from './program';
+import { programDrop, programInUse } from './program';
 import { tariffAt, tariffDynamic, tariffDynamicEnded, tariffNext, tariffNextAction } from './tariff';
-import { zoneEffective, zoneNextTransition, zoneOffsetSeconds, zoneSummer } from './zone';
+import { zoneEffective, zoneNextTransition } from './zone';
 
 /** Bytes of a switch: u32 Unix seconds, u16 tariff, u16 whether it is dynamic (1), or what follows (2). */
 const SWITCH_BYTES: usize = 8;
-
-export function testProgramBuffer(): usize {
-  if (TARIFF == 0) return 0;
-  return programBuffer();
-}
-
-export function testProgramUse(length: u32): u32 {
-  if (TARIFF == 0) return 0;
-  return programUse(length);
-}
 
 export function testProgramDrop(): void {
   if (TARIFF == 0) return;
@@ -30,29 +21,9 @@ export function testProgramInUse(): bool {
   return programInUse();
 }
 
-export function testDynamicBuffer(): usize {
-  if (TARIFF == 0) return 0;
-  return dynamicBuffer();
-}
-
-export function testDynamicUse(length: u32): u32 {
-  if (TARIFF == 0) return 0;
-  return dynamicUse(length);
-}
-
 export function testDynamicDrop(): void {
   if (TARIFF == 0) return;
   dynamicDrop();
-}
-
-export function testZoneOffset(utc: i64): i32 {
-  if (TARIFF == 0) return 0;
-  return zoneOffsetSeconds(utc);
-}
-
-export function testZoneSummer(utc: i64): bool {
-  if (TARIFF == 0) return false;
-  return zoneSummer(utc);
 }
 
 export function testZoneEffective(utc: i64): i64 {
@@ -75,24 +46,12 @@ export function testPeriodEnd(utc: i64, minutes: u32): i64 {
   return periodEnd(utc, minutes);
 }
 
-/** The tariff, and from bit 16 on whether it is dynamic (1), or what follows (2). */
-export function testTariffAt(utc: i64): u32 {
-  if (TARIFF == 0) return 0;
-  const tariff = tariffAt(utc);
-  return tariff | ((<u32>tariffDynamic) << 16) | ((<u32>tariffDynamicEnded) << 17);
-}
-
 export function testTariffNextAction(utc: i64): i64 {
   if (TARIFF == 0) return 0;
   return tariffNextAction(utc);
 }
 
-export function testTariffNext(utc: i64, until: i64): i64 {
-  if (TARIFF == 0) return 0;
-  return tariffNext(utc, until);
-}
-
-/** Looks for the next switch, and then says where the tariff comes from, as `testTariffAt` does from bit 16 on. */
+/** Looks for the next switch, and then says where the tariff comes from, as `toolTariffAt` does from bit 16 on. */
 export function testTariffOriginAfterNext(utc: i64): u32 {
   if (TARIFF == 0) return 0;
   tariffAt(utc);

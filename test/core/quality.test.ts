@@ -1,6 +1,15 @@
 // What the time of a record is worth: each row of the table in docs/time-rules.md.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { ClockStatus, LogFullRule, RecordReason, StorageMap, TimeFlag } from '../../as/abi/codes.ts';
+import {
+  ClockStatus,
+  LogFullRule,
+  Message,
+  MeterEvent,
+  RecordMark,
+  RecordReason,
+  StorageMap,
+  TimeFlag,
+} from '../../as/abi/codes.ts';
 import { timeProfiles } from '../../host/provision/time-rules.ts';
 import { encodeProgram } from '../../host/tariff/program-block.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
@@ -62,6 +71,32 @@ describe('the status of a record', () => {
     const sim = silent(2, { servers: 3 });
     expect(sim.report!.flags & TimeFlag.NoMajority).not.toBe(0);
     expect(worth(sim)).toEqual(['S', 0, 1]);
+  });
+
+  it('is S 0 1 where records before it were lost, and S 0 0 again after', () => {
+    const sim = tariffMeter({
+      program: berlin,
+      startUtcNs,
+      rules: { periodMinutes: 1 },
+      storageBytes: StorageMap.Records + 64 * StorageMap.EntryBytes,
+    });
+    sim.acknowledgeRecords = false;
+    sim.meter.start();
+    sim.runUntilSynchronised();
+    sim.deliver({ type: Message.RecordAck, stored: 0, delivered: 0 });
+    sim.runUntil('no room for records', () => sim.eventCodes().includes(MeterEvent.RecordsFull), 2 * hour);
+    sim.run(600);
+    const newest = sim.tariff!.recordNewest;
+    sim.deliver({ type: Message.RecordAck, stored: newest, delivered: newest });
+    sim.run(600);
+    const periods = recordsOf(sim, RecordReason.Period);
+    const first = periods.findIndex(({ marks }) => (marks & RecordMark.RecordsLost) !== 0);
+    const status = periods.slice(first - 1, first + 2).map(({ letter, ptbStatus }) => [letter, ptbStatus]);
+    expect(status).toEqual([
+      ['S', 0],
+      ['S', 1],
+      ['S', 0],
+    ]);
   });
 
   it('is S 0 1 within 30 days of the end of the calibration', () => {

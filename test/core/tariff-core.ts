@@ -6,22 +6,22 @@ import { type BlockDynamic, type BlockList, type BlockProgram, dynamicBlock, pro
 export interface TariffExports {
   readonly memory: WebAssembly.Memory;
   testScratch(): number;
-  testProgramBuffer(): number;
-  testProgramUse(length: number): number;
+  toolProgramBuffer(): number;
+  toolProgramUse(length: number): number;
   testProgramDrop(): void;
   testProgramInUse(): number;
-  testDynamicBuffer(): number;
-  testDynamicUse(length: number): number;
+  toolDynamicBuffer(): number;
+  toolDynamicUse(length: number): number;
   testDynamicDrop(): void;
-  testZoneOffset(utc: bigint): number;
-  testZoneSummer(utc: bigint): number;
+  toolZoneOffset(utc: bigint): number;
+  toolZoneSummer(utc: bigint): number;
   testZoneEffective(utc: bigint): bigint;
   testZoneNextTransition(utc: bigint): bigint;
   testPeriodBegin(utc: bigint, minutes: number): bigint;
   testPeriodEnd(utc: bigint, minutes: number): bigint;
-  testTariffAt(utc: bigint): number;
+  toolTariffAt(utc: bigint): number;
   testTariffNextAction(utc: bigint): bigint;
-  testTariffNext(utc: bigint, until: bigint): bigint;
+  toolTariffNext(utc: bigint, until: bigint): bigint;
   testTariffOriginAfterNext(utc: bigint): number;
   testTariffSwitches(utc: bigint, until: bigint, to: number, most: number): number;
   testPeriodEnds(utc: bigint, until: bigint, minutes: number, to: number, most: number): number;
@@ -58,13 +58,13 @@ export class TariffCore {
 
   /** What the core says of a program's bytes; it is in use when that is `None`. */
   useProgramBytes(bytes: Uint8Array): ProgramError {
-    this.#put(this.exports.testProgramBuffer(), bytes);
-    return this.exports.testProgramUse(bytes.length);
+    this.#put(this.exports.toolProgramBuffer(), bytes);
+    return this.exports.toolProgramUse(bytes.length);
   }
 
   useDynamicBytes(bytes: Uint8Array): ProgramError {
-    this.#put(this.exports.testDynamicBuffer(), bytes);
-    return this.exports.testDynamicUse(bytes.length);
+    this.#put(this.exports.toolDynamicBuffer(), bytes);
+    return this.exports.toolDynamicUse(bytes.length);
   }
 
   /** @throws {Error} where the core refuses it */
@@ -86,11 +86,11 @@ export class TariffCore {
 
   /** Local time minus UTC, s. */
   offset(at: Instant): number {
-    return this.exports.testZoneOffset(big(at));
+    return this.exports.toolZoneOffset(big(at));
   }
 
   summer(at: Instant): boolean {
-    return this.exports.testZoneSummer(big(at)) !== 0;
+    return this.exports.toolZoneSummer(big(at)) !== 0;
   }
 
   /** Effective local time, as if it were UTC. */
@@ -119,12 +119,12 @@ export class TariffCore {
   }
 
   tariff(at: Instant): number {
-    return this.exports.testTariffAt(big(at)) & 0xffff;
+    return this.exports.toolTariffAt(big(at)) & 0xffff;
   }
 
   /** Where the tariff comes from. */
   origin(at: Instant): 'calendar' | 'dynamic' | 'ended' {
-    return (['calendar', 'dynamic', 'ended'] as const)[this.exports.testTariffAt(big(at)) >> 16]!;
+    return (['calendar', 'dynamic', 'ended'] as const)[this.exports.toolTariffAt(big(at)) >> 16]!;
   }
 
   nextAction(at: Instant): string {
@@ -132,7 +132,7 @@ export class TariffCore {
   }
 
   next(at: Instant, until: Instant): string | undefined {
-    const found = this.exports.testTariffNext(big(at), big(until));
+    const found = this.exports.toolTariffNext(big(at), big(until));
     return found === 0n ? undefined : isoOf(Number(found));
   }
 

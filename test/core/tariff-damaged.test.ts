@@ -69,7 +69,7 @@ describe('a program', () => {
     for (let length = 0; length < block.length; length++) {
       expect(core.useProgramBytes(block.subarray(0, length))).not.toBe(ProgramError.None);
     }
-    expect(core.exports.testProgramUse(2049)).toBe(ProgramError.Damaged);
+    expect(core.exports.toolProgramUse(2049)).toBe(ProgramError.Damaged);
   });
 
   it('may be as large as the format allows', () => {
@@ -201,7 +201,7 @@ describe('a program', () => {
 // Bytes before, between and behind the buffers, which no program may change.
 function watched(of: TariffCore): () => number[] {
   const memory = new Uint8Array(of.exports.memory.buffer);
-  const own = [of.exports.testProgramBuffer(), of.exports.testDynamicBuffer()];
+  const own = [of.exports.toolProgramBuffer(), of.exports.toolDynamicBuffer()];
   const sizes = [2048, 1172];
   return () => {
     const rest = Uint8Array.from(memory);
@@ -217,10 +217,10 @@ function askAll(of: TariffCore, random: SeededRandom): void {
     const far = [0n, -1n, 2n ** 32n, 2n ** 40n, 2n ** 63n - 1n, -(2n ** 63n)][random.below(60)];
     const t = far ?? BigInt(random.below(2 ** 32));
     const minutes = random.below(61);
-    exports.testZoneOffset(t);
-    exports.testZoneSummer(t);
+    exports.toolZoneOffset(t);
+    exports.toolZoneSummer(t);
     exports.testZoneEffective(t);
-    exports.testTariffAt(t);
+    exports.toolTariffAt(t);
     const next = exports.testTariffNextAction(t);
     const transition = exports.testZoneNextTransition(t);
     if (far !== undefined) continue;
@@ -229,7 +229,7 @@ function askAll(of: TariffCore, random: SeededRandom): void {
     expect(exports.testPeriodBegin(t, minutes) <= t).toBe(true);
     expect(exports.testPeriodEnd(t, minutes) > t).toBe(true);
     const until = t + 3n * 86_400n;
-    const found = exports.testTariffNext(t, until);
+    const found = exports.toolTariffNext(t, until);
     expect(found === 0n || (found > t && found <= until)).toBe(true);
   }
 }
@@ -284,11 +284,11 @@ describe('random bytes', () => {
     const random = seededRandom('what is behind tariff programs');
     const behind = [0, 0xff].map((byte) => {
       const other = new TariffCore(module);
-      const { memory, testProgramBuffer, testDynamicBuffer } = other.exports;
+      const { memory, toolProgramBuffer, toolDynamicBuffer } = other.exports;
       return (block: Uint8Array, at: number) => {
         const bytes = new Uint8Array(memory.buffer);
-        bytes.fill(byte, testDynamicBuffer(), testDynamicBuffer() + 1172);
-        bytes.fill(byte, testProgramBuffer(), testProgramBuffer() + 2048);
+        bytes.fill(byte, toolDynamicBuffer(), toolDynamicBuffer() + 1172);
+        bytes.fill(byte, toolProgramBuffer(), toolProgramBuffer() + 2048);
         const error = other.useProgramBytes(block);
         return [error, other.tariff(at), other.offset(at), other.nextAction(at), other.nextTransition(at)];
       };

@@ -15,6 +15,7 @@ import {
   RtcField,
   StartField,
   StorageMap,
+  TariffSwitchField,
   TimeNowField,
 } from '../../as/abi/codes.ts';
 import { type CoreAction, type CoreExports, loadCoreModule, splitActions } from '../../host/core/core.ts';
@@ -266,6 +267,8 @@ export class CheckedCore {
       Action.RtcSet,
       Action.TemperatureRead,
       Action.TimeNow,
+      Action.ReadingsRead,
+      Action.TariffSwitch,
     ]) {
       if (actions.filter(({ kind }) => kind === once).length > 1)
         this.#fail(`two actions ${Action[once]} in one event`);
@@ -299,11 +302,14 @@ function actionProblem(kind: number, payload: Uint8Array, storageBytes: number):
     }
     case Action.RtcRead:
     case Action.TemperatureRead:
+    case Action.ReadingsRead:
       return wrong(bytes === 0);
     case Action.RtcSet:
       return wrong(bytes === RtcField.Bytes - RtcField.Second);
     case Action.Message:
       return wrong(bytes >= 2 && bytes <= LinkMessageField.Message + LinkLimit.DatagramBytes);
+    case Action.TariffSwitch:
+      return wrong(bytes === TariffSwitchField.Bytes);
     case Action.TimeNow:
       return wrong(bytes === TimeNowField.Bytes);
     case Action.LinkReady:

@@ -46,6 +46,10 @@ export interface DeviceOptions {
   readonly maxFrequencyErrorPpb: number;
   readonly buildUnixSeconds: bigint;
   readonly entropy: boolean;
+  /** Default: without room for records and tariffs. */
+  readonly storageBytes?: number;
+  /** What the application's registers give: the payload of `Event.Readings`; undefined where it does not answer. */
+  readonly readings?: () => Uint8Array | undefined;
   readonly rtc?: DriftingRtc;
   /** Measures thousandths of a degree Celsius; undefined where it gives nothing. */
   readonly thermometer?: () => number | undefined;
@@ -55,7 +59,7 @@ export interface DeviceOptions {
 export class Device {
   core: CheckedCore | undefined;
   clock: VirtualClock;
-  readonly storage = new Uint8Array(StorageMap.FullBytes).fill(0xff);
+  readonly storage: Uint8Array;
   /** Frequency error of the oscillator now, ppb. */
   frequencyPpb = 0;
   boots = 0;
@@ -88,6 +92,7 @@ export class Device {
     readonly random: Prng,
   ) {
     this.clock = new VirtualClock(time, { tickHz: options.tickHz });
+    this.storage = new Uint8Array(options.storageBytes ?? StorageMap.FullBytes).fill(0xff);
   }
 
   /** Where it is being written now. */
@@ -220,6 +225,13 @@ export class Device {
       case Action.TemperatureRead:
         this.#after(500_000n, generation, () => this.feed(Event.Temperature, encodeTemperature(thermometer?.())));
         break;
+      case Action.ReadingsRead: {
+        const tick = this.clock.nowTicks();
+        const readings = this.options.readings?.();
+        if (readings === undefined) break;
+        this.#after(500_000n, generation, () => this.feed(Event.Readings, readings, tick));
+        break;
+      }
       case Action.Message:
         this.onMessage(payload[0]!, payload.slice(1));
         break;
@@ -246,7 +258,8 @@ export class Device {
   }
 
   #startPayload(cause: ResetCause): Uint8Array {
-    const { ownNetwork, rtc, thermometer, tickHz, maxFrequencyErrorPpb, buildUnixSeconds, entropy } = this.options;
+    const { ownNetwork, rtc, thermometer, tickHz, maxFrequencyErrorPpb, buildUnixSeconds, entropy, readings } =
+      this.options;
     const payload = new Uint8Array(StartField.Names + 2 + 4);
     const view = new DataView(payload.buffer);
     view.setUint16(StartField.AbiVersion, Abi.Version, true);
@@ -255,7 +268,8 @@ export class Device {
       Capability.Storage |
       (ownNetwork ? Capability.OwnNetwork : 0) |
       (rtc === undefined ? 0 : Capability.Rtc) |
-      (thermometer === undefined ? 0 : Capability.Thermometer);
+      (thermometer === undefined ? 0 : Capability.Thermometer) |
+      (readings === undefined ? 0 : Capability.Registers);
     view.setUint32(StartField.TickHz, tickHz, true);
     view.setUint32(StartField.MaxFrequencyErrorPpb, maxFrequencyErrorPpb, true);
     view.setUint32(StartField.StorageBytes, this.storage.length, true);

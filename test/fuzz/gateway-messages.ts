@@ -12,4 +12,9 @@ export const gatewayMessages: readonly Message[] = [
   Message.UdpOpened,
   Message.UdpOpenFailed,
   Message.EventAck,
+  Message.RecordAck,
+  Message.EntriesAsk,
+  Message.Release,
+  Message.BlockWrite,
+  Message.BlockCommit,
 ];

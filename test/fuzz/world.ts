@@ -4,6 +4,7 @@ import { ClockStatus, Message, MeterEvent, StorageMap, TimeNowField } from '../.
 import type { Info, MeterEventMessage, MeterMessage, Time } from '../../host/link/messages.ts';
 import { VirtualTime } from '../../host/meter/clocks.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings } from '../../host/provision/settings-block.ts';
+import { withItems } from '../core/tariff-settings.ts';
 import { type CheckedModules, type CheckOptions, Violation } from './checked-core.ts';
 import { Device, DriftingRtc } from './device.ts';
 import { GatewayLine } from './line.ts';
@@ -26,6 +27,12 @@ export interface WorldOptions {
   /** Measures thousandths of a degree Celsius; undefined where it gives nothing. */
   readonly thermometer?: () => number | undefined;
   readonly entropy?: boolean;
+  /** Default: without room for records and tariffs. */
+  readonly storageBytes?: number;
+  /** The payload of `Event.Readings`; undefined where the application does not answer. */
+  readonly readings?: () => Uint8Array | undefined;
+  /** More items of the settings. */
+  readonly items?: readonly Uint8Array[];
   readonly startUtcNs?: bigint;
   /** How long before the start of the world the software was built. */
   readonly buildAgeSeconds?: bigint;
@@ -50,6 +57,9 @@ export class World {
   readonly sockets: GatewaySockets;
   readonly line: GatewayLine | undefined;
   readonly events: MeterEventMessage[] = [];
+  readonly rootKey: Uint8Array;
+  /** What comes of records and tariffs: entries, heads, answers to commands. */
+  onRecords: (message: MeterMessage) => void = () => {};
   readonly startUtcNs: bigint;
   info: Info | undefined;
   report: Time | undefined;
@@ -86,6 +96,8 @@ export class World {
         buildUnixSeconds: this.startUtcNs / second - (options.buildAgeSeconds ?? 1_000_000n),
         entropy: options.entropy ?? false,
         ...(this.rtc === undefined ? {} : { rtc: this.rtc }),
+        ...(options.storageBytes === undefined ? {} : { storageBytes: options.storageBytes }),
+        ...(options.readings === undefined ? {} : { readings: options.readings }),
         ...(options.thermometer === undefined ? {} : { thermometer: options.thermometer }),
         ...(options.check === undefined ? {} : { check: options.check }),
       },
@@ -116,7 +128,9 @@ export class World {
       reportSeconds: 10,
       ...options.settings,
     };
-    this.device.storage.set(encodeSettings(settings, this.random.bytes(16)), StorageMap.Settings);
+    this.rootKey = this.random.bytes(16);
+    const block = withItems(encodeSettings(settings, this.rootKey), options.items ?? []);
+    this.device.storage.set(block, StorageMap.Settings);
     this.device.storage.set(encodeSeedSlot(this.random.bytes(32), 1), StorageMap.SeedA);
   }
 
@@ -237,6 +251,8 @@ export class World {
       this.events.push(message);
       if (message.code === MeterEvent.ClockSet) this.#sets.push({ bootNs: this.#bootNs, uptimeNs: message.uptimeNs });
       this.sockets.tell({ type: Message.EventAck, sequence: message.sequence });
+    } else {
+      this.onRecords(message);
     }
   }
 
