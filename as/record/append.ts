@@ -8,8 +8,8 @@ import { ChainField, MarkField, MeterEvent, RecordField, Ring, StorageMap } from
 import { equalBytes } from '../aead/constant-time';
 import { raiseEvent } from '../meter/events';
 import { chainClose, chainHash, chainOpen, chainSeal } from './chain';
-import { contextHash, contextPart, contextParts } from './context';
-import { headKeyReady, headNote } from './head';
+import { contextHash, contextKeyMade, contextPart, contextParts } from './context';
+import { headNote } from './head';
 import { logNext, logRing, logStored } from './log';
 import { MARK, markChange, markDelivered } from './mark';
 import { recordNext, recordStored, recordsLost } from './records';
@@ -34,11 +34,20 @@ export const HASH: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 let contextFirst: u32 = 0;
 let parts: u32 = 0;
 let part: u32 = 0;
+/** One is due, and waits for the public key. */
+let keyAwaited: bool = false;
+/** Records were written under a context of which the meter has not made the public key yet. */
+let trusted: bool = false;
 const CONTEXT_HASH_BYTES: u32 = 16;
 const CONTEXT_HASH: usize = TARIFF == 0 ? 0 : memory.data(16, 4);
 
 /** Records wait for room in the ring. */
 let full: bool = false;
+
+/** Whether records were written under a context of an earlier start, before the meter had made its public key. */
+export function appendTrusted(): bool {
+  return trusted;
+}
 
 /** Whether records wait for room in their ring. */
 export function appendFull(): bool {
@@ -119,9 +128,11 @@ export function appendRecord(): Append {
   const body = recordNext();
   if (body == 0) return Append.None;
   if (parts == 0 && !appendRoom()) return noRoom();
-  // The context says by which key heads are signed.
-  if (!headKeyReady()) return Append.Later;
+  if (keyAwaited && !contextKeyMade()) return Append.Later;
   if (parts == 0 && needsContext()) {
+    // A context says by which key heads are signed.
+    keyAwaited = !contextKeyMade();
+    if (keyAwaited) return Append.Later;
     parts = contextParts();
     part = 0;
     contextFirst = ringNewest(Ring.Records) + 1;
@@ -134,6 +145,7 @@ export function appendRecord(): Append {
     contextWritten();
     return Append.Later;
   } else {
+    trusted = trusted || !contextKeyMade();
     copy(place, body, ChainField.BodyBytes);
     store<u32>(place, load<u32>(MARK, MarkField.Context), RecordField.Context);
     append(RECORD, Ring.Records);

@@ -1,7 +1,8 @@
 // What holds for all records until the next context (`ContextField`): made anew each time, in parts that fit into entries,
 // as the whole of it is nowhere in memory.
 // What always holds: the root key is not in any hash; a part is written from what is known when it is asked for, so the
-// hash of the whole has to be asked again behind the last part (`store.ts` does).
+// hash of the whole has to be asked again behind the last part (`append.ts` does); a public key that was recalled serves only
+// where the hash with it is that of the last context, which the mark has: none is written with it.
 
 import { clear, copy } from '../abi/bytes';
 import {
@@ -13,6 +14,7 @@ import {
   SettingsTag,
   StartField,
 } from '../abi/codes';
+import { equalBytes } from '../aead/constant-time';
 import { reportFacts, reportNames } from '../meter/report';
 import {
   METER_ID,
@@ -22,7 +24,7 @@ import {
   settingsServerName,
   settingsServers,
 } from '../meter/settings';
-import { signPublicKey } from '../sign/ed25519';
+import { SIGN_KEY_BYTES, signPublicKey } from '../sign/ed25519';
 import { sha512Start, sha512Update } from '../sign/sha512';
 import { HASH_BYTES, hashEnd, hashOf } from './chain';
 
@@ -34,11 +36,13 @@ const FINGERPRINT_BYTES: u32 = 32;
 const SETTINGS_HASH: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 const PROGRAM_HASH: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 const FINGERPRINTS: usize = TARIFF == 0 ? 0 : memory.data(128, 4);
+/** The public key: of an earlier context, until the meter has made it. */
+const PUBLIC_KEY: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 const NUMBER: usize = TARIFF == 0 ? 0 : memory.data(8, 8);
 
-/** First part that holds a fingerprint, and how many do. */
-export const FINGERPRINT_PART: u32 = ContextField.Fingerprints / ContextPartField.PartBytes;
-export const FINGERPRINT_PARTS: u32 = 2;
+/** First part with something that is recalled, the public key and the fingerprints, and how many are read for it. */
+export const RECALL_PART: u32 = ContextField.PublicKey / ContextPartField.PartBytes;
+export const RECALL_PARTS: u32 = 3;
 
 /** Takes the hash of the settings block, of which all counts but the value of the root key and the checksum over it. */
 export function contextSettings(block: usize): void {
@@ -84,15 +88,36 @@ export function contextFingerprint(server: u32, at: usize): void {
 /** Servers whose certificates were told since the start: bits. */
 let told: u32 = 0;
 
-/** Takes the fingerprints that a part of an earlier context has of servers that are not known yet. */
+/**
+ * Takes what a part of the last context has of the public key, where that is not made yet, and of certificates of servers that
+ * were not told yet.
+ */
 export function contextRecall(part: usize): void {
   const from: u32 = load<u8>(part, ContextPartField.Index) * <u32>ContextPartField.PartBytes;
   for (let i: u32 = 0; i < <u32>ContextPartField.PartBytes; i++) {
+    const byte: u8 = load<u8>(part + ContextPartField.Part + i);
+    const ofKey = from + i - <u32>ContextField.PublicKey;
+    if (ofKey < SIGN_KEY_BYTES && !keyMade) store<u8>(PUBLIC_KEY + ofKey, byte);
     const at = from + i - <u32>ContextField.Fingerprints;
     if (at >= SERVERS_NAMED * FINGERPRINT_BYTES || (told & (1 << (at / FINGERPRINT_BYTES))) != 0) continue;
-    store<u8>(FINGERPRINTS + at, load<u8>(part + ContextPartField.Part + i));
+    store<u8>(FINGERPRINTS + at, byte);
   }
 }
+
+/** Whether the meter has made its public key: before that, no context is written. */
+export function contextKeyMade(): bool {
+  return keyMade;
+}
+
+/** The meter has made its public key; whether it is the one that was recalled. */
+export function contextKey(): bool {
+  const right = equalBytes(PUBLIC_KEY, signPublicKey(), SIGN_KEY_BYTES);
+  copy(PUBLIC_KEY, signPublicKey(), SIGN_KEY_BYTES);
+  keyMade = true;
+  return right;
+}
+
+let keyMade: bool = false;
 
 // ---------------------------------------------------------------- the writer
 
@@ -146,7 +171,7 @@ function putAll(length: u32): void {
   put(reportFacts() + StartField.ImageSha256, 32);
   put(SETTINGS_HASH, HASH_BYTES);
   put(PROGRAM_HASH, HASH_BYTES);
-  put(signPublicKey(), 32);
+  put(PUBLIC_KEY, SIGN_KEY_BYTES);
   for (let i: u32 = 0; i < settingsRegisters(); i++) put(settingsRegister(i), REGISTER_BYTES);
   putZeros(ContextField.Fingerprints);
   put(FINGERPRINTS, SERVERS_NAMED * FINGERPRINT_BYTES);

@@ -5,7 +5,7 @@
 
 import { actionWrite } from '../abi/buffers';
 import { appendText, clear, copy, isBlank, isSecondNewer } from '../abi/bytes';
-import { Channel, HeadField, HeadFormat, Message, Ring, StorageMap } from '../abi/codes';
+import { Channel, HeadField, HeadFormat, MarkField, Message, Ring, StorageMap } from '../abi/codes';
 import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { crc32 } from '../link/crc32';
 import { KeyPurpose, meterKey } from '../meter/keys';
@@ -14,7 +14,11 @@ import { timeNowUtc } from '../meter/now';
 import { METER_ID } from '../meter/settings';
 import { SECOND_NS } from '../ntp/timestamp';
 import { SIGN_KEY_BYTES, signBegin, signKeyBegin, signSignature, signStep } from '../sign/ed25519';
+import { appendTrusted } from './append';
 import { HASH_BYTES } from './chain';
+import { contextKey } from './context';
+import { damageOf } from './damage';
+import { MARK } from './mark';
 import { ringHash, ringNewest } from './ring';
 
 const HOUR_NS: i64 = 3600 * SECOND_NS;
@@ -54,11 +58,6 @@ export function headNote(ring: u32): void {
 /** A new session: the newest head is sent again. */
 export function headRestart(): void {
   unsent = made;
-}
-
-/** Whether the meter knows its public key. */
-export function headKeyReady(): bool {
-  return state >= IDLE;
 }
 
 /** Takes both slots as they were read; false where they were written and hold nothing. */
@@ -104,7 +103,11 @@ export function headWork(now: i64, settled: bool): void {
     aeadWipe();
     state = KEY_MADE;
   } else if (state == KEY_MADE || state == SIGNING) {
-    if (signStep()) state += 1;
+    if (!signStep()) return;
+    // Whoever wrote that context had the record key, and not the seed.
+    if (state == KEY_MADE && !contextKey() && appendTrusted())
+      damageOf(Ring.Records, load<u32>(MARK, MarkField.Context));
+    state += 1;
   } else if (state == IDLE) {
     if (now >= hourEnd) {
       wanted = wanted || stored;

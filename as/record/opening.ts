@@ -11,13 +11,7 @@ import { equalBytes } from '../aead/constant-time';
 import { raiseEvent } from '../meter/events';
 import { appendRoom, HASH } from './append';
 import { chainHash, HASH_BYTES } from './chain';
-import {
-  contextRecall,
-  contextSettingsHash,
-  contextSoftwareHash,
-  FINGERPRINT_PART,
-  FINGERPRINT_PARTS,
-} from './context';
+import { contextRecall, contextSettingsHash, contextSoftwareHash, RECALL_PART, RECALL_PARTS } from './context';
 import { damageOf, damageTell, damageTold, entryHolds, isBehind, READS } from './damage';
 import { headHash, headSequence, headTake } from './head';
 import { logTellFull } from './log';
@@ -80,9 +74,9 @@ export function openingBytes(): u32 {
   }
 }
 
-// The entry with a part of the last context that holds fingerprints.
+// The entry with a part of the last context of which something is recalled.
 function contextEntry(): u32 {
-  return load<u32>(MARK, MarkField.Context) + FINGERPRINT_PART + step;
+  return load<u32>(MARK, MarkField.Context) + RECALL_PART + step;
 }
 
 /** Takes what was read; true when all is found. */
@@ -161,7 +155,7 @@ function compareHead(data: usize): bool {
 
 function contexts(): void {
   stage = CONTEXT;
-  if (step < FINGERPRINT_PARTS && isThere(contextEntry())) return;
+  if (step < RECALL_PARTS && isThere(contextEntry())) return;
   stage = DONE;
   compareStart(MarkField.Settings, MeterEvent.SettingsChanged);
   compareStart(MarkField.Software, MeterEvent.SoftwareChanged);

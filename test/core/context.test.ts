@@ -2,13 +2,26 @@
 // differs from the last start is told.
 import { createHash } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { Format, MeterEvent, RecordField, Ring, SettingsTag, StorageMap } from '../../as/abi/codes.ts';
+import {
+  ChainField,
+  ContextField,
+  ContextPartField,
+  Format,
+  MarkField,
+  MeterEvent,
+  RecordField,
+  Ring,
+  SettingsTag,
+  StorageMap,
+  Tampering,
+} from '../../as/abi/codes.ts';
 import { loadCoreModule } from '../../host/core/core.ts';
 import { encodeSettings } from '../../host/provision/settings-block.ts';
 import { type Context, decodeContext, decodeEntry } from '../../host/record/entry.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { testSettings } from './simulated-meter.ts';
-import { StoreLab, storageOf } from './store-lab.ts';
+import { markLabel, StoreLab, sha512, storageOf } from './store-lab.ts';
+import { registerItem, withItems } from './tariff-settings.ts';
 
 beforeAll(async () => {
   await buildCore();
@@ -37,6 +50,112 @@ function record(lab: StoreLab, value: number): Context {
   expect(lab.values().at(-1)).toBe(value);
   return contextOf(lab);
 }
+
+/**
+ * What whoever has the record key, but not the seed, can make of a storage: the last context names another public key, and all
+ * seals, links and hashes fit.
+ */
+function withPublicKey(lab: StoreLab, key: Uint8Array): Uint8Array {
+  const contents = Buffer.from(lab.storage);
+  const mark = lab.mark()!;
+  const first = mark.readUInt32LE(MarkField.Context);
+  const whole: Buffer[] = [];
+  let link: Buffer | undefined;
+  for (const { sequence, bytes } of lab.entries(Ring.Records)) {
+    const entry = Buffer.from(bytes);
+    const part = sequence - first;
+    if (sequence >= first && entry[0] === Format.Context) {
+      const at = ContextField.PublicKey - part * ContextPartField.PartBytes;
+      for (let i = 0; i < 32; i++) {
+        if (at + i >= 0 && at + i < ContextPartField.PartBytes) entry[ContextPartField.Part + at + i] = key[i]!;
+      }
+      whole.push(entry.subarray(ContextPartField.Part, ContextPartField.Part + ContextPartField.PartBytes));
+    }
+    link?.copy(entry, ChainField.Link);
+    lab.seal(Ring.Records, entry).copy(entry, ChainField.Seal);
+    link = sha512(entry).subarray(0, ChainField.Seal - ChainField.Link);
+    entry.copy(contents, StorageMap.Records + (sequence % 64) * entry.length);
+  }
+  const context = Buffer.concat(whole);
+  sha512(context.subarray(0, context.readUInt16LE(0))).copy(mark, MarkField.ContextHash, 0, 16);
+  lab.seal(markLabel, mark).copy(mark, ChainField.Seal);
+  for (const at of [StorageMap.MarkA, StorageMap.MarkB]) mark.copy(contents, at);
+  // Heads as before the first one was signed.
+  contents.fill(0xff, StorageMap.HeadA, StorageMap.MarkA);
+  return contents;
+}
+
+describe('after a start', () => {
+  it('records are stored at once under the context that still holds, and power that fails then loses none', () => {
+    const lab = new StoreLab();
+    lab.start();
+    record(lab, 1);
+    lab.restart();
+    expect(lab.record(2)).toBe(true);
+    lab.sim.run(0.1);
+    expect(lab.values().at(-1)).toBe(2);
+    lab.restart();
+    expect(lab.values().at(-1)).toBe(2);
+    expect(contexts(lab)).toBe(1);
+    record(lab, 3);
+    expect(contexts(lab)).toBe(1);
+    expect(lab.sim.eventCodes()).not.toContain(MeterEvent.Tampered);
+    lab.verify();
+  });
+
+  it('records wait for the public key where a new context is due, which names it', () => {
+    const lab = new StoreLab();
+    lab.start();
+    const { publicKey } = record(lab, 1);
+    lab.sim.meter.powerCut();
+    const block = lab.storage.slice(StorageMap.Settings, StorageMap.Settings + StorageMap.SettingsBytes);
+    lab.storage.set(withItems(block, [registerItem()]), StorageMap.Settings);
+    lab.start();
+    lab.record(2);
+    lab.sim.run(0.1);
+    expect(lab.values().at(-1)).toBe(1);
+    lab.sim.run(10);
+    expect(lab.values().at(-1)).toBe(2);
+    expect(contextOf(lab).publicKey).toEqual(publicKey);
+    lab.verify();
+  });
+
+  it('another public key in a context that is sealed all the same is found, and a context with the right one comes', () => {
+    const lab = new StoreLab();
+    lab.start();
+    const { publicKey } = record(lab, 1);
+    lab.sim.run(60);
+    lab.sim.meter.powerCut();
+    const changed = new StoreLab({ rootKey: lab.rootKey }, withPublicKey(lab, Buffer.alloc(32, 7)));
+    changed.start();
+    changed.record(2);
+    changed.sim.run(0.1);
+    expect(Buffer.from(contextOf(changed).publicKey)).toEqual(Buffer.alloc(32, 7));
+    expect(changed.sim.eventCodes()).not.toContain(MeterEvent.Tampered);
+    changed.sim.run(10);
+    expect(changed.sim.events.filter(({ code }) => code === MeterEvent.Tampered).map(({ a }) => a)).toEqual([
+      BigInt(Tampering.Record),
+    ]);
+    expect(record(changed, 3).publicKey).toEqual(publicKey);
+    expect(contexts(changed)).toBe(2);
+  });
+
+  it('a context that is changed without the record key is not believed', () => {
+    const lab = new StoreLab();
+    lab.start();
+    record(lab, 1);
+    lab.sim.meter.powerCut();
+    const [part] = lab.entries(Ring.Records).filter(({ format, bytes }) => format === Format.Context && bytes[1] === 1);
+    lab.storage[StorageMap.Records + (part!.sequence % 64) * 128 + 90]! ^= 1;
+    lab.start();
+    lab.record(2);
+    lab.sim.run(0.1);
+    expect(lab.values().at(-1)).toBe(1);
+    lab.sim.run(60);
+    expect(lab.values().at(-1)).toBe(2);
+    expect(lab.sim.eventCodes()).toContain(MeterEvent.Tampered);
+  });
+});
 
 /** SHA-512 of a settings block without the value of the root key and the checksum. */
 function settingsHash(block: Uint8Array): Buffer {

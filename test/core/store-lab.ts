@@ -19,6 +19,8 @@ import { SimulatedMeter, type SimulatedMeterOptions } from './simulated-meter.ts
 import { rulesItem, withItems } from './tariff-settings.ts';
 
 export const entryBytes = ChainField.Bytes as number;
+/** What a mark has in its seal where an entry has its ring. */
+export const markLabel = 255;
 const rings = [Ring.Records, Ring.Logbook, Ring.Network] as const;
 
 /** An entry as it was found in the storage. */
@@ -172,9 +174,13 @@ export class StoreLab {
     return Buffer.from(this.storage.slice(at, at + entryBytes));
   }
 
-  holds(ring: Ring, bytes: Buffer): boolean {
-    const seal = cmac(this.recordKey, Buffer.concat([Buffer.of(ring), bytes.subarray(0, ChainField.Seal)]));
-    return seal.equals(bytes.subarray(ChainField.Seal));
+  /** The seal of an entry, or of a mark. */
+  seal(label: Ring | typeof markLabel, bytes: Buffer): Buffer {
+    return cmac(this.recordKey, Buffer.concat([Buffer.of(label), bytes.subarray(0, ChainField.Seal)]));
+  }
+
+  holds(label: Ring | typeof markLabel, bytes: Buffer): boolean {
+    return this.seal(label, bytes).equals(bytes.subarray(ChainField.Seal));
   }
 
   /** All entries of a ring that hold, in order. */
@@ -242,7 +248,7 @@ export class StoreLab {
   /** The mark in force. */
   mark(): Buffer | undefined {
     const slots = [StorageMap.MarkA, StorageMap.MarkB].map((at) => Buffer.from(this.storage.slice(at, at + 128)));
-    const whole = slots.filter((slot) => this.holds(255 as Ring, slot));
+    const whole = slots.filter((slot) => this.holds(markLabel, slot));
     whole.sort((a, b) => b.readUInt32LE(MarkField.Count) - a.readUInt32LE(MarkField.Count));
     return whole[0];
   }

@@ -9,6 +9,7 @@ import {
   MeterEvent,
   RecordField,
   RecordMark,
+  RecordReason,
   Ring,
   StorageMap,
   Tampering,
@@ -37,6 +38,14 @@ function grow(lab: StoreLab, entries: number): void {
 const tampering = (lab: StoreLab) =>
   lab.sim.events.filter(({ code }) => code === MeterEvent.Tampered).map(({ a, b }) => [Number(a), Number(b)]);
 
+/** The newest record is this one, or that of this start behind it. */
+function expectFound(lab: StoreLab, sequence: number): void {
+  const behind = lab.entries(Ring.Records).filter((entry) => entry.sequence > sequence);
+  expect(behind.every(({ bytes }) => bytes[RecordField.Reasons] === RecordReason.Start)).toBe(true);
+  expect(behind.length).toBeLessThanOrEqual(1);
+  expect(newest(lab)).toBe(sequence + behind.length);
+}
+
 /** Off, changed, and on again, until everything was looked through. */
 function changedWhileOff(lab: StoreLab, change: () => void): void {
   lab.sim.meter.powerCut();
@@ -55,7 +64,7 @@ describe('the newest entry', () => {
       const before = [newest(lab), newest(lab, Ring.Logbook), newest(lab, Ring.Network)];
       const entries = lab.entries(Ring.Records);
       lab.restart();
-      expect(newest(lab)).toBe(before[0]);
+      expectFound(lab, before[0]!);
       expect(newest(lab, Ring.Network)).toBe(before[2]);
       expect(entries.at(-1)?.sequence ?? 0).toBe(before[0]);
       expect(newest(lab, Ring.Logbook)).toBeGreaterThanOrEqual(before[1]!);
@@ -77,7 +86,7 @@ describe('the newest entry', () => {
       return read(offset, length);
     };
     lab.restart();
-    expect(reads).toBeLessThan(20);
+    expect(reads).toBeLessThan(22);
   });
 
   it('in a storage without room for records is not looked for, and nothing else suffers', () => {
@@ -307,7 +316,7 @@ describe('what was changed while the meter was off', () => {
       // And is found again.
       const end = newest(lab);
       lab.restart();
-      expect(newest(lab)).toBe(end);
+      expectFound(lab, end);
     }
   });
 
