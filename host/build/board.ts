@@ -17,6 +17,9 @@ const positive = z.number().int().positive();
 const irq = z.number().int().min(0).max(239);
 const driver = z.string().regex(/^[a-z0-9_]+$/, 'the name of a file in firmware/drivers, without .c');
 
+/** What the core keeps in the storage begins at multiples of this (`StorageMap`). */
+const pageUnit = 64;
+
 const region = z.strictObject({ origin: address, bytes: positive });
 const uart = z.strictObject({ driver, base: address, receiveIrq: irq, transmitIrq: irq });
 const timer = z.strictObject({ driver, base: address, irq });
@@ -62,7 +65,14 @@ export const boardSchema = z.strictObject({
     driver,
     address,
     bytes: positive.max(524_288).describe('above 65,536: parts of 64 KiB at addresses in a row'),
-    pageBytes: positive.max(64).describe('what one write takes at most; of what the core keeps, none share a page'),
+    pageBytes: positive
+      .refine((bytes) => pageUnit % bytes === 0, {
+        error: ({ input }) =>
+          `expected a power of two up to ${pageUnit}, got ${input}: what power cuts off while a page is written must not be ` +
+          'part of anything else that the core keeps, which begins every 64 bytes. Take a part with smaller pages; where ' +
+          'it has none, as FRAM, any of these',
+      })
+      .describe('what one write takes at most; of what the core keeps, none share a page'),
     writeCycleMs: positive,
   }),
   application: z

@@ -285,6 +285,12 @@ describe('board data', () => {
       { thermometer: { driver: 'tmp105', address: undefined } },
       /thermometer\.address/,
     ],
+    [
+      'pages of 128 bytes',
+      { storage: eeprom(128) },
+      /a power of two up to 64, got 128: .*smaller pages.*storage\.pageBytes/s,
+    ],
+    ['pages of 48 bytes', { storage: eeprom(48) }, /a power of two up to 64, got 48/],
     ['an unknown key', { colour: 'red' }, /colour/],
     ['no server', { servers: 0 }, /servers/],
     ['five servers', { servers: 5 }, /servers/],
@@ -301,6 +307,8 @@ describe('board data', () => {
     expect(() => loadBoard(boardName, copy)).toThrow(message);
   });
 });
+
+const eeprom = (pageBytes: number) => ({ driver: 'at24c', address: '0x50', bytes: 8192, pageBytes, writeCycleMs: 10 });
 
 describe('numbers for C', () => {
   it('are those of as/abi/codes.ts, all of them', () => {
