@@ -22,7 +22,7 @@ import { bundleChild } from './bundle-child.ts';
 import { runMetertime } from './cli-run.ts';
 import { opensslAccepts, roadLabs } from './ocmf-verify.ts';
 import { ChainMaker, type ContextFields, type RecordFields, signingKey } from './record-chain.ts';
-import { hasPkcs11, softHsm } from './soft-hsm.ts';
+import { needPkcs11, softHsm } from './soft-hsm.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'metertime-ocmf-'));
 const recordKey = Buffer.alloc(16, 0x4b);
@@ -295,7 +295,8 @@ describe('a signature', () => {
     expect(() => signOcmf('{}', { ...fileSigner(keyFile), publicKeyPem })).toThrow(/do not belong together/);
   });
 
-  it.skipIf(!hasPkcs11)('of a key in a token holds as well, and what is missing there is said', async () => {
+  it('of a key in a token holds as well, and what is missing there is said', async (context) => {
+    needPkcs11(context);
     const { module, env } = softHsm(folder, keyFile);
     const child = await bundleChild('ocmf-token-child.ts');
     const sign = (...args: string[]) =>

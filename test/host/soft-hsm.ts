@@ -2,11 +2,17 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { TestContext } from 'vitest';
 import { debianTool } from '../../scripts/debian.mjs';
 import { root } from '../../scripts/lib/project.mjs';
 
 /** pkcs11js is compiled when it is installed: without a compiler it is not there, and everything else is. */
-export const hasPkcs11 = existsSync(join(root, 'node_modules', 'pkcs11js'));
+const hasPkcs11 = existsSync(join(root, 'node_modules', 'pkcs11js'));
+
+/** Leaves a test out where there is no pkcs11js, and says why. */
+export function needPkcs11(context: TestContext): void {
+  context.skip(!hasPkcs11, 'the optional package pkcs11js is not installed: it needs a compiler (g++, make, python3)');
+}
 
 export interface SoftHsm {
   /** PKCS #11 module. */

@@ -32,7 +32,7 @@ import { coreModule } from '../host/gateway/software-meters.ts';
 import { schemaProblem } from '../host/mqtt-schemas.ts';
 import { type Seen, Watcher } from '../host/mqtt-watcher.ts';
 import { opensslAccepts, roadLabs } from '../host/ocmf-verify.ts';
-import { hasPkcs11, softHsm } from '../host/soft-hsm.ts';
+import { needPkcs11, softHsm } from '../host/soft-hsm.ts';
 
 let folder = '';
 let core: CoreModule;
@@ -314,37 +314,34 @@ test('what the meter recorded of a transaction arrives signed, once, also where 
   expect(gateway.logged.filter((one) => /not signed|waits for its signature|defect/.test(one))).toEqual([]);
 });
 
-test.skipIf(!hasPkcs11)(
-  'a token signs, and a wrong PIN ends the gateway at its start',
-  { timeout: 120_000 },
-  async () => {
-    const { module, env } = softHsm(folder, keyFile());
-    const broker = await startMosquitto();
-    cleanUp.push(() => broker.stop());
-    const watcher = await Watcher.start(broker.url);
-    cleanUp.push(() => watcher.stop());
-    const token = `  tokenModule: ${module}\n  tokenLabel: charger\n  tokenKey: ocmf\n`;
-    const settings = writeSettings(broker.url, undefined, token);
-    await expect(new GatewayProcess(settings, env).start()).rejects.toThrow(/PIN of the token .* METERTIME_TOKEN_PIN/);
-    const wrong = { ...env, METERTIME_TOKEN_PIN: '9999' };
-    await expect(new GatewayProcess(settings, wrong).start()).rejects.toThrow(/the PIN was not accepted/);
-    writeFileSync(join(folder, 'pin'), '1234\n', { mode: 0o600 });
-    const gateway = new GatewayProcess(writeSettings(broker.url, undefined, `${token}  tokenPinFile: pin\n`), env);
-    await gateway.start();
-    const line = await HalfLine.start(join(folder, 'm.sock'), join(folder, 'g.sock'));
-    // It has no time: its records say so, and so does the data set.
-    const meter = startMeter(line.path, { host: 'nothing.invalid', port: 4460 });
-    await watcher.expect('metertime/g1/m1/state', { state: 'online' }, 30_000);
-    meter.transaction(true);
-    await untilRecord(watcher, 1, 'transaction-begin');
-    meter.transaction(false);
-    const { text } = await untilSet(watcher, 1);
-    expect(opensslAccepts(text, publicKeyPem)).toBe(true);
-    const { payloadData } = (await roadLabs(text, publicKeyPem))!;
-    expect(payloadData.RD.map(({ TM, EF }) => `${TM.at(-1)} ${EF}`)).toEqual(['U t', 'U t']);
-    expect(gateway.logged.join('\n')).not.toContain('1234');
-  },
-);
+test('a token signs, and a wrong PIN ends the gateway at its start', { timeout: 120_000 }, async (context) => {
+  needPkcs11(context);
+  const { module, env } = softHsm(folder, keyFile());
+  const broker = await startMosquitto();
+  cleanUp.push(() => broker.stop());
+  const watcher = await Watcher.start(broker.url);
+  cleanUp.push(() => watcher.stop());
+  const token = `  tokenModule: ${module}\n  tokenLabel: charger\n  tokenKey: ocmf\n`;
+  const settings = writeSettings(broker.url, undefined, token);
+  await expect(new GatewayProcess(settings, env).start()).rejects.toThrow(/PIN of the token .* METERTIME_TOKEN_PIN/);
+  const wrong = { ...env, METERTIME_TOKEN_PIN: '9999' };
+  await expect(new GatewayProcess(settings, wrong).start()).rejects.toThrow(/the PIN was not accepted/);
+  writeFileSync(join(folder, 'pin'), '1234\n', { mode: 0o600 });
+  const gateway = new GatewayProcess(writeSettings(broker.url, undefined, `${token}  tokenPinFile: pin\n`), env);
+  await gateway.start();
+  const line = await HalfLine.start(join(folder, 'm.sock'), join(folder, 'g.sock'));
+  // It has no time: its records say so, and so does the data set.
+  const meter = startMeter(line.path, { host: 'nothing.invalid', port: 4460 });
+  await watcher.expect('metertime/g1/m1/state', { state: 'online' }, 30_000);
+  meter.transaction(true);
+  await untilRecord(watcher, 1, 'transaction-begin');
+  meter.transaction(false);
+  const { text } = await untilSet(watcher, 1);
+  expect(opensslAccepts(text, publicKeyPem)).toBe(true);
+  const { payloadData } = (await roadLabs(text, publicKeyPem))!;
+  expect(payloadData.RD.map(({ TM, EF }) => `${TM.at(-1)} ${EF}`)).toEqual(['U t', 'U t']);
+  expect(gateway.logged.join('\n')).not.toContain('1234');
+});
 
 test('a gateway whose keys others can read, or are none, does not start, and says why', async () => {
   const settings = writeSettings('mqtt://127.0.0.1:1', undefined, '  keyFile: ocmf.pem\n');
