@@ -3,6 +3,7 @@
 // What always holds: a file that was made here gives the same program back (to-program.ts). What a program says and the
 // objects do not stands beside them; what they would say otherwise is refused, or told as a warning.
 
+import { legalOffsetAt } from '../tariff/legal-time.ts';
 import { type DatePattern, type TariffProgram, weekdays } from '../tariff/model.ts';
 import { type PlannedDay, type ProgramPlan, planProgram } from '../tariff/program-plan.ts';
 import type { ResolvedZone } from '../tariff/zone.ts';
@@ -32,7 +33,6 @@ import {
 } from './date-time.ts';
 import { decodedActivityCalendar, decodedClock, decodedSpecialDays } from './decoded.ts';
 import { DlmsError } from './error.ts';
-import { legalOffsetAt } from './legal-time.ts';
 import { nameBytes } from './names.ts';
 import { type DlmsObject, type ObjectFile, objectFileFormat, objectOf, type ProgramPart } from './object-file.ts';
 import { at } from './shape.ts';

@@ -2,6 +2,8 @@
 //
 // What always holds: a program that comes of it is one that a meter takes. What an object says and a program cannot is
 // refused with its place, or told as a warning where it changes no tariff.
+
+import { instantOfLocal } from '../tariff/legal-time.ts';
 import {
   type DatePattern,
   type DayAction,
@@ -29,7 +31,6 @@ import { clockClass, type DlmsClock, decodeClock, zoneOfClock } from './clock.ts
 import { anyDateTime, type DlmsDate, type DlmsDateTime, type DlmsTime } from './date-time.ts';
 import { dateTimeText, decodedActivityCalendar, decodedClock, decodedSpecialDays } from './decoded.ts';
 import { DlmsError } from './error.ts';
-import { instantOfLocal } from './legal-time.ts';
 import { nameText } from './names.ts';
 import { attributesOf, type DlmsObject, type ObjectFile, type ProgramPart } from './object-file.ts';
 

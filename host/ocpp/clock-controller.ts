@@ -4,7 +4,7 @@
 // What always holds: names, data types and mutability are those of OCPP; what the meter does not know has no value; all
 // times are UTC to the millisecond, rounded down.
 import { MeterEvent } from '../../as/abi/codes.ts';
-import { legalOffsetAt, nextChange } from '../dlms/legal-time.ts';
+import { legalOffsetAt, nextChange } from '../tariff/legal-time.ts';
 import { resolveZone } from '../tariff/zone.ts';
 import { nsPerSecond, offsetText } from '../text/utc.ts';
 import type { EventReport, TariffReport, TimeReport } from './reports.ts';

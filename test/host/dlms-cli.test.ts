@@ -10,11 +10,16 @@ import { exportProgram } from '../../host/dlms/from-program.ts';
 import { timePayload } from '../../host/mqtt/payloads.ts';
 import { tariffPayload } from '../../host/mqtt/record-payloads.ts';
 import { parseProgram, readProgramFile } from '../../host/tariff/program-file.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { buildDist } from '../../scripts/build-dist.mjs';
 import { root } from '../../scripts/lib/project.mjs';
 import { runMetertime } from './cli-run.ts';
 import { household } from './dlms-samples.ts';
 import { tariff, time } from './mqtt-samples.ts';
+
+beforeAll(async () => {
+  await buildCore();
+});
 
 let folder = '';
 const at = (name: string) => join(folder, name);

@@ -1,5 +1,5 @@
 // The clock object: attributes by hand, POSIX rules as dates with wildcards and back, and what neither can say.
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { decodeAxdr, encodeAxdr } from '../../host/dlms/axdr.ts';
 import type { GetAttribute } from '../../host/dlms/calendar.ts';
 import { ClockBase, clockName, clockOf, decodeClock, encodeClock, zoneOfClock } from '../../host/dlms/clock.ts';
@@ -7,7 +7,12 @@ import { anyDateTime, type DeviationSign, type DlmsDateTime, deviationSigns } fr
 import { dateTimeText } from '../../host/dlms/decoded.ts';
 import { dateOfZoneDay, zoneDayOfDate } from '../../host/dlms/summer-time.ts';
 import { parsePosixTz, printPosixTz, summerTimeOf, type ZoneDay, zoneDayLocal } from '../../host/tariff/posix-tz.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { type SeededRandom, seededRandom } from '../core/random.ts';
+
+beforeAll(async () => {
+  await buildCore();
+});
 
 const hexOf = (attributes: ReturnType<typeof encodeClock>) =>
   Object.fromEntries(

@@ -1,5 +1,5 @@
 // Tariff programs as objects of DLMS/COSEM and back.
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { DlmsError } from '../../host/dlms/error.ts';
 import { exportProgram } from '../../host/dlms/from-program.ts';
 import { nameBytes, nameText } from '../../host/dlms/names.ts';
@@ -7,9 +7,14 @@ import { type ObjectFile, parseObjectFile } from '../../host/dlms/object-file.ts
 import { importProgram } from '../../host/dlms/to-program.ts';
 import type { TariffProgram } from '../../host/tariff/model.ts';
 import { encodeProgram } from '../../host/tariff/program-block.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { seededRandom } from '../core/random.ts';
 import { readHex } from './dlms-reader.ts';
 import { household, randomProgram } from './dlms-samples.ts';
+
+beforeAll(async () => {
+  await buildCore();
+});
 
 const deviation = 'dlms';
 const exported = (program: TariffProgram, passive?: TariffProgram) => exportProgram(program, { deviation, passive });

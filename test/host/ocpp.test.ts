@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Ajv } from 'ajv';
 import addFormats from 'ajv-formats';
 import { OCPP20, OCPP21 } from 'typed-ocpp';
-import { describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { ClockStatus, MeterEvent, TimeFlag } from '../../as/abi/codes.ts';
 import { eventPayload, timePayload } from '../../host/mqtt/payloads.ts';
 import { tariffPayload } from '../../host/mqtt/record-payloads.ts';
@@ -15,7 +15,12 @@ import {
   variablesResponse,
 } from '../../host/ocpp/clock-controller.ts';
 import { type EventReport, reportOfLine, stateOfLines, type TariffReport } from '../../host/ocpp/reports.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { event, tariff, time } from './mqtt-samples.ts';
+
+beforeAll(async () => {
+  await buildCore();
+});
 
 const utcNs = BigInt(Date.UTC(2026, 6, 1, 10, 34, 56)) * 1_000_000n + 123_999_999n;
 const json = (value: unknown) => JSON.parse(JSON.stringify(value));
