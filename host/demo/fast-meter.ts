@@ -50,7 +50,7 @@ export const program: TariffProgram = {
   ],
 };
 
-/** Tomorrow's first switch to tariff 1. */
+/** The next switch to tariff 1, and not just now. */
 export interface MorningSwitch {
   readonly utcSeconds: number;
   /** Local time minus UTC. */
@@ -97,6 +97,7 @@ export class FastMeter {
     this.#utcMinusTicks = BigInt(options.startUtcSeconds) * second - this.clock.nowTicks();
   }
 
+  /** There once it is provisioned. */
   server!: NtsServer;
 
   /** Provisions it and starts its server; it is off. */
@@ -135,8 +136,8 @@ export class FastMeter {
 
   async powerOn(): Promise<void> {
     const { id, gateway, onTariff, onEnd } = this.options;
-    const storage = await FileStorage.open(this.files.storage);
-    this.#storage = storage;
+    this.#storage = await FileStorage.open(this.files.storage);
+    const storage = this.#watched(this.#storage);
     const [inner, outer] = createPair(id);
     const line: MeterLine = {
       write: (bytes, sent) => {
@@ -153,7 +154,7 @@ export class FastMeter {
     this.#meter = new SoftwareMeter({
       clock: this.clock,
       entropy: () => new Uint8Array(randomBytes(32)),
-      storage: this.#watched(storage),
+      storage,
       registers: simulatedRegisters(storage, () => Number(this.utcNs() / 1_000_000n)),
       line,
       buildUnixSeconds: releaseUnixSeconds,

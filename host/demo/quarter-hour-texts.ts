@@ -7,6 +7,11 @@ export function localClock(utcNs: bigint, offsetSeconds: number): string {
   return new Date(Number(utcNs / 1_000_000n) + offsetSeconds * 1000).toISOString().slice(11, 19);
 }
 
+/** `2026-11-24`, of the same. */
+export function localDate(utcNs: bigint, offsetSeconds: number): string {
+  return new Date(Number(utcNs / 1_000_000n) + offsetSeconds * 1000).toISOString().slice(0, 10);
+}
+
 /** `06:00:00.000`, of legal time in ISO 8601. */
 const clockOf = (legal: string | null) => legal?.slice(11, 23) ?? 'without a time';
 
@@ -21,7 +26,7 @@ const reasonTexts: Readonly<Record<string, string>> = {
 
 /** A record in one line: number, legal time, tariff, what its time is worth, energy, and why it was made. */
 export function recordText({ sequence, capture, tariff, status, readings, reasons, marks }: RecordJson): string {
-  const energy = readings.map(({ value, unit }) => `${value} ${unit}`).join(', ');
+  const energy = readings.map(({ value, unit }) => `${value} ${unit}`).join(', ') || 'no readings';
   const ptb = status.ptb.name === 'ok' ? '' : `, ${status.ptb.name.replaceAll('-', ' ')}`;
   const why = [...reasons.map((reason) => reasonTexts[reason] ?? reason), ...marks].join(', ').replaceAll('-', ' ');
   return `record ${sequence}: ${clockOf(capture.legal)}, tariff ${tariff}, ${energy}, ${status.letter}${ptb}: ${why}`;

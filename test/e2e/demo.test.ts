@@ -168,6 +168,8 @@ interface Happening {
   readonly errorNs?: number;
 }
 
+const twoDigits = (value: number) => value.toString().padStart(2, '0');
+
 const indexOf = (happenings: readonly Happening[], wanted: string) =>
   happenings.findIndex(({ event }) => event === wanted);
 
@@ -202,7 +204,7 @@ describe('what it shows', () => {
       /meter-[12] ✓ its clock did not follow: [+-]\d/,
       '"event":"answer-refused"',
       'A quarter of an hour, 60 times as fast',
-      /it is tomorrow, 05:53 in Berlin/,
+      /it is 20\d\d-\d\d-\d\d, 05:53 in Berlin/,
       /meter-3 ✓ power on; its clock has a calibration/,
       /meter-3 ✓ bills by tariff 2; tariff 1 from 06:00:00 on/,
       /broker ✓ record \d+: 05:55:00\.\d+, tariff 2, \d+ Wh, S/,
@@ -281,12 +283,16 @@ describe('what it shows', () => {
 
     // Each period, on its second of legal time; the switch once, in the record that ends tariff 2.
     const ends = records.filter(({ reasons }) => reasons?.includes('period'));
-    expect(ends.map(({ legal }) => legal?.slice(11, 19))).toEqual(['05:55:00', '06:00:00', '06:05:00']);
-    expect(ends.map(({ tariff }) => tariff)).toEqual([2, 2, 1]);
+    const minutesOfDay = ends.map((_, index) => 5 * 60 + 55 + 5 * index);
+    const expected = minutesOfDay.map((minute) => `${twoDigits(Math.floor(minute / 60))}:${twoDigits(minute % 60)}:00`);
+    expect(ends.length).toBeGreaterThanOrEqual(3);
+    expect(ends.map(({ legal }) => legal?.slice(11, 19))).toEqual(expected);
+    expect(ends.map(({ tariff }) => tariff)).toEqual(ends.map((_, index) => (index < 2 ? 2 : 1)));
     const switched = records.filter(({ reasons }) => reasons?.includes('switch'));
     expect(switched.map(({ tariff }) => tariff)).toEqual([0, 2]);
     expect(facts[at('switched')]!.at).toBe('06:00:00');
-    expect(new Set(records.map(({ letter }) => letter))).toEqual(new Set(['S']));
+    // The first may have been made before there was a time.
+    expect(new Set(records.slice(1).map(({ letter }) => letter))).toEqual(new Set(['S']));
 
     // Without a network the records go on and say so, and what is known of the error grows.
     const held = records.filter(({ clock }) => clock === 'holdover');
