@@ -30,7 +30,7 @@ import { nsPerSecond, utcText } from '../text/utc.ts';
 export { utcText } from '../text/utc.ts';
 
 const utc = z.string().regex(/^-?\d{4,}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);
-const utcNs = z.string().regex(/^-?\d+$/);
+const utcNs = z.string().regex(/^-?\d{1,19}$/, { error: 'expected a whole number of 64 bits as text' });
 const durationNs = z.int().nullable();
 const count = z.int().min(0);
 

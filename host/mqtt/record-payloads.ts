@@ -62,7 +62,7 @@ export const tariffSchema = z.strictObject({
   /** Of a record made now: letter of OCMF, clock status of DLMS/COSEM, PTB status. */
   status: z.strictObject({
     letter: z.string(),
-    dlms: z.strictObject({ value: count, names: z.array(z.string()) }),
+    dlms: z.strictObject({ value: z.int().min(0).max(255), names: z.array(z.string()) }),
     ptb: z.strictObject({ value: count, name: z.string() }),
   }),
   /** Tariff programs: the active one and its CRC-32, the passive one and when it takes effect; null where there is none. */

@@ -62,7 +62,7 @@ export function clockVariables({ time, tariff, zone, thresholdSeconds }: ClockSt
 /** In the order in which they count: what the time comes from now is the first. */
 function timeSourceList({ flags, realTimeClock }: TimeReport): string[] {
   if (flags.includes('from-rtc')) return ['RealTimeClock', 'NTP'];
-  return (realTimeClock ?? null) === null ? ['NTP'] : ['NTP', 'RealTimeClock'];
+  return realTimeClock === null ? ['NTP'] : ['NTP', 'RealTimeClock'];
 }
 
 const readWriteText = { dataType: 'string', mutability: 'ReadWrite' } as const;

@@ -2,37 +2,20 @@
 //
 // What always holds: a line is a JSON object, alone or behind a topic, as `mosquitto_sub -v` and `metertime monitor
 // --json` print them; what is no time, tariff or event is passed over; what is one and is wrong is an error with its line.
-import { z } from 'zod';
+import type { z } from 'zod';
+import { eventSchema, timeSchema } from '../mqtt/payloads.ts';
+import { tariffSchema } from '../mqtt/record-payloads.ts';
 
-const whole = z.string().regex(/^-?\d{1,19}$/, { error: 'expected a whole number of 64 bits as text' });
+// What is needed of them: other fields may be missing, or new.
+const schemas = {
+  time: timeSchema.pick({ meter: true, status: true, flags: true, utcNs: true, realTimeClock: true }).loose(),
+  tariff: tariffSchema.pick({ meter: true, offsetMinutes: true, status: true }).loose(),
+  event: eventSchema.pick({ meter: true, code: true, utcNs: true, a: true }).loose(),
+} as const;
 
-const timeSchema = z.looseObject({
-  meter: z.string(),
-  status: z.string(),
-  flags: z.array(z.string()),
-  utcNs: whole.nullable(),
-  /** Null where none was compared with UTC. */
-  realTimeClock: z.looseObject({}).nullish(),
-});
-
-const tariffSchema = z.looseObject({
-  meter: z.string(),
-  /** Legal time minus UTC. */
-  offsetMinutes: z.int(),
-  /** Of a record made now. */
-  status: z.looseObject({ dlms: z.looseObject({ value: z.int().min(0).max(255) }) }),
-});
-
-const eventSchema = z.looseObject({
-  meter: z.string(),
-  code: z.int(),
-  utcNs: whole.nullable(),
-  a: whole,
-});
-
-export type TimeReport = z.infer<typeof timeSchema>;
-export type TariffReport = z.infer<typeof tariffSchema>;
-export type EventReport = z.infer<typeof eventSchema>;
+export type TimeReport = z.infer<typeof schemas.time>;
+export type TariffReport = z.infer<typeof schemas.tariff>;
+export type EventReport = z.infer<typeof schemas.event>;
 
 export type MeterReport =
   | { readonly kind: 'time'; readonly report: TimeReport }
@@ -50,7 +33,6 @@ export class ReportError extends Error {
 
 /** Keys that only a report of that kind has. */
 const marks = { time: 'uncertaintyBudget', tariff: 'periodEndUtc', event: 'boot' } as const;
-const schemas = { time: timeSchema, tariff: tariffSchema, event: eventSchema } as const;
 const kinds = ['time', 'tariff', 'event'] as const;
 
 /**
