@@ -40,7 +40,7 @@ export interface ReadRing {
 }
 
 /** Shows a ring, or with `json` its entries as lines that `metertime verify` takes, and the report behind them. */
-export function printRing(context: Context, { ring, told, report, notes }: ReadRing, json: boolean): void {
+function printRing(context: Context, { ring, told, report, notes }: ReadRing, json: boolean): void {
   const { terminal } = context;
   if (!report.ok) context.exitCode = ExitCode.Mismatch;
   if (json) {

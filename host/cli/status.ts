@@ -55,7 +55,7 @@ interface Known {
 }
 
 /** Gathers reports by gateway and meter. */
-export class StatusBoard {
+class StatusBoard {
   readonly gateways = new Map<string, GatewayStatePayload>();
   readonly foreign = new Map<string, string>();
   readonly #meters = new Map<string, Known>();
@@ -321,7 +321,7 @@ function lastText({ lastSynchronisationUtc, sampleAgeNs }: TimePayload): string 
 }
 
 /** What a time report says, as pairs of name and value. */
-export function timePairs(terminal: Terminal, time: TimePayload): [string, string | undefined][] {
+function timePairs(terminal: Terminal, time: TimePayload): [string, string | undefined][] {
   const { server, servers, counters } = time;
   const flags = time.flags.map(printable).join(', ');
   const number = server.number === null ? '' : ` (number ${server.number})`;

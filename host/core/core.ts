@@ -43,7 +43,7 @@ export interface CoreExports extends Record<string, unknown> {
 }
 
 /** The place of core.wasm: beside the bundle, or in the checkout's build folder. */
-export function locateCore(): string {
+function locateCore(): string {
   const places = ['./core.wasm', '../../build/core.wasm', '../build/core.wasm'].map((place) =>
     fileURLToPath(new URL(place, import.meta.url)),
   );

@@ -60,7 +60,7 @@ const lastDay = 0xfe;
 const secondLastDay = 0xfd;
 
 /** Minutes, either way: the line islands are 14 hours ahead. */
-export const offsetMinutesMost = 840;
+const offsetMinutesMost = 840;
 
 export const anyDate: DlmsDate = { year: null, month: null, day: null, weekday: null };
 export const anyDateTime: DlmsDateTime = {

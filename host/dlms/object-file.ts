@@ -38,7 +38,7 @@ const programPart = z.strictObject({
   specialDays: z.unknown().optional(),
 });
 
-export const objectFileSchema = z.strictObject({
+const objectFileSchema = z.strictObject({
   format: z.literal(objectFileFormat, { error: `expected ${objectFileFormat}` }),
   /** Sign of the deviation: local time to UTC (`dlms`), or `inverted`. */
   deviation: z.enum(deviationSigns as [DeviationSign, ...DeviationSign[]]),

@@ -76,7 +76,7 @@ export function encodeTemperature(milliCelsius: number | undefined): Uint8Array 
 }
 
 /** Registers that a record has room for. */
-export const registersMost = 4;
+const registersMost = 4;
 
 /**
  * Payload of `Event.Readings`: values of the registers, in the order and units of the settings.

@@ -72,14 +72,14 @@ function within(name: Name, base: GeneralName): boolean {
 }
 
 /** `host.example` lies within `example`; a base that begins with a dot takes subdomains only. */
-export function dnsWithin(name: string, base: string): boolean {
+function dnsWithin(name: string, base: string): boolean {
   const [low, end] = [name.toLowerCase(), base.toLowerCase()];
   if (end === '' || low === end) return true;
   return low.endsWith(end.startsWith('.') ? end : `.${end}`);
 }
 
 /** `base` is an address and a mask of the same length. */
-export function ipWithin(address: Uint8Array, base: Uint8Array): boolean {
+function ipWithin(address: Uint8Array, base: Uint8Array): boolean {
   if (base.length !== 2 * address.length) return false;
   return address.every((byte, index) => ((byte ^ base[index]!) & base[address.length + index]!) === 0);
 }

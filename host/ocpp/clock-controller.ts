@@ -30,7 +30,7 @@ export interface Variable {
   readonly value: string | undefined;
 }
 
-export const componentName = 'ClockCtrlr';
+const componentName = 'ClockCtrlr';
 
 /** All that a clock source may be called. NTS has no name of its own: it is authenticated NTP. */
 const timeSources = ['Heartbeat', 'NTP', 'GPS', 'RealTimeClock', 'MobileNetwork', 'RadioTimeTransmitter'];

@@ -71,7 +71,7 @@ export function publicKeyPem(key: KeyObject): string {
 const hex = (bytes: number) => z.string().regex(new RegExp(`^[0-9a-fA-F]{${2 * bytes}}$`));
 
 /** What a file of keys holds. */
-export const keysFileSchema = z.strictObject({
+const keysFileSchema = z.strictObject({
   meter: z.string().min(1),
   recordKey: hex(recordKeyBytes),
   publicKey: hex(publicKeyBytes),

@@ -21,12 +21,12 @@ export const entryBytes = ChainField.Bytes;
 /** Bytes of a head as it is sent and published: `HeadField` from `Magic` on. */
 export const headBytes = HeadField.Bytes - HeadField.Magic;
 /** Those of them that are signed. */
-export const headSignedBytes = HeadField.Signature - HeadField.Magic;
+const headSignedBytes = HeadField.Signature - HeadField.Magic;
 
 /** In the place of an age, a server and a saturated number of microseconds. */
 export const never = 0xffff_ffff;
-export const noServer = 0xff;
-export const registersMax = 4;
+const noServer = 0xff;
+const registersMax = 4;
 export const serversMax = 4;
 
 /** What all entries have. */

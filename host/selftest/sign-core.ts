@@ -45,11 +45,11 @@ const functionNames: readonly (keyof SignExports)[] = [
 ];
 
 /** Size in bytes of a SHA-512 hash. */
-export const sha512Bytes = 64;
+const sha512Bytes = 64;
 
 /** Sizes in bytes of an Ed25519 seed and public key, of a signature, and of the longest message that the core signs. */
-export const ed25519KeyBytes = 32;
-export const signatureBytes = 64;
+const ed25519KeyBytes = 32;
+const signatureBytes = 64;
 export const signedMessageMaxBytes = 256;
 
 export class SignCore {

@@ -15,7 +15,7 @@ function refuse(path: TariffPath, message: string): never {
 }
 
 /** Checks what goes beyond the shape. @throws {TariffError} tariff-value */
-export function checkDynamic(dynamic: DynamicTariffs): void {
+function checkDynamic(dynamic: DynamicTariffs): void {
   const result = dynamicTariffsSchema.safeParse(dynamic);
   if (!result.success) {
     const [issue] = result.error.issues;

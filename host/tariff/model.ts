@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { DynamicFormat, ProgramFormat } from '../../as/abi/codes.ts';
 import { settingMeta } from '../config/schema.ts';
 
-export const tariffLimits = {
+const tariffLimits = {
   nameBytes: 23,
   labelBytes: 64,
   tariff: { least: 0, most: 65_535 },
@@ -197,7 +197,7 @@ const dayOfMonth = z.union([whole({ least: 1, most: 31 }), z.enum(['last', 'seco
 
 const offset = { offsetMinutes: whole(offsetMinutes), summer: z.boolean() };
 
-export const zoneListSchema: z.ZodType<ZoneList> = z.strictObject({
+const zoneListSchema: z.ZodType<ZoneList> = z.strictObject({
   initial: z.strictObject(offset),
   transitions: list(z.strictObject({ utc: utcSchema, ...offset }), ProgramFormat.TransitionsMax, 'transitions'),
 });

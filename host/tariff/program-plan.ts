@@ -143,7 +143,7 @@ function indexOfDay(ids: readonly number[], id: number, path: TariffPath, place:
 }
 
 /** Seconds since midnight; a text is taken to be of the right shape. */
-export function timeOfDay(text = '00:00'): number {
+function timeOfDay(text = '00:00'): number {
   const [hours = 0, minutes = 0, seconds = 0] = text.split(':').map(Number);
   return hours * 3600 + minutes * 60 + seconds;
 }

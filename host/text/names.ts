@@ -371,7 +371,7 @@ export function eventNews(event: number | string): 'good' | 'bad' | 'neither' {
 }
 
 /** AEAD algorithms by their number in IANA's registry; 0 stands for no keys. */
-export const aeadNames: Readonly<Record<number, string>> = {
+const aeadNames: Readonly<Record<number, string>> = {
   15: 'AEAD_AES_SIV_CMAC_256',
   16: 'AEAD_AES_SIV_CMAC_384',
   17: 'AEAD_AES_SIV_CMAC_512',
