@@ -55,8 +55,6 @@ export interface MeterPublisher {
   head(head: Uint8Array): void;
   /** The tariff that applies; retained until it expires. */
   tariff(tariff: Omit<Tariff, 'type'>): void;
-  /** The meter is gone for good: the broker forgets all that it keeps of it. */
-  remove(): void;
 }
 
 /** Order in which retained messages are published after a connection: meters' states before the gateway's. */
@@ -92,7 +90,6 @@ export interface MeterContext {
   readonly version: string;
   /** Undefined where Home Assistant is told nothing. */
   readonly discoveryPrefix: string | undefined;
-  readonly forget: () => void;
 }
 
 export class MeterTopics implements MeterPublisher {
@@ -150,17 +147,10 @@ export class MeterTopics implements MeterPublisher {
 
   /** The broker is to forget the servers from `count` on. */
   #keepServers(count: number): void {
-    for (let index = count; index < this.#servers; index++) this.#forget(this.#serverTopic(index), rank.server);
+    for (let index = count; index < this.#servers; index++) {
+      this.context.retained.set(this.#serverTopic(index), { payload: nothing, properties: {}, rank: rank.server });
+    }
     this.#servers = count;
-  }
-
-  #forget(topic: string, order: number, onPublished?: () => void): void {
-    this.context.retained.set(topic, {
-      payload: nothing,
-      properties: {},
-      rank: order,
-      ...(onPublished === undefined ? {} : { onPublished }),
-    });
   }
 
   state(online: boolean): void {
@@ -219,14 +209,6 @@ export class MeterTopics implements MeterPublisher {
     this.context.retained.set(topic, { payload: Buffer.from(text), properties: json, rank: rank.discovery });
   }
 
-  #forgetDiscovery(): void {
-    const { discoveryPrefix, gateway, outbox } = this.context;
-    if (discoveryPrefix === undefined || this.#discovered === '') return;
-    this.#discovered = '';
-    const topic = discoveryTopic(discoveryPrefix, { gateway, meter: this.id });
-    this.#forget(topic, rank.discovery, () => outbox.note(`${discoveryNote}${topic}`, undefined));
-  }
-
   head(head: Uint8Array): void {
     this.context.retained.set(`${this.context.base}/head`, {
       ...headPublication(this.id, head, this.context.recordFormat),
@@ -241,19 +223,6 @@ export class MeterTopics implements MeterPublisher {
       rank: rank.tariff,
       expirySeconds: this.context.timeExpirySeconds,
     });
-  }
-
-  remove(): void {
-    const { base } = this.context;
-    this.#forget(`${base}/state`, rank.meterState, () => this.#note(false));
-    this.#forget(`${base}/info`, rank.info);
-    this.#forget(`${base}/time`, rank.time);
-    this.#forget(`${base}/tariff`, rank.tariff);
-    this.#forget(`${base}/head`, rank.head);
-    this.#forgetDiscovery();
-    this.#keepServers(0);
-    this.#online = undefined;
-    this.context.forget();
   }
 
   /** An earlier run left the meter online. */

@@ -186,7 +186,6 @@ export class MqttPublisher {
         gatewayBase: this.#base,
         version: this.#options.version,
         discoveryPrefix: this.#discoveryPrefix,
-        forget: () => this.#meters.delete(id),
       });
       this.#meters.set(id, meter);
     }
