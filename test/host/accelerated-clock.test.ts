@@ -73,16 +73,14 @@ describe('an accelerated clock', () => {
   it('makes no leap of a stall', async () => {
     const clock = start(1_000);
     await until('its first leap', () => clock.nowTicks() > second);
-    let [before, after] = [0n, 0n];
+    let before = 0n;
     clock.at(clock.nowTicks(), () => {
       before = clock.nowTicks();
       stall(300);
     });
-    clock.at(clock.nowTicks() + 60n * second, () => {});
-    await until('the turn behind it', () => before > 0n && clock.nowTicks() > before + second / 2n);
-    after = clock.nowTicks();
+    await until('the turn behind it', () => before > 0n && clock.nowTicks() > before + second);
     // 300 s if the stall counted.
-    expect(after - before).toBeLessThan(100n * second);
+    expect(clock.nowTicks() - before).toBeLessThan(100n * second);
   });
 
   it('calls nobody who took it back, nor after it was stopped', async () => {
