@@ -147,7 +147,7 @@ export class MeterRequests {
 
 function noAnswer(timeoutSeconds: number): CliError {
   return new CliError('answer-missing', `no answer came within ${timeoutSeconds} s`, {
-    hint: 'Is the gateway online, and may this user publish commands and read their answers?',
+    hint: 'Is the gateway online, does it take commands (mqtt.commands), and may this user send them and read the answers?',
   });
 }
 
