@@ -1,6 +1,7 @@
 // The figures of the gateway's bench as a table, and which targets a run has missed.
 // What always holds: one column for each run, in the order in which they ran; shares of time are of one processor.
-import type { PhaseCpu, RunResult } from './gateway-lab.ts';
+import type { PhaseCpu } from './gateway-lab.ts';
+import type { RunResult } from './gateway-run.ts';
 
 const mebibyte = 1 << 20;
 const kibibyte = 1 << 10;

@@ -6,10 +6,10 @@ import { buildCore } from '../scripts/build-core.mjs';
 import { buildDist } from '../scripts/build-dist.mjs';
 import { step } from '../scripts/lib/progress.mjs';
 import { root } from '../scripts/lib/project.mjs';
-import { type RunResult, runOnce } from './gateway-lab.ts';
 import { type MetersOptions, runMeters } from './gateway-meters.ts';
 import { type PeerOptions, runPeer } from './gateway-peer.ts';
 import { failuresOf, tableOf } from './gateway-report.ts';
+import { type RunResult, runOnce } from './gateway-run.ts';
 import { gatewayUsage } from './usage.mjs';
 
 function wrong(message: string): never {

@@ -1,7 +1,7 @@
 // The gateway's bench: which targets a run misses, and its table.
 import { expect, it } from 'vitest';
-import type { RunResult } from '../../bench/gateway-lab.ts';
 import { failuresOf, peerRatio, tableOf } from '../../bench/gateway-report.ts';
+import type { RunResult } from '../../bench/gateway-run.ts';
 
 const cpu = { seconds: 60, gatewayMs: 12_000, brokerMs: 600, metersMs: 6_000, serversMs: 60, benchMs: 300 };
 const mebibyte = 1 << 20;
