@@ -31,7 +31,7 @@ const chargePoint = z.strictObject({
 export const ocmfSchema = z
   .strictObject({
     keyFile: fileSetting({
-      description: 'Private key (PEM, EC on secp256r1, no passphrase) that signs; nobody else may read it.',
+      description: 'Private key (PEM, EC on secp256r1, no passphrase) that signs; refused where everyone can read it.',
       example: '/etc/metertime/ocmf.pem',
     }).optional(),
     tokenModule: fileSetting({
@@ -45,7 +45,7 @@ export const ocmfSchema = z
       .optional()
       .meta(meta({ description: 'Label of the key pair in the token.', example: 'ocmf' })),
     tokenPinFile: fileSetting({
-      description: `File that holds the PIN of the token, one line; nobody else may read it. Without it, the PIN is that of the environment variable ${pinVariable}.`,
+      description: `File that holds the PIN of the token, one line; refused where everyone can read it. Without it, the PIN is that of the environment variable ${pinVariable}.`,
       example: '/etc/metertime/token-pin',
     }).optional(),
     gateway: text(128)
@@ -58,7 +58,7 @@ export const ocmfSchema = z
       .meta(
         meta({
           description:
-            'The meters whose transactions are signed. Of each: keysFile (its keys, as metertime provision --keys writes them; nobody else may read it) and, where they are to stand in its data sets, evse (CI), vendor (MV), register (OBIS code of the register that is billed; without it, the first one in Wh), current (AC or DC), user (who is charged, as TYPE:DATA; without it, nobody is named) and tariffText (TT).',
+            'The meters whose transactions are signed. Of each: keysFile (its keys, as metertime provision --keys writes them; refused where everyone can read the file) and, where they are to stand in its data sets, evse (CI), vendor (MV), register (OBIS code of the register that is billed; without it, the first one in Wh), current (AC or DC), user (who is charged, as TYPE:DATA; without it, nobody is named) and tariffText (TT).',
           example: [{ keysFile: '/etc/metertime/m1.keys.json', evse: 'DE*ABC*E1', current: 'DC' }],
         }),
       ),

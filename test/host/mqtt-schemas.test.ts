@@ -58,6 +58,16 @@ describe('AsyncAPI', () => {
     }
   });
 
+  test('a data set is text, and everything else JSON', () => {
+    const { messages } = document.components as { messages: Record<string, { contentType: string }> };
+    for (const [name, { contentType }] of Object.entries(messages)) {
+      expect(contentType, name).toBe(name === 'ocmf' ? 'text/plain; charset=utf-8' : 'application/json');
+    }
+    expect(schemaProblem('ocmf', 'OCMF|{"FV":"1.3"}|{"SD":"00"}')).toBeUndefined();
+    for (const text of ['', 'OCMF|{}', 'OCMF|{"a":"|"}|{}', '{}'])
+      expect(schemaProblem('ocmf', text)).toMatch(/pattern/);
+  });
+
   test('everything that it refers to is in it', () => {
     const text = JSON.stringify(document);
     const references = [...text.matchAll(/"\$ref":"#\/([^"]+)"/g)].map(([, path]) => path!);

@@ -289,6 +289,9 @@ describe('a transaction', () => {
     const { chain } = meter;
     chain.context();
     meter.pump();
+    const count = meter.ring.length;
+    await gateway.link.expect(Message.RecordAck, { stored: count });
+    await until('the meter has heard that', () => meter.heard === count);
     chain.record(fields(TransactionBegin, 7, { readings: [1_000n] }));
     const changed = Buffer.from(meter.ring.at(-1)!);
     changed.writeBigInt64LE(2_000n, RecordField.Values);
@@ -297,6 +300,7 @@ describe('a transaction', () => {
     gateway.link.say({ type: Message.Entry, ring: Ring.Records, token: 0, entry: meter.ring.at(-1)! });
     const [only] = await expectPublished(gateway, 1);
     expect(payloadOf(only!.text).RD.map(({ RV }) => RV)).toEqual([1, 9]);
+    expect(meter.asked.some(({ count: most }) => most > 1)).toBe(true);
     // Its end comes again, changed: it is marked, and no second data set is made.
     const end = Buffer.from(meter.ring.at(-1)!);
     end[100]! ^= 1;

@@ -32,6 +32,8 @@ export function infoOf(meterId: string): Extract<MeterMessage, { type: Message.I
 export class RecordMeter {
   /** The broker has all up to here; said by the gateway, and never less than before. */
   delivered = 0;
+  /** What it was told last as stored. */
+  heard = 0;
   /** Whether freed entries are overwritten at once. */
   forgets = false;
   /** Sequences of the entries sent unasked, in order, of all sessions. */
@@ -67,6 +69,7 @@ export class RecordMeter {
     if (message.type === Message.RecordAck) {
       if (message.delivered > this.ring.length)
         throw new Error(`${message.delivered} delivered of ${this.ring.length}`);
+      this.heard = message.stored;
       this.delivered = Math.max(this.delivered, message.delivered);
       this.#cursor = Math.max(this.#cursor ?? 0, message.stored, this.delivered);
       this.pump();
