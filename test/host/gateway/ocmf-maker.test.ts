@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ChainField, CommandResult, Message, RecordField, RecordReason, Ring } from '../../../as/abi/codes.ts';
 import { MeterSession } from '../../../host/gateway/meter-session.ts';
 import { RecordIntake } from '../../../host/gateway/record-intake.ts';
@@ -18,7 +18,7 @@ import { type OcmfSigner, pemSigner } from '../../../host/ocmf/signer.ts';
 import { Outbox, OutboxError, type OutboxOptions } from '../../../host/outbox/outbox.ts';
 import { RecordLedger } from '../../../host/outbox/record-ledger.ts';
 import { TransactionMarks } from '../../../host/outbox/transaction-marks.ts';
-import { until } from '../../../host/setup/until.ts';
+import { until as untilWithin } from '../../../host/setup/until.ts';
 import { seededRandom } from '../../core/random.ts';
 import { opensslAccepts, roadLabs } from '../ocmf-verify.ts';
 import type { ChainMaker, RecordFields } from '../record-chain.ts';
@@ -28,6 +28,10 @@ import { ScriptedLink } from './scripted-link.ts';
 const { TransactionBegin, TransactionEnd, Switch, Period } = RecordReason;
 const pem = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey.export({ format: 'pem', type: 'pkcs8' });
 const signer = pemSigner(Buffer.from(pem), 'key');
+
+// Each gateway waits for the disk, and that of a busy machine takes its time.
+vi.setConfig({ testTimeout: 240_000 });
+const until = <T>(what: string, check: () => T) => untilWithin(what, check, { timeoutMs: 60_000 });
 
 let folder = '';
 const cleanUp: (() => unknown)[] = [];
@@ -529,7 +533,7 @@ describe('what signs', () => {
   });
 });
 
-test('whatever ends when, each transaction has one data set', { timeout: 240_000 }, async () => {
+test('whatever ends when, each transaction has one data set', async () => {
   const { below } = seededRandom('transactions');
   const chain = chainOf('m1');
   chain.context();
@@ -561,10 +565,7 @@ test('whatever ends when, each transaction has one data set', { timeout: 240_000
   }
   if (running) chain.record(fields(TransactionEnd, transactions));
   meter.pump();
-  await until('no mark left', () => gateway.ledger.stored === meter.ring.length && gateway.marks.pending.length === 0, {
-    // The disk of a busy machine takes its time.
-    timeoutMs: 180_000,
-  });
+  await until('no mark left', () => gateway.ledger.stored === meter.ring.length && gateway.marks.pending.length === 0);
   const numbers = (await published(gateway)).map(({ text }) => Number(payloadOf(text).PG.slice(1)));
   expect(transactions).toBeGreaterThan(5);
   expect(numbers.sort((a, b) => a - b)).toEqual(Array.from({ length: transactions }, (_, index) => index + 1));
