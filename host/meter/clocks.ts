@@ -6,12 +6,19 @@ import type { Cancel, MeterClock } from './parts.ts';
 
 const longestTimeoutMs = 0x7fffffff;
 
-/** The machine's monotonic counter, in ns. */
+const originNs = process.hrtime.bigint();
+
+/** A tick of `SystemClock`, of a reading of process.hrtime.bigint(). */
+export function systemTicks(counterNs = process.hrtime.bigint()): bigint {
+  return counterNs - originNs;
+}
+
+/** The machine's monotonic counter, in ns from the start of this program, as a meter's counts from its own. */
 export class SystemClock implements MeterClock {
   readonly tickHz = 1_000_000_000;
 
   nowTicks(): bigint {
-    return process.hrtime.bigint();
+    return systemTicks();
   }
 
   at(tick: bigint, callback: () => void): Cancel {

@@ -23,6 +23,7 @@ import { FrameSplitter } from '../link/frame-splitter.ts';
 import { ByteReader } from '../link/message-bytes.ts';
 import { type Budget, readBudget } from '../link/messages.ts';
 import type { LinkTransport } from '../link/transport.ts';
+import { systemTicks } from './clocks.ts';
 import {
   type Cancel,
   decodeRtcSet,
@@ -64,10 +65,10 @@ export function lineOf(transport: LinkTransport): MeterLine {
   return {
     // The peer may have the bytes before this process is told that they left.
     write: (bytes, sent) => {
-      const tick = process.hrtime.bigint();
+      const tick = systemTicks();
       void transport.write(bytes).then(() => sent(tick));
     },
-    onData: (listener) => void transport.on('data', listener),
+    onData: (listener) => void transport.on('data', (bytes, arrivedNs) => listener(bytes, systemTicks(arrivedNs))),
   };
 }
 

@@ -44,6 +44,8 @@ describe('against chronyd', () => {
       expect(watch.events.map(({ code }) => code)).toEqual(
         expect.arrayContaining([MeterEvent.Started, MeterEvent.KeysEstablished, MeterEvent.ClockSet]),
       );
+      // Counted from its own start, not from this machine's.
+      for (const { uptimeNs } of watch.events) expect(Number(uptimeNs)).toBeLessThan(process.uptime() * 1e9);
 
       // The meter is in this process, so its clock can be read between two readings of this machine's.
       const host = new HostClock();
