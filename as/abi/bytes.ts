@@ -47,6 +47,31 @@ export function isSecondNewer(holdsA: bool, holdsB: bool, a: usize, b: usize): b
   return holdsB && (!holdsA || <i32>(load<u32>(b) - load<u32>(a)) > 0);
 }
 
+/** Whether the text at `at` is UTF-8 (The Unicode Standard, table 3-7). */
+export function isText(at: usize): bool {
+  const end = at + 1 + load<u8>(at);
+  let left: u32 = 0;
+  let low: u32 = 0x80;
+  let high: u32 = 0xbf;
+  for (let next = at + 1; next < end; next++) {
+    const byte: u32 = load<u8>(next);
+    if (left != 0) {
+      if (byte < low || byte > high) return false;
+      left -= 1;
+      low = 0x80;
+      high = 0xbf;
+    } else if (byte >= 0x80) {
+      if (byte < 0xc2 || byte > 0xf4) return false;
+      left = 1 + (byte >= 0xe0 ? 1 : 0) + (byte >= 0xf0 ? 1 : 0);
+      if (byte == 0xe0) low = 0xa0;
+      else if (byte == 0xed) high = 0x9f;
+      else if (byte == 0xf0) low = 0x90;
+      else if (byte == 0xf4) high = 0x8f;
+    }
+  }
+  return left == 0;
+}
+
 /** Appends the text at `source` (length byte and bytes) at `target`; returns the place behind it. */
 export function appendText(target: usize, source: usize): usize {
   const length: u32 = 1 + load<u8>(source);

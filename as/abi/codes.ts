@@ -1545,7 +1545,7 @@ export enum ProgramError {
   None = 0,
   /** No program, or one of another version. */
   Absent = 1,
-  /** CRC-32 or lengths do not hold. */
+  /** CRC-32 or lengths do not hold, or the name is no UTF-8. */
   Damaged = 2,
   /** More of something than fits. */
   TooMany = 3,

@@ -2,6 +2,7 @@
 // What always holds: bytes from outside are checked as a whole before anything of them is used, so every index leads to what
 // is there and every date and time of day can be.
 
+import { isText } from '../abi/bytes';
 import {
   DayField,
   DynamicFallback,
@@ -95,7 +96,7 @@ function check(length: u32): u32 {
   ) {
     return ProgramError.TooMany;
   }
-  return checkItems(end);
+  return isText(PROGRAM + ProgramField.Name) ? checkItems(end) : ProgramError.Damaged;
 }
 
 // All counts are small by now, so what an item says of its length leads to no place outside of the buffer by much: each

@@ -106,7 +106,7 @@ export const commandResultNames: Names<CommandResult> = {
 export const programErrorNames: Names<ProgramError> = {
   [ProgramError.None]: { name: 'none', text: 'no error' },
   [ProgramError.Absent]: { name: 'absent', text: 'there is no program, or it is of another version' },
-  [ProgramError.Damaged]: { name: 'damaged', text: 'CRC-32 or lengths do not hold' },
+  [ProgramError.Damaged]: { name: 'damaged', text: 'CRC-32 or lengths do not hold, or the name is no UTF-8' },
   [ProgramError.TooMany]: { name: 'too-many', text: 'it has more of something than fits' },
   [ProgramError.Zone]: {
     name: 'zone',

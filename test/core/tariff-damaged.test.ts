@@ -39,6 +39,32 @@ const program: BlockProgram = {
 
 const at = unix('2026-07-01T12:00:00Z');
 
+describe('the name of a program', () => {
+  it('is UTF-8, as node understands it', () => {
+    const random = seededRandom('names of programs');
+    const bytesAt = [
+      0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xef, 0xf0, 0xf4, 0xf5,
+    ];
+    const utf8 = new TextDecoder('utf-8', { fatal: true });
+    const seen = { text: 0, none: 0 };
+    for (let turn = 0; turn < 20_000; turn++) {
+      const name = Uint8Array.from({ length: random.below(6) }, () => bytesAt[random.below(bytesAt.length)]!);
+      const block = programBlock(program);
+      block.set([name.length, ...name], ProgramField.Name);
+      let isText = true;
+      try {
+        utf8.decode(name);
+      } catch {
+        isText = false;
+      }
+      seen[isText ? 'text' : 'none']++;
+      const error = core.useProgramBytes(sealed(block));
+      expect(error, Buffer.from(name).toString('hex')).toBe(isText ? ProgramError.None : ProgramError.Damaged);
+    }
+    expect(Math.min(seen.text, seen.none)).toBeGreaterThan(1000);
+  });
+});
+
 describe('a program', () => {
   it('is used when it is valid, also with more bytes behind it', () => {
     expect(core.useProgramBytes(programBlock(program))).toBe(ProgramError.None);
