@@ -16,7 +16,7 @@ import { SECOND_NS } from '../ntp/timestamp';
 import { bodyTime, captureUtc } from '../record/body';
 import { headRequest } from '../record/head';
 import { logFull } from '../record/log';
-import { markChange, markedTransaction, markTransaction } from '../record/mark';
+import { MARK_RUNS, markedTransaction } from '../record/mark';
 import {
   LETTER_SYNCHRONISED,
   qualityAt,
@@ -50,9 +50,6 @@ const STATUS_BURST: i64 = 3;
 const STATUS_NS: i64 = 1200 * SECOND_NS;
 /** What a switch may be late by where there are no periods: as with 15 minutes. */
 const LATE_MINUTES: i64 = 15;
-
-/** Bit of the marked number of a transaction: it runs. */
-const RUNS: u32 = 0x8000_0000;
 
 // Records to be made: the one whose registers are asked for, and the next one. Reasons u32, marks u32, target i64,
 // transaction u32, tariff u32, bits of the transaction u32, beyond the rules u32.
@@ -128,15 +125,13 @@ export function recordPeriod(target: i64, marks: u32, beyond: bool): void {
 export function recordStart(): void {
   transaction = markedTransaction();
   recordNeed(RecordReason.Start, 0);
-  if ((transaction & RUNS) == 0) return;
+  if ((transaction & MARK_RUNS) == 0) return;
   // Power failed while it ran.
-  transaction &= ~RUNS;
+  transaction &= ~MARK_RUNS;
   store<u32>(NEXT, transaction, NUMBER);
   store<u32>(NEXT, TRANSACTION_RUNS, BITS);
   store<u32>(NEXT, RecordMark.PeriodIncomplete, MARKS);
   recordNeed(RecordReason.TransactionEnd, 0);
-  markTransaction(transaction);
-  markChange(true);
 }
 
 /** The clock was set: no duration across that is right. */
@@ -155,17 +150,14 @@ export function recordTransaction(now: i64, known: bool): void {
   if (!runs) {
     recordNeed(RecordReason.TransactionEnd, 0);
     transactionBits = 0;
-    markTransaction(transaction);
   } else {
     // A record is of one transaction.
     if (load<u32>(NEXT, NUMBER) != 0) flush(now);
-    transaction = (transaction + 1) & ~RUNS;
+    transaction = (transaction + 1) & ~MARK_RUNS;
     transactionBits = TRANSACTION_RUNS | TRANSACTION_SYNCHRONISED | (known ? TRANSACTION_CONTINUOUS : 0);
     recordNeed(RecordReason.TransactionBegin, 0);
     putTransaction();
-    markTransaction(transaction | RUNS);
   }
-  markChange(true);
 }
 
 function putTransaction(): void {

@@ -11,7 +11,7 @@ import { chainClose, chainHash, chainOpen, chainSeal } from './chain';
 import { contextHash, contextKeyMade, contextPart, contextParts } from './context';
 import { headNote } from './head';
 import { logNext, logRing, logStored } from './log';
-import { MARK, markChange, markDelivered } from './mark';
+import { MARK, markAfter, markBefore, markChange, markDelivered } from './mark';
 import { recordNext, recordStored, recordsLost } from './records';
 import { ringHash, ringNewest, ringOffset, ringSet, ringSlots } from './ring';
 
@@ -94,6 +94,7 @@ export function appended(): void {
     part += 1;
     return;
   }
+  markAfter(recordNext());
   recordStored();
   if (!full) return;
   full = false;
@@ -143,6 +144,8 @@ export function appendRecord(): Append {
     append(PART, Ring.Records);
   } else if (parts != 0) {
     contextWritten();
+    return Append.Later;
+  } else if (markBefore(body)) {
     return Append.Later;
   } else {
     trusted = trusted || !contextKeyMade();

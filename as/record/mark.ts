@@ -5,13 +5,16 @@
 
 import { actionWrite } from '../abi/buffers';
 import { clear, copy, isSecondNewer } from '../abi/bytes';
-import { MarkField, StorageMap } from '../abi/codes';
+import { Format, MarkField, RecordField, RecordReason, StorageMap } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
 import { chainBlank, chainClose, chainHolds, chainOpen, chainSeal, LABEL_MARK } from './chain';
 
 const USED_BYTES: u32 = 72;
 /** The mark as it is to be stored. */
 export const MARK: usize = TARIFF == 0 ? 0 : memory.data(72, 8);
+
+/** Bit of the marked number of a transaction: it runs. */
+export const MARK_RUNS: u32 = 0x8000_0000;
 
 const STORE_NS: i64 = 3600 * SECOND_NS;
 
@@ -62,11 +65,39 @@ export function markTariff(since: i64, tariff: u32): void {
   changed = true;
 }
 
-/** A transaction began. */
+/** The number of the last transaction, with `MARK_RUNS` as long as it runs. */
 export function markTransaction(number: u32): void {
   if (TARIFF == 0) return;
   store<u32>(MARK, number, MarkField.Transaction);
   changed = true;
+}
+
+// A transaction is marked before its begin is recorded and until its end is, so a power cut between these leaves no
+// begin without an end.
+
+/** A record is to be written; whether the mark has to be stored before. */
+export function markBefore(record: usize): bool {
+  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionBegin) == 0) return false;
+  const runs = load<u32>(record, RecordField.Transaction) | MARK_RUNS;
+  if (load<u32>(MARK, MarkField.Transaction) == runs) return false;
+  markTransaction(runs);
+  markChange(true);
+  return true;
+}
+
+/** A record is in the ring. */
+export function markAfter(record: usize): void {
+  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) == 0) return;
+  markTransaction(load<u32>(record, RecordField.Transaction));
+  markChange(true);
+}
+
+/** The newest entry of the records at a start: its end is there already, or the begin that should have followed is not. */
+export function markCompare(entry: usize): void {
+  const marked = load<u32>(MARK, MarkField.Transaction);
+  if ((marked & MARK_RUNS) == 0 || load<u8>(entry) != <u8>Format.Record) return;
+  const ended = (load<u8>(entry, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) != 0;
+  if (ended || (load<u32>(entry, RecordField.Transaction) | MARK_RUNS) != marked) markTransaction(marked & ~MARK_RUNS);
 }
 
 /** Something in `MARK` has changed; `now`: it is to be stored before anything else. */

@@ -15,7 +15,7 @@ import { contextRecall, contextSettingsHash, contextSoftwareHash, RECALL_PART, R
 import { damageOf, damageTell, damageTold, entryHolds, isBehind, READS } from './damage';
 import { headHash, headSequence, headTake } from './head';
 import { logTellFull } from './log';
-import { MARK, markChange, markDelivered, markReleased, markStored, markTake } from './mark';
+import { MARK, markChange, markCompare, markDelivered, markReleased, markStored, markTake } from './mark';
 import { recordsMiss } from './records';
 import {
   findBegin,
@@ -93,7 +93,9 @@ export function openingTake(data: usize): bool {
       findBegin(0, least(0));
       break;
     case NEWEST:
-      if (findTake(data)) found();
+      if (!findTake(data)) break;
+      if (step == Ring.Records) markCompare(data);
+      found();
       break;
     case HEAD_ENTRIES:
       if (!compareHead(data)) break;

@@ -3,7 +3,7 @@
 //
 // What always holds: rounds follow each other as soon as some more records have arrived, so that what was hit last is
 // often still on its way back when the next one is hit.
-import { RecordMark, Ring } from '../../as/abi/codes.ts';
+import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
 import { decodeEntry, type RecordEntry } from '../../host/record/entry.ts';
 import { verifyEvidence } from '../../host/record/verify.ts';
 import type { SeededRandom } from '../core/random.ts';
@@ -177,8 +177,26 @@ class Campaign {
       .map((bytes) => decodeEntry(Ring.Records, bytes))
       .filter((entry): entry is RecordEntry => 'reasons' in entry);
     demand(!records.some(({ marks }) => (marks & RecordMark.RecordsLost) !== 0), 'a record says that some were lost');
+    problems.push(...transactionProblems(records).map((problem) => `${id}: ${problem}`));
     return { problems, gaps, records: records.length, contexts: whole.length - records.length };
   }
+}
+
+/** Every transaction that began has ended, once. */
+function transactionProblems(records: readonly RecordEntry[]): string[] {
+  const of = (reason: RecordReason) => {
+    const numbers = records.filter(({ reasons }) => (reasons & reason) !== 0).map(({ transaction }) => transaction);
+    return { numbers, once: new Set(numbers) };
+  };
+  const begun = of(RecordReason.TransactionBegin);
+  const ended = of(RecordReason.TransactionEnd);
+  const open = begun.numbers.filter((number) => !ended.once.has(number));
+  const twice = ended.numbers.length - ended.once.size;
+  return [
+    ...(open.length > 0 ? [`transactions that began and have no end: ${open.slice(0, 10).join(' ')}`] : []),
+    ...(begun.numbers.length > begun.once.size ? ['a transaction began twice'] : []),
+    ...(twice > 0 ? [`${twice} transactions ended twice`] : []),
+  ];
 }
 
 export interface KillProgress {
