@@ -41,9 +41,10 @@ export class GatewayProcess {
       'the gateway started',
       () => {
         if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${this.#log.slice(before)}`);
-        return this.#log.indexOf('gateway started', before) >= 0;
+        if (this.#log.indexOf('gateway started', before) >= 0) return true;
+        throw new Error(`it said:\n${this.#log.slice(before)}`);
       },
-      { timeoutMs: 20_000 },
+      { timeoutMs: 60_000 },
     );
   }
 

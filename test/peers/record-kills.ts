@@ -30,7 +30,7 @@ const wrongLines = /begin anew|no more of these|other bytes|broken|damaged|canno
 
 export interface KillFigures {
   readonly seed: number;
-  /** Rounds of each kind. */
+  /** Rounds of each kind that were done. */
   readonly kills: Kills;
   readonly meters: number;
   /** Power cuts in all, those soon after another one included. */
@@ -224,6 +224,7 @@ export async function killWhileRecording({ random, kills, progress = () => {} }:
   );
   const campaign = new Campaign(random);
   const { lab } = campaign;
+  const done = Object.fromEntries(Object.keys(killKinds).map((kind) => [kind, 0])) as Record<KillKind, number>;
   const failures: string[] = [];
   try {
     await lab.start();
@@ -231,6 +232,7 @@ export async function killWhileRecording({ random, kills, progress = () => {} }:
       const roundMs = performance.now();
       await lab.moreArrived(killKinds[kind]);
       await campaign.hit[kind]();
+      done[kind]++;
       const seconds = (performance.now() - roundMs) / 1_000;
       progress({ round: index + 1, of: rounds.length, kind, seconds, arrived: lab.arrivals.total });
     }
@@ -245,7 +247,7 @@ export async function killWhileRecording({ random, kills, progress = () => {} }:
   failures.push(...lab.failures, ...lab.arrivals.failures, ...judged.flatMap(({ problems }) => problems), ...wrong);
   return {
     seed: random.seed,
-    kills,
+    kills: done,
     meters: lab.meters.length,
     cuts: campaign.cuts,
     transactions: lab.meters.reduce((total, { transactions }) => total + transactions, 0),
