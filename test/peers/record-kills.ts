@@ -145,6 +145,8 @@ class Campaign {
     this.lab.rest();
     const newest = new Map(meters.map((meter) => [meter.id, meter.newest + 1]));
     await this.lab.until('all delivered', () => meters.every(({ id, oldest }) => oldest > newest.get(id)!));
+    // Signing takes a meter in software some seconds.
+    await this.lab.until('all signed', () => meters.every(({ id }) => this.lab.arrivals.of(id).head !== undefined));
   }
 
   /** What must hold of a meter at the end. */
