@@ -1364,10 +1364,13 @@ export enum MarkField {
   /** 8 bytes each: the first of SHA-512 of settings, and of software, of the last start. */
   Settings = 40,
   Software = 48,
-  /** i64, Unix seconds of the last tariff switch; u16, that tariff; u16, 1 where they are known. */
+  /** i64, Unix seconds of the last tariff switch; u16, that tariff; u16, 1 where they are known, 2 until the switch is recorded. */
   SwitchUnixSeconds = 56,
   Tariff = 64,
   TariffKnown = 66,
+  /** i64, Unix seconds of the switch before; u16, that tariff: they hold until the last switch is recorded. */
+  BeforeUnixSeconds = 72,
+  BeforeTariff = 80,
   /** 16 bytes: AES-CMAC of all before it under the record key, with a u8 255 in front. */
   Seal = 112,
 }

@@ -22,7 +22,7 @@ import { clockSetNs, clockSets, clockStatus, clockUtc } from '../clock/clock';
 import { localResolutionNs } from '../clock/local';
 import { rulesInvalidations, rulesInvalidNs } from '../clock/rules';
 import { SECOND_NS } from '../ntp/timestamp';
-import { markChange, markedSince, markedTariff, markTariff } from '../record/mark';
+import { markedSince, markedTariff, markSwitch, markTariff } from '../record/mark';
 import { qualityAt, qualityDoubtful } from '../record/quality';
 import { storeReady } from '../record/store';
 import { periodBegin, periodEnd } from '../tariff/period';
@@ -332,8 +332,7 @@ function apply(utc: i64): void {
       return;
     }
     recordNeed(RecordReason.Switch, since);
-    // It is what the next start goes on with.
-    markChange(true);
+    markSwitch();
   }
   held = false;
   tariff = wanted;

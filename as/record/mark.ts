@@ -9,12 +9,17 @@ import { Format, MarkField, RecordField, RecordReason, StorageMap } from '../abi
 import { SECOND_NS } from '../ntp/timestamp';
 import { chainBlank, chainClose, chainHolds, chainOpen, chainSeal, LABEL_MARK } from './chain';
 
-const USED_BYTES: u32 = 72;
+const USED_BYTES: u32 = 88;
 /** The mark as it is to be stored. */
-export const MARK: usize = TARIFF == 0 ? 0 : memory.data(72, 8);
+export const MARK: usize = TARIFF == 0 ? 0 : memory.data(88, 8);
 
 /** Bit of the marked number of a transaction: it runs. */
 export const MARK_RUNS: u32 = 0x8000_0000;
+
+/** What is known of the tariff: nothing, all, or what it is once its switch is recorded. */
+const UNKNOWN: u16 = 0;
+const KNOWN: u16 = 1;
+const SWITCHING: u16 = 2;
 
 const STORE_NS: i64 = 3600 * SECOND_NS;
 
@@ -43,7 +48,7 @@ export function markReleased(): u32 {
 /** The tariff of the last switch; -1 where it is not known. */
 export function markedTariff(): i32 {
   if (TARIFF == 0) return -1;
-  return load<u16>(MARK, MarkField.TariffKnown) == 1 ? <i32>load<u16>(MARK, MarkField.Tariff) : -1;
+  return load<u16>(MARK, MarkField.TariffKnown) == UNKNOWN ? -1 : <i32>load<u16>(MARK, MarkField.Tariff);
 }
 /** Unix seconds of the last tariff switch. */
 export function markedSince(): i64 {
@@ -56,13 +61,23 @@ export function markedTransaction(): u32 {
   return load<u32>(MARK, MarkField.Transaction);
 }
 
-/** The tariff was switched. */
+/** The tariff applies since then, as far as is known now. */
 export function markTariff(since: i64, tariff: u32): void {
   if (TARIFF == 0) return;
   store<i64>(MARK, since, MarkField.SwitchUnixSeconds);
   store<u16>(MARK, <u16>tariff, MarkField.Tariff);
-  store<u16>(MARK, 1, MarkField.TariffKnown);
+  if (load<u16>(MARK, MarkField.TariffKnown) == UNKNOWN) store<u16>(MARK, KNOWN, MarkField.TariffKnown);
   changed = true;
+}
+
+/** The tariff is about to be switched, which is going to be recorded. */
+export function markSwitch(): void {
+  if (load<u16>(MARK, MarkField.TariffKnown) == KNOWN) {
+    store<i64>(MARK, markedSince(), MarkField.BeforeUnixSeconds);
+    store<u16>(MARK, load<u16>(MARK, MarkField.Tariff), MarkField.BeforeTariff);
+    store<u16>(MARK, SWITCHING, MarkField.TariffKnown);
+  }
+  markChange(true);
 }
 
 /** The number of the last transaction, with `MARK_RUNS` as long as it runs. */
@@ -73,7 +88,8 @@ export function markTransaction(number: u32): void {
 }
 
 // A transaction is marked before its begin is recorded and until its end is, so a power cut between these leaves no
-// begin without an end.
+// begin without an end. A switch of the tariff is marked before it is recorded, and done when it is: until then the next
+// start goes on with the tariff before, and so nothing that was registered under that one is recorded under the next.
 
 /** A record is to be written; whether the mark has to be stored before. */
 export function markBefore(record: usize): bool {
@@ -87,13 +103,31 @@ export function markBefore(record: usize): bool {
 
 /** A record is in the ring. */
 export function markAfter(record: usize): void {
-  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) == 0) return;
-  markTransaction(load<u32>(record, RecordField.Transaction));
-  markChange(true);
+  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) != 0) {
+    markTransaction(load<u32>(record, RecordField.Transaction));
+    markChange(true);
+  }
+  if (recordsSwitch(record)) {
+    store<u16>(MARK, KNOWN, MarkField.TariffKnown);
+    markChange(true);
+  }
 }
 
-/** The newest entry of the records at a start: its end is there already, or the begin that should have followed is not. */
+// Whether it is the record of the switch that is marked.
+function recordsSwitch(record: usize): bool {
+  if (load<u16>(MARK, MarkField.TariffKnown) != SWITCHING) return false;
+  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.Switch) == 0) return false;
+  return load<u16>(record, RecordField.Tariff) == load<u16>(MARK, MarkField.BeforeTariff);
+}
+
+/** The newest entry of the records at a start: what was marked is recorded there, or was not recorded any more. */
 export function markCompare(entry: usize): void {
+  if (load<u16>(MARK, MarkField.TariffKnown) == SWITCHING) {
+    if (load<u8>(entry) != <u8>Format.Record || !recordsSwitch(entry)) {
+      markTariff(load<i64>(MARK, MarkField.BeforeUnixSeconds), load<u16>(MARK, MarkField.BeforeTariff));
+    }
+    store<u16>(MARK, KNOWN, MarkField.TariffKnown);
+  }
   const marked = load<u32>(MARK, MarkField.Transaction);
   if ((marked & MARK_RUNS) == 0 || load<u8>(entry) != <u8>Format.Record) return;
   const ended = (load<u8>(entry, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) != 0;
