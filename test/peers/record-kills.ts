@@ -112,10 +112,14 @@ class Campaign {
       gateway.limitFiles(4_096);
       await this.lab.until('a full disk', () => gateway.log.indexOf('disk is full', length) >= 0);
       await drawnMoment(this.random, 300);
-      if (this.random.below(3) > 0) return gateway.limitFiles('unlimited');
-      // Killed while its disk is full; the next process has room.
-      await gateway.kill();
-      await gateway.start();
+      if (this.random.below(3) === 0) {
+        // Killed while its disk is full; the next process has room.
+        await gateway.kill();
+        return await gateway.start();
+      }
+      gateway.limitFiles('unlimited');
+      // That it is full is said once, until there was room.
+      await this.lab.until('room again', () => gateway.log.indexOf('can be written again', length) >= 0);
     },
   };
 
