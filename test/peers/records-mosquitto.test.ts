@@ -15,6 +15,7 @@ test('broker and gateway killed, meters cut off, ten times each: every record ar
   expect(figures.gaps).toBe(0);
   // More than fit into the storages: the meters have freed some.
   expect(figures.records + figures.contexts).toBeGreaterThan(figures.meters * 128);
-  expect(figures.arrived).toBe(figures.records + figures.contexts + figures.duplicates);
+  // What a meter makes after the last that is judged may have arrived, too.
+  expect(figures.arrived - figures.duplicates).toBeGreaterThanOrEqual(figures.records + figures.contexts);
   expect(figures.cuts).toBeGreaterThanOrEqual(10);
 });
