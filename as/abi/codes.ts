@@ -1361,16 +1361,20 @@ export enum MarkField {
   ContextHash = 16,
   /** u32, number of the last transaction; bit 31 as long as it runs. */
   Transaction = 32,
+  /** u32, sequence of the record of its begin: without that, the transaction never began. */
+  TransactionFrom = 36,
   /** 8 bytes each: the first of SHA-512 of settings, and of software, of the last start. */
   Settings = 40,
   Software = 48,
-  /** i64, Unix seconds of the last tariff switch; u16, that tariff; u16, 1 where they are known, 2 until the switch is recorded. */
+  /** i64, Unix seconds of the last tariff switch; u16, that tariff; u16, 1 where they are known. */
   SwitchUnixSeconds = 56,
   Tariff = 64,
   TariffKnown = 66,
-  /** i64, Unix seconds of the switch before; u16, that tariff: they hold until the last switch is recorded. */
-  BeforeUnixSeconds = 72,
-  BeforeTariff = 80,
+  /** u32, sequence of the record of that switch: without that, the tariff before holds. */
+  TariffFrom = 68,
+  /** The same of the switch before: `TariffBytes` from `SwitchUnixSeconds` on. */
+  Before = 72,
+  TariffBytes = 12,
   /** 16 bytes: AES-CMAC of all before it under the record key, with a u8 255 in front. */
   Seal = 112,
 }

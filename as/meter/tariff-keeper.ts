@@ -14,7 +14,6 @@ import {
   ClockStatus,
   DoubtRule,
   RecordMark,
-  RecordReason,
   TariffRulesField,
   TariffSwitchField,
 } from '../abi/codes';
@@ -22,7 +21,7 @@ import { clockSetNs, clockSets, clockStatus, clockUtc } from '../clock/clock';
 import { localResolutionNs } from '../clock/local';
 import { rulesInvalidations, rulesInvalidNs } from '../clock/rules';
 import { SECOND_NS } from '../ntp/timestamp';
-import { markedSince, markedTariff, markSwitch, markTariff } from '../record/mark';
+import { markedSince, markedTariff, markTariff } from '../record/mark';
 import { qualityAt, qualityDoubtful } from '../record/quality';
 import { storeReady } from '../record/store';
 import { periodBegin, periodEnd } from '../tariff/period';
@@ -31,10 +30,10 @@ import { zoneOffsetSeconds, zoneSummer } from '../tariff/zone';
 import { settingsTariffRules } from './settings';
 import {
   recordClockSet,
-  recordNeed,
   recordPeriod,
   recordStart,
   recordStatus,
+  recordSwitch,
   recordsAsk,
   recordsDeadline,
   recordsStart,
@@ -331,8 +330,7 @@ function apply(utc: i64): void {
       held = true;
       return;
     }
-    recordNeed(RecordReason.Switch, since);
-    markSwitch();
+    recordSwitch(since);
   }
   held = false;
   tariff = wanted;

@@ -16,7 +16,7 @@ import { SECOND_NS } from '../ntp/timestamp';
 import { bodyTime, captureUtc } from '../record/body';
 import { headRequest } from '../record/head';
 import { logFull } from '../record/log';
-import { MARK_RUNS, markedTransaction } from '../record/mark';
+import { MARK_RUNS, markedTransaction, markSwitch, markSwitchLost } from '../record/mark';
 import {
   LETTER_SYNCHRONISED,
   qualityAt,
@@ -119,6 +119,12 @@ export function recordPeriod(target: i64, marks: u32, beyond: bool): void {
   recordNeed(RecordReason.Period, target);
   store<u32>(NEXT, load<u32>(NEXT, MARKS) | marks, MARKS);
   if (beyond) store<u32>(NEXT, 1, BEYOND);
+}
+
+/** The tariff is about to be switched. */
+export function recordSwitch(since: i64): void {
+  markSwitch((load<u32>(NEXT) & RecordReason.Switch) == 0);
+  recordNeed(RecordReason.Switch, since);
 }
 
 /** The first record of a start. */
@@ -244,6 +250,8 @@ function finish(request: usize, t: i64, values: usize, count: u32): void {
     store<u8>(body, <u8>count, RecordField.Readings);
     copy(body + RecordField.Values, values, 8 * count);
     recordCommit();
+  } else if ((reasons & RecordReason.Switch) != 0) {
+    markSwitchLost();
   }
   if ((reasons & RecordReason.TransactionEnd) != 0) headRequest();
   clear(request, REQUEST_BYTES);

@@ -145,7 +145,7 @@ export function appendRecord(): Append {
   } else if (parts != 0) {
     contextWritten();
     return Append.Later;
-  } else if (markBefore(body)) {
+  } else if (markBefore(body, ringNewest(Ring.Records) + 1)) {
     return Append.Later;
   } else {
     trusted = trusted || !contextKeyMade();

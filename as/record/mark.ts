@@ -15,11 +15,8 @@ export const MARK: usize = TARIFF == 0 ? 0 : memory.data(88, 8);
 
 /** Bit of the marked number of a transaction: it runs. */
 export const MARK_RUNS: u32 = 0x8000_0000;
-
-/** What is known of the tariff: nothing, all, or what it is once its switch is recorded. */
-const UNKNOWN: u16 = 0;
-const KNOWN: u16 = 1;
-const SWITCHING: u16 = 2;
+/** Sequence that no record has. */
+const NO_RECORD: u32 = 0xffff_ffff;
 
 const STORE_NS: i64 = 3600 * SECOND_NS;
 
@@ -36,6 +33,8 @@ let urgent: bool = false;
 let stored: bool = false;
 /** Local time of the last one stored. */
 let storedAt: i64 = 0;
+/** Records of switches that are not in the ring. */
+let switches: u32 = 0;
 
 /** The broker has acknowledged all records up to this one, and the storage knows. */
 export function markDelivered(): u32 {
@@ -48,7 +47,7 @@ export function markReleased(): u32 {
 /** The tariff of the last switch; -1 where it is not known. */
 export function markedTariff(): i32 {
   if (TARIFF == 0) return -1;
-  return load<u16>(MARK, MarkField.TariffKnown) == UNKNOWN ? -1 : <i32>load<u16>(MARK, MarkField.Tariff);
+  return load<u16>(MARK, MarkField.TariffKnown) == 0 ? -1 : <i32>load<u16>(MARK, MarkField.Tariff);
 }
 /** Unix seconds of the last tariff switch. */
 export function markedSince(): i64 {
@@ -66,17 +65,22 @@ export function markTariff(since: i64, tariff: u32): void {
   if (TARIFF == 0) return;
   store<i64>(MARK, since, MarkField.SwitchUnixSeconds);
   store<u16>(MARK, <u16>tariff, MarkField.Tariff);
-  if (load<u16>(MARK, MarkField.TariffKnown) == UNKNOWN) store<u16>(MARK, KNOWN, MarkField.TariffKnown);
+  store<u16>(MARK, 1, MarkField.TariffKnown);
   changed = true;
 }
 
-/** The tariff is about to be switched, which is going to be recorded. */
-export function markSwitch(): void {
-  if (load<u16>(MARK, MarkField.TariffKnown) == KNOWN) {
-    store<i64>(MARK, markedSince(), MarkField.BeforeUnixSeconds);
-    store<u16>(MARK, load<u16>(MARK, MarkField.Tariff), MarkField.BeforeTariff);
-    store<u16>(MARK, SWITCHING, MarkField.TariffKnown);
-  }
+/** The tariff is about to be switched; `records`: for that another record is going to be made. */
+export function markSwitch(records: bool): void {
+  if (switches == 0) copy(MARK + MarkField.Before, MARK + MarkField.SwitchUnixSeconds, MarkField.TariffBytes);
+  if (records) switches += 1;
+  store<u32>(MARK, NO_RECORD, MarkField.TariffFrom);
+}
+
+/** The record of a switch is lost for want of room: what follows is under the new tariff all the same. */
+export function markSwitchLost(): void {
+  switches -= 1;
+  if (switches != 0) return;
+  store<u32>(MARK, 0, MarkField.TariffFrom);
   markChange(true);
 }
 
@@ -87,51 +91,57 @@ export function markTransaction(number: u32): void {
   changed = true;
 }
 
-// A transaction is marked before its begin is recorded and until its end is, so a power cut between these leaves no
-// begin without an end. A switch of the tariff is marked before it is recorded, and done when it is: until then the next
-// start goes on with the tariff before, and so nothing that was registered under that one is recorded under the next.
+// The begin of a transaction and the switch of a tariff are marked before they are recorded, with the sequence that their
+// record is going to have: a start at which that is not there goes on as before them. So power that fails in between leaves
+// no begin without an end, and records nothing that was registered under one tariff under the next.
 
-/** A record is to be written; whether the mark has to be stored before. */
-export function markBefore(record: usize): bool {
-  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionBegin) == 0) return false;
-  const runs = load<u32>(record, RecordField.Transaction) | MARK_RUNS;
-  if (load<u32>(MARK, MarkField.Transaction) == runs) return false;
-  markTransaction(runs);
-  markChange(true);
-  return true;
+/** A record is to be written as this one; whether the mark has to be stored before. */
+export function markBefore(record: usize, sequence: u32): bool {
+  const reasons: u32 = load<u8>(record, RecordField.Reasons);
+  let due = false;
+  if ((reasons & RecordReason.TransactionBegin) != 0) {
+    const runs = load<u32>(record, RecordField.Transaction) | MARK_RUNS;
+    due = load<u32>(MARK, MarkField.Transaction) != runs || load<u32>(MARK, MarkField.TransactionFrom) != sequence;
+    store<u32>(MARK, runs, MarkField.Transaction);
+    store<u32>(MARK, sequence, MarkField.TransactionFrom);
+  }
+  // Of several switches the last one is marked.
+  if ((reasons & RecordReason.Switch) != 0 && switches == 1) {
+    due = due || load<u32>(MARK, MarkField.TariffFrom) != sequence;
+    store<u32>(MARK, sequence, MarkField.TariffFrom);
+  }
+  if (due) markChange(true);
+  return due;
 }
 
 /** A record is in the ring. */
 export function markAfter(record: usize): void {
-  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) != 0) {
-    markTransaction(load<u32>(record, RecordField.Transaction));
-    markChange(true);
-  }
-  if (recordsSwitch(record)) {
-    store<u16>(MARK, KNOWN, MarkField.TariffKnown);
-    markChange(true);
-  }
+  const reasons: u32 = load<u8>(record, RecordField.Reasons);
+  if ((reasons & RecordReason.Switch) != 0) switches -= 1;
+  if ((reasons & RecordReason.TransactionEnd) == 0) return;
+  markTransaction(load<u32>(record, RecordField.Transaction));
+  markChange(true);
 }
 
-// Whether it is the record of the switch that is marked.
-function recordsSwitch(record: usize): bool {
-  if (load<u16>(MARK, MarkField.TariffKnown) != SWITCHING) return false;
-  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.Switch) == 0) return false;
-  return load<u16>(record, RecordField.Tariff) == load<u16>(MARK, MarkField.BeforeTariff);
-}
-
-/** The newest entry of the records at a start: what was marked is recorded there, or was not recorded any more. */
-export function markCompare(entry: usize): void {
-  if (load<u16>(MARK, MarkField.TariffKnown) == SWITCHING) {
-    if (load<u8>(entry) != <u8>Format.Record || !recordsSwitch(entry)) {
-      markTariff(load<i64>(MARK, MarkField.BeforeUnixSeconds), load<u16>(MARK, MarkField.BeforeTariff));
-    }
-    store<u16>(MARK, KNOWN, MarkField.TariffKnown);
+/** The newest entry of the records at a start: what was marked is recorded, or was not recorded any more. */
+export function markCompare(entry: usize, newest: u32): void {
+  if (load<u32>(MARK, MarkField.TariffFrom) > newest) {
+    copy(MARK + MarkField.SwitchUnixSeconds, MARK + MarkField.Before, MarkField.TariffBytes);
+    store<u32>(MARK, 0, MarkField.TariffFrom);
+    markChange(true);
   }
   const marked = load<u32>(MARK, MarkField.Transaction);
-  if ((marked & MARK_RUNS) == 0 || load<u8>(entry) != <u8>Format.Record) return;
-  const ended = (load<u8>(entry, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) != 0;
-  if (ended || (load<u32>(entry, RecordField.Transaction) | MARK_RUNS) != marked) markTransaction(marked & ~MARK_RUNS);
+  if ((marked & MARK_RUNS) == 0) return;
+  let runs = load<u32>(MARK, MarkField.TransactionFrom) <= newest;
+  if (
+    load<u8>(entry) == <u8>Format.Record &&
+    (load<u8>(entry, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) != 0
+  ) {
+    runs = runs && (load<u32>(entry, RecordField.Transaction) | MARK_RUNS) != marked;
+  }
+  if (runs) return;
+  markTransaction(marked & ~MARK_RUNS);
+  markChange(true);
 }
 
 /** Something in `MARK` has changed; `now`: it is to be stored before anything else. */

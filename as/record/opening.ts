@@ -94,8 +94,7 @@ export function openingTake(data: usize): bool {
       break;
     case NEWEST:
       if (!findTake(data)) break;
-      if (step == Ring.Records) markCompare(data);
-      found();
+      found(data);
       break;
     case HEAD_ENTRIES:
       if (!compareHead(data)) break;
@@ -116,7 +115,8 @@ function least(ring: u32): u32 {
   return max<u32>(headSequence(ring), known);
 }
 
-function found(): void {
+// `entry`: the newest one that was found.
+function found(entry: usize): void {
   const there = least(step);
   if (ringNewest(step) < there) {
     damageTell(step, step == Ring.Records ? Tampering.RecordsCut : Tampering.LogbookCut, there);
@@ -126,6 +126,7 @@ function found(): void {
   } else if (findDamaged()) {
     damageOf(step, ringExpects(step, findDamagedSlot()));
   }
+  if (step == Ring.Records) markCompare(entry, ringNewest(step));
   step += 1;
   if (step < RINGS) return findBegin(step, least(step));
   step = 0;

@@ -1,13 +1,13 @@
 // Power may fail at any byte that is written for a switch of the tariff: it is recorded once, and what was registered
 // before it is under the tariff before.
 import { beforeAll, expect, it } from 'vitest';
-import { Format, RecordReason, Ring, StorageMap } from '../../as/abi/codes.ts';
+import { Format, Message, MeterEvent, RecordReason, Ring, StorageMap } from '../../as/abi/codes.ts';
 import { encodeSeedSlot } from '../../host/provision/settings-block.ts';
 import { entryBytes, type RecordEntry, tryDecodeEntry } from '../../host/record/entry.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { seededRandom } from './random.ts';
 import { second } from './simulated-meter.ts';
-import { berlin, hour, runningMeter, targetsOf, utcNsOf } from './tariff-meter.ts';
+import { berlin, hour, recordsOf, runningMeter, targetsOf, tariffMeter, utcNsOf } from './tariff-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
@@ -75,3 +75,49 @@ it.each([15, 0])(
     console.log(`${cuts.length} power cuts`);
   },
 );
+
+it('a switch is marked with one write', () => {
+  const sim = runningMeter({
+    program: berlin,
+    startUtcNs: utcNsOf('2026-07-01T19:30:00Z'),
+    settings: { spreadSeconds: 0 },
+  });
+  sim.runUntil('a while before the switch', () => sim.utcNs > utcNsOf('2026-07-01T19:59:30Z'), hour);
+  let marks = 0;
+  const write = sim.storage.write.bind(sim.storage);
+  sim.storage.write = (offset, bytes) => {
+    if (offset >= StorageMap.MarkA && offset < StorageMap.DynamicA) marks++;
+    return write(offset, bytes);
+  };
+  sim.run(60);
+  expect(recordsOf(sim, RecordReason.Switch).at(-1)?.targetUtcNs).toBe(utcNsOf('2026-07-01T20:00:00Z'));
+  expect(marks).toBe(1);
+});
+
+it('a switch whose record was lost for want of room is not undone by the next start', () => {
+  const sim = tariffMeter({
+    program: berlin,
+    startUtcNs: utcNsOf('2026-07-01T18:30:00Z'),
+    rules: { periodMinutes: 1 },
+    storageBytes: StorageMap.Records + 64 * entryBytes,
+  });
+  sim.acknowledgeRecords = false;
+  sim.meter.start();
+  sim.runUntilSynchronised();
+  sim.deliver({ type: Message.RecordAck, stored: 0, delivered: 0 });
+  sim.runUntil('a while after the switch', () => sim.utcNs > utcNsOf('2026-07-01T20:10:00Z'), 2 * hour);
+  expect(sim.eventCodes()).toContain(MeterEvent.RecordsFull);
+  const newest = sim.tariff!.recordNewest;
+  sim.deliver({ type: Message.RecordAck, stored: newest, delivered: newest });
+  sim.run(600);
+  expect(recordsOf(sim, RecordReason.Switch).map(({ tariff }) => tariff)).not.toContain(1);
+  expect(sim.records.at(-1)).toMatchObject({ tariff: 2 });
+  sim.records.length = 0;
+  sim.acknowledgeRecords = true;
+  sim.meter.powerCut();
+  sim.meter.start();
+  sim.runUntilSynchronised();
+  sim.run(600);
+  expect(sim.records.length).toBeGreaterThan(5);
+  expect(sim.records.filter(({ tariff }) => tariff !== 2)).toEqual([]);
+});
