@@ -182,6 +182,7 @@ function printAll(
       `Gateway ${printable(name)}: ${stateText(terminal, state === 'online')}${why}${since}, metertime ${printable(version)}`,
     );
   }
+  const tariffs = tariffLines(terminal, meters);
   terminal.print(...(verbose ? legend : ['']));
   terminal.print(
     ...formatTableWithin(
@@ -190,9 +191,9 @@ function printAll(
       meters.map((each) => meterRow(terminal, each)),
     ),
     ...waitingLines(meters),
-    ...tariffLines(terminal, meters),
+    ...tariffs,
   );
-  if (verbose && meters.some(({ tariff }) => tariff !== null)) terminal.print(...tariffLegend);
+  if (verbose && tariffs.length > 0) terminal.print(...tariffLegend);
   if (!servers) return;
   for (const each of meters) {
     terminal.print('', `Time servers of ${printable(each.meter)} at gateway ${printable(each.gateway)}`);
@@ -294,7 +295,7 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
     ],
     tableColumns(terminal),
   );
-  const tariffs = tariff === null ? [] : formatPairs(tariffPairs(tariff, head), tableColumns(terminal));
+  const tariffs = tariff === null ? [] : formatPairs(tariffPairs(tariff, head, online), tableColumns(terminal));
   const budget = time === null ? [] : budgetLines(time);
   return [
     ...pairs,

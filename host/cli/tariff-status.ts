@@ -1,5 +1,6 @@
 // Tariffs and records of meters for `status`: a table of all, and what there is to say of one.
-// What always holds: times are legal time with the offset that is in force now; what was not reported is a dash.
+// What always holds: times are legal time with the offset that is in force now; what was not reported is a dash; what the
+// broker kept of a meter that is offline is never shown as what applies now.
 import type { TariffPayload } from '../mqtt/record-payloads.ts';
 import type { HeadJson } from '../record/json.ts';
 import { letterNames, tariffFlagNames } from '../text/names.ts';
@@ -10,6 +11,7 @@ import { ageText } from './units.ts';
 
 export interface MeterTariff {
   readonly meter: string;
+  readonly online: boolean;
   readonly tariff: TariffPayload | null;
 }
 
@@ -29,9 +31,9 @@ export const tariffLegend = `
   Next     tariff from then on                  Age      since it was captured
 `.split('\n');
 
-/** A table of those that have tariffs, and what is not as it should be; nothing where none has any. */
+/** A table of those online that have tariffs, and what is not as it should be; nothing where none has any. */
 export function tariffLines(terminal: Terminal, meters: readonly MeterTariff[]): string[] {
-  const known = meters.flatMap(({ meter, tariff }) => (tariff === null ? [] : [{ meter, tariff }]));
+  const known = meters.flatMap(({ meter, online, tariff }) => (online && tariff !== null ? [{ meter, tariff }] : []));
   if (known.length === 0) return [];
   const rows = known.map(({ meter, tariff }) => [printable(meter), ...tariffCells(tariff)]);
   const troubles = known.flatMap(({ meter, tariff }) =>
@@ -70,12 +72,17 @@ function troublesOf({ flags }: TariffPayload): string[] {
     .map(({ text }) => text.replace(/\.$/, '').replace(/^[A-Z]/, (letter) => letter.toLowerCase()));
 }
 
-/** Name and value of all that is reported. */
-export function tariffPairs(report: TariffPayload, head: HeadJson | null): [string, string | undefined][] {
+/** Name and value of all that is reported, or was when the meter was last online. */
+export function tariffPairs(
+  report: TariffPayload,
+  head: HeadJson | null,
+  online: boolean,
+): [string, string | undefined][] {
   const { next, periodEndUtc, offsetMinutes, program, passiveProgram, dynamic, newest } = report;
   const troubled = troublesOf(report);
   const at = (utc: string | null) => (utc === null ? 'a time that is not known' : legalTime(utc, offsetMinutes));
   return [
+    ['Last told', online ? undefined : 'the meter is offline, what follows may have changed'],
     ['Tariff', tariffText(report)],
     ['Next tariff', next === null ? 'none foreseen' : `${next.tariff} from ${at(next.utc)}`],
     ['Attention', troubled.length === 0 ? undefined : troubled.join('; ')],

@@ -71,6 +71,13 @@ function chain() {
 async function publish(topic: string, payload: unknown, retain = true): Promise<void> {
   await client.publishAsync(`${prefix}/${topic}`, JSON.stringify(payload), { retain, qos: 1 });
 }
+/** What makes meters of one gateway count as online. */
+async function publishOnline(...meters: string[]): Promise<void> {
+  await publish('g1/state', { state: 'online', sinceUtc: '2026-11-22T02:31:40.000Z', version: '0.1.0' });
+  for (const meter of meters) {
+    await publish(`g1/${meter}/state`, { state: 'online', sinceUtc: '2026-11-22T02:31:42.123Z' });
+  }
+}
 async function publishAs(topic: string, { payload, properties }: Published, retain: boolean): Promise<void> {
   const { contentType, payloadFormatIndicator } = properties;
   await client.publishAsync(`${prefix}/${topic}`, Buffer.from(payload), {
@@ -90,6 +97,7 @@ describe('metertime status', () => {
   test('shows tariffs and records in a table of 80 columns, and what is not as it should be', async () => {
     const { record } = chain();
     const newest = newestRecordOf(record)!;
+    await publishOnline('m1', 'm2', 'm3');
     await publish('g1/m1/tariff', tariffPayload('m1', report(), newest));
     const flags = TariffFlag.Known | TariffFlag.Doubtful | TariffFlag.RecordsFull;
     const far = report({ flags, tariff: 65_535, nextTariff: 65_535, recordNewest: 4_294_967_295 });
@@ -120,6 +128,29 @@ describe('metertime status', () => {
     expect((await status('m1')).stdout).not.toMatch(/Tariff|record/);
   });
 
+  test('shows no kept report of a meter that is offline as if it applied now', async () => {
+    const flags = TariffFlag.Known | TariffFlag.RecordsFull;
+    const payload = tariffPayload('m1', report({ flags }));
+    await publish('g1/m1/tariff', payload);
+    await publishOnline('m1');
+    expect((await status('-v')).stdout).toMatch(/^m1 +2 .*^m1: there is no room for records.*^ {2}Tariff +that/ms);
+    const offline = { state: 'offline', sinceUtc: '2026-11-22T02:40:00.000Z' };
+    const gateway = { ...offline, reason: 'lost', version: '0.1.0' };
+    for (const [topic, state] of [
+      ['g1/m1/state', { ...offline, reason: 'link' }],
+      ['g1/state', gateway],
+    ] as const) {
+      await publishOnline('m1');
+      await publish(topic, state);
+      expect((await status('-v')).stdout).not.toMatch(/Tariff|records/);
+      const { stdout, exitCode } = await status('m1');
+      expect(exitCode).toBe(ExitCode.NoTime);
+      expect(stdout).toMatch(/^Last told +: the meter is offline, what follows may have changed\nTariff +: 2 since/m);
+      const { meters } = JSON.parse((await status('--json')).stdout);
+      expect(meters).toMatchObject([{ meter: 'm1', online: false, tariff: payload }]);
+    }
+  });
+
   test.each(['json', 'cbor'] as const)('tells all of one meter, and all as JSON (%s)', async (format) => {
     const { made, record } = chain();
     const newest = newestRecordOf(record)!;
@@ -130,9 +161,11 @@ describe('metertime status', () => {
     await publish('g1/m1/tariff', payload);
     const head = made.head(1_795_309_200_000_000_000n);
     await publishAs('g1/m1/head', headPublication('m1', head, format), true);
+    await publishOnline('m1');
     const { stdout, exitCode } = await status('m1');
     // No time was reported.
     expect(exitCode).toBe(ExitCode.NoTime);
+    expect(stdout).not.toContain('Last told');
     const values = Object.fromEntries(stdout.split('\n').map((line) => line.split(/ +: /)));
     expect(values).toMatchObject({
       Tariff: '2 since 2027-03-27T22:00+01:00',
