@@ -201,9 +201,7 @@ export async function readKept(client: MqttClient, filter: string): Promise<Kept
   };
   client.on('message', take);
   try {
-    // With QoS 0 the broker queues what it kept before it answers a second subscription.
-    await client.subscribeAsync(filter, { qos: 0 });
-    await client.subscribeAsync(`${filter}/none`, { qos: 0 });
+    await subscribeKept(client, [filter]);
   } finally {
     client.off('message', take);
   }
@@ -211,27 +209,39 @@ export async function readKept(client: MqttClient, filter: string): Promise<Kept
 }
 
 /**
- * Subscribes to everything below the prefix and hands each report to `take`.
+ * Subscribes to everything below the prefix and hands each report to `take`, also those that come later.
  * Resolves when the broker has sent what it had kept.
  */
 export async function readReports(client: MqttClient, prefix: string, take: (report: Report) => void): Promise<void> {
-  let lastMs = performance.now();
-  client.on('message', (topic, payload, { retain, properties }) => {
-    // What is published meanwhile has no end.
-    if (retain) lastMs = performance.now();
+  client.on('message', (topic, payload, { properties }) => {
     const report = readReport(prefix, topic, payload, properties?.contentType);
     if (report !== undefined) take(report);
   });
-  // With QoS 0 the broker queues what it kept before it answers a second subscription.
-  await client.subscribeAsync([`${prefix}/+/state`, `${prefix}/+/+/+`, `${prefix}/+/+/server/+`], { qos: 0 });
-  await client.subscribeAsync(`${prefix}/+/state/none`, { qos: 0 });
-  // A broker made of several may be later with it: until nothing more comes.
-  while (performance.now() - lastMs < quietMs) {
-    await new Promise((resolve) => setTimeout(resolve, quietMs / 4));
-  }
+  await subscribeKept(client, [`${prefix}/+/state`, `${prefix}/+/+/+`, `${prefix}/+/+/server/+`]);
 }
 
 const quietMs = 200;
+
+/** Subscribes; resolves when the broker has sent what it had kept. */
+async function subscribeKept(client: MqttClient, filters: string[]): Promise<void> {
+  let lastMs = performance.now();
+  const took: OnMessageCallback = (_topic, _payload, { retain }) => {
+    // What is published meanwhile has no end.
+    if (retain) lastMs = performance.now();
+  };
+  client.on('message', took);
+  try {
+    // With QoS 0 the broker queues what it kept before it answers a second subscription.
+    await client.subscribeAsync(filters, { qos: 0 });
+    await client.subscribeAsync(`${filters[0]}/none`, { qos: 0 });
+    // A broker made of several may be later with it: until nothing more comes.
+    while (performance.now() - lastMs < quietMs) {
+      await new Promise((resolve) => setTimeout(resolve, quietMs / 4));
+    }
+  } finally {
+    client.off('message', took);
+  }
+}
 
 const hints: Partial<Record<BrokerErrorCode, string>> = {
   'broker-login': 'Give --username and --password-file.',
