@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { serversMax } from '../../scripts/build-core.mjs';
+import { maxStorageBytes } from '../provision/storage-file.ts';
 import { BuildError } from './errors.ts';
 import { requireCheckout } from './tools.ts';
 
@@ -64,7 +65,7 @@ export const boardSchema = z.strictObject({
   storage: z.strictObject({
     driver,
     address,
-    bytes: positive.max(524_288).describe('above 65,536: parts of 64 KiB at addresses in a row'),
+    bytes: positive.max(maxStorageBytes).describe('above 65,536: parts of 64 KiB at addresses in a row'),
     pageBytes: positive
       .refine((bytes) => pageUnit % bytes === 0, {
         error: ({ input }) =>

@@ -5,8 +5,8 @@ import { setTimeout } from 'node:timers/promises';
 import { z } from 'zod';
 import { Ring } from '../../as/abi/codes.ts';
 import { type AnyCommandResult, type CommandResponse, entriesAtOnce } from '../mqtt/command-payloads.ts';
+import { maxStorageBytes } from '../provision/storage-file.ts';
 import { entryBytes, sequenceOf } from '../record/entry.ts';
-import { storageLimitBytes } from '../record/rings.ts';
 import { ringNames } from '../text/names.ts';
 import { decodePayload, type Kept } from './broker.ts';
 import type { Context } from './context.ts';
@@ -14,7 +14,7 @@ import { CliError } from './errors.ts';
 import { MeterRequests, type RequestOptions, refusal } from './meter-requests.ts';
 
 /** More than the largest storage of a meter holds. */
-const mostEntries = storageLimitBytes / entryBytes;
+const mostEntries = maxStorageBytes / entryBytes;
 /** Pause before a command is sent again where others are under way. */
 const busyMs = 500;
 
@@ -67,6 +67,9 @@ function headOf({ payload, contentType }: Kept): Uint8Array | undefined {
 
 class RingReader {
   entries: Uint8Array[] = [];
+  /** Entries that came so far, and the lowest sequence among them. */
+  #count = 0;
+  #oldest = Number.POSITIVE_INFINITY;
   /** Entries that are asked for at once. */
   #portion: number = entriesAtOnce.most;
   readonly #name: 'records' | 'logbook';
@@ -81,9 +84,8 @@ class RingReader {
   }
 
   get progress(): string {
-    const { entries, ring } = this;
-    const what = `reading ${ring === Ring.Records ? '' : 'the ring '}${ringNames[ring].name}`;
-    return entries.length === 0 ? what : `${what}: ${entries.length} entries, back to ${sequenceOf(entries[0]!)}`;
+    const what = `reading ${this.ring === Ring.Records ? '' : 'the ring '}${ringNames[this.ring].name}`;
+    return this.#count === 0 ? what : `${what}: ${this.#count} entries, back to ${this.#oldest}`;
   }
 
   /** From the newest that the gateway knows of to the oldest, which may be overwritten meanwhile; then what came since. */
@@ -95,13 +97,15 @@ class RingReader {
   }
 
   async #readBefore(first: number): Promise<void> {
+    const portions = [this.entries];
     for (let end = first; end > 1; ) {
       const from = Math.max(1, end - this.#portion);
       const older = await this.#ask(from, end - from);
-      this.entries = [...older, ...this.entries];
-      if (older.length === 0 || sequenceOf(older[0]!) > from) return;
+      portions.push(older);
+      if (older.length === 0 || sequenceOf(older[0]!) > from) break;
       end = from;
     }
+    this.entries = portions.reverse().flat();
   }
 
   async #readBehind(): Promise<void> {
@@ -109,7 +113,7 @@ class RingReader {
       const last = this.entries.at(-1);
       const count = this.#portion;
       const newer = await this.#ask(last === undefined ? 1 : sequenceOf(last) + 1, count);
-      this.entries = [...this.entries, ...newer];
+      this.entries.push(...newer);
       full = newer.length === count;
     }
   }
@@ -148,10 +152,12 @@ class RingReader {
     const entries = result.entries.map(({ bytes }) => new Uint8Array(Buffer.from(bytes, 'base64')));
     const short = entries.find(({ length }) => length !== entryBytes);
     if (short !== undefined) throw strange(`entries of ${entryBytes} bytes`, `${short.length}`);
-    if (this.entries.length + entries.length > mostEntries) throw strange(`at most ${mostEntries} entries`, 'more');
+    if (this.#count + entries.length > mostEntries) throw strange(`at most ${mostEntries} entries`, 'more');
     const outside = entries.map(sequenceOf).find((each) => from !== undefined && (each < from || each >= from + count));
     if (outside !== undefined) throw strange(`entries ${from} to ${from! + count - 1}`, `entry ${outside}`);
     if (entries.length > count) throw strange(`at most ${count} entries`, `${entries.length}`);
+    this.#oldest = Math.min(this.#oldest, ...entries.map(sequenceOf));
+    this.#count += entries.length;
     return entries;
   }
 }

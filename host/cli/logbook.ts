@@ -4,8 +4,9 @@ import { Command } from 'commander';
 import { Ring } from '../../as/abi/codes.ts';
 import { readFileWithin } from '../files.ts';
 import { meterKeys } from '../provision/meter-keys.ts';
+import { maxStorageBytes } from '../provision/storage-file.ts';
 import { readHeadFile } from '../record/keys.ts';
-import { ringOrder, storageLimitBytes, storedHead, storedSlots } from '../record/rings.ts';
+import { ringOrder, storedHead, storedSlots } from '../record/rings.ts';
 import { signatureHolds } from '../record/seal.ts';
 import { storedIdentity } from '../record/stored-identity.ts';
 import { EntryTeller, type ToldEntry } from '../record/teller.ts';
@@ -142,7 +143,7 @@ export function readStoredRing(
   options: Pick<LogbookOptions, 'head' | keyof TrustOptions> & { readonly storage: string },
   ring: Ring,
 ): ReadRing {
-  const storage = readFileWithin(options.storage, storageLimitBytes, 'file');
+  const storage = readFileWithin(options.storage, maxStorageBytes, 'file');
   const slots = storedSlots(storage, ring);
   if (slots === undefined) {
     const why = `it has ${storage.length} bytes, and one with records and logbook has 65536 at least`;

@@ -6,9 +6,6 @@ import { ChainField, Format, HeadField, HeadFormat, LogField, Ring, StorageMap }
 import { entryBytes } from './entry.ts';
 import { sealHolds } from './seal.ts';
 
-/** Above the largest storage of a board. */
-export const storageLimitBytes = 67_108_864;
-
 /** Pieces of 128 bytes; what is left at the end is not among them. */
 export function slotsOf(bytes: Uint8Array): Uint8Array[] {
   const count = Math.floor(bytes.length / entryBytes);
