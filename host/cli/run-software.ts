@@ -1,20 +1,22 @@
 // The meter in software that `metertime run` runs: with a gateway in this process, or at a link to one elsewhere.
 // What always holds: what was started is ended by the function that comes back, the storage last.
-import { ClockStatus } from '../../as/abi/codes.ts';
+import { ClockStatus, Event } from '../../as/abi/codes.ts';
 import { TraceRecorder } from '../core/trace.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { HostClock } from '../gateway/host-clock.ts';
 import { LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
 import { SoftwareRtc } from '../meter/parts.ts';
 import { simulatedRegisters } from '../meter/simulated-load.ts';
-import { lineOf, type SoftwareMeter } from '../meter/software-meter.ts';
+import { lineOf, type SoftwareMeter, type SoftwareMeterOptions, type Trap } from '../meter/software-meter.ts';
 import { FileStorage } from '../meter/storage.ts';
 import { softwareBoard } from './boards.ts';
-import { usageError } from './errors.ts';
+import { CliError, usageError } from './errors.ts';
 import { linkMeter } from './linked-meter.ts';
 import { makeSoftwareMeter } from './software-meter.ts';
 
 export interface SoftwareRun {
+  /** Is told what there is to know, such as that the core trapped and was started anew. */
+  readonly note: (text: string) => void;
   readonly storageFile: string;
   /** What the real-time clock says at the start; this machine's time otherwise. */
   readonly rtcNs: bigint | undefined;
@@ -24,25 +26,54 @@ export interface SoftwareRun {
   readonly transactionSeconds: number | undefined;
 }
 
+export interface RunningMeter {
+  /** Rejects with `CliError` when the core trapped in its first event, which leaves the meter off. */
+  readonly off: Promise<never>;
+  stop(): Promise<void>;
+}
+
 /** @param to a gateway in this process, or the link to one elsewhere */
-export async function startSoftware(to: Gateway | LinkTransport, run: SoftwareRun): Promise<() => Promise<void>> {
+export async function startSoftware(to: Gateway | LinkTransport, run: SoftwareRun): Promise<RunningMeter> {
   const storage = await FileStorage.open(run.storageFile);
   const trace = run.record === undefined ? undefined : new TraceRecorder(run.record);
   const counterNs = (): bigint => process.hrtime.bigint();
   const rtc = new SoftwareRtc(counterNs, run.rtcNs ?? new HostClock().wallNs(counterNs()));
-  const parts = { storage, rtc, ...(trace === undefined ? {} : { trace }) };
+  let fail: (error: CliError) => void = () => {};
+  const off = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  // The meter may be stopped before it is waited for.
+  off.catch(() => {});
+  const onTrap = ({ event, restarted, error }: Trap) => {
+    if (restarted)
+      run.note(`The core trapped in event ${Event[event]}, which is a defect; the meter was started anew.`);
+    else fail(trappedAtStart(error));
+  };
+  const parts = { storage, rtc, onTrap, ...(trace === undefined ? {} : { trace }) };
   const { meter, stop } = 'addLink' in to ? linkMeter(to, softwareBoard, parts) : atLink(to, parts);
   meter.start();
   const endTransaction = transact(meter, run.transactionSeconds);
-  return async () => {
-    endTransaction();
-    await stop();
-    await storage.close();
-    trace?.close();
+  return {
+    off,
+    stop: async () => {
+      endTransaction();
+      await stop();
+      await storage.close();
+      trace?.close();
+    },
   };
 }
 
-function atLink(transport: LinkTransport, parts: { storage: FileStorage; rtc: SoftwareRtc; trace?: TraceRecorder }) {
+function trappedAtStart(cause: Error): CliError {
+  return new CliError('core-trap', 'the core trapped as it started, which is a defect; the meter is off', {
+    hint: 'Run it with --record FILE for a trace of what led to it.',
+    cause,
+  });
+}
+
+type Parts = Pick<SoftwareMeterOptions, 'rtc' | 'trace' | 'onTrap'> & { readonly storage: FileStorage };
+
+function atLink(transport: LinkTransport, parts: Parts) {
   const registers = simulatedRegisters(parts.storage);
   const meter = makeSoftwareMeter({ ...parts, registers, line: lineOf(transport) });
   transport.start();

@@ -81,24 +81,36 @@ const softwareOnly = [
   ['transaction', 'begin transactions by themselves'],
 ] as const;
 
-function softwareRun({ record, transaction }: Options, rtcNs: bigint | undefined, storageFile: string): SoftwareRun {
-  return { storageFile, rtcNs, record, transactionSeconds: transaction };
+function softwareRun(
+  { terminal }: Context,
+  { record, transaction }: Options,
+  rtcNs: bigint | undefined,
+  storageFile: string,
+): SoftwareRun {
+  return { note: (text) => terminal.note(text), storageFile, rtcNs, record, transactionSeconds: transaction };
 }
 
 /** The meter alone: its gateway shows it. */
 async function runAtLink(context: Context, options: Options, url: string, rtcNs: bigint | undefined): Promise<void> {
   if (options.ca.length > 0) throw usageError("--ca is the gateway's", 'Name it in the settings of that gateway.');
+  for (const name of ['json', 'verbose'] as const) {
+    if (options[name] !== true) continue;
+    throw usageError(
+      `--${name} is for a gateway here: with --link nothing is shown`,
+      'Watch the meter at its gateway or broker, as with metertime monitor.',
+    );
+  }
   if (options.storage === undefined) {
     throw usageError('a meter at a gateway elsewhere needs a storage that is kept', 'Give --storage FILE.');
   }
   const link = meterLink(url);
   await provision(options, options.server.map(serverArgument), options.storage);
-  const stop = await startSoftware(link, softwareRun(options, rtcNs, options.storage));
+  const meter = await startSoftware(link, softwareRun(context, options, rtcNs, options.storage));
   try {
     context.terminal.note(`The meter runs; the gateway at ${printable(url)} serves it. Ctrl-C ends it.`);
-    await ended(context.signal);
+    await ended(context.signal, meter.off);
   } finally {
-    await stop();
+    await meter.stop();
   }
 }
 
@@ -124,8 +136,9 @@ async function run(context: Context, options: Options): Promise<void> {
     await provision(options, servers, storageFile);
     watchMeters(gateway, view, { acknowledge: true });
     if (options.board === softwareBoard) {
-      stopMeter = await startSoftware(gateway, softwareRun(options, rtcNs, storageFile));
-      await ended(signal);
+      const meter = await startSoftware(gateway, softwareRun(context, options, rtcNs, storageFile));
+      stopMeter = () => meter.stop();
+      await ended(signal, meter.off);
     } else {
       const emulator = await startBoard(terminal, options, storageFile, join(folder, 'link'), signal);
       if (emulator === undefined) {
@@ -136,7 +149,7 @@ async function run(context: Context, options: Options): Promise<void> {
       const { openLink, LinkListener } = await import('../link/transports.ts');
       const link = openLink(`unix:${emulator.link}`);
       if (!(link instanceof LinkListener)) gateway.addLink(link);
-      const exit = await Promise.race([ended(signal), emulator.exit]);
+      const exit = await ended(signal, emulator.exit);
       if (exit !== undefined && !signal.aborted) {
         throw new CliError('emulator-ended', `the emulator ended by itself (${exit.signal ?? `code ${exit.code}`})`, {
           hint: emulator.logTail().trim() || 'It printed nothing.',

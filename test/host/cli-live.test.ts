@@ -382,6 +382,8 @@ describe('metertime run', () => {
       [['--board', 'mps2-an385', '--transaction', '9'], /only meters in software begin transactions/],
       [['--board', 'software', '--server', 'a', '--link', 'unix:/x'], /needs a storage that is kept\nGive --storage/],
       [['--board', 'software', '--ca', caFile, '--link', 'unix:/x'], /--ca is the gateway's/],
+      [['--board', 'software', '--json', '--link', 'unix:/x'], /--json is for a gateway here/],
+      [['--board', 'software', '--verbose', '--link', 'unix:/x'], /--verbose is for a gateway here/],
       [
         ['--board', 'software', '--server', 'a', '--storage', 'x', '--link', 'unix-listen:/x'],
         /Expected what the gateway listens at/,
