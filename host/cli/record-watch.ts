@@ -6,7 +6,6 @@ import { ContextKeeper } from '../gateway/context-keeper.ts';
 import type { Meter } from '../gateway/gateway.ts';
 import { MeterSessionError } from '../gateway/meter-commands.ts';
 import type { MeterSession } from '../gateway/meter-session.ts';
-import { contextEntriesMax } from '../gateway/record-intake.ts';
 import { type Entry, MessageError, type Tariff } from '../link/messages.ts';
 import { entryPayload, type NewestRecord, newestRecordOf } from '../mqtt/record-payloads.ts';
 import { type Context, tryDecodeEntry } from '../record/entry.ts';
@@ -18,7 +17,8 @@ export class RecordWatch {
   newest: NewestRecord = null;
   /** Since its begin, nothing came of this session. */
   #isFirst = true;
-  readonly #contexts = new ContextKeeper();
+  /** Of this session: the next may be of another chain. */
+  #contexts = new ContextKeeper();
   /** Entries are shown one after the other: of some the context is asked for. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -30,6 +30,7 @@ export class RecordWatch {
     meter.on('up', () => {
       this.#isFirst = true;
       this.newest = null;
+      this.#contexts = new ContextKeeper();
     });
     meter.on('tariff', (tariff) => this.#begin(tariff));
     meter.on('entry', (entry) => this.#take(entry));
@@ -45,27 +46,30 @@ export class RecordWatch {
     if (ring !== Ring.Records || session === undefined) return;
     this.#isFirst = false;
     this.newest = newestRecordOf(entry) ?? this.newest;
+    const contexts = this.#contexts;
     this.#turn = this.#turn.then(async () => {
-      const context = await this.#contextOf(session, entry);
+      const context = await contextOf(contexts, session, entry);
       this.view.record(this.name, entryPayload(this.name, ring, entry, context) as RecordPayload);
     });
   }
+}
 
-  async #contextOf(session: MeterSession, bytes: Uint8Array): Promise<Context | undefined> {
-    const entry = tryDecodeEntry(Ring.Records, bytes);
-    if (entry instanceof MessageError) return undefined;
-    if ('part' in entry) return this.#contexts.take(entry);
-    if (!('context' in entry)) return undefined;
-    const { context } = entry;
-    if (!this.#contexts.has(context)) {
-      try {
-        const { entries } = await session.commands.entries(Ring.Records, context, contextEntriesMax);
-        if (this.#contexts.takeAll(context, entries) === undefined) this.#contexts.giveUp(context);
-      } catch (error) {
-        // It is shown without its units then.
-        if (!(error instanceof MeterSessionError)) throw error;
-      }
+async function contextOf(
+  contexts: ContextKeeper,
+  { commands }: MeterSession,
+  bytes: Uint8Array,
+): Promise<Context | undefined> {
+  const entry = tryDecodeEntry(Ring.Records, bytes);
+  if (entry instanceof MessageError) return undefined;
+  return contexts.of(entry, async (sequence) => {
+    try {
+      const context = await contexts.ask(commands, sequence);
+      if (context === undefined) contexts.giveUp(sequence);
+      return context;
+    } catch (error) {
+      // It is shown without its units then.
+      if (!(error instanceof MeterSessionError)) throw error;
+      return undefined;
     }
-    return this.#contexts.get(context);
-  }
+  });
 }

@@ -3,7 +3,11 @@
 import { Ring } from '../../as/abi/codes.ts';
 import type { ContextEntries } from '../outbox/record-ledger.ts';
 import { ContextParts, contextFrom } from '../record/context-parts.ts';
-import { type Context, type ContextPart, tryDecodeEntry } from '../record/entry.ts';
+import { type Context, type ContextPart, type Entry, tryDecodeEntry } from '../record/entry.ts';
+import type { MeterCommands } from './meter-commands.ts';
+
+/** More entries than the longest context has. */
+const contextEntriesMax = 10;
 
 /** The newest contexts of a meter. */
 export class ContextKeeper {
@@ -12,10 +16,6 @@ export class ContextKeeper {
   readonly #parts = new ContextParts();
   /** Entries of the newest one, until they are stored. */
   #newest: ContextEntries | undefined;
-
-  has(sequence: number): boolean {
-    return this.#known.has(sequence);
-  }
 
   get(sequence: number): Context | undefined {
     return this.#known.get(sequence);
@@ -49,8 +49,17 @@ export class ContextKeeper {
     return context;
   }
 
-  /** Takes entries that were asked for, where they begin with this whole context. */
-  takeAll(sequence: number, entries: readonly Uint8Array[]): Context | undefined {
+  /** The context that an entry of the records names, or is the last part of; `ask` gives the one that is not known. */
+  of<T>(entry: Entry, ask: (sequence: number) => T): Context | undefined | T {
+    if ('part' in entry) return this.take(entry);
+    if (!('context' in entry)) return undefined;
+    const { context } = entry;
+    return this.#known.has(context) ? this.#known.get(context) : ask(context);
+  }
+
+  /** Asks the meter; undefined where it does not have this context. @throws MeterSessionError */
+  async ask(commands: Pick<MeterCommands, 'entries'>, sequence: number): Promise<Context | undefined> {
+    const { entries } = await commands.entries(Ring.Records, sequence, contextEntriesMax);
     const context = contextFrom(entries);
     if (context?.sequence !== sequence) return undefined;
     this.#keep(sequence, context);

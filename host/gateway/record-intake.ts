@@ -55,8 +55,6 @@ export type RecordSession = Pick<MeterSession, 'link' | 'commands' | 'generation
 
 const mostWaiting = 1_024;
 const mostTogether = 64;
-/** More entries than the longest context has. */
-export const contextEntriesMax = 10;
 const hashesKept = 64;
 /** Tries to hear a context of a meter that does not answer. */
 const mostAskedInVain = 3;
@@ -332,17 +330,14 @@ export class RecordIntake {
       this.#log.error('an entry of the records cannot be read: it is published as it is', named(bytes));
       return undefined;
     }
-    if ('part' in entry) return this.#contexts.take(entry);
-    if (!('context' in entry)) return undefined;
-    return this.#contexts.has(entry.context) ? this.#contexts.get(entry.context) : this.#askContext(entry.context);
+    return this.#contexts.of(entry, (sequence) => this.#askContext(sequence));
   }
 
   async #askContext(sequence: number): Promise<Context | undefined | 'missing'> {
     const session = this.#session;
     if (session === undefined) return 'missing';
     try {
-      const { entries } = await session.commands.entries(Ring.Records, sequence, contextEntriesMax);
-      const context = this.#contexts.takeAll(sequence, entries);
+      const context = await this.#contexts.ask(session.commands, sequence);
       if (context !== undefined) return context;
     } catch (error) {
       if (!(error instanceof MeterSessionError)) throw error;
