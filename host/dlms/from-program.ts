@@ -7,6 +7,7 @@ import { legalOffsetAt } from '../tariff/legal-time.ts';
 import { type DatePattern, type TariffProgram, weekdays } from '../tariff/model.ts';
 import { type PlannedDay, type ProgramPlan, planProgram } from '../tariff/program-plan.ts';
 import type { ResolvedZone } from '../tariff/zone.ts';
+import { nsPerSecond } from '../text/utc.ts';
 import {
   type ActivityCalendar,
   activityCalendarClass,
@@ -187,12 +188,12 @@ function activationOf(zone: ResolvedZone, passive: ProgramPlan | undefined): Dlm
       'passive program: expected activationUtc, when it takes the place of the active one, came none',
     );
   }
-  return dateTimeInZone(zone, BigInt(passive.activation) * 1_000_000_000n, 0);
+  return dateTimeInZone(zone, BigInt(passive.activation) * nsPerSecond, 0);
 }
 
 /** An instant in legal time, with the bit of summer time; in UTC where the offset is no whole minute. */
 function dateTimeInZone(zone: ResolvedZone, utcNs: bigint, status: number): DlmsDateTime {
-  const { offsetSeconds, summer } = legalOffsetAt(zone, Number(utcNs / 1_000_000_000n));
+  const { offsetSeconds, summer } = legalOffsetAt(zone, Number(utcNs / nsPerSecond));
   if (offsetSeconds % 60 !== 0) return dateTimeAt(utcNs, 0, status);
   return dateTimeAt(utcNs, offsetSeconds / 60, summer ? status | ClockStatusBit.SummerTime : status);
 }
@@ -227,7 +228,7 @@ function readingIn(zone: ResolvedZone, reading: ExportOptions['reading']): Clock
   if (reading === undefined) return undefined;
   const { utcNs, status } = reading;
   if (utcNs === undefined) return { utcNs, status, offsetMinutes: 0 };
-  const { offsetSeconds, summer } = legalOffsetAt(zone, Number(utcNs / 1_000_000_000n));
+  const { offsetSeconds, summer } = legalOffsetAt(zone, Number(utcNs / nsPerSecond));
   if (offsetSeconds % 60 !== 0) {
     throw new DlmsError('dlms-value', `zone: expected an offset of whole minutes, came ${offsetSeconds} s`);
   }
