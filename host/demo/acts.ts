@@ -3,19 +3,21 @@
 import { Reject } from '../../as/abi/codes.ts';
 import { GatewayService } from '../cli/gateway-service.ts';
 import { version } from '../cli/program-info.ts';
+import { signedNs } from '../cli/units.ts';
 import { loadSettings } from '../config/settings.ts';
 import { formatLine, loggerTo } from '../log.ts';
 import { durationText } from '../text/names.ts';
+import { nsPerSecond } from '../text/utc.ts';
 import { BrokerView, shortPayload } from './broker-view.ts';
 import type { Cleanup } from './cleanup.ts';
-import { type ClockCheck, checkClock } from './clock-check.ts';
+import { type ClockCheck, checkClock, magnitude } from './clock-check.ts';
 import { DemoError, unlessAborted, waitFor } from './errors.ts';
 import type { EvidenceFiles } from './evidence.ts';
 import { forgeNext } from './forgery.ts';
 import { gatewayName, type Lab, makeDemoFolder, requireServers, startLab, writeGatewaySettings } from './lab.ts';
 import { boardName, buildMeterFirmware, type DemoMeter, makeMeter, meterKind, poll } from './meters.ts';
 import { legend, type Story } from './story.ts';
-import { dateTime, type Explain, MeterWatch, makeExplain } from './watch.ts';
+import { type Explain, MeterWatch, makeExplain } from './watch.ts';
 
 /** What every act needs. */
 export interface Stage {
@@ -144,7 +146,7 @@ export async function powerOnMeters(stage: Stage, { meters, service }: Cast): Pr
     story.line(
       id,
       'ok',
-      `after ${authenticated} answers: offset to the server ${signed(offsetNs)} ± ${durationText(uncertaintyNs)} (95 %), error certainly below ${durationText(boundNs)}`,
+      `after ${authenticated} answers: offset to the server ${signedNs(offsetNs)} ± ${durationText(uncertaintyNs)} (95 %), error certainly below ${durationText(boundNs)}`,
       { event: 'measured', offsetNs, boundNs },
     );
   }
@@ -224,7 +226,7 @@ export async function forgeAnswer({ story, signal }: Stage, { meters, broker, la
 
   const after = await lookAtClock(signal, victim);
   const movedNs = magnitude(after.differenceNs - before.get(victim)!.differenceNs);
-  if (movedNs > 1_000_000_000n) {
+  if (movedNs > nsPerSecond) {
     throw new DemoError('not-shown', `${victim.id} moved its clock by ${durationText(movedNs)} on a forged answer`);
   }
   story.line(victim.id, 'ok', `its clock did not follow: ${checkText(after)}`, {
@@ -254,7 +256,7 @@ async function lookAtClock(signal: AbortSignal, { meter, id }: MeterWatch): Prom
 }
 
 function checkText({ differenceNs, marginNs }: ClockCheck): string {
-  return `${signed(differenceNs)} from this computer's (to within ${durationText(marginNs)})`;
+  return `${signedNs(differenceNs)} from this computer's (to within ${durationText(marginNs)})`;
 }
 
 // ---------------------------------------------------------------- the end
@@ -285,14 +287,6 @@ export function closing(
   story.verbatim('', ...lines);
 }
 
-function signed(ns: bigint): string {
-  return `${ns < 0n ? '' : '+'}${durationText(ns)}`;
-}
-
-function magnitude(ns: bigint): bigint {
-  return ns < 0n ? -ns : ns;
-}
-
 function clockTime(date: Date): string {
-  return dateTime(date.getTime() / 1000).slice(11, 19);
+  return date.toISOString().slice(11, 19);
 }

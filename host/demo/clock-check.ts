@@ -1,10 +1,10 @@
-// A meter's clock seen from outside: asked over its link and compared with this computer's, which is also the clock that
-// the demo's time server gives out. The meter knows nothing of this computer's clock.
+// A meter's clock seen from outside: compared with the clock that its time server gives out, of which the meter itself
+// knows nothing. For most meters that is this computer's, and they are asked over their links.
 import type { Meter } from '../gateway/gateway.ts';
-import { meterMinusHost } from '../gateway/meter-session.ts';
+import { type ClockDifference, meterMinusHost } from '../gateway/meter-session.ts';
 
 export interface ClockCheck {
-  /** Meter minus this computer, ns, and how sure that is: the whole range in which it must lie is ± this. */
+  /** Meter minus the other clock, ns, and how sure that is: the whole range in which it must lie is ± this. */
   readonly differenceNs: bigint;
   readonly marginNs: bigint;
   /** The meter's own bound on its error. */
@@ -13,18 +13,29 @@ export interface ClockCheck {
   readonly withinBound: boolean;
 }
 
-const probes = 8;
+/** How often a clock is looked at: one of the looks is hardly disturbed. */
+export const looksMade = 8;
 
-/** Asks several times and keeps the answer that leaves the least room. @throws MeterSessionError */
+/** One look at a clock, and the meter's own bound at that time. */
+export type ClockLook = ClockDifference & { readonly boundNs: bigint };
+
+/** The one of several looks that leaves the least room. */
+export function bestCheck(looks: readonly ClockLook[]): ClockCheck {
+  const best = looks.reduce((least, each) => (each.halfWidthNs < least.halfWidthNs ? each : least));
+  const { ns: differenceNs, halfWidthNs: marginNs, boundNs } = best;
+  return { differenceNs, marginNs, boundNs, withinBound: magnitude(differenceNs) <= boundNs + marginNs };
+}
+
+export function magnitude(ns: bigint): bigint {
+  return ns < 0n ? -ns : ns;
+}
+
+/** Asks a meter over its link, and compares with this computer's clock. @throws MeterSessionError */
 export async function checkClock(meter: Meter): Promise<ClockCheck> {
-  let best: ClockCheck | undefined;
-  for (let i = 0; i < probes; i++) {
+  const looks: ClockLook[] = [];
+  while (looks.length < looksMade) {
     const probed = await meter.probeTime();
-    const { ns: differenceNs, halfWidthNs: marginNs } = meterMinusHost(probed);
-    const { boundNs } = probed;
-    const size = differenceNs < 0n ? -differenceNs : differenceNs;
-    const check = { differenceNs, marginNs, boundNs, withinBound: size <= boundNs + marginNs };
-    if (best === undefined || marginNs < best.marginNs) best = check;
+    looks.push({ ...meterMinusHost(probed), boundNs: probed.boundNs });
   }
-  return best!;
+  return bestCheck(looks);
 }

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { releaseUnixSeconds, version } from '../cli/program-info.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import type { ClockDifference, MeterSession } from '../gateway/meter-session.ts';
+import type { MeterSession } from '../gateway/meter-session.ts';
 import { createPair } from '../link/transports.ts';
 import { AcceleratedClock } from '../meter/accelerated-clock.ts';
 import type { MeterStorage, TariffSwitch } from '../meter/parts.ts';
@@ -19,8 +19,10 @@ import { tariffRulesDefaults } from '../provision/tariff-settings.ts';
 import type { IssuedCertificate } from '../setup/lab-ca.ts';
 import { NtsServer } from '../setup/nts-server.ts';
 import { TariffEngine } from '../tariff/engine.ts';
-import type { TariffProgram } from '../tariff/model.ts';
+import { type TariffProgram, utcText } from '../tariff/model.ts';
 import { encodeProgram } from '../tariff/program-block.ts';
+import { nsPerSecond } from '../text/utc.ts';
+import { bestCheck, type ClockCheck, looksMade } from './clock-check.ts';
 
 /** How many times as fast as the machine's its time runs. */
 export const speed = 60;
@@ -29,7 +31,6 @@ export const calibrationId = 'DEMO-0001';
 
 /** After something has passed on the line, what it led to has this long, in any case this many turns of the event loop. */
 const settling = { ms: 8, turns: 8 } as const;
-const second = 1_000_000_000n;
 const daySeconds = 86_400;
 
 /** Tariff 2 at night, tariff 1 by day, in Berlin's legal time. */
@@ -94,7 +95,7 @@ export class FastMeter {
     readonly files: { readonly storage: string; readonly keys: string },
   ) {
     this.clock = new AcceleratedClock({ speed, isBusy: () => this.#isBusy() });
-    this.#utcMinusTicks = BigInt(options.startUtcSeconds) * second - this.clock.nowTicks();
+    this.#utcMinusTicks = BigInt(options.startUtcSeconds) * nsPerSecond - this.clock.nowTicks();
   }
 
   /** There once it is provisioned. */
@@ -118,15 +119,15 @@ export class FastMeter {
     return this.clock.nowTicks() + this.#utcMinusTicks;
   }
 
-  /** Its clock minus the right time: within `ns` ± `halfWidthNs`; and its own bound on that. */
-  error(): ClockDifference & { readonly boundNs: bigint } {
-    const looks = Array.from({ length: 8 }, () => {
+  /** Its clock against the right time. */
+  check(): ClockCheck {
+    const looks = Array.from({ length: looksMade }, () => {
       const before = this.utcNs();
       const { utcNs, boundNs } = this.meter.time();
       const widthNs = this.utcNs() - before;
       return { ns: utcNs - before - widthNs / 2n, halfWidthNs: (widthNs + 1n) / 2n, boundNs };
     });
-    return looks.reduce((best, each) => (each.halfWidthNs < best.halfWidthNs ? each : best));
+    return bestCheck(looks);
   }
 
   get meter(): SoftwareMeter {
@@ -210,7 +211,6 @@ export class FastMeter {
 }
 
 function settingsOf({ id, startUtcSeconds }: FastMeterOptions, kePort: number): MeterSettings {
-  const dateOf = (seconds: number) => new Date(seconds * 1000).toISOString().replace(/\.\d+Z/, 'Z');
   return {
     ...settingsDefaults,
     id,
@@ -221,8 +221,8 @@ function settingsOf({ id, startUtcSeconds }: FastMeterOptions, kePort: number): 
     tariff: { ...tariffRulesDefaults, registrationMinutes: periodMinutes },
     calibration: {
       id: calibrationId,
-      atUtc: dateOf(startUtcSeconds - daySeconds),
-      untilUtc: dateOf(startUtcSeconds + 8 * 365 * daySeconds),
+      atUtc: utcText(startUtcSeconds - daySeconds),
+      untilUtc: utcText(startUtcSeconds + 8 * 365 * daySeconds),
       uncertaintyPpb: 500,
     },
     registers: [{ obis: '1-0:1.8.0*255', scale: 0, unit: 30 }],

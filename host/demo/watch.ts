@@ -15,6 +15,7 @@ import {
   rejectNames,
   rtcRefusalNames,
 } from '../text/names.ts';
+import { nsPerSecond } from '../text/utc.ts';
 import type { Mark, Story } from './story.ts';
 
 /** Gives the explanation the first time, and the short text after that. */
@@ -195,7 +196,7 @@ export class MeterWatch {
         { event: 'certificate-dates' },
       );
     }
-    this.#say('ok', `clock set to ${dateTime(synchronised.utcNs / 1_000_000_000n)}`, { event: 'clock-set' });
+    this.#say('ok', `clock set to ${dateTime(synchronised.utcNs / nsPerSecond)}`, { event: 'clock-set' });
     const seconds = ((performance.now() - this.#poweredOnMs) / 1000).toFixed(1);
     this.#say('ok', `synchronised ${seconds} s after power-on; error certainly below ${durationText(synchronised.a)}`, {
       event: 'synchronised',
@@ -205,7 +206,7 @@ export class MeterWatch {
 }
 
 /** `2026-11-22 03:04:05 UTC` */
-export function dateTime(unixSeconds: bigint | number): string {
+function dateTime(unixSeconds: bigint | number): string {
   return `${new Date(Number(unixSeconds) * 1000).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
 }
 
