@@ -20,7 +20,7 @@ import {
   type TimePayload,
   timeSchema,
 } from '../mqtt/payloads.ts';
-import { recordTopicSchema, type TariffPayload, tariffSchema } from '../mqtt/record-payloads.ts';
+import { cborType, recordTopicSchema, type TariffPayload, tariffSchema } from '../mqtt/record-payloads.ts';
 import { type HeadJson, headSchema } from '../record/json.ts';
 import { CliError, usageError } from './errors.ts';
 
@@ -104,8 +104,6 @@ export function readReport(
     ? ({ kind, gateway, meter, payload: parsed.payload } as Report)
     : { kind: 'foreign', topic, ...parsed };
 }
-
-const cborType = 'application/cbor';
 
 /** What a message holds, byte strings of CBOR as base64; undefined where it is neither. */
 export function decodePayload(payload: Uint8Array, contentType: string | undefined): unknown {

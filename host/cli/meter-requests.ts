@@ -6,7 +6,7 @@ import { type Command, Option } from 'commander';
 import type { MqttClient } from 'mqtt';
 import { isMeterId } from '../link/messages.ts';
 import { type CommandName, type CommandResponse, responseSchema } from '../mqtt/command-payloads.ts';
-import { type BrokerOptions, connectBroker, type Kept, readKept, withBrokerOptions } from './broker.ts';
+import { type BrokerOptions, connectBroker, decodePayload, type Kept, readKept, withBrokerOptions } from './broker.ts';
 import { CliError, usageError } from './errors.ts';
 import { seconds } from './options.ts';
 import { printable } from './terminal.ts';
@@ -111,7 +111,8 @@ export class MeterRequests {
   #take(correlationData: Buffer | undefined, bytes: Uint8Array): void {
     const waiting = this.#waiting.get(correlationData?.toString('hex') ?? '');
     if (waiting === undefined) return;
-    const parsed = responseSchema.safeParse(parseJson(bytes));
+    // Answers are JSON.
+    const parsed = responseSchema.safeParse(decodePayload(bytes, undefined));
     if (parsed.success) waiting.resolve(parsed.data);
     else waiting.reject(new CliError('answer-invalid', 'the answer is not one of this version of metertime'));
   }
@@ -174,12 +175,4 @@ async function gatewayOf(client: MqttClient, prefix: string, meter: string): Pro
     );
   }
   return gateway;
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

@@ -60,8 +60,10 @@ const recordNumber = (sequence: number) => (sequence === 0 ? '-' : String(sequen
 
 function recordAge({ newestRecord }: TariffPayload): string {
   const { utc = null } = newestRecord ?? {};
-  return ageText(utc === null ? null : (Date.now() - Date.parse(utc)) / 1000);
+  return ageText(utc === null ? null : secondsSinceUtc(utc));
 }
+
+const secondsSinceUtc = (utc: string) => (Date.now() - Date.parse(utc)) / 1000;
 
 /** Flags that somebody has to know of. */
 const troubles = ['doubtful', 'dynamic-ended', 'suspended', 'logbook-full', 'records-full'];
@@ -126,7 +128,7 @@ function recordText(report: TariffPayload): string {
   const { newestRecord, newest } = report;
   if (newestRecord === null) return newest.records === 0 ? 'none' : `entry ${newest.records}`;
   const { sequence, letter, utc } = newestRecord;
-  const age = utc === null ? 'at a time that is not known' : `${ageText((Date.now() - Date.parse(utc)) / 1000)} ago`;
+  const age = utc === null ? 'at a time that is not known' : `${ageText(secondsSinceUtc(utc))} ago`;
   return `${sequence}, ${printable(letter)}, ${age}`;
 }
 

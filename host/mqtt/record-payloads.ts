@@ -27,6 +27,9 @@ export type RecordFormat = 'json' | 'cbor';
 /** Version of the payloads of `record` and `head`, and of `tariff`: in their user property `schema`. */
 export const schemaVersion = 1;
 
+/** Content type of CBOR (RFC 8949 9.1). */
+export const cborType = 'application/cbor';
+
 export interface Published {
   readonly payload: Uint8Array;
   readonly properties: MessageProperties;
@@ -117,7 +120,7 @@ function published(meter: string, payload: EntryPayload | HeadJson, sequence: nu
     const bytes = Buffer.from(payload.bytes, 'base64');
     return {
       payload: encodeCbor({ ...payload, bytes: new Uint8Array(bytes) }),
-      properties: { contentType: 'application/cbor', payloadFormatIndicator: false, userProperties },
+      properties: { contentType: cborType, payloadFormatIndicator: false, userProperties },
     };
   }
   return {
