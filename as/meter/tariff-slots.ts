@@ -249,11 +249,13 @@ function drop(kind: u32): void {
   else dynamicDrop();
 }
 
-// What is in force is loaded where it is not.
+// What is in force is loaded where it is not. Where nothing is, a block that was checked and has not come into force goes.
 function settle(): void {
   job = Job.Idle;
-  if (isUnloaded(PROGRAM)) slotsBegin(Job.Load, currentOf(PROGRAM), 0);
-  else if (isUnloaded(DYNAMIC)) slotsBegin(Job.Load, currentOf(DYNAMIC), 0);
+  for (let kind = PROGRAM; kind <= DYNAMIC; kind++) {
+    if (isUnloaded(kind)) return slotsBegin(Job.Load, currentOf(kind), 0);
+    if (currentOf(kind) == NONE) drop(kind);
+  }
 }
 
 // The storage failed: what it holds is not known.
@@ -320,7 +322,6 @@ function readDone(bytes: u32): void {
 function scanned(): void {
   if (slot + 1 < SLOTS) return slotsBegin(Job.Scan, slot + 1, 0);
   for (let kind = PROGRAM; kind <= DYNAMIC; kind++) {
-    drop(kind);
     setCurrent(kind, choose(kind));
     slotsNote(kind);
   }
@@ -398,8 +399,6 @@ function takeEffect(): void {
     loaded |= 1 << PROGRAM;
     hash();
     return slotsBegin(Job.Replace, 1 - slot, 0);
-  } else {
-    programDrop();
   }
   blockAnswer(CommandResult.Done, 0);
   settle();

@@ -274,6 +274,57 @@ it('a stored program that is misread twice is in force all the same', () => {
   expect(sim.tariff).toMatchObject({ activeName: berlin.name, tariff: 1, letter: 'S', ptbStatus: 0 });
 });
 
+describe('a block of which a write fails', () => {
+  const program = { ...berlin, name: 'another', defaultTariff: 70 };
+  const list = { ...prices, entries: [{ utc: '2026-07-01T12:00:00Z', tariff: 60 }] };
+  const [ofProgram, ofList] = [
+    { block: Block.Program, bytes: encodeProgram(program, 0) },
+    { block: Block.Dynamic, bytes: encodeDynamic(list, 0) },
+  ];
+  const cases = [
+    { what: 'the first list', ...ofList, before: { program: berlin }, tariffs: [1, 2] },
+    { what: 'the first program', ...ofProgram, before: { dynamic: prices }, tariffs: [50, 51, 0] },
+    { what: 'another list', ...ofList, before: { program: berlin, dynamic: prices }, tariffs: [50, 51, 2] },
+    { what: 'another program', ...ofProgram, before: { program: always(7) }, tariffs: [7] },
+  ].flatMap((one) => [
+    { ...one, write: 'CRC-32', bytesWritten: 4 },
+    { ...one, write: 'head', bytesWritten: 12 },
+  ]);
+
+  it.each(cases)('$what, its $write: no tariff is told of it, and it is taken once the storage writes', async (one) => {
+    const { block, bytes, before, tariffs, bytesWritten } = one;
+    const sim = tariffMeter({ startUtcNs, rtc: true, ...before });
+    sim.meter.start();
+    sim.runUntilSynchronised();
+    sim.run(60);
+    const inForce = () => {
+      const { activeName, passiveName, offsetMinutes, programCrc, dynamicCrc } = sim.tariff!;
+      return { activeName, passiveName, offsetMinutes, programCrc, dynamicCrc };
+    };
+    const told = inForce();
+    const write = sim.storage.write.bind(sim.storage);
+    let failures = 0;
+    sim.storage.write = (offset, part) => {
+      const ofBlocks = offset >= StorageMap.DynamicA && offset < StorageMap.Logbook;
+      if (!ofBlocks || part.length !== bytesWritten) return write(offset, part);
+      failures++;
+      throw new Error('worn out');
+    };
+    expect(send(sim, block, bytes).result).toBe(CommandResult.Storage);
+    expect(failures).toBe(1);
+    sim.storage.write = write;
+    sim.run(13 * hour);
+    expect(sim.switches.map(({ tariff }) => tariff)).toEqual(tariffs);
+    expect(inForce()).toEqual(told);
+    expect(send(sim, block, bytes).result).toBe(CommandResult.Done);
+    sim.run(2);
+    const taken = inForce();
+    expect(taken).not.toEqual(told);
+    await restart(sim);
+    expect(inForce()).toEqual(taken);
+  });
+});
+
 it('power that fails at any write leaves the old program or the new one', async () => {
   const random = seededRandom('block power cuts');
   const programs = [always(7), { ...berlin, name: 'longer', defaultTariff: 8, activationUtc: '2026-07-01T12:30:00Z' }];
