@@ -1,14 +1,17 @@
 // Meters with records and tariffs: a storage whose bytes are changed before a start, blocks true and damaged, questions,
 // acknowledgements and transactions in any order, parts of the storage that fail, power that is cut.
 //
-// What is checked beside what every core is: an entry is written with a seal that holds, into its slot, and its sequence is used
-// once; no record is overwritten that no gateway has acknowledged; each command gets one answer at most; and where nothing
-// fails any more, the meter is quiet and records a transaction.
+// What is checked beside what every core is: an entry is written with a seal that holds, into its slot, as the one behind the
+// newest in the storage; none is overwritten that is not delivered or released by the mark in the storage, which stays until
+// the next one is there, never goes back, and names nothing that no gateway has acknowledged; what is sent is what the storage
+// holds, and unasked only what was not delivered, in order; each command gets one answer at most; and where nothing fails any
+// more, the meter is quiet and records a transaction.
 import {
   Block,
   ChainField,
   Channel,
   Event,
+  MarkField,
   Message,
   ReadingsField,
   RecordField,
@@ -36,6 +39,8 @@ const baseOf = {
   [Ring.Logbook]: StorageMap.Logbook,
   [Ring.Network]: StorageMap.NetworkLog,
 };
+/** In front of a mark where an entry has its ring. */
+const markLabel = 255;
 /** Tokens from here on are of nobody. */
 const strangeTokens = 0xf000;
 const isoOf = (world: World, seconds: number) =>
@@ -63,9 +68,23 @@ class RecordWorld {
   /** Nothing that the meter is given is wrong. */
   calm = false;
   #token = 0;
-  /** For each ring the newest entry that is in the storage for good, as far as nothing was changed; the newest that is written. */
-  #newest = new Map<Ring, number>();
-  #delivered = 0;
+  /** The entry that was written last, or is being written. */
+  #written: { ring: Ring; sequence: number; offset: number; bytes: Uint8Array } | undefined;
+  /** Entries that are in the storage, or have been: hexadecimal. */
+  readonly #stored = new Set<string>();
+  /** For each ring the newest entry in the storage; without it, where the storage was changed since, or misread. */
+  readonly #newest = new Map<Ring, number>(rings.map((ring) => [ring, 0]));
+  /** Nothing of the storage was ever changed or misread. */
+  #whole = true;
+  /** The meter may have misread the storage since its start. */
+  #misled = false;
+  /** Whatever a gateway said was delivered. */
+  readonly #acknowledged = new Set([0]);
+  /** The newest record that came. */
+  newestRecord = 0;
+  /** The record that came last unasked in this session of the link, and before that what was delivered at the start. */
+  #unasked = 0;
+  #deliveredAtStart = 0;
 
   constructor(
     readonly random: Prng,
@@ -95,7 +114,23 @@ class RecordWorld {
     });
     this.recordKey = deriveKey(this.world.rootKey, Buffer.from('record'), Buffer.from('sim-1'), 16);
     this.world.onRecords = (message) => this.#take(message);
-    this.world.device.tear = (_, offset, bytes) => this.#written(offset, bytes);
+    const { device, line, sockets } = this.world;
+    device.tear = (_, offset, bytes) => this.#write(offset, bytes);
+    if (line === undefined) return;
+    line.onReset = () => {
+      this.#unasked = this.#deliveredAtStart;
+      sockets.reset();
+    };
+  }
+
+  boot(): void {
+    this.#look();
+    this.#written = undefined;
+    this.#misled = false;
+    this.#deliveredAtStart = this.#mark().delivered;
+    // Over a line, what was on its way comes first, and then the new session.
+    if (this.world.line === undefined) this.#unasked = this.#deliveredAtStart;
+    this.world.boot();
   }
 
   fail(message: string): never {
@@ -108,39 +143,85 @@ class RecordWorld {
     return Math.floor((this.world.device.storage.length - StorageMap.Records) / entryBytes);
   }
 
-  #holds(ring: Ring, entry: Uint8Array): boolean {
-    const seal = cmac(this.recordKey, Buffer.concat([Buffer.of(ring), entry.subarray(0, ChainField.Seal)]));
+  #holds(label: number, entry: Uint8Array): boolean {
+    const seal = cmac(this.recordKey, Buffer.concat([Buffer.of(label), entry.subarray(0, ChainField.Seal)]));
     return seal.equals(entry.subarray(ChainField.Seal));
   }
 
-  // An entry that is being written; where the power is cut in the middle.
-  #written(offset: number, bytes: Uint8Array): number | undefined {
+  /** The mark in force, as the storage holds it. */
+  #mark(): { at?: number; count: number; delivered: number; released: number } {
+    const { storage } = this.world.device;
+    const [a, b] = [StorageMap.MarkA, StorageMap.MarkB].flatMap((at) => {
+      const slot = storage.subarray(at, at + StorageMap.MarkBytes);
+      return this.#holds(markLabel, slot) ? [{ at, ...markOf(slot) }] : [];
+    });
+    if (a === undefined) return { count: 0, delivered: 0, released: 0 };
+    return b !== undefined && b.count > a.count ? b : a;
+  }
+
+  // Something is being written; where the power is cut in the middle.
+  #write(offset: number, bytes: Uint8Array): number | undefined {
+    this.#look();
+    this.#written = undefined;
     if (offset >= StorageMap.Logbook) this.#checkEntry(ringAt(offset), offset, bytes);
+    else if (offset === StorageMap.MarkA || offset === StorageMap.MarkB) this.#checkMark(offset, bytes);
     return !this.calm && this.random.chance(this.#tearing) ? this.random.between(0, bytes.length) : undefined;
   }
   readonly #tearing = 0.002;
 
+  // Whether the entry that was written last is in the storage: its write may have failed.
+  #look(): void {
+    if (this.#written === undefined) return;
+    const { ring, sequence, offset, bytes } = this.#written;
+    if (!isSame(this.world.device.storage.subarray(offset, offset + entryBytes), bytes)) return;
+    this.#stored.add(hexOf(bytes));
+    if (!this.#misled) this.#newest.set(ring, sequence);
+  }
+
   #checkEntry(ring: Ring, offset: number, bytes: Uint8Array): void {
-    const sequence = new DataView(bytes.buffer, bytes.byteOffset).getUint32(ChainField.Sequence, true);
+    const sequence = u32(bytes, ChainField.Sequence);
     const slot = (offset - baseOf[ring]) / entryBytes;
     const what = `sequence ${sequence} of ring ${ring} into slot ${slot}`;
     if (bytes.length !== entryBytes || sequence % this.slots(ring) !== slot) this.fail(what);
     if (!this.#holds(ring, bytes)) this.fail(`${what}: its seal does not hold`);
-    const newest = this.#newest.get(ring) ?? 0;
-    if (sequence <= newest) this.fail(`${what}, where ${newest} is already`);
-    if (ring === Ring.Records && sequence - this.slots(ring) > this.#delivered) {
-      this.fail(`${what}, where of the record before it nobody has said that it was delivered`);
+    const newest = this.#newest.get(ring);
+    if (newest !== undefined && (this.#whole ? sequence !== newest + 1 : sequence <= newest)) {
+      this.fail(`${what}, where ${newest} is the newest`);
+    }
+    this.#written = { ring, sequence, offset, bytes };
+    if (this.#misled || ring === Ring.Network) return;
+    const { delivered, released } = this.#mark();
+    if (sequence - this.slots(ring) > (ring === Ring.Records ? delivered : released)) {
+      this.fail(`${what}, where the entry before it is to be kept`);
     }
   }
 
-  /** What the storage holds is changed, or may be read or written wrongly: sequences may come again. */
-  forget(): void {
-    this.#newest.clear();
+  #checkMark(offset: number, bytes: Uint8Array): void {
+    if (!this.#holds(markLabel, bytes)) this.fail('a mark whose seal does not hold');
+    const [next, before] = [markOf(bytes), this.#mark()];
+    const what = `delivered ${next.delivered}, released ${next.released} is marked`;
+    if (!this.#acknowledged.has(next.delivered)) this.fail(`${what}, which nobody has said`);
+    if (this.#misled) return;
+    if (offset === before.at) this.fail(`${what}, in the place of the mark in force`);
+    if (next.delivered > (this.#newest.get(Ring.Records) ?? next.delivered)) this.fail(`${what}, beyond the newest`);
+    if (next.count <= before.count || next.delivered < before.delivered || next.released < before.released) {
+      this.fail(`${what}, where delivered ${before.delivered}, released ${before.released} was marked before`);
+    }
   }
 
-  /** The meter's own view of its rings. */
-  #note(ring: Ring, sequence: number): void {
-    this.#newest.set(ring, Math.max(this.#newest.get(ring) ?? 0, sequence));
+  /** What the storage holds was changed, or read wrongly: sequences may come again. */
+  forget(): void {
+    this.#look();
+    this.#written = undefined;
+    this.#newest.clear();
+    this.newestRecord = 0;
+    this.#whole = false;
+  }
+
+  /** The meter was given other bytes than the storage holds. */
+  mislead(): void {
+    this.forget();
+    this.#misled = true;
   }
 
   #take(message: MeterMessage): void {
@@ -151,12 +232,19 @@ class RecordWorld {
       this.answered.add(token);
     }
     if (message.type !== Message.Entry) return;
-    if (!this.#holds(message.ring, message.entry)) this.fail('an entry was sent whose seal does not hold');
-    this.#note(
-      message.ring,
-      new DataView(message.entry.buffer, message.entry.byteOffset).getUint32(ChainField.Sequence, true),
-    );
-    if (message.ring === Ring.Records) this.records.push(message.entry);
+    const { ring, token, entry } = message;
+    this.#look();
+    if (!this.#holds(ring, entry)) this.fail('an entry was sent whose seal does not hold');
+    if (!this.#stored.has(hexOf(entry))) this.fail('an entry was sent that was never in the storage');
+    if (ring !== Ring.Records) return;
+    const sequence = u32(entry, ChainField.Sequence);
+    this.records.push(entry);
+    this.newestRecord = Math.max(this.newestRecord, sequence);
+    if (token !== 0) return;
+    if (sequence <= this.#unasked && !this.#misled) {
+      this.fail(`record ${sequence} was sent unasked, behind ${this.#unasked}, or delivered at the start`);
+    }
+    this.#unasked = sequence;
   }
 
   token(): number {
@@ -165,13 +253,8 @@ class RecordWorld {
   }
 
   acknowledge(stored: number, delivered: number): void {
-    // What the meter takes for nonsense counts all the same here: then less is checked, never more.
-    this.#delivered = Math.max(this.#delivered, delivered);
+    this.#acknowledged.add(delivered);
     this.world.sockets.tell({ type: Message.RecordAck, stored: Math.max(stored, delivered), delivered });
-  }
-
-  get newestRecord(): number {
-    return this.#newest.get(Ring.Records) ?? 0;
   }
 
   /** A block as the gateway sends one: in parts, one a tenth of a second, and perhaps brought into force. */
@@ -262,7 +345,7 @@ class RecordWorld {
         // A token that this gateway does not use itself.
         if (message.length > 3) message[3]! |= strangeTokens >> 8;
         if (type === Message.RecordAck && message.length >= 12) {
-          this.#delivered = Math.max(this.#delivered, new DataView(message.buffer).getUint32(8, true));
+          this.#acknowledged.add(u32(message, 8));
         }
         world.sockets.send(Channel.Report, message);
         break;
@@ -338,13 +421,12 @@ class RecordWorld {
     const { world } = this;
     const { device } = world;
     this.calm = true;
-    this.forget();
     device.read = (_, bytes) => bytes;
     device.fail = () => false;
     device.writeNs = 5_000_000n;
     world.powerCut();
     world.run(1);
-    world.boot();
+    this.boot();
     world.runUntilSynchronised(300);
     world.run(300);
     const ends = () =>
@@ -365,6 +447,25 @@ class RecordWorld {
       this.fail(`${device.handled - handled} events in a minute in which little happens`);
     if (ends().length <= before) this.fail('a transaction that ended, and no record of it within a minute');
   }
+}
+
+function u32(bytes: Uint8Array, at: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true);
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex');
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}
+
+function markOf(bytes: Uint8Array): { count: number; delivered: number; released: number } {
+  const [count, delivered, released] = [MarkField.Count, MarkField.Delivered, MarkField.Released].map((field) =>
+    u32(bytes, field),
+  ) as [number, number, number];
+  return { count, delivered, released };
 }
 
 /** The ring whose entry is at an offset of the storage. */
@@ -398,21 +499,21 @@ const records: Target = {
     const [misread, failing] = [random.pick([0, 0, 0.01]), random.pick([0, 0, 0.05])];
     device.read = (offset, bytes) => {
       if (offset < StorageMap.HeadA || !random.chance(misread)) return bytes;
-      life.forget();
+      life.mislead();
       return mutate(random, bytes, bytes.length);
     };
     device.fail = (offset) => offset >= StorageMap.HeadA && random.chance(failing);
     if (random.chance(0.5)) life.damage();
-    world.boot();
+    life.boot();
     if (random.chance(0.3)) life.fill();
     for (let step = 0; step < 60; step++) {
       world.run(random.exponential(random.pick([0.01, 1, 30])));
-      if (!device.running) world.boot();
+      if (!device.running) life.boot();
       for (let more = random.size(4); more > 0; more--) life.say();
       if (random.chance(0.05)) {
         world.powerCut();
         if (random.chance(0.3)) life.damage();
-        world.boot();
+        life.boot();
       }
       if (world.line !== undefined && random.chance(0.02)) world.line.restart();
       world.probe();
