@@ -67,6 +67,7 @@ import {
   storeStep,
   storeTell,
 } from '../record/store';
+import { answersRestart, answersSend } from './answers';
 import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
 import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
@@ -105,6 +106,7 @@ import {
 import { settingsAsymmetryPercent, settingsRead } from './settings';
 import { sourcesStart } from './source';
 import { stateRead, stateStart, stateStored } from './state';
+import { blocksRestart } from './tariff-blocks';
 import { tariffDeadline, tariffStart, tariffStep } from './tariff-keeper';
 import { recordsReadings } from './tariff-records';
 import { tariffMessage, tariffReportDeadline, tariffReportStep } from './tariff-report';
@@ -408,7 +410,11 @@ export function meterStep(): void {
       sessionNetworkReset();
       eventsRestart();
       reportRestart();
-      storeRestart();
+      if (TARIFF != 0) {
+        answersRestart();
+        blocksRestart();
+        storeRestart();
+      }
     }
     if (stage == STAGE_RUNNING) {
       sessionStep();
@@ -429,7 +435,10 @@ export function meterStep(): void {
       }
     }
     reportStep();
-    storeTell();
+    if (TARIFF != 0) {
+      storeTell();
+      answersSend();
+    }
     tariffReportStep(timeNowLocal());
     if (!networkIsOwn()) {
       const frameBytes = linkPoll(timeNowTicks(), actionScratch());

@@ -10,9 +10,7 @@
 
 import { actionRead } from '../abi/buffers';
 import { MarkField, MeterEvent, StorageMap } from '../abi/codes';
-import { answersRestart, answersSend } from '../meter/answers';
 import { eventsLogging, eventUnlogged, raiseEvent } from '../meter/events';
-import { blocksRestart } from '../meter/tariff-blocks';
 import { SECOND_NS } from '../ntp/timestamp';
 import { Append, appendEvent, appended, appendFull, appendRecord, appendsEvent } from './append';
 import { contextSettings } from './context';
@@ -106,18 +104,13 @@ export function storeFull(): bool {
 
 /** A new session of the link. */
 export function storeRestart(): void {
-  if (TARIFF == 0) return;
-  answersRestart();
-  blocksRestart();
   sendRestart();
   headRestart();
 }
 
-/** Sends answers and heads that wait, where there is room: reports come first. */
+/** Answers what is done, and sends a head that waits where there is room: reports come first. */
 export function storeTell(): void {
-  if (TARIFF == 0) return;
   sendFinish();
-  answersSend();
   headSend();
 }
 
