@@ -54,7 +54,6 @@ import {
   linkReceive,
   linkSessionChanged,
 } from '../link/link';
-import { SECOND_NS } from '../ntp/timestamp';
 import {
   storeData,
   storeDeadline,
@@ -73,6 +72,7 @@ import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
 import { reportDeadline, reportFlags, reportProbe, reportRestart, reportStart, reportStep } from './report';
 import { reserveDone, reserveLoad, reserveOwns, reserveRead, reserveStart, reserveStep } from './reserve';
+import { retryNs } from './retry';
 import {
   keeperDeadline,
   keeperRead,
@@ -122,13 +122,10 @@ const STAGE_RTC: u32 = 5;
 const STAGE_RESERVES: u32 = 6;
 const STAGE_RUNNING: u32 = 7;
 
-/** When a storage that failed at the start is tried again: doubled each time, up to the second. */
-const STORAGE_RETRY_NS: i64 = 100_000_000;
-const STORAGE_RETRY_MAX_NS: i64 = 60 * SECOND_NS;
+/** A storage that failed at the start is tried again after this at most. */
+const STORAGE_RETRY_MAX_MS: u32 = 60_000;
 /** Failures in a row after which the link starts without waiting any longer. */
 const STORAGE_TRIES_SILENT: u32 = 5;
-/** Failures are counted up to here: a shift by this many still fits. */
-const STORAGE_TRIES_MAX: u32 = 16;
 /** Starts after provisioning that wait for nothing, until one of them has led to a time. */
 const FIRST_STARTS: u32 = 3;
 /** Slowest local counter that a meter can have. */
@@ -205,9 +202,8 @@ function begin(next: u32): void {
 // The storage failed while starting: what it holds is not known, so the stage is tried again.
 function retryLater(offset: u32): void {
   if (failures == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
-  const delay = min<i64>(STORAGE_RETRY_NS << failures, STORAGE_RETRY_MAX_NS);
-  retryAt = timeNowLocal() + delay;
-  failures = min<u32>(failures + 1, STORAGE_TRIES_MAX);
+  retryAt = timeNowLocal() + retryNs(failures, STORAGE_RETRY_MAX_MS);
+  failures += 1;
   if (failures != STORAGE_TRIES_SILENT) return;
   if (stage == STAGE_SEED_WRITTEN || stage == STAGE_SEED_ERASED) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
   if (!online) goOnline();

@@ -15,12 +15,13 @@
 import { actionRead, actionWrite } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
 import { CommandResult, MeterEvent, ProgramError, ProgramField, ProgramFormat, StorageMap } from '../abi/codes';
-import { SECOND_NS } from '../ntp/timestamp';
 import { contextProgram } from '../record/context';
+import { READS } from '../record/damage';
 import { storeFails } from '../record/store';
 import { dynamicDrop } from '../tariff/dynamic';
 import { programBuffer, programDrop } from '../tariff/program';
 import { eventUnlogged, raiseEvent } from './events';
+import { retryNs } from './retry';
 import { blockAnswer, blockFailed, blockHolds, blockPartWritten, blockPut, blockTell } from './tariff-blocks';
 import {
   BROKEN,
@@ -54,11 +55,7 @@ import {
 
 /** Bytes that are read at once. */
 const READ_BYTES: u32 = 512;
-/** A slot that does not hold is read so often: it may have been misread. */
-const READS: u32 = 3;
-const RETRY_NS: i64 = 100_000_000;
-const RETRY_MAX_NS: i64 = 60 * SECOND_NS;
-const FAILURES_MAX: u32 = 16;
+const RETRY_MAX_MS: u32 = 60_000;
 
 /** What is done with a slot: from `Check` to `WriteHead` it is of a block that comes. */
 export enum Job {
@@ -261,8 +258,8 @@ function settle(): void {
 // The storage failed: what it holds is not known.
 function retryLater(now: i64): void {
   if (failures == 0) raiseEvent(MeterEvent.StorageFailed, offsetOf(slot) + at, 0, false);
-  retryAt = now + min<i64>(RETRY_NS << failures, RETRY_MAX_NS);
-  failures = min<u32>(failures + 1, FAILURES_MAX);
+  retryAt = now + retryNs(failures, RETRY_MAX_MS);
+  failures += 1;
 }
 
 /** Bytes of a slot were read; fewer than asked for where that failed. */

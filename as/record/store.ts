@@ -11,7 +11,7 @@
 import { actionRead } from '../abi/buffers';
 import { MarkField, MeterEvent, StorageMap } from '../abi/codes';
 import { eventsLogging, eventUnlogged, raiseEvent } from '../meter/events';
-import { SECOND_NS } from '../ntp/timestamp';
+import { retryNs } from '../meter/retry';
 import { Append, appendEvent, appended, appendFull, appendRecord, appendsEvent } from './append';
 import { contextSettings } from './context';
 import { damageOf, entryHolds, isBehind, READS } from './damage';
@@ -36,9 +36,7 @@ const HEADING: u32 = 4;
 const SENDING: u32 = 5;
 const INSPECTING: u32 = 6;
 
-const RETRY_NS: i64 = 100_000_000;
-const RETRY_MAX_NS: i64 = 3600 * SECOND_NS;
-const FAILURES_MAX: u32 = 16;
+const RETRY_MAX_MS: u32 = 3_600_000;
 
 let state: u32 = OFF;
 /** The board has storage for all this. */
@@ -216,20 +214,16 @@ function logDone(now: i64, offset: u32, bad: bool): void {
     return appended();
   }
   tellFailed(logFailures, offset);
-  logRetryAt = now + delay(logFailures);
-  logFailures = min<u32>(logFailures + 1, FAILURES_MAX);
+  logRetryAt = now + retryNs(logFailures, RETRY_MAX_MS);
+  logFailures += 1;
 }
 
 function failed(now: i64, offset: u32): void {
   tellFailed(failures, offset);
-  retryAt = now + delay(failures);
-  failures = min<u32>(failures + 1, FAILURES_MAX);
+  retryAt = now + retryNs(failures, RETRY_MAX_MS);
+  failures += 1;
 }
 
 function tellFailed(times: u32, offset: u32): void {
   if (times == 0) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
-}
-
-function delay(times: u32): i64 {
-  return min<i64>(RETRY_NS << times, RETRY_MAX_NS);
 }
