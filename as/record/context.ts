@@ -193,9 +193,13 @@ function contextBytes(): u32 {
   return at;
 }
 
+function partsOf(length: u32): u32 {
+  return (length + <u32>ContextPartField.PartBytes - 1) / <u32>ContextPartField.PartBytes;
+}
+
 /** How many parts there are. */
 export function contextParts(): u32 {
-  return (contextBytes() + <u32>ContextPartField.PartBytes - 1) / <u32>ContextPartField.PartBytes;
+  return partsOf(contextBytes());
 }
 
 /** The first 16 bytes of SHA-512 of the whole, to `to`. */
@@ -213,11 +217,7 @@ export function contextPart(part: u32, body: usize): void {
   const length = contextBytes();
   store<u8>(body, Format.Context);
   store<u8>(body, <u8>part, ContextPartField.Index);
-  store<u8>(
-    body,
-    <u8>((length + <u32>ContextPartField.PartBytes - 1) / <u32>ContextPartField.PartBytes),
-    ContextPartField.Count,
-  );
+  store<u8>(body, <u8>partsOf(length), ContextPartField.Count);
   clear(body + ContextPartField.Part, ContextPartField.PartBytes);
   target = body + ContextPartField.Part;
   from = part * <u32>ContextPartField.PartBytes;
