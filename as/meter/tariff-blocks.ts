@@ -82,7 +82,7 @@ export function blockWrite(block: u32, number: u32, offset: u32, part: usize, by
     writing = block;
     written = 0;
     noteState(target, EMPTY);
-    slotsNote(kind);
+    slotsNote();
   }
   copy(PART, part, bytes);
   for (let i = offset; i < min<u32>(HEAD_BYTES, offset + bytes); i++) {

@@ -80,8 +80,8 @@ let reads: u32 = 0;
 let ready: bool = false;
 /** Kinds whose buffer holds what is in force: bits. */
 let loaded: u32 = 0;
-/** Kinds that have changed since this was last asked: bits; and since when a program is in force, where that was planned. */
-let changed: u32 = 0;
+/** Programs or lists have changed since this was last taken; and since when a program is in force, where that was planned. */
+let changed: bool = false;
 let since: i64 = 0;
 /** A passive program takes effect: it is loaded, and the one before is marked as replaced. */
 let activating: bool = false;
@@ -137,14 +137,14 @@ export function slotsDynamic(): bool {
   return slotsDynamicEnd() != 0;
 }
 
-/** Programs or lists of a kind have changed. */
-export function slotsNote(kind: u32): void {
-  changed |= 1 << kind;
+/** Programs or lists have changed. */
+export function slotsNote(): void {
+  changed = true;
 }
 /** Whether programs or lists have changed, since this was last taken; `slotsSince` then says from when on one counts. */
 export function slotsChanged(take: bool): bool {
-  const result = changed != 0;
-  if (take) changed = 0;
+  const result = changed;
+  if (take) changed = false;
   return result;
 }
 /** Since when the program in force is to count, Unix seconds; 0: from now on. */
@@ -311,7 +311,7 @@ function readDone(bytes: u32): void {
     // It held before. The other one may.
     activating = false;
     setCurrent(kind, choose(kind));
-    slotsNote(kind);
+    slotsNote();
     settle();
   }
 }
@@ -320,8 +320,8 @@ function scanned(): void {
   if (slot + 1 < SLOTS) return slotsBegin(Job.Scan, slot + 1, 0);
   for (let kind = PROGRAM; kind <= DYNAMIC; kind++) {
     setCurrent(kind, choose(kind));
-    slotsNote(kind);
   }
+  slotsNote();
   ready = true;
   settle();
 }
@@ -332,7 +332,7 @@ function scanned(): void {
 function inForce(): void {
   const kind = kindOf(slot);
   loaded |= 1 << kind;
-  slotsNote(kind);
+  slotsNote();
   if (kind == PROGRAM) hash();
   if (kind == PROGRAM && activating) {
     activating = false;
@@ -386,7 +386,7 @@ export function slotsDone(failed: bool): void {
 function takeEffect(): void {
   const kind = kindOf(slot);
   noteValid(slot);
-  slotsNote(kind);
+  slotsNote();
   since = 0;
   if (kind == DYNAMIC) {
     setCurrent(DYNAMIC, slot);

@@ -31,11 +31,11 @@ const DYNAMIC_BYTES: u32 = DynamicField.List + DynamicField.EntryBytes * Dynamic
 const NAME_BYTES: u32 = 24;
 
 export const EMPTY: u32 = 0;
-export const VALID: u32 = 1;
+const VALID: u32 = 1;
 /** It has the right magic, and does not hold. */
 export const BROKEN: u32 = 2;
 /** What was here was replaced by the one whose CRC-32 it names. */
-export const REPLACED: u32 = 3;
+const REPLACED: u32 = 3;
 
 const INFO_BYTES: u32 = 24;
 const INFOS: usize = TARIFF == 0 ? 0 : memory.data(96, 8);
