@@ -787,7 +787,7 @@ export enum BlockWriteField {
 export enum BlockCommitField {
   /** u8, `Block`. */
   Block = 1,
-  /** u16. */
+  /** u16, not 0. */
   Token = 2,
   /** u16, of the whole block. */
   Length = 4,
@@ -806,7 +806,7 @@ export enum Block {
 export enum ReleaseField {
   /** u8, `Ring.Logbook`. */
   Ring = 1,
-  /** u16. */
+  /** u16, not 0. */
   Token = 2,
   /** u32. */
   Sequence = 4,

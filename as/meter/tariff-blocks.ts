@@ -3,7 +3,8 @@
 //   part ──> written ──> answered, and so on ──> commit: read and checked ──> CRC-32 written ──> told ──> head written ──> answered
 //
 // What always holds: the head of a block, magic and count, is written last, so one that power cuts off is never valid, and what
-// was in force before still is; the event of what takes effect is raised before that; each command gets one answer.
+// was in force before still is; the event of what takes effect is raised before that; each command gets one answer at most,
+// and none where a new session began meanwhile.
 
 import { actionWrite } from '../abi/buffers';
 import { copy } from '../abi/bytes';

@@ -58,7 +58,7 @@ export function sendTake(message: usize, length: u32, ready: bool, able: bool): 
   const came: u32 = load<u16>(message, EntriesAskField.Token);
   // Both have ring, token and sequence at the same places.
   const sequence = load<u32>(message, EntriesAskField.From);
-  if (!answersTake()) return;
+  if (came == 0 || (command != 0 && came == token) || !answersTake()) return;
   if (!able) return answersAdd(came, CommandResult.Absent, 0);
   if (!ready || command != 0) return answersAdd(came, CommandResult.Busy, 0);
   token = came;
@@ -79,7 +79,7 @@ function acknowledge(stored: u32, delivered: u32): void {
 }
 
 function ask(ring: u32, from: u32, count: u32): void {
-  if (ring > <u32>Ring.Network || token == 0) return end(CommandResult.Request, 0);
+  if (ring > <u32>Ring.Network) return end(CommandResult.Request, 0);
   command = Message.EntriesAsk;
   askRing = ring;
   askNext = max<u32>(from, ringOldest(ring));
