@@ -55,7 +55,6 @@ function drawnMoment(random: SeededRandom, mostMs: number): Promise<void> {
 
 class Campaign {
   readonly lab: RecordLab;
-  cuts = 0;
   /** Meters that are off, or may be soon again. */
   readonly #hit = new Set<RecordingMeter>();
 
@@ -88,9 +87,11 @@ class Campaign {
       await this.lab.until('a meter that is back', () => others().length > 0);
       const meter = others()[this.random.below(others().length)]!;
       this.#hit.add(meter);
-      const cut = this.#cut(meter, this.random.below(cutWithin.meter));
-      await this.lab.until(`${meter.id} cut off`, () => !meter.isOn);
+      const { cuts } = meter;
+      const cut = meter.cutAfter(this.random.below(cutWithin.meter));
       void cut.then(() => this.#startAgain(meter)).then(() => this.#hit.delete(meter));
+      // It may be on again before it is looked at.
+      await this.lab.until(`${meter.id} cut off`, () => meter.cuts > cuts);
     },
     line: async () => {
       const line = this.lab.lines[this.random.below(this.lab.lines.length)]!;
@@ -127,15 +128,10 @@ class Campaign {
     return this.random.below(2) === 0 ? 'forth' : 'back';
   }
 
-  async #cut(meter: RecordingMeter, bytes: number): Promise<void> {
-    await meter.cutAfter(bytes);
-    this.cuts++;
-  }
-
   /** Power comes back; now and then it fails again soon. */
   async #startAgain(meter: RecordingMeter): Promise<void> {
     for (let again = true; again; again = this.random.below(3) === 0) {
-      if (meter.isOn) await this.#cut(meter, this.random.below(cutWithin.start));
+      if (meter.isOn) await meter.cutAfter(this.random.below(cutWithin.start));
       await drawnMoment(this.random, 200);
       meter.start();
     }
@@ -147,7 +143,8 @@ class Campaign {
     const { meters } = this.lab;
     await this.lab.until('all meters know their records', () => meters.every(({ oldest }) => oldest > 0));
     this.lab.rest();
-    const newest = new Map(meters.map((meter) => [meter.id, meter.newest + 1]));
+    await this.lab.until('all transactions ended', () => meters.every(({ isResting }) => isResting));
+    const newest = new Map(meters.map((meter) => [meter.id, meter.newest]));
     await this.lab.until('all delivered', () => meters.every(({ id, oldest }) => oldest > newest.get(id)!));
     // Signing takes a meter in software some seconds.
     await this.lab.until('all signed', () => meters.every(({ id }) => this.lab.arrivals.of(id).head !== undefined));
@@ -158,7 +155,8 @@ class Campaign {
     const { id, made, keys, traps } = meter;
     const { entries, head } = this.lab.arrivals.of(id);
     const problems = [...meter.failures];
-    const upTo = meter.oldest - 1;
+    // Periods and tariffs go on: what is made after the campaign's end may have arrived, too.
+    const upTo = Math.max(meter.oldest - 1, ...entries.keys());
     const all = Array.from({ length: upTo }, (_, index) => entries.get(index + 1));
     const gaps = all.filter((entry) => entry === undefined).length;
     const demand = (holds: boolean, what: string) => {
@@ -246,7 +244,9 @@ export async function killWhileRecording({ random, kills, progress = () => {} }:
   } catch (error) {
     failures.push((error as Error).message);
   }
+  // At one moment: more may arrive until all has stopped.
   const judged = lab.meters.map((meter) => campaign.judge(meter));
+  const { total: arrived, duplicates } = lab.arrivals;
   const sum = (of: (one: (typeof judged)[number]) => number) => judged.reduce((total, one) => total + of(one), 0);
   const wrong = lab.log.split('\n').filter((line) => wrongLines.test(line));
   await lab.stop().catch((error: Error) => failures.push(error.message));
@@ -255,12 +255,12 @@ export async function killWhileRecording({ random, kills, progress = () => {} }:
     seed: random.seed,
     kills: done,
     meters: lab.meters.length,
-    cuts: campaign.cuts,
+    cuts: lab.meters.reduce((total, { cuts }) => total + cuts, 0),
     transactions: lab.meters.reduce((total, { transactions }) => total + transactions, 0),
     records: sum(({ records }) => records),
     contexts: sum(({ contexts }) => contexts),
-    arrived: lab.arrivals.total,
-    duplicates: lab.arrivals.duplicates,
+    arrived,
+    duplicates,
     gaps: sum(({ gaps }) => gaps),
     seconds: (performance.now() - startMs) / 1_000,
     failures,

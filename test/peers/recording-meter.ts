@@ -24,7 +24,6 @@ import { everyFourSeconds, recordingSettings } from '../e2e/recording.ts';
 const recordSlots = 128;
 /** The application waits while more than these are not delivered, so that no record is lost for want of room. */
 const undeliveredMost = recordSlots / 2;
-const transactionReasons = RecordReason.TransactionBegin | RecordReason.TransactionEnd;
 /** What an EEPROM takes for a page, or a little less. */
 const writeMs = 1;
 
@@ -87,13 +86,6 @@ class TornStorage implements MeterStorage {
     if (isWhole) this.onWhole(offset, data);
     end(!failed);
   }
-
-  /** Entries of a ring, slot by slot. */
-  slots(offset: number, count: number): Buffer[] {
-    return Array.from({ length: count }, (_, slot) =>
-      Buffer.from(this.#memory.read(offset + slot * StorageMap.EntryBytes, StorageMap.EntryBytes)),
-    );
-  }
 }
 
 export interface RecordingMeterOptions {
@@ -113,6 +105,8 @@ export class RecordingMeter {
   /** What must not be: a sequence that was given twice. */
   readonly failures: string[] = [];
   starts = 0;
+  /** How often power has failed. */
+  cuts = 0;
   transactions = 0;
   readonly #meter: SoftwareMeter;
   readonly #storage: TornStorage;
@@ -124,6 +118,8 @@ export class RecordingMeter {
   #isCharging = false;
   /** The record of the transaction that began or ended last is still to come. */
   #isAwaited = false;
+  /** Numbers of transactions whose begin is recorded, and whose end is not. */
+  readonly #open = new Set<number>();
   #energy = 0n;
 
   constructor({ settings, core, transport, folder, random }: RecordingMeterOptions) {
@@ -179,6 +175,7 @@ export class RecordingMeter {
   }
 
   #cut(writtenBytes: number): void {
+    this.cuts++;
     this.#left = undefined;
     this.#isCharging = false;
     this.#isAwaited = false;
@@ -194,9 +191,13 @@ export class RecordingMeter {
     const before = this.made.get(sequence);
     if (before !== undefined && !before.equals(entry)) this.failures.push(`${this.id}: ${sequence} was made twice`);
     this.made.set(sequence, entry);
-    if (entry[ChainField.Format] === Format.Record && (entry[RecordField.Reasons]! & transactionReasons) !== 0) {
-      this.#isAwaited = false;
-    }
+    if (before !== undefined || entry[ChainField.Format] !== Format.Record) return;
+    const reasons = entry[RecordField.Reasons]!;
+    const transaction = entry.readUInt32LE(RecordField.Transaction);
+    if ((reasons & RecordReason.TransactionBegin) !== 0) this.#open.add(transaction);
+    if ((reasons & RecordReason.TransactionEnd) !== 0) this.#open.delete(transaction);
+    const awaited = this.#isCharging ? RecordReason.TransactionBegin : RecordReason.TransactionEnd;
+    if ((reasons & awaited) !== 0) this.#isAwaited = false;
   }
 
   #read(): bigint[] {
@@ -254,12 +255,13 @@ export class RecordingMeter {
   rest(): void {
     if (!this.#isCharging) return;
     this.#isCharging = false;
+    this.#isAwaited = true;
     this.#meter.transaction(false);
   }
 
-  /** Slots of the logbook as the storage holds them. */
-  logbook(): Buffer[] {
-    return this.#storage.slots(StorageMap.Logbook, StorageMap.LogbookSlots);
+  /** No transaction runs, and the ends of all are recorded. */
+  get isResting(): boolean {
+    return !this.#isCharging && !this.#isAwaited && this.#open.size === 0;
   }
 
   async stop(): Promise<void> {
