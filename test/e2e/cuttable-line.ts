@@ -13,9 +13,9 @@ import {
 export type Direction = 'forth' | 'back';
 
 export class CuttableLine {
-  /** Bytes passed on so far. */
-  readonly passed: Record<Direction, number> = { forth: 0, back: 0 };
   cuts = 0;
+  /** Nothing is passed on in this direction, as if it were lost on its way. */
+  deaf: Direction | undefined;
   #isOpen = true;
   readonly #sockets = new Set<Socket>();
   #cut: { readonly direction: Direction; at: number; done: () => void } | undefined;
@@ -62,15 +62,14 @@ export class CuttableLine {
   }
 
   #pass(direction: Direction, chunk: Buffer, to: Socket, end: () => void): void {
+    if (direction === this.deaf) return;
     const cut = this.#cut;
     if (cut?.direction !== direction || cut.at >= chunk.length) {
       if (cut?.direction === direction) cut.at -= chunk.length;
-      this.passed[direction] += chunk.length;
       to.write(chunk);
       return;
     }
     this.#cut = undefined;
-    this.passed[direction] += cut.at;
     this.cuts++;
     // What was written before the cut still arrives.
     if (cut.at === 0) end();

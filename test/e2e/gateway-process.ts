@@ -12,13 +12,19 @@ export class GatewayProcess {
   /**
    * @param program the bundled command line
    * @param folder for settings and data
+   * @param env its environment
    */
   constructor(
     private readonly program: string,
     private readonly folder: string,
     settings: object,
+    private readonly env: NodeJS.ProcessEnv = process.env,
   ) {
-    writeFileSync(join(folder, 'gateway.yaml'), stringify({ dataDirectory: join(folder, 'data'), ...settings }));
+    writeFileSync(this.settingsFile, stringify({ dataDirectory: join(folder, 'data'), ...settings }));
+  }
+
+  get settingsFile(): string {
+    return join(this.folder, 'gateway.yaml');
   }
 
   get log(): string {
@@ -28,24 +34,29 @@ export class GatewayProcess {
   /** Starts it and waits until it says that it runs. */
   async start(): Promise<void> {
     const before = this.#log.length;
-    const argv = [process.execPath, this.program, 'gateway', '-c', join(this.folder, 'gateway.yaml')];
+    const argv = [process.execPath, this.program, 'gateway', '-c', this.settingsFile];
     // At a limit of file sizes (`limitFiles`) writes then fail as on a full disk.
     const child = spawn('sh', ['-c', `trap '' XFSZ; exec "$@"`, 'sh', ...argv], {
       stdio: ['ignore', 'ignore', 'pipe'],
+      env: this.env,
     });
     this.#child = child;
     child.stderr.on('data', (chunk) => {
       this.#log += chunk;
     });
+    let ended = false;
+    child.once('close', () => {
+      ended = true;
+    });
     await until(
       'the gateway started',
       () => {
-        if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}:\n${this.#log.slice(before)}`);
-        if (this.#log.indexOf('gateway started', before) >= 0) return true;
+        if (ended || this.#log.indexOf('gateway started', before) >= 0) return true;
         throw new Error(`it said:\n${this.#log.slice(before)}`);
       },
       { timeoutMs: 60_000 },
     );
+    if (ended) throw new Error(`the gateway ended with ${child.exitCode}:\n${this.#log.slice(before)}`);
   }
 
   /** From now on no file of the running process may become longer, as on a full disk; `unlimited` ends that. */

@@ -43,7 +43,7 @@ export function shuffle<T>(values: readonly T[], random: SeededRandom): T[] {
 }
 
 /** A moment that is drawn, not waited for. */
-function drawnMoment(random: SeededRandom, mostMs: number): Promise<void> {
+export function drawnMoment(random: SeededRandom, mostMs: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, random.below(mostMs)));
 }
 

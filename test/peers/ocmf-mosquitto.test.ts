@@ -1,15 +1,14 @@
 // Charging transactions of a meter with the real core and an authenticated time, signed by a gateway in a process of its own
 // and published by mosquitto: what arrives is what the meter recorded, verifies elsewhere, and comes once, also where the
 // gateway is killed.
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { createHash, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Socket } from 'node:net';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { StorageMap } from '../../as/abi/codes.ts';
+import { version } from '../../host/cli/program-info.ts';
 import type { CoreModule } from '../../host/core/core.ts';
 import { type LinkTransport, openLink } from '../../host/link/transports.ts';
 import { SystemClock } from '../../host/meter/clocks.ts';
@@ -24,9 +23,13 @@ import { startMosquitto } from '../../host/setup/mosquitto.ts';
 import { until } from '../../host/setup/until.ts';
 import { encodeDynamic } from '../../host/tariff/dynamic-block.ts';
 import { encodeProgram } from '../../host/tariff/program-block.ts';
+import { buildDist } from '../../scripts/build-dist.mjs';
+import { root } from '../../scripts/lib/project.mjs';
 import { seededRandom } from '../core/random.ts';
 import { berlin } from '../core/tariff-meter.ts';
-import { bundleChild } from '../host/bundle-child.ts';
+import { CuttableLine } from '../e2e/cuttable-line.ts';
+import { GatewayProcess } from '../e2e/gateway-process.ts';
+import { drawnMoment } from '../e2e/restart-lab.ts';
 import { runMetertime } from '../host/cli-run.ts';
 import { coreModule } from '../host/gateway/software-meters.ts';
 import { schemaProblem } from '../host/mqtt-schemas.ts';
@@ -36,16 +39,20 @@ import { needPkcs11, softHsm } from '../host/soft-hsm.ts';
 
 let folder = '';
 let core: CoreModule;
-let child = '';
+let program = '';
 beforeAll(async () => {
   core = await coreModule();
-  child = await bundleChild('../peers/gateway-child.ts');
+  mkdirSync(join(root, 'build'), { recursive: true });
+  program = mkdtempSync(join(root, 'build', 'ocmf-'));
+  await buildDist({ outDir: program });
 }, 180_000);
+afterAll(() => rmSync(program, { recursive: true, force: true }));
 const cleanUp: (() => unknown)[] = [];
 const key = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
 const publicKeyPem = key.publicKey.export({ format: 'pem', type: 'spki' }).toString();
 const rootKey = new Uint8Array(randomBytes(16));
 const keyFile = () => join(folder, 'ocmf.pem');
+const lineSocket = () => join(folder, 'm.sock');
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'metertime-ocmf-'));
   writeFileSync(keyFile(), key.privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 });
@@ -56,44 +63,15 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The line between meter and gateway: it may pass on what the meter says and nothing else. */
-class HalfLine {
-  deaf = false;
-
-  private constructor(readonly path: string) {}
-
-  static async start(path: string, gateway: string): Promise<HalfLine> {
-    const line = new HalfLine(path);
-    const sockets = new Set<Socket>();
-    const server = createServer((meter) => {
-      const other = connect({ path: gateway });
-      meter.pipe(other);
-      other.on('data', (bytes) => {
-        if (!line.deaf) meter.write(bytes);
-      });
-      for (const [one, two] of [
-        [meter, other],
-        [other, meter],
-      ] as const) {
-        sockets.add(one);
-        one.on('error', () => {});
-        one.on('close', () => {
-          sockets.delete(one);
-          two.destroy();
-        });
-      }
-    });
-    await new Promise<void>((resolve) => server.listen(path, resolve));
-    cleanUp.push(() => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    });
-    return line;
-  }
+/** The line between meter and gateway. */
+async function startLine(): Promise<CuttableLine> {
+  const line = await CuttableLine.start(lineSocket(), { path: join(folder, 'g.sock') });
+  cleanUp.push(() => line.stop());
+  return line;
 }
 
 /** A meter with a register of energy, tariffs that switch every five seconds, and a calibration. */
-function startMeter(path: string, server: { host: string; port: number }): SoftwareMeter {
+function startMeter(server: { host: string; port: number }): SoftwareMeter {
   const storage = new MemoryStorage(StorageMap.TariffBytes);
   const fromMs = Math.floor(Date.now() / 1000) * 1000;
   const utcAfter = (seconds: number) => new Date(fromMs + seconds * 1000).toISOString().replace('.000Z', 'Z');
@@ -108,7 +86,7 @@ function startMeter(path: string, server: { host: string; port: number }): Softw
   storage.write(StorageMap.ProgramA, encodeProgram(berlin, 1));
   const entries = Array.from({ length: 96 }, (_, index) => ({ utc: utcAfter(5 * index), tariff: 1 + (index % 2) }));
   storage.write(StorageMap.DynamicA, encodeDynamic({ entries, endUtc: utcAfter(500) }, 1));
-  const transport = openLink(`unix:${path}`) as LinkTransport;
+  const transport = openLink(`unix:${lineSocket()}`) as LinkTransport;
   const meter = new SoftwareMeter({
     clock: new SystemClock(),
     storage,
@@ -129,56 +107,27 @@ function startMeter(path: string, server: { host: string; port: number }): Softw
   return meter;
 }
 
-/** A gateway in a process of its own, which is killed and started. */
-class GatewayProcess {
-  readonly logged: string[] = [];
-  #process: ChildProcess | undefined;
-
-  constructor(
-    private readonly settings: string,
-    private readonly env: NodeJS.ProcessEnv = process.env,
-  ) {
-    cleanUp.push(() => this.kill());
-  }
-
-  async start(): Promise<void> {
-    const process_ = spawn(process.execPath, [child, this.settings], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: this.env,
-    });
-    this.#process = process_;
-    process_.stderr!.on('data', (data: Buffer) => this.logged.push(...`${data}`.split('\n')));
-    const ended = once(process_, 'close').then(() => {
-      throw new Error(`the gateway ended at its start:\n${this.logged.slice(-60).join('\n')}`);
-    });
-    await Promise.race([once(process_.stdout!, 'data'), ended]);
-    ended.catch(() => {});
-  }
-
-  async kill(): Promise<void> {
-    const dying = this.#process;
-    this.#process = undefined;
-    if (dying === undefined || dying.exitCode !== null) return;
-    const closed = once(dying, 'close');
-    dying.kill('SIGKILL');
-    await closed;
-  }
-}
-
-function writeSettings(broker: string, caFile: string | undefined, ocmf: string): string {
-  const file = join(folder, 'gateway.yaml');
-  const trust = caFile === undefined ? '' : `trust: {system: false, files: [${caFile}]}\n`;
-  writeFileSync(
-    file,
-    `name: g1\nlinks: ["unix-listen:${folder}/g.sock"]\n${trust}mqtt: {url: "${broker}", willDelaySeconds: 0}
-dataDirectory: ${folder}/data
-ocmf:
-  gatewaySerial: gw-1
-  meters: [{keysFile: m1.keys.json, evse: DE*ABC*E1, current: DC, vendor: Test}]
-${ocmf}`,
-    { mode: 0o600 },
-  );
-  return file;
+/** @param signer its settings of `ocmf` that say what signs */
+function gatewayOf(
+  broker: string,
+  caFile: string | undefined,
+  signer: object,
+  env?: NodeJS.ProcessEnv,
+): GatewayProcess {
+  const settings = {
+    name: 'g1',
+    links: [`unix-listen:${folder}/g.sock`],
+    ...(caFile === undefined ? {} : { trust: { system: false, files: [caFile] } }),
+    mqtt: { url: broker, willDelaySeconds: 0 },
+    ocmf: {
+      gatewaySerial: 'gw-1',
+      meters: [{ keysFile: 'm1.keys.json', evse: 'DE*ABC*E1', current: 'DC', vendor: 'Test' }],
+      ...signer,
+    },
+  };
+  const gateway = new GatewayProcess(join(program, 'metertime.mjs'), folder, settings, env);
+  cleanUp.push(() => gateway.kill());
+  return gateway;
 }
 
 interface Published {
@@ -222,14 +171,15 @@ test('what the meter recorded of a transaction arrives signed, once, also where 
   cleanUp.push(() => broker.stop());
   const watcher = await Watcher.start(broker.url);
   cleanUp.push(() => watcher.stop());
-  const gateway = new GatewayProcess(writeSettings(broker.url, caFile, '  keyFile: ocmf.pem\n'));
+  const gateway = gatewayOf(broker.url, caFile, { keyFile: 'ocmf.pem' });
   await gateway.start();
   const der = createPublicKey(publicKeyPem).export({ format: 'der', type: 'spki' });
   const sha256 = createHash('sha256').update(der).digest('hex');
-  expect(gateway.logged.find((line) => line.includes('charging transactions are signed'))).toContain(sha256);
-  expect(gateway.logged.join('\n')).not.toContain('PRIVATE');
-  const line = await HalfLine.start(join(folder, 'm.sock'), join(folder, 'g.sock'));
-  const meter = startMeter(line.path, { host: '127.0.0.1', port: server.kePort });
+  const logged = () => gateway.log.split('\n');
+  expect(logged().find((text) => text.includes('charging transactions are signed'))).toContain(sha256);
+  expect(gateway.log).not.toContain('PRIVATE');
+  const line = await startLine();
+  const meter = startMeter({ host: '127.0.0.1', port: server.kePort });
   await watcher.expect('metertime/g1/m1/time', { status: 'synchronised' }, 60_000);
 
   // A whole one, with a switch of the tariff in it.
@@ -246,7 +196,7 @@ test('what the meter recorded of a transaction arrives signed, once, also where 
   expect(schemaProblem('ocmf', first.text)).toBeUndefined();
   const { payloadData } = (await roadLabs(first.text, publicKeyPem))!;
   expect(payloadData).toMatchObject({
-    ...{ GS: 'gw-1', GV: '0.0.0-test', PG: 'T1', MV: 'Test', MM: 'test', MS: 'm1', MF: '1.2.3' },
+    ...{ GS: 'gw-1', GV: version, PG: 'T1', MV: 'Test', MM: 'test', MS: 'm1', MF: '1.2.3' },
     ...{ IS: false, IT: 'NONE', CT: 'EVSEID', CI: 'DE*ABC*E1' },
   });
   await untilRecord(watcher, 1, 'transaction-end');
@@ -273,45 +223,52 @@ test('what the meter recorded of a transaction arrives signed, once, also where 
   const newest = () => Math.max(...recordsOf(watcher).map(({ sequence }) => sequence));
   const before = newest();
   await until('records go on', () => newest() > before, { timeoutMs: 30_000 });
-  line.deaf = true;
+  line.deaf = 'back';
   meter.transaction(false);
   await untilRecord(watcher, 2, 'transaction-end');
   await gateway.kill();
   expect(setsOf(watcher).map(numberOf)).toEqual([1]);
-  line.deaf = false;
+  line.deaf = undefined;
   await gateway.start();
   await untilSet(watcher, 2);
 
   // Killed at any time around the end.
   const last = 8;
+  let kills = 0;
+  const killAndStart = async () => {
+    kills++;
+    await gateway.kill();
+    await gateway.start();
+  };
+  const killsBefore = new Map([[2, 0]]);
   for (let transaction = 3; transaction <= last; transaction++) {
     meter.transaction(true);
     await untilRecord(watcher, transaction, 'transaction-begin');
-    if (random.below(2) === 0) {
-      await gateway.kill();
-      await gateway.start();
-    }
+    if (random.below(2) === 0) await killAndStart();
+    killsBefore.set(transaction, kills);
     meter.transaction(false);
-    const moment = process.hrtime.bigint() + BigInt(random.below(60)) * 1_000_000n;
-    await until('the moment', () => process.hrtime.bigint() >= moment, { intervalMs: 1 });
-    await gateway.kill();
-    await gateway.start();
+    await drawnMoment(random, 60);
+    await killAndStart();
   }
-  for (let transaction = 1; transaction <= last; transaction++) await untilSet(watcher, transaction);
-  const texts = new Map<number, Set<string>>();
-  for (const seen of setsOf(watcher)) {
-    const known = texts.get(numberOf(seen)) ?? new Set();
-    texts.set(numberOf(seen), known.add(seen.text));
-  }
-  expect([...texts.keys()].sort((a, b) => a - b)).toEqual(Array.from({ length: last }, (_, index) => index + 1));
-  for (const known of texts.values()) {
-    // What comes again is the same.
-    expect(known.size).toBe(1);
-    const [text] = known;
+  // A whole one again: data sets are made one after the other, so behind it comes none of those before.
+  meter.transaction(true);
+  await untilRecord(watcher, last + 1, 'transaction-begin');
+  killsBefore.set(last + 1, kills);
+  meter.transaction(false);
+  await untilSet(watcher, last + 1);
+  const sets = setsOf(watcher);
+  const numbers = Array.from({ length: last + 1 }, (_, index) => index + 1);
+  expect([...new Set(sets.map(numberOf))].sort((a, b) => a - b)).toEqual(numbers);
+  for (const transaction of numbers) {
+    const [text, ...again] = sets.filter((seen) => numberOf(seen) === transaction).map((seen) => seen.text);
+    // The same comes again where the gateway was killed before it knew that the broker has it, and only there.
+    expect(again).toEqual(again.map(() => text));
+    const most = transaction === 1 ? 0 : kills - killsBefore.get(transaction)!;
+    expect(again.length).toBeLessThanOrEqual(most);
     expect((await roadLabs(text!, publicKeyPem))?.payloadData.RD.length).toBeGreaterThanOrEqual(2);
     expect(opensslAccepts(text!, publicKeyPem)).toBe(true);
   }
-  expect(gateway.logged.filter((one) => /not signed|waits for its signature|defect/.test(one))).toEqual([]);
+  expect(logged().filter((one) => /not signed|waits for its signature|defect/.test(one))).toEqual([]);
 });
 
 test('a token signs, and a wrong PIN ends the gateway at its start', { timeout: 120_000 }, async (context) => {
@@ -321,17 +278,17 @@ test('a token signs, and a wrong PIN ends the gateway at its start', { timeout: 
   cleanUp.push(() => broker.stop());
   const watcher = await Watcher.start(broker.url);
   cleanUp.push(() => watcher.stop());
-  const token = `  tokenModule: ${module}\n  tokenLabel: charger\n  tokenKey: ocmf\n`;
-  const settings = writeSettings(broker.url, undefined, token);
-  await expect(new GatewayProcess(settings, env).start()).rejects.toThrow(/PIN of the token .* METERTIME_TOKEN_PIN/);
+  const token = { tokenModule: module, tokenLabel: 'charger', tokenKey: 'ocmf' };
+  const withoutPin = gatewayOf(broker.url, undefined, token, env);
+  await expect(withoutPin.start()).rejects.toThrow(/PIN of the token .* METERTIME_TOKEN_PIN/);
   const wrong = { ...env, METERTIME_TOKEN_PIN: '9999' };
-  await expect(new GatewayProcess(settings, wrong).start()).rejects.toThrow(/the PIN was not accepted/);
+  await expect(gatewayOf(broker.url, undefined, token, wrong).start()).rejects.toThrow(/the PIN was not accepted/);
   writeFileSync(join(folder, 'pin'), '1234\n', { mode: 0o600 });
-  const gateway = new GatewayProcess(writeSettings(broker.url, undefined, `${token}  tokenPinFile: pin\n`), env);
+  const gateway = gatewayOf(broker.url, undefined, { ...token, tokenPinFile: 'pin' }, env);
   await gateway.start();
-  const line = await HalfLine.start(join(folder, 'm.sock'), join(folder, 'g.sock'));
+  await startLine();
   // It has no time: its records say so, and so does the data set.
-  const meter = startMeter(line.path, { host: 'nothing.invalid', port: 4460 });
+  const meter = startMeter({ host: 'nothing.invalid', port: 4460 });
   await watcher.expect('metertime/g1/m1/state', { state: 'online' }, 30_000);
   meter.transaction(true);
   await untilRecord(watcher, 1, 'transaction-begin');
@@ -340,15 +297,15 @@ test('a token signs, and a wrong PIN ends the gateway at its start', { timeout: 
   expect(opensslAccepts(text, publicKeyPem)).toBe(true);
   const { payloadData } = (await roadLabs(text, publicKeyPem))!;
   expect(payloadData.RD.map(({ TM, EF }) => `${TM.at(-1)} ${EF}`)).toEqual(['U t', 'U t']);
-  expect(gateway.logged.join('\n')).not.toContain('1234');
+  expect(gateway.log).not.toContain('1234');
 });
 
 test('a gateway whose keys others can read, or are none, does not start, and says why', async () => {
-  const settings = writeSettings('mqtt://127.0.0.1:1', undefined, '  keyFile: ocmf.pem\n');
+  const settings = gatewayOf('mqtt://127.0.0.1:1', undefined, { keyFile: 'ocmf.pem' }).settingsFile;
   chmodSync(join(folder, 'm1.keys.json'), 0o644);
   const open = await runMetertime(['gateway', '-c', settings]);
   expect(open.exitCode).toBe(2);
-  expect(open.stderr).toMatch(/ocmf\.meters\[1\]\.keysFile .*|m1\.keys\.json holds a secret and everyone can read it/);
+  expect(open.stderr).toContain(`${folder}/m1.keys.json holds a secret and everyone can read it; run: chmod o-rwx`);
   chmodSync(join(folder, 'm1.keys.json'), 0o600);
   expect(await runMetertime(['gateway', '-c', settings, '--check'])).toMatchObject({
     exitCode: 0,

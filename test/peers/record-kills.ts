@@ -7,7 +7,7 @@ import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
 import { decodeEntry, type RecordEntry } from '../../host/record/entry.ts';
 import { verifyEvidence } from '../../host/record/verify.ts';
 import type { SeededRandom } from '../core/random.ts';
-import { shuffle } from '../e2e/restart-lab.ts';
+import { drawnMoment, shuffle } from '../e2e/restart-lab.ts';
 import { RecordLab } from './record-lab.ts';
 import type { RecordingMeter } from './recording-meter.ts';
 
@@ -46,11 +46,6 @@ export interface KillFigures {
   readonly gaps: number;
   readonly seconds: number;
   readonly failures: readonly string[];
-}
-
-/** A moment that is drawn, not waited for. */
-function drawnMoment(random: SeededRandom, mostMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, random.below(mostMs)));
 }
 
 class Campaign {
