@@ -22,8 +22,7 @@ interface Boundary {
 
 /** What happened in a window of time. */
 export interface WindowArrivals {
-  /** Ends of periods in it. */
-  readonly boundaries: number;
+  /** One of each meter for each end of a period in it. */
   readonly expected: number;
   readonly arrived: number;
   readonly delaysMs: readonly number[];
@@ -32,6 +31,8 @@ export interface WindowArrivals {
 export class Arrivals {
   readonly #chains = new Map<string, Chain>();
   readonly #boundaries = new Map<number, Boundary>();
+  /** Meters of which a record has come, and not only its context. */
+  readonly recorded = new Set<string>();
   /** Entries, each counted once. */
   entries = 0;
   /** That had come before. */
@@ -58,7 +59,9 @@ export class Arrivals {
       this.broken++;
       return;
     }
-    if ('reasons' in entry && (entry.reasons & RecordReason.Period) !== 0) {
+    if (!('reasons' in entry)) return;
+    this.recorded.add(meter);
+    if ((entry.reasons & RecordReason.Period) !== 0) {
       this.#period(Number(entry.targetUtcNs / 1_000_000n), atMs);
     }
   }
@@ -85,7 +88,6 @@ export class Arrivals {
     const ends = Array.from({ length: Math.max(0, last - first + 1) }, (_, index) => (first + index) * periodMs);
     const found = ends.flatMap((end) => this.#boundaries.get(end) ?? []);
     return {
-      boundaries: ends.length,
       expected: ends.length * meters,
       arrived: found.reduce((sum, { records }) => sum + records, 0),
       delaysMs: found.flatMap(({ delaysMs }) => delaysMs),

@@ -13,7 +13,6 @@ export interface RunResult {
   /** From the first meter's switch-on to the last one's authenticated time. */
   readonly start: PhaseCpu & { readonly synchronised: number };
   readonly window: PhaseCpu & {
-    readonly boundaries: number;
     readonly expected: number;
     readonly arrived: number;
     /** Messages that the gateway published, records included, each minute. */

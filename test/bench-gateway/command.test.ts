@@ -32,7 +32,7 @@ it.each([
   expect(stderr).not.toContain('    at ');
 });
 
-it('meters start, come to a time, and all that they record is at the broker', { timeout: 120_000 }, async () => {
+it('meters start, come to a time, and all that they record is at the broker', { timeout: 180_000 }, async () => {
   const { code, stdout, stderr } = await run(
     ...['--meters', '3', '--minutes', '0', '--servers', '2', '--start', '1'],
     ...['--flags=METERTIME_BENCH=1 --max-semi-space-size=8', '--json', '--check'],
