@@ -42,6 +42,14 @@ it('records in order: each counts once, and how late it was', () => {
   expect(arrivals.within(noon - 1, noon + 3 * minute, 3, minute)).toMatchObject({ expected: 12, arrived: 6 });
 });
 
+it('a meter has recorded something when a record has come, not with its context alone', () => {
+  const entries = chain('m1', 1);
+  for (const entry of entries.slice(0, -1)) arrivals.take('m1', entry, noon);
+  expect(arrivals.recorded).toEqual(new Set());
+  arrivals.take('m1', entries.at(-1)!, noon);
+  expect(arrivals.recorded).toEqual(new Set(['m1']));
+});
+
 it('one that comes again is a duplicate', () => {
   const entries = chain('m1', 2);
   for (const entry of [...entries, ...entries.slice(-2)]) arrivals.take('m1', entry, noon);

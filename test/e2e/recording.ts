@@ -1,6 +1,7 @@
 // A meter that records much: registration periods of a minute, tariffs that switch every four seconds, four registers, a
 // calibration that holds; and whether all of its records have reached the broker.
 import { Ring } from '../../as/abi/codes.ts';
+import type { MeterKeys } from '../../host/provision/meter-keys.ts';
 import type { MeterSettings } from '../../host/provision/settings-block.ts';
 import { readStorageKeys } from '../../host/provision/storage-file.ts';
 import { decodeEntry, type RecordEntry, sequenceOf } from '../../host/record/entry.ts';
@@ -58,6 +59,22 @@ function arrivedAt(view: BrokerView): { entries: Map<number, Uint8Array>; change
 }
 
 /**
+ * Checks links and seals of the record ring's entries, from the first on, and the signatures of heads.
+ * @returns the records among them, how many heads hold, and what is wrong
+ */
+export function judgeEntries(entries: readonly Uint8Array[], keys: MeterKeys, heads: readonly Uint8Array[] = []) {
+  const trust = { ...keys, from: { [Ring.Records]: 1 } };
+  const report = verifyEvidence([{ ring: Ring.Records, entries }], heads, trust);
+  const problems = report.findings.map(
+    ({ check, sequence, expected, came }) => `${check} ${sequence}: expected ${expected}, came ${came}`,
+  );
+  const records = entries
+    .map((bytes) => decodeEntry(Ring.Records, bytes))
+    .filter((entry): entry is RecordEntry => 'reasons' in entry);
+  return { records, headsHeld: report.heads.held, problems };
+}
+
+/**
  * Waits for some more records, and that none is missing; then verifies them all.
  * @returns the records, and what is wrong with them
  */
@@ -78,17 +95,7 @@ export async function judgeRecords({ view, meter, gateway }: RestartLab) {
   await until('all records', none, { timeoutMs: 60_000 });
   const { entries, changed } = arrivedAt(view);
   const whole = Array.from({ length: upTo }, (_, index) => entries.get(index + 1)!);
-  const trust = { ...keys, from: { [Ring.Records]: 1 } };
-  const { findings, rings } = verifyEvidence([{ ring: Ring.Records, entries: whole }], [], trust);
-  const records = whole
-    .map((bytes) => decodeEntry(Ring.Records, bytes))
-    .filter((entry): entry is RecordEntry => 'reasons' in entry);
-  const problems = [
-    ...changed.map((sequence) => `${sequence} came again with other bytes`),
-    ...findings.map(
-      ({ check, sequence, expected, came }) => `${check} ${sequence}: expected ${expected}, came ${came}`,
-    ),
-    ...rings.filter(({ gaps }) => gaps > 0).map(({ gaps }) => `${gaps} gaps`),
-  ];
-  return { records, contexts: whole.length - records.length, problems };
+  const judged = judgeEntries(whole, keys);
+  const problems = [...changed.map((sequence) => `${sequence} came again with other bytes`), ...judged.problems];
+  return { records: judged.records, contexts: whole.length - judged.records.length, problems };
 }

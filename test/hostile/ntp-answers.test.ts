@@ -9,11 +9,13 @@ import {
   cookieField,
   FieldType,
   fieldOf,
+  goodAnswer,
   headerBytes,
   identifierField,
   nak,
   ntpTimestamp,
   parseFields,
+  type Request,
   writeAnswer,
 } from '../../host/setup/nts-packets.ts';
 import { seededRandom } from '../core/random.ts';
@@ -480,7 +482,7 @@ describe('replayed, reflected and mixed up', () => {
     await lab.misbehave({
       send: (packet, { reply, request }) => {
         reply(flipped(packet, 8 * 35));
-        reply(writeAnswer(lyingAnswer(packet)));
+        reply(writeAnswer(lyingAnswer(request)));
         reply(nak(request));
         reply(packet);
       },
@@ -494,27 +496,8 @@ describe('replayed, reflected and mixed up', () => {
   });
 });
 
-/** An answer like the one given, with a time that is an hour off, under keys of nobody. */
-function lyingAnswer(packet: Buffer): Answer {
-  return {
-    leap: 0,
-    version: 4,
-    mode: 4,
-    stratum: 1,
-    precision: -24,
-    rootDelay: 0,
-    rootDispersion: 0,
-    referenceId: packet.subarray(12, 16),
-    reference: packet.subarray(16, 24),
-    origin: packet.subarray(24, 32),
-    receive: ntpTimestamp(utcNs() + hourNs),
-    transmit: ntpTimestamp(utcNs() + hourNs),
-    fields: [packet.subarray(headerBytes, headerBytes + 36)],
-    sealedFields: [],
-    authenticated: true,
-    association: { ...lastAssociation(), serverToClient: randomBytes(32), aead: 15 },
-    nonce: randomBytes(16),
-    authenticator: (body) => body,
-    trailing: [],
-  };
+/** An answer with a time that is an hour off, under keys of nobody. */
+function lyingAnswer(request: Request): Answer {
+  const association = { ...lastAssociation(), serverToClient: randomBytes(32) };
+  return goodAnswer(request, association, [], utcNs() + hourNs);
 }

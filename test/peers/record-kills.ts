@@ -3,10 +3,10 @@
 //
 // What always holds: rounds follow each other as soon as some more records have arrived, so that what was hit last is
 // often still on its way back when the next one is hit.
-import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
-import { decodeEntry, type RecordEntry } from '../../host/record/entry.ts';
-import { verifyEvidence } from '../../host/record/verify.ts';
+import { RecordMark, RecordReason } from '../../as/abi/codes.ts';
+import type { RecordEntry } from '../../host/record/entry.ts';
 import type { SeededRandom } from '../core/random.ts';
+import { judgeEntries } from '../e2e/recording.ts';
 import { drawnMoment, shuffle } from '../e2e/restart-lab.ts';
 import { RecordLab } from './record-lab.ts';
 import type { RecordingMeter } from './recording-meter.ts';
@@ -164,17 +164,9 @@ class Campaign {
     }
     const whole = all.filter((entry) => entry !== undefined);
     const heads = head === undefined ? [] : [head];
-    const report = verifyEvidence([{ ring: Ring.Records, entries: whole }], heads, {
-      ...keys,
-      from: { [Ring.Records]: 1 },
-    });
-    for (const { check, sequence, expected, came } of report.findings.slice(0, 5)) {
-      problems.push(`${id}: ${check} ${sequence}: expected ${expected}, came ${came}`);
-    }
-    demand(report.heads.held === 1, 'no head of it arrived that holds');
-    const records = whole
-      .map((bytes) => decodeEntry(Ring.Records, bytes))
-      .filter((entry): entry is RecordEntry => 'reasons' in entry);
+    const { records, headsHeld, problems: found } = judgeEntries(whole, keys, heads);
+    for (const problem of found.slice(0, 5)) demand(false, problem);
+    demand(headsHeld === 1, 'no head of it arrived that holds');
     demand(!records.some(({ marks }) => (marks & RecordMark.RecordsLost) !== 0), 'a record says that some were lost');
     problems.push(...transactionProblems(records).map((problem) => `${id}: ${problem}`));
     return { problems, gaps, records: records.length, contexts: whole.length - records.length };
