@@ -5,25 +5,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ChainField, CommandResult, Message, RecordField, RecordReason, Ring } from '../../../as/abi/codes.ts';
-import { MeterSession } from '../../../host/gateway/meter-session.ts';
-import { RecordIntake } from '../../../host/gateway/record-intake.ts';
-import { loggerTo } from '../../../host/log.ts';
 import { ocmfPublication } from '../../../host/mqtt/ocmf-payload.ts';
-import { recordPublication } from '../../../host/mqtt/record-payloads.ts';
-import { loadTrustAnchors } from '../../../host/net/trust-anchors.ts';
 import { OcmfError } from '../../../host/ocmf/from-records.ts';
 import { KeptSigner } from '../../../host/ocmf/kept-signer.ts';
 import { KeylessFollower, OcmfMaker, type OcmfMakerOptions } from '../../../host/ocmf/maker.ts';
 import { type OcmfSigner, pemSigner } from '../../../host/ocmf/signer.ts';
-import { Outbox, OutboxError, type OutboxOptions } from '../../../host/outbox/outbox.ts';
-import { RecordLedger } from '../../../host/outbox/record-ledger.ts';
+import { OutboxError, type OutboxOptions } from '../../../host/outbox/outbox.ts';
 import { TransactionMarks } from '../../../host/outbox/transaction-marks.ts';
 import { until as untilWithin } from '../../../host/setup/until.ts';
 import { seededRandom } from '../../core/random.ts';
 import { opensslAccepts, roadLabs } from '../ocmf-verify.ts';
 import type { ChainMaker, RecordFields } from '../record-chain.ts';
+import { connect, startRecordGateway } from './record-gateway.ts';
 import { attach, chainOf, RecordMeter } from './record-meter.ts';
-import { ScriptedLink } from './scripted-link.ts';
 
 const { TransactionBegin, TransactionEnd, Switch, Period } = RecordReason;
 const pem = generateKeyPairSync('ec', { namedCurve: 'prime256v1' }).privateKey.export({ format: 'pem', type: 'pkcs8' });
@@ -49,72 +43,32 @@ interface Settings {
   readonly keyless?: boolean;
 }
 
-/** A gateway's side for one meter, with what signs; it ends as a kill does, with what is on disk. */
-async function startGateway({ outbox: outboxOptions = {}, maker = {}, keyless = false }: Settings = {}) {
-  const outbox = new Outbox({
-    ...{ directory: folder, maxBytes: 1 << 26, reserveBytes: 1 << 16, retryMs: 20 },
-    ...outboxOptions,
+/** A gateway's side for one meter, with what signs. */
+async function startGateway({ outbox = {}, maker = {}, keyless = false }: Settings = {}) {
+  const kept = await KeptSigner.start(async () => signer);
+  let marks!: TransactionMarks;
+  const gateway = await startRecordGateway({ directory: folder, ...outbox }, (parts) => {
+    marks = new TransactionMarks('m1', parts.outbox);
+    if (keyless) return new KeylessFollower(parts.log);
+    return new OcmfMaker({
+      marks,
+      seals: { meter: 'm1', recordKey: Buffer.alloc(16, 1) },
+      options: { gateway: { identification: 'metertime', serial: 'gw-1', version: '0.1.0' } },
+      signer: kept,
+      commands: () => (parts.link.isUp ? parts.session.commands : undefined),
+      message: (text, about) => ({ topic: 'ocmf', ...ocmfPublication('m1', text, about) }),
+      context: parts.ledger.context,
+      log: parts.log,
+      firstRetryMs: 20,
+      longestRetryMs: 100,
+      ...maker,
+    });
   });
-  await outbox.open();
-  const ledgers = new RecordLedger(outbox);
-  ledgers.load();
-  const ledger = ledgers.meter('m1');
-  const logged: string[] = [];
-  const log = loggerTo(({ level, message, fields }) => {
-    logged.push(`${level}: ${message}${fields?.reason === undefined ? '' : ` (${fields.reason})`}`);
-  });
-  const marks = new TransactionMarks('m1', outbox);
-  const link = new ScriptedLink();
-  const session = new MeterSession({ link, anchors: loadTrustAnchors({ system: true, files: [] }), log });
-  const follower = keyless
-    ? new KeylessFollower(log)
-    : new OcmfMaker({
-        marks,
-        seals: { meter: 'm1', recordKey: Buffer.alloc(16, 1) },
-        options: { gateway: { identification: 'metertime', serial: 'gw-1', version: '0.1.0' } },
-        signer: await KeptSigner.start(async () => signer),
-        commands: () => (link.isUp ? session.commands : undefined),
-        message: (text, about) => ({ topic: 'ocmf', ...ocmfPublication('m1', text, about) }),
-        context: ledger.context,
-        log,
-        firstRetryMs: 20,
-        longestRetryMs: 100,
-        ...maker,
-      });
-  const intake = new RecordIntake({
-    ledger,
-    encode: (entry, context) => ({ topic: 'record', ...recordPublication('m1', entry, context, 'json') }),
-    follower,
-    log,
-    outboxRetryMs: 20,
-    tellMs: 1,
-  });
-  session.on('info', () => {
-    intake.begin(session);
-    follower.wake();
-  });
-  session.on('down', () => intake.end());
-  session.on('entry', (entry) => intake.take(entry));
-  session.start();
-  const stop = async () => {
-    intake.close();
-    follower.close();
-    await session.stop();
-    // The meter begins a new session at once, which nobody hears any more.
-    link.removeAllListeners();
-    await outbox.close();
-  };
-  cleanUp.push(stop);
-  return { outbox, ledgers, ledger, intake, link, session, marks, logged, stop };
+  cleanUp.push(gateway.stop);
+  return { ...gateway, marks };
 }
 
 type Gateway = Awaited<ReturnType<typeof startGateway>>;
-
-function connect({ link }: Gateway, chain = chainOf('m1')): RecordMeter {
-  const meter = new RecordMeter(chain, (message) => link.say(message));
-  attach(meter, link);
-  return meter;
-}
 
 const fields = (reasons: number, transaction: number, more: RecordFields = {}): RecordFields => ({
   ...{ reasons, transaction, letter: 'S', ...more },
