@@ -143,6 +143,8 @@ class Campaign {
     await this.lab.until('all delivered', () => meters.every(({ id, oldest }) => oldest > newest.get(id)!));
     // Signing takes a meter in software some seconds.
     await this.lab.until('all signed', () => meters.every(({ id }) => this.lab.arrivals.of(id).head !== undefined));
+    // A meter may be heard to have freed a record before the broker is heard with it.
+    await this.lab.until('all seen', () => this.lab.isAllSeen);
   }
 
   /** What must hold of a meter at the end. */

@@ -148,6 +148,11 @@ export class RecordLab {
     });
   }
 
+  /** All that the meters have freed, when it was looked last, is seen to have arrived. */
+  get isAllSeen(): boolean {
+    return this.#unseen.length === 0;
+  }
+
   /** Some more records have arrived. */
   async moreArrived(before: string): Promise<void> {
     const goal = this.arrivals.total + 8 + this.random.below(40);
