@@ -227,6 +227,7 @@ export class MeterTopics implements MeterPublisher {
 
   /** An earlier run left the meter online. */
   restore(): void {
+    if (this.#online !== undefined) return;
     this.#setState(false, 'gateway');
     // The meter's link may stand already, or say for itself that it is down.
     this.#online = undefined;

@@ -116,14 +116,19 @@ export class MqttPublisher {
   /** Opens the outbox and begins to connect; the broker may come later. Throws `OutboxError`. */
   async start(): Promise<void> {
     const { outbox } = this.#options;
+    outbox.onLoaded(() => this.#restore());
     await outbox.open();
+    this.#setGatewayState('online');
+    this.#connection.start();
+  }
+
+  /** It is known what an earlier run left: at the start, or, on a full disk, when there is room. */
+  #restore(): void {
     this.#ledger.load();
-    for (const name of outbox.notes.keys()) {
+    for (const name of this.#options.outbox.notes.keys()) {
       if (name.startsWith(onlineNote)) this.#meterTopics(name.slice(onlineNote.length)).restore();
     }
-    this.#setGatewayState('online');
     this.#forgetDiscoveries();
-    this.#connection.start();
   }
 
   /** Home Assistant forgets what an earlier run told it and this one does not. */

@@ -7,7 +7,8 @@
 // - A reserve file keeps room for opening the store and for removing messages when the disk is full. It is given up
 //   first, and nothing is put until it stands again.
 // - Messages put together, and the notes put with them, are there together or not at all.
-// - Numbers rise and are not used twice. The store holds a count written with each change, so missing entries are noticed.
+// - Numbers rise and are not used twice: nothing is put before it is known what an earlier run left. The store holds a
+//   count written with each change, so missing entries are noticed.
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -143,6 +144,7 @@ export class Outbox {
   #retryTimer: NodeJS.Timeout | undefined;
   readonly #putListeners = new Set<() => void>();
   readonly #lostListeners = new Set<(place: Place) => void>();
+  readonly #loadedListeners = new Set<() => void>();
 
   constructor(options: OutboxOptions) {
     this.#options = {
@@ -174,7 +176,9 @@ export class Outbox {
       }
       this.#broken = true;
       this.#fail(failure);
-      this.#retryLater();
+      // Without its reserve, it may open all the same.
+      this.#run(() => this.#retry());
+      await this.settled();
     }
   }
 
@@ -222,7 +226,7 @@ export class Outbox {
 
   /** As `put`, of several messages, in order, and notes: all of them or none. At least one message. */
   async putAll(messages: readonly OutboxMessage[], { notes = {}, share = 1 }: PutOptions = {}): Promise<number[]> {
-    this.#assertOpen();
+    this.#assertLoaded();
     const entries = messages.map((message, index) => {
       const number = this.#next + index;
       const value = encodeEntry({ ...message, number });
@@ -280,6 +284,15 @@ export class Outbox {
   /** Calls `listener` with the place of each entry that damage has destroyed while the outbox was open. */
   onLost(listener: (place: Place) => void): void {
     this.#lostListeners.add(listener);
+  }
+
+  /**
+   * Calls `listener` once, when it is known what an earlier run left: where the disk is too full to open the outbox, that
+   * is later than `open()`.
+   */
+  onLoaded(listener: () => void): void {
+    if (this.#loaded) listener();
+    else this.#loadedListeners.add(listener);
   }
 
   /** The entries behind `after`, in order. */
@@ -638,7 +651,8 @@ export class Outbox {
     this.#bytes = [...index.values()].reduce((sum, { bytes }) => sum + bytes, 0);
     this.#count = stored.size;
     this.#next = Math.max(this.#next, meta?.next ?? 1, last + 1);
-    if (!this.#loaded) this.#notes = notes;
+    // Those that were set before it could be opened are newer.
+    if (!this.#loaded) this.#notes = new Map([...notes, ...this.#notes]);
     this.#loaded = true;
     for (const number of lost) {
       this.#damaged(`entry ${number} does not match its checksum and is lost`, { number });
@@ -651,6 +665,8 @@ export class Outbox {
       this.#damaged(`${expected - stored.size} of ${expected} entries are missing`, {
         missing: expected - stored.size,
       });
+    for (const listener of this.#loadedListeners) listener();
+    this.#loadedListeners.clear();
   }
 
   /** Mends the store; a copy of the damaged one stays beside it. */
@@ -674,6 +690,13 @@ export class Outbox {
 
   #assertOpen(): void {
     if (!this.#started) throw new OutboxError('outbox-closed', 'the outbox is not open');
+  }
+
+  #assertLoaded(): void {
+    this.#assertOpen();
+    if (this.#loaded) return;
+    this.#run(() => this.#retry());
+    throw this.#failure ?? new OutboxError('outbox-unavailable', 'the outbox is being opened');
   }
 
   #tellLost(place: Place | undefined): void {

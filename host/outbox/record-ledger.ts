@@ -62,7 +62,7 @@ export class RecordLedger {
     outbox.onLost(({ series }) => this.#ofSeries(series)?.startOver());
   }
 
-  /** Reads what an earlier run left; once, after the outbox was opened. */
+  /** Reads what an earlier run left; once, when the outbox knows it (`onLoaded`). */
   load(): void {
     for (const { place } of this.#outbox.waiting()) {
       if (place === undefined) continue;
@@ -70,6 +70,8 @@ export class RecordLedger {
       positions.add(place.position);
       this.#loaded.set(place.series, positions);
     }
+    // A meter that was met before may have another chain than it left.
+    for (const meter of this.#meters.values()) meter.startOver(this.#loaded);
   }
 
   /** A meter's; its id holds letters, digits, dots, dashes and underscores only. */
@@ -100,7 +102,7 @@ export class RecordLedger {
 export class MeterLedger {
   readonly #id: string;
   readonly #outbox: Outbox;
-  #epoch: number;
+  #epoch = 0;
   #base = 0;
   #stored = 0;
   #delivered = 0;
@@ -112,8 +114,7 @@ export class MeterLedger {
   constructor(id: string, outbox: Outbox, waiting: ReadonlyMap<string, ReadonlySet<number>>) {
     this.#id = id;
     this.#outbox = outbox;
-    const epochs = [...waiting.keys()].filter((series) => isSeriesOf(series, id));
-    const lastEpoch = Math.max(0, ...epochs.map((series) => Number(series.split('/')[2])));
+    const lastEpoch = this.#lastEpochOf(waiting);
     const stored = this.#read<StoredNote>(storedNote);
     if (stored === undefined || stored.epoch < lastEpoch) {
       this.#epoch = lastEpoch + 1;
@@ -130,6 +131,11 @@ export class MeterLedger {
     const context = this.#read<ContextNote>(contextNote);
     if (context?.epoch === this.#epoch) this.#context = context.entries.map((text) => Buffer.from(text, 'base64'));
     if (!this.#isWhole(waiting.get(this.series))) this.startOver();
+  }
+
+  #lastEpochOf(waiting: ReadonlyMap<string, unknown>): number {
+    const epochs = [...waiting.keys()].filter((series) => isSeriesOf(series, this.#id));
+    return Math.max(0, ...epochs.map((series) => Number(series.split('/')[2])));
   }
 
   /** Each entry is there that was stored and is not delivered. */
@@ -173,9 +179,13 @@ export class MeterLedger {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Nothing is known of the meter's chain any more. */
-  startOver(): void {
-    this.#epoch++;
+  /**
+   * Nothing is known of the meter's chain any more.
+   * @param waiting by series, where some may wait of which it did not know
+   */
+  startOver(waiting: ReadonlyMap<string, unknown> = new Map()): void {
+    const noted = this.#read<StoredNote>(storedNote)?.epoch ?? 0;
+    this.#epoch = Math.max(this.#epoch, noted, this.#lastEpochOf(waiting)) + 1;
     [this.#base, this.#stored, this.#delivered, this.#link] = [0, 0, 0, ''];
     this.#ahead = [];
     this.#context = [];

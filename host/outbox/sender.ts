@@ -53,6 +53,7 @@ export class OutboxSender {
       ...options,
     };
     this.#stopListening = options.outbox.onPut(() => this.#pump());
+    options.outbox.onLoaded(() => this.#pump());
   }
 
   /** A connection stands: begins to send, at most `window` entries at a time. */

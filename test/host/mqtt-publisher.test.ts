@@ -27,6 +27,7 @@ import { type Mosquitto, type MosquittoOptions, startMosquitto } from '../../hos
 import { until } from '../../host/setup/until.ts';
 import { CuttableLine } from '../e2e/cuttable-line.ts';
 import { bundleChild } from './bundle-child.ts';
+import { fullDisk } from './full-disk.ts';
 import { chainOf } from './gateway/record-meter.ts';
 import { event, info, serverReport, tariff, time } from './mqtt-samples.ts';
 import { mqttSettings } from './mqtt-settings.ts';
@@ -329,6 +330,34 @@ describe('with a broker', () => {
     );
     const again = watcher.seen.filter(({ topic }) => topic.endsWith('/time')).at(-1)!;
     expect(again.properties.messageExpiryInterval).toBeLessThan(first);
+  });
+
+  test('what an earlier run left is told and published where a full disk lets it be known later', async () => {
+    const broker = await startBroker();
+    const watcher = await watch(broker);
+    const left = await publish(broker.url);
+    for (const id of ['m1', 'm2']) left.publisher.meter(id).state(true);
+    await watcher.expect('metertime/g1/m2/state', { state: 'online' });
+    await broker.kill();
+    await until('the connection lost', () => !left.publisher.connected);
+    await left.publisher.meter('m1').event(event);
+    await left.publisher.stop();
+    await broker.start();
+
+    const disk = fullDisk(() => true);
+    cleanUp.push(() => disk.restore());
+    const outbox = new Outbox({
+      ...{ directory: join(directory, 'outbox'), maxBytes: 1 << 26, reserveBytes: 1 << 16, retryMs: 20 },
+    });
+    const { publisher } = await publish(broker.url, {}, { outbox });
+    await connected(publisher);
+    publisher.meter('m2').state(true);
+    await watcher.expect('metertime/g1/m2/state', { state: 'online' });
+    disk.restore();
+    await watcher.expect('metertime/g1/m1/event', { sequence: event.sequence });
+    await watcher.expect('metertime/g1/m1/state', { state: 'offline', reason: 'gateway' });
+    await until('an empty outbox', () => outbox.state.entries === 0);
+    expect(watcher.last('metertime/g1/m2/state')).toMatchObject({ state: 'online' });
   });
 
   test('says on a stop that the gateway and its meters are offline, and disconnects cleanly', async () => {

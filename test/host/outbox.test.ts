@@ -24,6 +24,7 @@ import { entryKey, makeStore } from '../../host/outbox/store.ts';
 import { checkStore, damagedLogBytes, isTableWhole, namedFiles } from '../../host/outbox/store-check.ts';
 import { until } from '../../host/setup/until.ts';
 import { bundleChild } from './bundle-child.ts';
+import { fullDisk } from './full-disk.ts';
 
 const seed = Number(process.env.METERTIME_SEED ?? Math.floor(Math.random() * 2 ** 31));
 console.log(`outbox: METERTIME_SEED=${seed}`);
@@ -245,6 +246,54 @@ describe('keeps messages', () => {
     writeFileSync(join(directory, 'file'), '');
     const outbox = new Outbox({ directory: join(directory, 'file', 'outbox'), maxBytes: 1000 });
     await expect(outbox.open()).rejects.toMatchObject({ code: 'outbox-unavailable' });
+  });
+});
+
+describe('on a disk that is full when it is opened', () => {
+  async function leave(): Promise<void> {
+    const outbox = await openOutbox();
+    for (const text of ['one', 'two', 'three']) await outbox.put(message(text));
+    outbox.note('left', 'yes');
+    await outbox.close();
+    open.splice(open.indexOf(outbox), 1);
+  }
+
+  test('gives up its reserve, and knows at once what an earlier run left', async () => {
+    await leave();
+    const disk = fullDisk(() => readdirSync(directory).includes('reserve'));
+    try {
+      const outbox = await openOutbox();
+      expect(outbox.noteOf('left')).toBe('yes');
+      expect(await all(outbox)).toEqual(['one', 'two', 'three']);
+      expect(codes()[0]).toBe('outbox-disk-full');
+    } finally {
+      disk.restore();
+    }
+  });
+
+  test('takes nothing before it knows that: a number is used once, and notes are put together', async () => {
+    await leave();
+    const disk = fullDisk(() => true);
+    try {
+      const outbox = await openOutbox({ retryMs: 1 });
+      let loaded = 0;
+      outbox.onLoaded(() => loaded++);
+      await expect(outbox.put(message('four'))).rejects.toMatchObject({ code: 'outbox-disk-full' });
+      outbox.note('new', 'yes');
+      disk.restore();
+      const four = await until('taken', () => outbox.put(message('four')).catch(() => undefined));
+      expect(four).toBe(4);
+      expect(await all(outbox)).toEqual(['one', 'two', 'three', 'four']);
+      expect(Object.fromEntries(outbox.notes)).toEqual({ left: 'yes', new: 'yes' });
+      outbox.onLoaded(() => loaded++);
+      expect(loaded).toBe(2);
+      const again = await reopen(outbox);
+      expect(await all(again)).toEqual(['one', 'two', 'three', 'four']);
+      expect(Object.fromEntries(again.notes)).toEqual({ left: 'yes', new: 'yes' });
+      expect(codes()).toEqual(['outbox-disk-full', 'outbox-room']);
+    } finally {
+      disk.restore();
+    }
   });
 });
 

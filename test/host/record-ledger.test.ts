@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Outbox } from '../../host/outbox/outbox.ts';
 import { type MeterLedger, RecordLedger } from '../../host/outbox/record-ledger.ts';
+import { until } from '../../host/setup/until.ts';
 import { seededRandom } from '../core/random.ts';
+import { fullDisk } from './full-disk.ts';
 
 let directory = '';
 let outbox: Outbox;
@@ -124,6 +126,42 @@ test('an entry that is missing in the outbox makes its meter start over, and no 
   // What is left of the old chain counts for nothing.
   await acknowledge(2, 3);
   expect(ledger.delivered).toBe(0);
+});
+
+test('a meter that was met before the disk had room starts over: what waits of its chain counts for nothing', async () => {
+  await store(1, 2, 3);
+  const { series } = ledger;
+  await outbox.close();
+  const disk = fullDisk(() => true);
+  try {
+    outbox = new Outbox({ directory, maxBytes: 1 << 26, reserveBytes: 1 << 16, retryMs: 1 });
+    ledgers = new RecordLedger(outbox);
+    outbox.onLoaded(() => ledgers.load());
+    await outbox.open();
+    ledger = ledgers.meter('m1');
+    await expect(store(1)).rejects.toMatchObject({ code: 'outbox-disk-full' });
+    disk.restore();
+    await until('stored', () =>
+      store(1, 2).then(
+        () => true,
+        () => false,
+      ),
+    );
+    expect(ledger).toMatchObject({ stored: 2, delivered: 0 });
+    expect(ledger.series).not.toBe(series);
+    const old = [...outbox.waiting()].filter(({ place }) => place!.series === series);
+    expect(old.map(({ place }) => place!.position)).toEqual([1, 2, 3]);
+    for (const { number, place } of old) {
+      ledgers.acknowledged(place!);
+      outbox.remove(number);
+    }
+    expect(ledger.delivered).toBe(0);
+    await acknowledge(1);
+    await restart();
+    expect(ledger).toMatchObject({ stored: 2, delivered: 1 });
+  } finally {
+    disk.restore();
+  }
 });
 
 test('one that damage takes while the outbox is open makes its meter start over at once', async () => {
