@@ -1,7 +1,7 @@
 // From a meter's records of a transaction to an OCMF data set.
-// What always holds: each record's seal was checked, and no entry between begin and end is missing; the letter of a time is never better than the record's; a reading
-// has the decimals that the register has.
-import { RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
+// What always holds: each record's seal was checked, and no entry between begin and end is missing, nor was one lost by the
+// meter; the letter of a time is never better than the record's; all readings are of one register, with its decimals.
+import { Format, RecordMark, RecordReason, Ring } from '../../as/abi/codes.ts';
 import { obisBytes } from '../provision/tariff-settings.ts';
 import { type Context, type RecordEntry, sequenceOf } from '../record/entry.ts';
 import { decimalText, unitText } from '../record/json.ts';
@@ -98,6 +98,8 @@ export function ocmfDataSet(
   checkRing(entries, chosen[0]!.record.sequence, chosen.at(-1)!.record.sequence, recordKey);
   const { context } = chosen[0]!;
   const letters = timeLetters(chosen.map(({ record }) => record));
+  // Contexts may differ in the order of their registers.
+  const register = options.register ?? context.registers.find(({ unit }) => unitText(unit) === 'Wh')?.obis;
   return {
     gateway: options.gateway,
     transaction,
@@ -110,7 +112,7 @@ export function ocmfDataSet(
     identification: options.identification ?? { assigned: false, type: 'NONE' },
     tariffText: options.tariffText,
     chargePoint: options.chargePoint,
-    readings: chosen.map((each, index) => reading(each, letters[index]!, options)),
+    readings: chosen.map((each, index) => reading(each, letters[index]!, { ...options, register })),
     evidence: { format: 'metertime 1', records: chosen.map(evidenceOf) },
   };
 }
@@ -156,7 +158,14 @@ function checkRing(entries: readonly Uint8Array[], from: number, to: number, rec
   );
   for (const [index, bytes] of between.entries()) {
     const before = between[index - 1];
-    if (before === undefined || Buffer.compare(before, bytes) !== 0) check.add(bytes, null);
+    if (before !== undefined && Buffer.compare(before, bytes) === 0) continue;
+    const entry = check.add(bytes, null);
+    if (entry?.format === Format.Record && entry.sequence > from && (entry.marks & RecordMark.RecordsLost) !== 0) {
+      throw new OcmfError(
+        'chain',
+        `record ${entry.sequence} says that the meter lost records before it, as it had no room: a change of the tariff may be among them, and nothing was signed`,
+      );
+    }
   }
   const [finding] = findings;
   if (finding === undefined) return;

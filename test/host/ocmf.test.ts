@@ -95,6 +95,27 @@ describe('a data set', () => {
     ]);
   });
 
+  it('has readings of one register, also where another context has them in another order', () => {
+    const [in_, out] = [
+      { obis: [1, 0, 1, 8, 0, 255], scale: -3, unit: 30 },
+      { obis: [1, 0, 2, 8, 0, 255], scale: 0, unit: 30 },
+    ] as const;
+    const maker = new ChainMaker('m1', recordKey, signingKey(Buffer.alloc(32, 7)));
+    const under = (registers: ContextFields['registers'], reasons: number, readings: bigint[]): RecordInContext => {
+      const parts = maker.context({ registers: registers! }).map((bytes) => decodeEntry(Ring.Records, bytes));
+      const bytes = maker.record({ reasons, transaction: 7, readings });
+      return {
+        record: decodeEntry(Ring.Records, bytes) as RecordEntry,
+        context: decodeContext(parts as ContextPart[]),
+      };
+    };
+    const from = [under([in_, out], TransactionBegin, [1_000n, 77n]), under([out, in_], TransactionEnd, [88n, 4_500n])];
+    const payload = payloadOf(from, {}, maker.rings[Ring.Records]);
+    const { RD } = JSON.parse(payload) as { RD: { RI: string }[] };
+    expect(RD.map(({ RI }) => RI)).toEqual(['1-0:1.8.0', '1-0:1.8.0']);
+    expect([...payload.matchAll(/"RV":([^,]*),/g)].map(([, value]) => value)).toEqual(['1.000', '4.500']);
+  });
+
   it('has no bar within a section, and is JSON', () => {
     const payload = payloadOf(charge(), { vendor: 'a|b', tariffText: 'day | night' });
     expect(payload).not.toContain('|');
@@ -232,6 +253,19 @@ describe('nothing is signed', () => {
     expect(() => payloadOf(from, {}, [...entries, other.bytes])).toThrow(expect.objectContaining({ code: 'chain' }));
     // In any order, and what came twice, is no harm.
     expect(payloadOf(from, {}, [...entries, ...entries].reverse())).toBe(payloadOf(from));
+  });
+
+  it('where the meter lost records in between; what it lost before the begin does not matter', () => {
+    const marked = (at: number) => {
+      const reasons = [TransactionBegin, Period, TransactionEnd];
+      const marks = (index: number) => (index === at ? RecordMark.RecordsLost : 0);
+      return records(reasons.map((each, index) => ({ reasons: each, transaction: 7, marks: marks(index) })));
+    };
+    for (const at of [1, 2]) {
+      refuses(marked(at), 'chain');
+      expect(() => payloadOf(marked(at))).toThrow(/lost records before it/);
+    }
+    expect(payloadOf(marked(0))).toMatch(/"TX":"B".*"TX":"E"/);
   });
 
   it('without readings, or of a register that is not there or counts no energy', () => {
