@@ -54,8 +54,13 @@ export class KeptSigner {
       }
       this.#signer = signer;
       return signer;
-    } catch (error) {
-      if (error instanceof OcmfError && error.code === 'file-pin') this.#refused = error;
+    } catch (cause) {
+      // A file of the PIN that is gone is no defect either.
+      const error =
+        cause instanceof OcmfError
+          ? cause
+          : new OcmfError('token', `the key cannot be opened again: ${(cause as Error).message}`, { cause });
+      if (error.code === 'file-pin') this.#refused = error;
       throw error;
     } finally {
       this.#opening = undefined;

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { ChainField, CommandResult, Message, RecordField, RecordReason, Ring } from '../../../as/abi/codes.ts';
+import { FileError } from '../../../host/files.ts';
 import { ocmfPublication } from '../../../host/mqtt/ocmf-payload.ts';
 import { OcmfError } from '../../../host/ocmf/from-records.ts';
 import { KeptSigner } from '../../../host/ocmf/kept-signer.ts';
@@ -472,6 +473,24 @@ describe('what signs', () => {
     expect(opensslAccepts(await kept.sign('{}'), kept.publicKeyPem)).toBe(true);
     expect(opensslAccepts(await kept.sign('{}'), kept.publicKeyPem)).toBe(true);
     expect(opened).toEqual([]);
+  });
+
+  test('waits for the file of its PIN, as for the token', async () => {
+    const gone = new FileError('file-missing', '/run/pin', 'it does not exist');
+    const opened = [broken(new OcmfError('token', 'pulled out')), gone, gone, signer];
+    const open = async () => {
+      const next = opened.shift()!;
+      if (next instanceof Error) throw next;
+      return next;
+    };
+    const gateway = await startGateway({ maker: { signer: await KeptSigner.start(open) } });
+    const meter = connect(gateway);
+    meter.chain.context();
+    charge(meter.chain, 7);
+    meter.pump();
+    await expectPublished(gateway, 1);
+    const errors = gateway.logged.filter((line) => line.startsWith('error'));
+    expect(errors).toEqual(Array(3).fill('error: a transaction waits for its signature: the key does not sign'));
   });
 
   test('has its PIN refused once, not again and again', async () => {
