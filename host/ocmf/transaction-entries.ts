@@ -102,7 +102,7 @@ export async function transactionEntries(
     for (const bytes of entries) found.set(sequenceOf(bytes), bytes);
   };
   let begin: RecordEntry | undefined;
-  for (let next = end; next > 0 && found.size < mostEntries; ) {
+  for (let [next, asked] = [end, 0]; next > 0 && asked < mostEntries; asked += askedTogether) {
     const entries = await source.upTo(next);
     if (entries.length === 0) break;
     keep(entries);
