@@ -1,10 +1,10 @@
 // The contexts of a meter's records: put together from entries as they come, or as they were asked for.
 // What always holds: a context is whole, and known by the sequence of its first part; the last few are kept.
-import { Ring } from '../../as/abi/codes.ts';
+import { CommandResult, Ring } from '../../as/abi/codes.ts';
 import type { ContextEntries } from '../outbox/record-ledger.ts';
 import { ContextParts, contextFrom } from '../record/context-parts.ts';
 import { type Context, type ContextPart, type Entry, tryDecodeEntry } from '../record/entry.ts';
-import type { MeterCommands } from './meter-commands.ts';
+import { type MeterCommands, MeterSessionError } from './meter-commands.ts';
 
 /** More entries than the longest context has. */
 const contextEntriesMax = 10;
@@ -59,7 +59,8 @@ export class ContextKeeper {
 
   /** Asks the meter; undefined where it does not have this context. @throws MeterSessionError */
   async ask(commands: Pick<MeterCommands, 'entries'>, sequence: number): Promise<Context | undefined> {
-    const { entries } = await commands.entries(Ring.Records, sequence, contextEntriesMax);
+    const { result, entries } = await commands.entries(Ring.Records, sequence, contextEntriesMax);
+    if (result === CommandResult.Busy) throw new MeterSessionError('meter-busy', 'the meter gives no records now');
     const context = contextFrom(entries);
     if (context?.sequence !== sequence) return undefined;
     this.#keep(sequence, context);

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Message, Ring } from '../../../as/abi/codes.ts';
+import { CommandResult, Message, Ring } from '../../../as/abi/codes.ts';
 import type { MeterMessage } from '../../../host/link/messages.ts';
 import { recordTopicSchema } from '../../../host/mqtt/record-payloads.ts';
 import type { OutboxOptions } from '../../../host/outbox/outbox.ts';
@@ -320,6 +320,26 @@ describe('what is not as it should be', () => {
       const json = await payloadOf(gateway, number);
       expect(json).toMatchObject({ format: 'record', evidence: { server: 'time.example' } });
     }
+  });
+
+  test('a context that a busy meter does not say is asked for again', async () => {
+    const gateway = await startGateway();
+    const chain = chainOf('m1');
+    chain.context();
+    const from = chain.rings[Ring.Records].length;
+    chain.record();
+    const { commands } = gateway.session;
+    const ask = commands.entries.bind(commands);
+    let asked = 0;
+    commands.entries = async (...what) =>
+      asked++ === 0 ? { result: CommandResult.Busy, detail: 0, entries: [] } : ask(...what);
+    const meter = new RecordMeter(chain, (message) => gateway.link.say(message));
+    meter.delivered = from;
+    attach(meter, gateway.link);
+    await until('stored', () => gateway.ledger.stored === from + 1);
+    const [only] = gateway.outbox.waiting();
+    expect(await payloadOf(gateway, only!.number)).toMatchObject({ evidence: { server: 'time.example' } });
+    expect(asked).toBe(2);
   });
 
   test('a context that the meter does not have any more does not hold up its records', async () => {
