@@ -156,9 +156,10 @@ export async function tokenSigner(where: TokenKey): Promise<OcmfSigner> {
       },
       close,
     };
-  } catch (error) {
+  } catch (cause) {
     close();
-    throw error;
+    if (cause instanceof OcmfError) throw cause;
+    throw new OcmfError('file-key', `${where.module}: the key cannot be read: ${(cause as Error).message}`, { cause });
   }
 
   function findSlot(): Buffer {
