@@ -11,7 +11,7 @@ import { chainClose, chainHash, chainOpen, chainSeal } from './chain';
 import { contextHash, contextKeyMade, contextPart, contextParts } from './context';
 import { headNote } from './head';
 import { logNext, logRing, logStored } from './log';
-import { MARK, markAfter, markBefore, markChange, markDelivered } from './mark';
+import { MARK, markAfter, markBefore, markChange, markContext, markDelivered } from './mark';
 import { recordNext, recordStored, recordsLost } from './records';
 import { ringHash, ringNewest, ringOffset, ringSet, ringSlots } from './ring';
 
@@ -133,7 +133,7 @@ export function appendRecord(): Append {
   if (parts == 0 && needsContext()) {
     // A context says by which key heads are signed.
     keyAwaited = !contextKeyMade();
-    if (keyAwaited) return Append.Later;
+    if (keyAwaited || markContext(ringNewest(Ring.Records))) return Append.Later;
     parts = contextParts();
     part = 0;
     contextFirst = ringNewest(Ring.Records) + 1;

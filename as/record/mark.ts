@@ -114,6 +114,21 @@ export function markBefore(record: usize, sequence: u32): bool {
   return due;
 }
 
+/** A context comes before the record that is marked, which gets another sequence; whether the mark has to be stored before. */
+export function markContext(newest: u32): bool {
+  const begin = withdraw(MarkField.TransactionFrom, newest);
+  if (!withdraw(MarkField.TariffFrom, newest) && !begin) return false;
+  markChange(true);
+  return true;
+}
+
+function withdraw(field: usize, newest: u32): bool {
+  const from = load<u32>(MARK + field);
+  if (from <= newest || from == NO_RECORD) return false;
+  store<u32>(MARK + field, NO_RECORD);
+  return true;
+}
+
 /** A record is in the ring. */
 export function markAfter(record: usize): void {
   const reasons: u32 = load<u8>(record, RecordField.Reasons);

@@ -1,0 +1,100 @@
+// Power fails where what is marked for a record and what is in the ring are apart, as a context comes between them.
+import { beforeAll, describe, expect, it } from 'vitest';
+import { CommandResult, Format, RecordReason, Ring, StorageMap } from '../../as/abi/codes.ts';
+import { encodeSeedSlot } from '../../host/provision/settings-block.ts';
+import { entryBytes, type RecordEntry, tryDecodeEntry } from '../../host/record/entry.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
+import { seededRandom } from './random.ts';
+import type { SimulatedMeter } from './simulated-meter.ts';
+import { berlin, hour, runningMeter, sendProgram, utcNsOf } from './tariff-meter.ts';
+
+beforeAll(async () => {
+  await buildCore();
+});
+
+const random = seededRandom('marks and power cuts');
+
+/** The records in a storage, in order. */
+function recordsIn(contents: Uint8Array): RecordEntry[] {
+  const found: RecordEntry[] = [];
+  for (let at: number = StorageMap.Records; at + entryBytes <= contents.length; at += entryBytes) {
+    const entry = tryDecodeEntry(Ring.Records, contents.subarray(at, at + entryBytes));
+    if (!(entry instanceof Error) && entry.format === Format.Record) found.push(entry);
+  }
+  return found.sort((a, b) => a.sequence - b.sequence);
+}
+
+/** A meter whose ring of records cannot be written while `fails`; each write that is done is kept as a cut. */
+function cuttable(options: Parameters<typeof runningMeter>[0]) {
+  const sim = runningMeter({ rootKey: random.bytes(16), settings: { spreadSeconds: 0 }, ...options });
+  const lab = { sim, fails: false, cuts: undefined as Uint8Array[] | undefined };
+  const write = sim.storage.write.bind(sim.storage);
+  sim.storage.write = (offset, bytes) => {
+    if (lab.fails && offset >= StorageMap.Records) throw new Error('worn out');
+    const done = write(offset, bytes);
+    lab.cuts?.push(sim.storage.contents.slice());
+    return done;
+  };
+  return lab;
+}
+
+let seeds = 1_000_000;
+
+/** Starts the meter with what the storage held at a power cut. */
+function restart(sim: SimulatedMeter, contents: Uint8Array): RecordEntry[] {
+  sim.meter.powerCut();
+  sim.storage.contents.set(contents);
+  sim.storage.contents.fill(0xff, StorageMap.Reserves, StorageMap.HeadA);
+  sim.storage.write(StorageMap.SeedA, encodeSeedSlot(random.bytes(32), seeds++));
+  sim.meter.start();
+  sim.runUntilSynchronised();
+  sim.run(30);
+  return recordsIn(sim.storage.contents);
+}
+
+describe('a context that comes between what is marked and its record', () => {
+  const another = { ...berlin, name: 'another' };
+
+  it('of a begin', { timeout: 120_000 }, () => {
+    const lab = cuttable({ program: berlin, rules: { periodMinutes: 0 }, startUtcNs: utcNsOf('2026-07-01T12:00:00Z') });
+    const { sim } = lab;
+    sim.run(60);
+    lab.fails = true;
+    sim.meter.transaction(true);
+    sim.run(5);
+    expect(sendProgram(sim, another).result).toBe(CommandResult.Done);
+    lab.fails = false;
+    lab.cuts = [];
+    sim.run(120);
+    const { cuts } = lab;
+    lab.cuts = undefined;
+    expect(cuts.length).toBeGreaterThan(5);
+    for (const [index, contents] of cuts.entries()) {
+      const records = restart(sim, contents);
+      const numbers = (reason: number) =>
+        records.filter(({ reasons }) => (reasons & reason) !== 0).map(({ transaction }) => transaction);
+      expect(numbers(RecordReason.TransactionEnd), `cut ${index}`).toEqual(numbers(RecordReason.TransactionBegin));
+    }
+  });
+
+  it('of a switch', { timeout: 120_000 }, () => {
+    const lab = cuttable({ program: berlin, rules: { periodMinutes: 0 }, startUtcNs: utcNsOf('2026-07-01T19:30:00Z') });
+    const { sim } = lab;
+    sim.run(60);
+    lab.fails = true;
+    sim.runUntil('a while after the switch', () => sim.utcNs > utcNsOf('2026-07-01T20:00:05Z'), hour);
+    expect(sendProgram(sim, another).result).toBe(CommandResult.Done);
+    lab.fails = false;
+    lab.cuts = [];
+    sim.run(120);
+    const { cuts } = lab;
+    lab.cuts = undefined;
+    expect(cuts.length).toBeGreaterThan(5);
+    for (const [index, contents] of cuts.entries()) {
+      const records = restart(sim, contents);
+      const last = records.findLast(({ reasons }) => (reasons & RecordReason.Switch) !== 0)!;
+      expect(last, `cut ${index}`).toMatchObject({ tariff: 1, targetUtcNs: utcNsOf('2026-07-01T20:00:00Z') });
+      expect(sim.tariff, `cut ${index}`).toMatchObject({ tariff: 2 });
+    }
+  });
+});
