@@ -1370,7 +1370,7 @@ export enum MarkField {
   SwitchUnixSeconds = 56,
   Tariff = 64,
   TariffKnown = 66,
-  /** u32, sequence of the record of that switch: without that, the tariff before holds. */
+  /** u32, sequence of the first record that it holds after: without that, the tariff before does. */
   TariffFrom = 68,
   /** The same of the switch before: `TariffBytes` from `SwitchUnixSeconds` on. */
   Before = 72,

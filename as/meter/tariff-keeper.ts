@@ -14,6 +14,7 @@ import {
   ClockStatus,
   DoubtRule,
   RecordMark,
+  RecordReason,
   TariffRulesField,
   TariffSwitchField,
 } from '../abi/codes';
@@ -21,7 +22,7 @@ import { clockSetNs, clockSets, clockStatus, clockUtc } from '../clock/clock';
 import { localResolutionNs } from '../clock/local';
 import { rulesInvalidations, rulesInvalidNs } from '../clock/rules';
 import { SECOND_NS } from '../ntp/timestamp';
-import { markedSince, markedTariff, markTariff } from '../record/mark';
+import { markedSince, markedTariff, markSince } from '../record/mark';
 import { qualityAt, qualityDoubtful } from '../record/quality';
 import { storeReady } from '../record/store';
 import { periodBegin, periodEnd } from '../tariff/period';
@@ -30,10 +31,10 @@ import { zoneOffsetSeconds, zoneSummer } from '../tariff/zone';
 import { settingsTariffRules } from './settings';
 import {
   recordClockSet,
+  recordNeed,
   recordPeriod,
   recordStart,
   recordStatus,
-  recordSwitch,
   recordsAsk,
   recordsDeadline,
   recordsStart,
@@ -325,18 +326,18 @@ function apply(utc: i64): void {
   if (tariff == wanted) {
     held = false;
     if (wantedSince == 0 || tariffSince == wantedSince) return;
+    markSince(since, tariff);
   } else {
     if (tariff >= 0 && doubtful && rule(TariffRulesField.Doubt) != DoubtRule.Switch) {
       held = true;
       return;
     }
-    recordSwitch(since);
+    recordNeed(RecordReason.Switch, since);
   }
   held = false;
   tariff = wanted;
   tariffSince = since;
   wantedSince = since;
-  markTariff(since, tariff);
   untold = true;
 }
 

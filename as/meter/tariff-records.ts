@@ -16,7 +16,7 @@ import { SECOND_NS } from '../ntp/timestamp';
 import { bodyTime, captureUtc } from '../record/body';
 import { headRequest } from '../record/head';
 import { logFull } from '../record/log';
-import { MARK_RUNS, markedTransaction, markSwitch, markSwitchLost } from '../record/mark';
+import { MARK_RUNS, markedTransaction } from '../record/mark';
 import {
   LETTER_SYNCHRONISED,
   qualityAt,
@@ -40,6 +40,7 @@ import {
   keeperOffsetSeconds,
   keeperSummer,
   keeperTariff,
+  keeperTariffSince,
 } from './tariff-keeper';
 import { slotsLoading, slotsProgramCrc } from './tariff-slots';
 
@@ -52,15 +53,16 @@ const STATUS_NS: i64 = 1200 * SECOND_NS;
 const LATE_MINUTES: i64 = 15;
 
 // Records to be made: the one whose registers are asked for, and the next one. Reasons u32, marks u32, target i64,
-// transaction u32, tariff u32, bits of the transaction u32, beyond the rules u32.
-const REQUEST_BYTES: u32 = 32;
+// transaction u32, tariff before it i32 (-1: not known), bits of the transaction u32, beyond the rules u32, tariff since i64.
+const REQUEST_BYTES: u32 = 40;
 const MARKS: usize = 4;
 const TARGET: usize = 8;
 const NUMBER: usize = 16;
 const TARIFF_AT: usize = 20;
 const BITS: usize = 24;
 const BEYOND: usize = 28;
-const ASKED: usize = TARIFF == 0 ? 0 : memory.data(64, 8);
+const SINCE: usize = 32;
+const ASKED: usize = TARIFF == 0 ? 0 : memory.data(80, 8);
 const NEXT: usize = ASKED + REQUEST_BYTES;
 
 /** The application has registers. */
@@ -107,7 +109,8 @@ function standingMarks(): u32 {
 /** A record is due, for this reason and with this target. */
 export function recordNeed(reason: u32, target: i64): void {
   if (load<u32>(NEXT) == 0) {
-    store<u32>(NEXT, <u32>max<i32>(keeperTariff(), 0), TARIFF_AT);
+    store<i32>(NEXT, keeperTariff(), TARIFF_AT);
+    store<i64>(NEXT, keeperTariffSince(), SINCE);
     if (transactionBits != 0) putTransaction();
   }
   store<u32>(NEXT, load<u32>(NEXT) | reason);
@@ -119,12 +122,6 @@ export function recordPeriod(target: i64, marks: u32, beyond: bool): void {
   recordNeed(RecordReason.Period, target);
   store<u32>(NEXT, load<u32>(NEXT, MARKS) | marks, MARKS);
   if (beyond) store<u32>(NEXT, 1, BEYOND);
-}
-
-/** The tariff is about to be switched. */
-export function recordSwitch(since: i64): void {
-  markSwitch((load<u32>(NEXT) & RecordReason.Switch) == 0);
-  recordNeed(RecordReason.Switch, since);
 }
 
 /** The first record of a start. */
@@ -244,14 +241,14 @@ function finish(request: usize, t: i64, values: usize, count: u32): void {
     store<u32>(body, load<u32>(request, NUMBER), RecordField.Transaction);
     store<i64>(body, load<i64>(request, TARGET), RecordField.TargetUnixSeconds);
     putLocalTime(body);
-    store<u16>(body, <u16>load<u32>(request, TARIFF_AT), RecordField.Tariff);
+    store<u16>(body, <u16>max<i32>(load<i32>(request, TARIFF_AT), 0), RecordField.Tariff);
     const beyond = load<u32>(request, BEYOND) != 0;
     store<u8>(body, <u8>qualityPtb(marks, beyond, count == 0 && settingsRegisters() != 0), RecordField.PtbStatus);
     store<u8>(body, <u8>count, RecordField.Readings);
     copy(body + RecordField.Values, values, 8 * count);
-    recordCommit();
-  } else if ((reasons & RecordReason.Switch) != 0) {
-    markSwitchLost();
+    // The tariff after it is the one before the next record, where that is due already.
+    if (request == ASKED && load<u32>(NEXT) != 0) recordCommit(load<i32>(NEXT, TARIFF_AT), load<i64>(NEXT, SINCE));
+    else recordCommit(keeperTariff(), keeperTariffSince());
   }
   if ((reasons & RecordReason.TransactionEnd) != 0) headRequest();
   clear(request, REQUEST_BYTES);

@@ -12,7 +12,7 @@ import { contextHash, contextKeyMade, contextPart, contextParts } from './contex
 import { headNote } from './head';
 import { logNext, logRing, logStored } from './log';
 import { MARK, markAfter, markBefore, markChange, markContext, markDelivered } from './mark';
-import { recordNext, recordStored, recordsLost } from './records';
+import { recordNext, recordSinceAfter, recordStored, recordsLost, recordTariffAfter } from './records';
 import { ringHash, ringNewest, ringOffset, ringSet, ringSlots } from './ring';
 
 // What is appended.
@@ -145,7 +145,7 @@ export function appendRecord(): Append {
   } else if (parts != 0) {
     contextWritten();
     return Append.Later;
-  } else if (markBefore(body, ringNewest(Ring.Records) + 1)) {
+  } else if (markBefore(body, ringNewest(Ring.Records) + 1, recordTariffAfter(), recordSinceAfter())) {
     return Append.Later;
   } else {
     trusted = trusted || !contextKeyMade();

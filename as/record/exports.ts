@@ -15,7 +15,7 @@ export function testRecord(body: usize): bool {
   if (at == 0) return false;
   copy(at, body, ChainField.BodyBytes);
   store<u16>(at, load<u16>(at, RecordField.Marks) | <u16>recordLossMark(), RecordField.Marks);
-  recordCommit();
+  recordCommit(-1, 0);
   return true;
 }
 

@@ -33,8 +33,6 @@ let urgent: bool = false;
 let stored: bool = false;
 /** Local time of the last one stored. */
 let storedAt: i64 = 0;
-/** Records of switches that are not in the ring. */
-let switches: u32 = 0;
 
 /** The broker has acknowledged all records up to this one, and the storage knows. */
 export function markDelivered(): u32 {
@@ -60,7 +58,7 @@ export function markedTransaction(): u32 {
   return load<u32>(MARK, MarkField.Transaction);
 }
 
-/** The tariff applies since then, as far as is known now. */
+/** The tariff applies since then. */
 export function markTariff(since: i64, tariff: u32): void {
   if (TARIFF == 0) return;
   store<i64>(MARK, since, MarkField.SwitchUnixSeconds);
@@ -69,19 +67,9 @@ export function markTariff(since: i64, tariff: u32): void {
   changed = true;
 }
 
-/** The tariff is about to be switched; `records`: for that another record is going to be made. */
-export function markSwitch(records: bool): void {
-  if (switches == 0) copy(MARK + MarkField.Before, MARK + MarkField.SwitchUnixSeconds, MarkField.TariffBytes);
-  if (records) switches += 1;
-  store<u32>(MARK, NO_RECORD, MarkField.TariffFrom);
-}
-
-/** The record of a switch is lost for want of room: what follows is under the new tariff all the same. */
-export function markSwitchLost(): void {
-  switches -= 1;
-  if (switches != 0) return;
-  store<u32>(MARK, 0, MarkField.TariffFrom);
-  markChange(true);
+/** The tariff that is marked is known to apply since then. */
+export function markSince(since: i64, tariff: i32): void {
+  if (markedTariff() == tariff) markTariff(since, tariff);
 }
 
 /** The number of the last transaction, with `MARK_RUNS` as long as it runs. */
@@ -91,60 +79,58 @@ export function markTransaction(number: u32): void {
   changed = true;
 }
 
-// The begin of a transaction and the switch of a tariff are marked before they are recorded, with the sequence that their
-// record is going to have: a start at which that is not there goes on as before them. So power that fails in between leaves
-// no begin without an end, and records nothing that was registered under one tariff under the next.
+// The begin of a transaction, and the tariff that holds after a record where that is another one than before, are marked before
+// the record is written, with the sequence that it is going to have: a start at which that is not there goes on as before it.
+// So power that fails in between leaves no begin without an end, and records nothing that was registered under one tariff
+// under the next, however many records wait.
 
-/** A record is to be written as this one; whether the mark has to be stored before. */
-export function markBefore(record: usize, sequence: u32): bool {
-  const reasons: u32 = load<u8>(record, RecordField.Reasons);
+/** A record is to be written as this one, after which this tariff holds; whether the mark has to be stored before. */
+export function markBefore(record: usize, sequence: u32, tariff: i32, since: i64): bool {
   let due = false;
-  if ((reasons & RecordReason.TransactionBegin) != 0) {
+  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionBegin) != 0) {
     const runs = load<u32>(record, RecordField.Transaction) | MARK_RUNS;
     due = load<u32>(MARK, MarkField.Transaction) != runs || load<u32>(MARK, MarkField.TransactionFrom) != sequence;
     store<u32>(MARK, runs, MarkField.Transaction);
     store<u32>(MARK, sequence, MarkField.TransactionFrom);
   }
-  // Of several switches the last one is marked.
-  if ((reasons & RecordReason.Switch) != 0 && switches == 1) {
-    due = due || load<u32>(MARK, MarkField.TariffFrom) != sequence;
+  if (tariff >= 0 && tariff != markedTariff()) {
+    copy(MARK + MarkField.Before, MARK + MarkField.SwitchUnixSeconds, MarkField.TariffBytes);
+    markTariff(since, tariff);
     store<u32>(MARK, sequence, MarkField.TariffFrom);
+    due = true;
   }
   if (due) markChange(true);
   return due;
 }
 
-/** A context comes before the record that is marked, which gets another sequence; whether the mark has to be stored before. */
-export function markContext(newest: u32): bool {
-  const begin = withdraw(MarkField.TransactionFrom, newest);
-  if (!withdraw(MarkField.TariffFrom, newest) && !begin) return false;
+// The switch that is marked is not recorded.
+function undoSwitch(): void {
+  copy(MARK + MarkField.SwitchUnixSeconds, MARK + MarkField.Before, MarkField.TariffBytes);
+  store<u32>(MARK, 0, MarkField.TariffFrom);
   markChange(true);
-  return true;
 }
 
-function withdraw(field: usize, newest: u32): bool {
-  const from = load<u32>(MARK + field);
-  if (from <= newest || from == NO_RECORD) return false;
-  store<u32>(MARK + field, NO_RECORD);
+/** A context comes before the record that is marked, which gets another sequence; whether the mark has to be stored before. */
+export function markContext(newest: u32): bool {
+  const switches = load<u32>(MARK, MarkField.TariffFrom) > newest;
+  if (switches) undoSwitch();
+  const from = load<u32>(MARK, MarkField.TransactionFrom);
+  if (from <= newest || from == NO_RECORD) return switches;
+  store<u32>(MARK, NO_RECORD, MarkField.TransactionFrom);
+  markChange(true);
   return true;
 }
 
 /** A record is in the ring. */
 export function markAfter(record: usize): void {
-  const reasons: u32 = load<u8>(record, RecordField.Reasons);
-  if ((reasons & RecordReason.Switch) != 0) switches -= 1;
-  if ((reasons & RecordReason.TransactionEnd) == 0) return;
+  if ((load<u8>(record, RecordField.Reasons) & <u8>RecordReason.TransactionEnd) == 0) return;
   markTransaction(load<u32>(record, RecordField.Transaction));
   markChange(true);
 }
 
 /** The newest entry of the records at a start: what was marked is recorded, or was not recorded any more. */
 export function markCompare(entry: usize, newest: u32): void {
-  if (load<u32>(MARK, MarkField.TariffFrom) > newest) {
-    copy(MARK + MarkField.SwitchUnixSeconds, MARK + MarkField.Before, MarkField.TariffBytes);
-    store<u32>(MARK, 0, MarkField.TariffFrom);
-    markChange(true);
-  }
+  if (load<u32>(MARK, MarkField.TariffFrom) > newest) undoSwitch();
   const marked = load<u32>(MARK, MarkField.Transaction);
   if ((marked & MARK_RUNS) == 0) return;
   let runs = load<u32>(MARK, MarkField.TransactionFrom) <= newest;

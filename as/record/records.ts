@@ -7,6 +7,10 @@ import { ChainField, Format, RecordMark } from '../abi/codes';
 
 const BODIES: u32 = 4;
 const QUEUE: usize = TARIFF == 0 ? 0 : memory.data(384, 8);
+/** For each, what holds after it: tariff i32, -1 where none is known, and since when, i64. */
+const AFTER_BYTES: u32 = 16;
+const SINCE: usize = 8;
+const AFTER: usize = TARIFF == 0 ? 0 : memory.data(64, 8);
 
 let first: u32 = 0;
 let held: u32 = 0;
@@ -31,11 +35,13 @@ export function recordLossMark(): u32 {
   return lost != 0 || missed ? RecordMark.RecordsLost : 0;
 }
 
-/** The body of `recordAdd` is filled, with what `recordLossMark` says of it. */
-export function recordCommit(): void {
+/** The body of `recordAdd` is filled, with what `recordLossMark` says of it; after it this tariff holds, since then. */
+export function recordCommit(tariff: i32, since: i64): void {
   if (TARIFF == 0) return;
-  const at = QUEUE + ((first + held) % BODIES) * <u32>ChainField.BodyBytes;
-  store<u8>(at, Format.Record);
+  const place = (first + held) % BODIES;
+  store<u8>(QUEUE + place * <u32>ChainField.BodyBytes, Format.Record);
+  store<i32>(AFTER + place * AFTER_BYTES, tariff);
+  store<i64>(AFTER + place * AFTER_BYTES, since, SINCE);
   lost = 0;
   missed = false;
   held += 1;
@@ -54,6 +60,14 @@ export function recordsLost(): u32 {
 /** The record to be written next; 0 where none waits. */
 export function recordNext(): usize {
   return held == 0 ? 0 : QUEUE + first * <u32>ChainField.BodyBytes;
+}
+
+/** The tariff that holds after it, -1 where none is known; and since when. */
+export function recordTariffAfter(): i32 {
+  return load<i32>(AFTER + first * AFTER_BYTES);
+}
+export function recordSinceAfter(): i64 {
+  return load<i64>(AFTER + first * AFTER_BYTES, SINCE);
 }
 
 /** It is in the ring. */

@@ -1,12 +1,14 @@
-// Power fails where what is marked for a record and what is in the ring are apart, as a context comes between them.
+// Power fails where what is marked for a record and what is in the ring are apart: a context comes between them, or records
+// of several switches wait.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { CommandResult, Format, RecordReason, Ring, StorageMap } from '../../as/abi/codes.ts';
+import { CommandResult, Format, Message, MeterEvent, RecordReason, Ring, StorageMap } from '../../as/abi/codes.ts';
 import { encodeSeedSlot } from '../../host/provision/settings-block.ts';
 import { entryBytes, type RecordEntry, tryDecodeEntry } from '../../host/record/entry.ts';
+import { utcText } from '../../host/tariff/model.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { seededRandom } from './random.ts';
 import type { SimulatedMeter } from './simulated-meter.ts';
-import { berlin, hour, runningMeter, sendProgram, utcNsOf } from './tariff-meter.ts';
+import { berlin, hour, runningMeter, sendDynamic, sendProgram, unix, utcNsOf } from './tariff-meter.ts';
 
 beforeAll(async () => {
   await buildCore();
@@ -97,4 +99,35 @@ describe('a context that comes between what is marked and its record', () => {
       expect(sim.tariff, `cut ${index}`).toMatchObject({ tariff: 2 });
     }
   });
+});
+
+it('records of several switches that wait for room, and some that are lost', { timeout: 120_000 }, () => {
+  const begin = unix('2026-07-01T12:10:00Z');
+  const lab = cuttable({
+    program: berlin,
+    rules: { periodMinutes: 0 },
+    startUtcNs: utcNsOf('2026-07-01T12:00:00Z'),
+    storageBytes: StorageMap.Records + 64 * entryBytes,
+  });
+  const { sim } = lab;
+  // One a minute.
+  const entries = Array.from({ length: 90 }, (_, i) => ({ utc: utcText(begin + 60 * i), tariff: 100 + i }));
+  expect(sendDynamic(sim, { entries, endUtc: utcText(begin + 60 * 90) }).result).toBe(CommandResult.Done);
+  sim.acknowledgeRecords = false;
+  sim.runUntil('records without room', () => sim.eventCodes().includes(MeterEvent.RecordsFull), 2 * hour);
+  sim.run(400);
+  const newest = sim.tariff!.recordNewest;
+  lab.cuts = [];
+  sim.deliver({ type: Message.RecordAck, stored: newest, delivered: newest });
+  sim.run(130);
+  const { cuts } = lab;
+  lab.cuts = undefined;
+  expect(cuts.length).toBeGreaterThan(10);
+  for (const [index, contents] of cuts.entries()) {
+    const last = recordsIn(contents).at(-1)!;
+    const next = restart(sim, contents).find(({ sequence }) => sequence > last.sequence)!;
+    const [switched] = [last].filter(({ reasons }) => (reasons & RecordReason.Switch) !== 0);
+    expect(next.reasons & RecordReason.Start).not.toBe(0);
+    expect(next.tariff, `cut ${index} behind ${last.sequence}`).toBe(last.tariff + (switched === undefined ? 0 : 1));
+  }
 });
