@@ -220,7 +220,10 @@ export async function readReports(client: MqttClient, prefix: string, take: (rep
 
 const quietMs = 200;
 
-/** Subscribes; resolves when the broker has sent what it had kept. */
+/**
+ * Subscribes; resolves when the broker has sent what it had kept.
+ * @throws {CliError} where it does not let this user read, or the connection breaks before
+ */
 async function subscribeKept(client: MqttClient, filters: string[]): Promise<void> {
   let lastMs = performance.now();
   const took: OnMessageCallback = (_topic, _payload, { retain }) => {
@@ -230,14 +233,29 @@ async function subscribeKept(client: MqttClient, filters: string[]): Promise<voi
   client.on('message', took);
   try {
     // With QoS 0 the broker queues what it kept before it answers a second subscription.
-    await client.subscribeAsync(filters, { qos: 0 });
-    await client.subscribeAsync(`${filters[0]}/none`, { qos: 0 });
+    await subscribe(client, filters);
+    await subscribe(client, [`${filters[0]}/none`]);
     // A broker made of several may be later with it: until nothing more comes.
     while (performance.now() - lastMs < quietMs) {
       await new Promise((resolve) => setTimeout(resolve, quietMs / 4));
     }
+    if (!client.connected) throw new CliError('broker-lost', broke);
   } finally {
     client.off('message', took);
+  }
+}
+
+const broke = 'the connection to the broker broke';
+
+async function subscribe(client: MqttClient, filters: string[]): Promise<void> {
+  try {
+    await client.subscribeAsync(filters, { qos: 0 });
+  } catch (cause) {
+    if (!client.connected) throw new CliError('broker-lost', broke, { cause });
+    throw new CliError('broker-refused', `the broker does not let this user read ${filters.join(', ')}`, {
+      hint: 'Its access list has to allow it: docs/mqtt.md.',
+      cause,
+    });
   }
 }
 

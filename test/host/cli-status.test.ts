@@ -1,5 +1,6 @@
 // status and monitor against mosquitto, with what a gateway publishes.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectAsync, type MqttClient } from 'mqtt';
@@ -421,6 +422,49 @@ describe('metertime status', () => {
       expect(exitCode).toBe(code);
     }
   });
+});
+
+// A small server, as mosquitto cannot be made to do this; the bytes are those of MQTT 5 (3.2, 3.9).
+it.each([
+  ['breaks off as it is asked', () => undefined, /^metertime: the connection to the broker broke\n$/],
+  [
+    'breaks off before all can have come',
+    (packet: Buffer, socket: Socket) => {
+      const filters = packet.includes('/none') ? [0] : [0, 0, 0];
+      const ack = Buffer.from([0x90, 3 + filters.length, packet[2]!, packet[3]!, 0, ...filters]);
+      if (filters.length === 1) socket.end(ack);
+      return ack;
+    },
+    /^metertime: the connection to the broker broke\n$/,
+  ],
+  [
+    'lets this user read nothing',
+    (packet: Buffer) => Buffer.from([0x90, 6, packet[2]!, packet[3]!, 0, 0x87, 0x87, 0x87]),
+    /^metertime: the broker does not let this user read metertime\/.*\nIts access list has to allow it/,
+  ],
+] as const)('says so where the broker %s', async (_, answer, message) => {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.on('data', (packet) => {
+        if (packet[0]! >> 4 !== 8) return;
+        const ack = answer(packet, socket);
+        if (ack === undefined) socket.destroy();
+        else if (!socket.writableEnded) socket.write(ack);
+      });
+      socket.write(Buffer.from([0x20, 3, 0, 0, 0]));
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    const { port } = server.address() as AddressInfo;
+    const { exitCode, stdout, stderr } = await runMetertime(['status', '--mqtt', `mqtt://127.0.0.1:${port}`]);
+    expect(stderr).toMatch(message);
+    expect(stdout).toBe('');
+    expect(exitCode).toBe(ExitCode.Failed);
+  } finally {
+    server.close();
+  }
 });
 
 describe('a broker with passwords and TLS', () => {
