@@ -5,7 +5,8 @@
 // - `event()` resolves only when the event is on disk for good: then, and not before, may the meter be told.
 // - Trouble with the broker is reported and never thrown: the rest of the gateway goes on.
 // - The broker keeps no report of a server that a meter has no more, also not one of an earlier run of the gateway.
-// - A meter whose link died with an earlier run of the gateway is said to be offline before the gateway is online again.
+// - A meter whose link died with an earlier run of the gateway is said to be offline before the gateway is online again; on
+//   a disk too full to open the outbox, as soon as there is room.
 import type { MqttSettings } from '../config/settings.ts';
 import type { Outbox, OutboxReport } from '../outbox/outbox.ts';
 import { RecordLedger } from '../outbox/record-ledger.ts';

@@ -135,9 +135,9 @@ export class Outbox {
   #opening: Promise<void> | undefined;
   #started = false;
   #hasReserve = false;
-  /** A write failed: the store must be opened anew before the next one. */
   /** Whether the store's files may be damaged: nobody has looked at them yet, or reading them failed. */
   #suspect = true;
+  /** A write failed, or opening did: the store must be opened anew before the next one. */
   #broken = false;
   #failure: OutboxError | undefined;
   #retryAtMs = 0;
