@@ -250,9 +250,19 @@ describe('a clock that is corrected', () => {
 });
 
 describe('where the time is not good enough', () => {
+  /** As `berlin`, and the night of a Wednesday is the last one in a week: a time may take days to come again. */
+  const lastNight: TariffProgram = {
+    ...berlin,
+    weeks: [{ name: 'all', monday: 2, tuesday: 2, wednesday: 1, thursday: 2, friday: 2, saturday: 2, sunday: 2 }],
+    days: [...berlin.days!, { id: 2, actions: [{ time: '06:00', tariff: 1 }] }],
+  };
+
   // At 50 ppm the bound grows by 180 ms an hour.
-  function silent(doubt: DoubtRule, text = '2026-07-01T20:00:00Z'): Life {
-    const life = new Life(text, { rules: { doubt, boundMaxMs: 500, periodMinutes: 30 } });
+  function silent(doubt: DoubtRule): Life {
+    const life = new Life('2026-07-01T20:00:00Z', {
+      program: lastNight,
+      rules: { doubt, boundMaxMs: 500, periodMinutes: 30 },
+    });
     life.sim.behaviour.onRequest = () => [];
     life.sim.run(6 * hour);
     expect(life.told.at(-1)).toMatchObject({ tariff: 2, doubtful: true });
