@@ -1,13 +1,12 @@
 // Power fails where what is marked for a record and what is in the ring are apart: a context comes between them, or records
 // of several switches wait.
 import { beforeAll, describe, expect, it } from 'vitest';
-import { CommandResult, Format, Message, MeterEvent, RecordReason, Ring, StorageMap } from '../../as/abi/codes.ts';
-import { encodeSeedSlot } from '../../host/provision/settings-block.ts';
-import { entryBytes, type RecordEntry, tryDecodeEntry } from '../../host/record/entry.ts';
+import { CommandResult, Message, MeterEvent, RecordReason, StorageMap } from '../../as/abi/codes.ts';
+import { entryBytes } from '../../host/record/entry.ts';
 import { utcText } from '../../host/tariff/model.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
+import { recordsIn, restartWith } from './power-cuts.ts';
 import { seededRandom } from './random.ts';
-import type { SimulatedMeter } from './simulated-meter.ts';
 import { berlin, hour, runningMeter, sendDynamic, sendProgram, unix, utcNsOf } from './tariff-meter.ts';
 
 beforeAll(async () => {
@@ -15,16 +14,6 @@ beforeAll(async () => {
 });
 
 const random = seededRandom('marks and power cuts');
-
-/** The records in a storage, in order. */
-function recordsIn(contents: Uint8Array): RecordEntry[] {
-  const found: RecordEntry[] = [];
-  for (let at: number = StorageMap.Records; at + entryBytes <= contents.length; at += entryBytes) {
-    const entry = tryDecodeEntry(Ring.Records, contents.subarray(at, at + entryBytes));
-    if (!(entry instanceof Error) && entry.format === Format.Record) found.push(entry);
-  }
-  return found.sort((a, b) => a.sequence - b.sequence);
-}
 
 /** A meter whose ring of records cannot be written while `fails`; each write that is done is kept as a cut. */
 function cuttable(options: Parameters<typeof runningMeter>[0]) {
@@ -40,22 +29,18 @@ function cuttable(options: Parameters<typeof runningMeter>[0]) {
   return lab;
 }
 
-let seeds = 1_000_000;
-
-/** Starts the meter with what the storage held at a power cut. */
-function restart(sim: SimulatedMeter, contents: Uint8Array): RecordEntry[] {
-  sim.meter.powerCut();
-  sim.storage.contents.set(contents);
-  sim.storage.contents.fill(0xff, StorageMap.Reserves, StorageMap.HeadA);
-  sim.storage.write(StorageMap.SeedA, encodeSeedSlot(random.bytes(32), seeds++));
-  sim.meter.start();
-  sim.runUntilSynchronised();
-  sim.run(30);
-  return recordsIn(sim.storage.contents);
-}
-
 describe('a context that comes between what is marked and its record', () => {
-  const another = { ...berlin, name: 'another' };
+  /** A new program makes a new context; power may fail at each write from then on. */
+  function cutsWithContext(lab: ReturnType<typeof cuttable>): Uint8Array[] {
+    expect(sendProgram(lab.sim, { ...berlin, name: 'another' }).result).toBe(CommandResult.Done);
+    lab.fails = false;
+    const cuts: Uint8Array[] = [];
+    lab.cuts = cuts;
+    lab.sim.run(120);
+    lab.cuts = undefined;
+    expect(cuts.length).toBeGreaterThan(5);
+    return cuts;
+  }
 
   it('of a begin', { timeout: 120_000 }, () => {
     const lab = cuttable({ program: berlin, rules: { periodMinutes: 0 }, startUtcNs: utcNsOf('2026-07-01T12:00:00Z') });
@@ -64,15 +49,8 @@ describe('a context that comes between what is marked and its record', () => {
     lab.fails = true;
     sim.meter.transaction(true);
     sim.run(5);
-    expect(sendProgram(sim, another).result).toBe(CommandResult.Done);
-    lab.fails = false;
-    lab.cuts = [];
-    sim.run(120);
-    const { cuts } = lab;
-    lab.cuts = undefined;
-    expect(cuts.length).toBeGreaterThan(5);
-    for (const [index, contents] of cuts.entries()) {
-      const records = restart(sim, contents);
+    for (const [index, contents] of cutsWithContext(lab).entries()) {
+      const records = restartWith(sim, contents, random);
       const numbers = (reason: number) =>
         records.filter(({ reasons }) => (reasons & reason) !== 0).map(({ transaction }) => transaction);
       expect(numbers(RecordReason.TransactionEnd), `cut ${index}`).toEqual(numbers(RecordReason.TransactionBegin));
@@ -85,15 +63,8 @@ describe('a context that comes between what is marked and its record', () => {
     sim.run(60);
     lab.fails = true;
     sim.runUntil('a while after the switch', () => sim.utcNs > utcNsOf('2026-07-01T20:00:05Z'), hour);
-    expect(sendProgram(sim, another).result).toBe(CommandResult.Done);
-    lab.fails = false;
-    lab.cuts = [];
-    sim.run(120);
-    const { cuts } = lab;
-    lab.cuts = undefined;
-    expect(cuts.length).toBeGreaterThan(5);
-    for (const [index, contents] of cuts.entries()) {
-      const records = restart(sim, contents);
+    for (const [index, contents] of cutsWithContext(lab).entries()) {
+      const records = restartWith(sim, contents, random);
       const last = records.findLast(({ reasons }) => (reasons & RecordReason.Switch) !== 0)!;
       expect(last, `cut ${index}`).toMatchObject({ tariff: 1, targetUtcNs: utcNsOf('2026-07-01T20:00:00Z') });
       expect(sim.tariff, `cut ${index}`).toMatchObject({ tariff: 2 });
@@ -125,7 +96,7 @@ it('records of several switches that wait for room, and some that are lost', { t
   expect(cuts.length).toBeGreaterThan(10);
   for (const [index, contents] of cuts.entries()) {
     const last = recordsIn(contents).at(-1)!;
-    const next = restart(sim, contents).find(({ sequence }) => sequence > last.sequence)!;
+    const next = restartWith(sim, contents, random).find(({ sequence }) => sequence > last.sequence)!;
     const [switched] = [last].filter(({ reasons }) => (reasons & RecordReason.Switch) !== 0);
     expect(next.reasons & RecordReason.Start).not.toBe(0);
     expect(next.tariff, `cut ${index} behind ${last.sequence}`).toBe(last.tariff + (switched === undefined ? 0 : 1));

@@ -1,10 +1,10 @@
 // Power may fail at any byte that is written for a switch of the tariff: it is recorded once, and what was registered
 // before it is under the tariff before.
 import { beforeAll, expect, it } from 'vitest';
-import { Format, Message, MeterEvent, RecordReason, Ring, StorageMap } from '../../as/abi/codes.ts';
-import { encodeSeedSlot } from '../../host/provision/settings-block.ts';
-import { entryBytes, type RecordEntry, tryDecodeEntry } from '../../host/record/entry.ts';
+import { Message, MeterEvent, RecordReason, StorageMap } from '../../as/abi/codes.ts';
+import { entryBytes, type RecordEntry } from '../../host/record/entry.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
+import { restartWith } from './power-cuts.ts';
 import { seededRandom } from './random.ts';
 import { second } from './simulated-meter.ts';
 import { berlin, hour, recordsOf, runningMeter, targetsOf, tariffMeter, utcNsOf } from './tariff-meter.ts';
@@ -12,16 +12,6 @@ import { berlin, hour, recordsOf, runningMeter, targetsOf, tariffMeter, utcNsOf 
 beforeAll(async () => {
   await buildCore();
 });
-
-/** The records in a storage, in order. */
-function recordsIn(contents: Uint8Array): RecordEntry[] {
-  const slots = (contents.length - StorageMap.Records) / entryBytes;
-  const at = (slot: number) => StorageMap.Records + slot * entryBytes;
-  return Array.from({ length: slots }, (_, slot) => contents.subarray(at(slot), at(slot) + entryBytes))
-    .map((bytes) => tryDecodeEntry(Ring.Records, bytes))
-    .filter((entry): entry is RecordEntry => !(entry instanceof Error) && entry.format === Format.Record)
-    .sort((a, b) => a.sequence - b.sequence);
-}
 
 it.each([15, 0])(
   'power that fails at every byte that a switch writes, with periods of %s minutes',
@@ -54,16 +44,8 @@ it.each([15, 0])(
     sim.run(60);
     storage.write = write;
     expect(cuts.length).toBeGreaterThan(8);
-    for (const [index, { contents, where }] of cuts.entries()) {
-      sim.meter.powerCut();
-      storage.contents.set(contents);
-      // Cookies and random numbers of then are not used again.
-      storage.contents.fill(0xff, StorageMap.Reserves, StorageMap.HeadA);
-      storage.write(StorageMap.SeedA, encodeSeedSlot(random.bytes(32), 1_000_000 + index));
-      sim.meter.start();
-      sim.runUntilSynchronised();
-      sim.run(30);
-      const records = recordsIn(storage.contents);
+    for (const { contents, where } of cuts) {
+      const records = restartWith(sim, contents, random);
       const switches = records.filter(({ reasons, tariff }) => (reasons & RecordReason.Switch) !== 0 && tariff === 1);
       expect(targetsOf(switches), where).toEqual([switched]);
       const [record] = switches as [RecordEntry];
