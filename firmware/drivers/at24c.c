@@ -8,7 +8,7 @@
 #include "platform.h"
 
 // A page is ready within its write cycle; asking for twice as long finds a part that is gone.
-#define READY_TICKS ((uint64_t)BOARD_TICK_HZ * 2u * BOARD_STORAGE_WRITE_MS / 1000u)
+#define READY_TICKS ((uint64_t)BOARD_TICK_HZ * 2u * BOARD_STORAGE_WRITE_CYCLE_MS / 1000u)
 #define POLL_TICKS (BOARD_TICK_HZ / 2000u)
 
 // What one address of the bus reaches.

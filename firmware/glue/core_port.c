@@ -119,6 +119,7 @@ static void core_write_storage(const uint8_t *payload, uint32_t length) {
   answer->payload[4] = written ? 0 : 1;
 }
 
+#ifdef BOARD_RTC_ADDRESS
 static void core_read_clock(void) {
   struct rtc_time time;
   uint64_t tick = tick_read_now();
@@ -146,6 +147,7 @@ static void core_set_clock(const uint8_t *payload) {
   bool set = rtc_set_time(&time);
   core_add_answer(EVENT_RTC_DONE, tick_read_now(), 1)->payload[0] = set ? 0 : 1;
 }
+#endif
 
 #ifdef BOARD_APPLICATION
 // The last readings. Where the core asks again before it was handed any, it has given up the first question: by the tick of
@@ -202,10 +204,12 @@ static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t lengt
     core_read_storage(payload);
   } else if (kind == ACTION_STORAGE_WRITE && length >= 4) {
     core_write_storage(payload, length);
+#ifdef BOARD_RTC_ADDRESS
   } else if (kind == ACTION_RTC_READ && length == 0) {
     core_read_clock();
   } else if (kind == ACTION_RTC_SET && length == RTC_FIELD_BYTES - RTC_FIELD_SECOND) {
     core_set_clock(payload);
+#endif
 #ifdef BOARD_THERMOMETER_ADDRESS
   } else if (kind == ACTION_TEMPERATURE_READ && length == 0) {
     core_read_thermometer();

@@ -28,15 +28,21 @@ static void main_start_core(const struct reset_report *reset) {
   core_start_instance();
   uint32_t length = start_write_payload(core_get_payload(), core_get_capacity(), reset);
   uint64_t tick = tick_read_now();
-  link_start_uart();
+  uart_start_device();
   core_handle_event(EVENT_START, tick, length);
+}
+
+static void main_feed_watchdog(void) {
+#ifdef BOARD_WATCHDOG_MS
+  watchdog_feed_timer();
+#endif
 }
 
 static void main_delay_restart(uint32_t failures) {
   if (failures < 2) return;
   uint32_t seconds = failures < 8 ? 1u << (failures - 2) : RESTART_MOST_SECONDS;
   for (uint32_t slept = 0; slept < seconds; slept++) {
-    watchdog_feed_timer();
+    main_feed_watchdog();
     tick_sleep_until(tick_read_now() + BOARD_TICK_HZ);
   }
 }
@@ -142,13 +148,15 @@ int main(void) {
   struct reset_report reset;
   reset_read_report(&reset);
   tick_start_counter();
+#ifdef BOARD_WATCHDOG_MS
   watchdog_start_timer();
+#endif
   main_delay_restart(reset.failures);
   storage_start_device();
   main_start_core(&reset);
   uint64_t healthy_at = tick_read_now() + HEALTHY_TICKS;
   for (;;) {
-    watchdog_feed_timer();
+    main_feed_watchdog();
     if (!main_step()) main_sleep();
     if (tick_read_now() > healthy_at) {
       healthy_at = NEVER;

@@ -2,7 +2,8 @@
 //
 // What always holds: no driver knows what the bytes mean that it carries. A local tick is 1/BOARD_TICK_HZ s, counted
 // in 64 bits from about 0 at the start, and never runs backwards. Functions are called from the main loop unless they
-// are named `..._on_...`: those are interrupt handlers. All interrupts have one priority, so handlers do not nest.
+// are named `..._on_...`: those are interrupt handlers (BOARD_HANDLERS, made from the board's data, says which serves
+// which line). All interrupts have one priority, so handlers do not nest.
 #ifndef PLATFORM_H_
 #define PLATFORM_H_
 
@@ -26,8 +27,6 @@ void tick_arm_alarm(uint64_t at);
 /// Sleeps until this tick has come; uses the alarm.
 void tick_sleep_until(uint64_t at);
 
-void tick_on_alarm(void);
-
 // ---- link: a serial line, split at 0x00 only
 
 /// Largest number of bytes between two zeros that is handed on whole; a longer frame is cut to this.
@@ -40,8 +39,6 @@ struct link_frame {
   uint32_t length;
   uint8_t bytes[LINK_FRAME_BYTES];
 };
-
-void link_start_uart(void);
 
 /// The oldest frame received and not dropped yet, or NULL.
 const struct link_frame *link_peek_frame(void);
@@ -56,8 +53,13 @@ bool link_send_bytes(const uint8_t *bytes, uint32_t length);
 bool link_peek_sent(uint64_t *tick);
 void link_drop_sent(void);
 
-void link_on_receive(void);
-void link_on_transmit(void);
+// ---- UART: moves the link's bytes; its handlers call what line.h declares
+
+/// Both directions on, each with its interrupt; a FIFO, where the part has one, off: each byte has its own tick.
+void uart_start_device(void);
+
+/// Hands the idle part the first byte of a frame; interrupts are held back. The rest it asks for by line_next_byte.
+void uart_send_byte(uint8_t byte);
 
 // ---- storage
 
@@ -70,7 +72,7 @@ bool storage_read_bytes(uint32_t offset, uint8_t *into, uint32_t length);
 /// Writes in ascending order and reads back; true only when all bytes are in the storage for good.
 bool storage_write_bytes(uint32_t offset, const uint8_t *from, uint32_t length);
 
-// ---- real-time clock: civil fields, no calendar arithmetic
+// ---- real-time clock: on boards that define BOARD_RTC_ADDRESS; civil fields, no calendar arithmetic
 
 struct rtc_time {
   uint8_t status;  // enum RtcStatus; ignored by rtc_set_time
@@ -95,9 +97,16 @@ bool rtc_set_time(const struct rtc_time *time);
 /// none answers, or when it had to be configured first and so has to measure anew.
 bool thermometer_read_temperature(int32_t *milli_celsius);
 
-// ---- watchdog
+// ---- entropy: on boards with a source of random bits, which define BOARD_ENTROPY_BASE
 
-/// From here on the watchdog resets the board unless it is fed within BOARD_WATCHDOG_TICKS.
+#define ENTROPY_BYTES 32u
+
+/// Fills `into` with random bytes; false when the source does not give them in time.
+bool entropy_read_bytes(uint8_t into[ENTROPY_BYTES]);
+
+// ---- watchdog: on boards that define BOARD_WATCHDOG_MS
+
+/// From here on the watchdog resets the board unless it is fed within BOARD_WATCHDOG_MS.
 void watchdog_start_timer(void);
 void watchdog_feed_timer(void);
 void watchdog_on_expiry(void);

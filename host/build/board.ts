@@ -7,24 +7,42 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { serversMax } from '../../scripts/build-core.mjs';
 import { maxStorageBytes } from '../provision/storage-file.ts';
+import { address, entropy, i2c, positive, timer, uart, watchdog } from './drivers.ts';
 import { BuildError } from './errors.ts';
 import { requireCheckout } from './tools.ts';
-
-const address = z
-  .string()
-  .regex(/^0x[0-9a-fA-F]{1,8}$/, 'a hex number such as 0x40004000')
-  .transform((text) => Number.parseInt(text, 16));
-const positive = z.number().int().positive();
-const irq = z.number().int().min(0).max(239);
-const driver = z.string().regex(/^[a-z0-9_]+$/, 'the name of a file in firmware/drivers, without .c');
 
 /** What the core keeps in the storage begins at multiples of this (`StorageMap`). */
 const pageUnit = 64;
 
 const region = z.strictObject({ origin: address, bytes: positive });
-const uart = z.strictObject({ driver, base: address, receiveIrq: irq, transmitIrq: irq });
-const timer = z.strictObject({ driver, base: address, irq });
-const plainDevice = z.strictObject({ driver, base: address });
+const part = (...drivers: [string, ...string[]]) => z.strictObject({ driver: z.enum(drivers), address });
+
+/** Parts of 64 KiB at most on I2C, at addresses in a row. */
+const eeprom = z.strictObject({
+  driver: z.literal('at24c'),
+  address,
+  bytes: positive.max(maxStorageBytes).describe('above 65,536: parts of 64 KiB at addresses in a row'),
+  pageBytes: positive
+    .refine((bytes) => pageUnit % bytes === 0, {
+      error: ({ input }) =>
+        `expected a power of two up to ${pageUnit}, got ${input}: what power cuts off while a page is written must not be ` +
+        'part of anything else that the core keeps, which begins every 64 bytes. Take a part with smaller pages; where ' +
+        'it has none, as FRAM, any of these',
+    })
+    .describe('what one write takes at most; of what the core keeps, none share a page'),
+  writeCycleMs: positive,
+});
+
+/** A log of pages in flash that is erased in units (docs/storage.md). */
+const flashStore = z.strictObject({
+  driver: z.literal('flash_store'),
+  device: z.enum(['nrf51_nvmc', 'cfi_nor', 'sd_card']).describe('what reaches the flash'),
+  base: address.optional().describe('where the units are in the address space, or on the device'),
+  bytes: positive.max(maxStorageBytes).multipleOf(pageUnit).describe('what the core may use'),
+  units: positive.min(3).describe('that are erased one at a time'),
+  unitBytes: positive,
+  programBytes: positive.describe('what is programmed at once'),
+});
 
 /** A board with everything it inherits. */
 export const boardSchema = z.strictObject({
@@ -37,13 +55,15 @@ export const boardSchema = z.strictObject({
   chip: z.string(),
   toolchain: z.strictObject({ prefix: z.string(), flags: z.array(z.string()) }),
   sources: z.array(z.string()).describe("folders with the architecture's own C files and headers"),
-  clockHz: positive.describe('of the processor and of the tick counter'),
-  interrupts: positive.max(240),
+  clockHz: positive.describe('of the processor'),
+  tickHz: positive.optional().describe('of the tick counter; default clockHz'),
+  interrupts: z.number().int().min(0).max(240).describe('lines of the interrupt controller'),
   memory: z.strictObject({ flash: region, ram: region }),
   uarts: z.record(z.string(), uart),
   timers: z.record(z.string(), timer),
-  watchdogs: z.record(z.string(), plainDevice),
-  i2cs: z.record(z.string(), plainDevice),
+  watchdogs: z.record(z.string(), watchdog).default({}),
+  i2cs: z.record(z.string(), i2c).default({}),
+  entropies: z.record(z.string(), entropy).default({}),
   budgets: z.strictObject({ flashBytes: positive, ramBytes: positive }).describe('exceeding one fails the build'),
   servers: z
     .number()
@@ -56,26 +76,18 @@ export const boardSchema = z.strictObject({
   maxFrequencyErrorPpb: positive
     .max(10_000_000)
     .describe("the largest error that the board's oscillator may have over its life and temperature range"),
-  link: z.strictObject({ uart: z.string(), baud: positive }),
-  ticks: z.strictObject({ counter: z.string(), alarm: z.string() }),
-  watchdog: z.strictObject({ device: z.string(), timeoutMs: positive.max(60_000) }),
-  i2c: z.strictObject({ device: z.string(), hz: positive.max(1_000_000) }),
-  rtc: z.strictObject({ driver, address }),
-  thermometer: z.strictObject({ driver, address }).optional().describe('beside the oscillator'),
-  storage: z.strictObject({
-    driver,
-    address,
-    bytes: positive.max(maxStorageBytes).describe('above 65,536: parts of 64 KiB at addresses in a row'),
-    pageBytes: positive
-      .refine((bytes) => pageUnit % bytes === 0, {
-        error: ({ input }) =>
-          `expected a power of two up to ${pageUnit}, got ${input}: what power cuts off while a page is written must not be ` +
-          'part of anything else that the core keeps, which begins every 64 bytes. Take a part with smaller pages; where ' +
-          'it has none, as FRAM, any of these',
-      })
-      .describe('what one write takes at most; of what the core keeps, none share a page'),
-    writeCycleMs: positive,
+  link: z.strictObject({
+    uart: z.string(),
+    baud: positive,
+    frames: positive.max(16).default(4).describe('received frames that wait for the core, at most'),
   }),
+  ticks: z.strictObject({ counter: z.string(), alarm: z.string() }),
+  watchdog: z.strictObject({ device: z.string(), timeoutMs: positive.max(60_000) }).optional(),
+  i2c: z.strictObject({ device: z.string(), hz: positive.max(1_000_000) }).optional(),
+  entropy: z.strictObject({ device: z.string() }).optional(),
+  rtc: part('ds1338').optional(),
+  thermometer: part('tmp105').optional().describe('beside the oscillator'),
+  storage: z.discriminatedUnion('driver', [eeprom, flashStore]),
   application: z
     .string()
     .regex(/^[a-z0-9_]+$/, 'the name of a file in firmware/applications, without .c')
@@ -163,20 +175,25 @@ function isObject(value: unknown): value is Json {
 }
 
 function checkReferences(board: Board): void {
-  const references: [string, string, object][] = [
+  const invalid = (detail: string) => new BuildError('board-invalid', `board ${board.name}: ${detail}`);
+  const references: [string, string | undefined, object][] = [
     ['link.uart', board.link.uart, board.uarts],
     ['ticks.counter', board.ticks.counter, board.timers],
     ['ticks.alarm', board.ticks.alarm, board.timers],
-    ['watchdog.device', board.watchdog.device, board.watchdogs],
-    ['i2c.device', board.i2c.device, board.i2cs],
+    ['watchdog.device', board.watchdog?.device, board.watchdogs],
+    ['i2c.device', board.i2c?.device, board.i2cs],
+    ['entropy.device', board.entropy?.device, board.entropies],
   ];
   for (const [where, name, devices] of references) {
-    if (!Object.hasOwn(devices, name)) {
-      const there = Object.keys(devices).join(', ');
-      throw new BuildError('board-invalid', `board ${board.name}: ${where} is ${name}; there are: ${there}`);
-    }
+    if (name === undefined || Object.hasOwn(devices, name)) continue;
+    throw invalid(`${where} is ${name}; there are: ${Object.keys(devices).join(', ') || 'none'}`);
+  }
+  const parts = { rtc: board.rtc, thermometer: board.thermometer, storage: board.storage };
+  for (const [name, part] of Object.entries(parts)) {
+    const onBus = part !== undefined && 'address' in part;
+    if (onBus && board.i2c === undefined) throw invalid(`${name} is on I2C, and no i2c is named`);
   }
   if (board.budgets.flashBytes > board.memory.flash.bytes || board.budgets.ramBytes > board.memory.ram.bytes) {
-    throw new BuildError('board-invalid', `board ${board.name}: its budgets are larger than its memories`);
+    throw invalid('its budgets are larger than its memories');
   }
 }

@@ -224,8 +224,9 @@ function doubleCommas(value: string): string {
 }
 
 // The storage's parts, each with its piece of one file.
-function eeproms({ storage }: Board, file: string): string[] {
+function eeproms({ name, storage }: Board, file: string): string[] {
   const args: string[] = [];
+  if (storage.driver !== 'at24c') throw new BuildError('board-invalid', `board ${name}: {eeproms} without EEPROMs`);
   for (let offset = 0; offset < storage.bytes; offset += partBytes) {
     const size = Math.min(partBytes, storage.bytes - offset);
     const number = offset / partBytes;

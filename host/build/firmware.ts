@@ -22,7 +22,7 @@ import { type Board, loadBoard } from './board.ts';
 import { compileImage } from './compile.ts';
 import { fileOffset, parseElf, symbolAddress } from './elf.ts';
 import { BuildError } from './errors.ts';
-import { abiHeader, boardHeader, identityHeader, memoryHeader } from './headers.ts';
+import { abiHeader, boardHeader, identityHeader, interruptHandlers, memoryHeader } from './headers.ts';
 import { buildDate, packageVersion, sha256 } from './identity.ts';
 import { linkerScript, stackReserveBytes } from './linker-script.ts';
 import { formatBuildReport } from './report.ts';
@@ -70,6 +70,9 @@ export interface BuildReport extends SizeReport {
   /** False when an earlier build of the same inputs was found. */
   readonly rebuilt: boolean;
 }
+
+/** Of a watchdog without a line of the interrupt controller. */
+const nmiHandler = 'watchdog_on_expiry';
 
 type StoredReport = Omit<BuildReport, 'elfPath' | 'hexPath' | 'binPath' | 'rebuilt' | 'servers' | 'budgetsHold'>;
 
@@ -137,7 +140,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
       imageBytes: image.bytes,
       coreMemoryBytes: core.memoryBytes,
       stackBytes: board.stackBytes,
-      stack: stackOf(folder),
+      stack: stackOf(folder, board),
       ...measureSizes(readFileSync(join(folder, 'firmware.map'), 'utf8'), board),
     };
     writeFileSync(join(folder, 'report.json'), `${JSON.stringify({ inputs, report }, undefined, 2)}\n`);
@@ -209,16 +212,20 @@ function firmwareSources(board: Board, root: string): string[] {
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.c'))
       .map((name) => join(folder, name));
-  const drivers = [
+  const { watchdog, i2c, entropy, rtc, thermometer, storage } = board;
+  const devices = [
     board.uarts[board.link.uart]!,
     board.timers[board.ticks.counter]!,
     board.timers[board.ticks.alarm]!,
-    board.watchdogs[board.watchdog.device]!,
-    board.i2cs[board.i2c.device]!,
-    board.rtc,
-    board.storage,
-    ...(board.thermometer === undefined ? [] : [board.thermometer]),
-  ].map(({ driver }) => join('firmware', 'drivers', `${driver}.c`));
+    watchdog && board.watchdogs[watchdog.device]!,
+    i2c && board.i2cs[i2c.device]!,
+    entropy && board.entropies[entropy.device]!,
+    rtc,
+    thermometer,
+    storage,
+    storage.driver === 'flash_store' ? { driver: storage.device } : undefined,
+  ];
+  const drivers = devices.flatMap((device) => device?.driver ?? []).map((name) => `firmware/drivers/${name}.c`);
   const folders = ['firmware/runtime', 'firmware/glue', ...board.sources];
   const { application } = board;
   const applications = application === undefined ? [] : [join('firmware', 'applications', `${application}.c`)];
@@ -281,13 +288,14 @@ async function writeImage(
   return { sha256: Buffer.from(digest).toString('hex'), bytes: image.length };
 }
 
-function stackOf(folder: string): StackDepth {
+function stackOf(folder: string, board: Board): StackDepth {
   const graphs = readdirSync(join(folder, 'obj'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ci'))
     .sort()
     .map((path) => readFileSync(join(folder, 'obj', path), 'utf8'));
-  const handlers = ['link_on_receive', 'link_on_transmit', 'tick_on_alarm'];
-  return measureStack(graphs, 'startup_on_reset', handlers, 'watchdog_on_expiry', (title) => title.includes('core.c:'));
+  const served = interruptHandlers(board).map(([, name]) => name);
+  const nmi = board.watchdog !== undefined && !served.includes(nmiHandler) ? nmiHandler : undefined;
+  return measureStack(graphs, 'startup_on_reset', served, nmi, (title) => title.includes('core.c:'));
 }
 
 // Budgets are rules, not wishes: an image that breaks one is not handed out. They are made for the board's own number of

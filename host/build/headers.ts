@@ -2,6 +2,7 @@
 // So each number is written down once, wherever it is used.
 import * as codes from '../../as/abi/codes.ts';
 import type { Board } from './board.ts';
+import { handlers } from './drivers.ts';
 
 /** What is built, as far as it is known before the image exists. */
 export interface Identity {
@@ -37,45 +38,67 @@ function macroName(name: string): string {
 
 /** `board_config.h`: addresses and figures of the board, as the drivers name them. */
 export function boardHeader(board: Board): string {
-  const uart = board.uarts[board.link.uart]!;
-  const counter = board.timers[board.ticks.counter]!;
-  const alarm = board.timers[board.ticks.alarm]!;
-  const watchdog = board.watchdogs[board.watchdog.device]!;
-  const i2c = board.i2cs[board.i2c.device]!;
-  const { thermometer } = board;
+  const { link, ticks, storage, watchdog, i2c, entropy, rtc, thermometer, application } = board;
+  const tickHz = board.tickHz ?? board.clockHz;
   const capabilities =
-    codes.Capability.Rtc |
     codes.Capability.Storage |
+    (rtc === undefined ? 0 : codes.Capability.Rtc) |
     (thermometer === undefined ? 0 : codes.Capability.Thermometer) |
-    (board.application === undefined ? 0 : codes.Capability.Registers);
+    (application === undefined ? 0 : codes.Capability.Registers);
   return header(`Board ${board.name}: made from boards/${board.name}/board.json and what it inherits.`, [
     `#define BOARD_NAME ${JSON.stringify(board.name)}`,
     `#define BOARD_CAPABILITIES ${capabilities}u`,
     `#define BOARD_CLOCK_HZ ${board.clockHz}u`,
-    `#define BOARD_TICK_HZ ${board.clockHz}u`,
+    `#define BOARD_TICK_HZ ${tickHz}u`,
     `#define BOARD_MAX_FREQUENCY_ERROR_PPB ${board.maxFrequencyErrorPpb}u`,
     `#define BOARD_INTERRUPTS ${board.interrupts}`,
-    `#define BOARD_LINK_UART_BASE ${hex(uart.base)}`,
-    `#define BOARD_LINK_RECEIVE_IRQ ${uart.receiveIrq}`,
-    `#define BOARD_LINK_TRANSMIT_IRQ ${uart.transmitIrq}`,
-    `#define BOARD_LINK_BAUD ${board.link.baud}u`,
-    `#define BOARD_COUNTER_BASE ${hex(counter.base)}`,
-    `#define BOARD_ALARM_BASE ${hex(alarm.base)}`,
-    `#define BOARD_ALARM_IRQ ${alarm.irq}`,
-    `#define BOARD_WATCHDOG_BASE ${hex(watchdog.base)}`,
-    `#define BOARD_WATCHDOG_TICKS ${Math.round((board.clockHz / 1000) * board.watchdog.timeoutMs)}u`,
-    `#define BOARD_I2C_BASE ${hex(i2c.base)}`,
-    `#define BOARD_I2C_HZ ${board.i2c.hz}u`,
-    `#define BOARD_RTC_ADDRESS ${hex(board.rtc.address)}`,
-    ...(thermometer === undefined ? [] : [`#define BOARD_THERMOMETER_ADDRESS ${hex(thermometer.address)}`]),
-    ...(board.application === undefined ? [] : ['#define BOARD_APPLICATION 1']),
-    `#define BOARD_STORAGE_ADDRESS ${hex(board.storage.address)}`,
-    `#define BOARD_STORAGE_BYTES ${board.storage.bytes}u`,
-    `#define BOARD_STORAGE_PAGE_BYTES ${board.storage.pageBytes}u`,
-    `#define BOARD_STORAGE_WRITE_MS ${board.storage.writeCycleMs}u`,
+    `#define BOARD_HANDLERS(HANDLER)${interruptHandlers(board)
+      .map(([line, name]) => ` HANDLER(${line}, ${name})`)
+      .join('')}`,
+    ...deviceMacros('UART', board.uarts[link.uart]!),
+    `#define BOARD_LINK_BAUD ${link.baud}u`,
+    `#define BOARD_LINK_FRAMES ${link.frames}u`,
+    ...deviceMacros('COUNTER', board.timers[ticks.counter]!),
+    ...deviceMacros('ALARM', board.timers[ticks.alarm]!),
+    ...(watchdog === undefined ? [] : deviceMacros('WATCHDOG', board.watchdogs[watchdog.device]!)),
+    ...(watchdog === undefined ? [] : [`#define BOARD_WATCHDOG_MS ${watchdog.timeoutMs}u`]),
+    ...(i2c === undefined ? [] : deviceMacros('I2C', board.i2cs[i2c.device]!)),
+    ...(i2c === undefined ? [] : [`#define BOARD_I2C_HZ ${i2c.hz}u`]),
+    ...(entropy === undefined ? [] : deviceMacros('ENTROPY', board.entropies[entropy.device]!)),
+    ...(rtc === undefined ? [] : deviceMacros('RTC', rtc)),
+    ...(thermometer === undefined ? [] : deviceMacros('THERMOMETER', thermometer)),
+    ...(application === undefined ? [] : ['#define BOARD_APPLICATION 1']),
+    ...deviceMacros('STORAGE', storage),
   ]);
 }
 
+/** Interrupt lines that a board's drivers serve, with the function that does. */
+export function interruptHandlers(board: Board): [number, string][] {
+  const { link, ticks, watchdog } = board;
+  const roles: [keyof typeof handlers, object | undefined][] = [
+    ['uart', board.uarts[link.uart]],
+    ['counter', ticks.counter === ticks.alarm ? undefined : board.timers[ticks.counter]],
+    ['alarm', board.timers[ticks.alarm]],
+    ['watchdog', watchdog && board.watchdogs[watchdog.device]],
+  ];
+  const lines = roles.flatMap(([role, device]) => {
+    const names = Object.entries<string>(handlers[role]);
+    return names.flatMap(([key, name]): [number, string][] => {
+      const line = device && (device as Record<string, unknown>)[key];
+      return typeof line === 'number' ? [[line, name]] : [];
+    });
+  });
+  return lines.sort(([a], [b]) => a - b);
+}
+
+// Each value of a device but its driver's name: BOARD_<role>_<key>.
+function deviceMacros(role: string, device: object): string[] {
+  return Object.entries(device).flatMap(([key, value]) => {
+    if (typeof value !== 'number') return [];
+    const number = key === 'base' || key === 'address' ? hex(value) : `${value}u`;
+    return `#define BOARD_${role}_${macroName(key)} ${number}`;
+  });
+}
 /** `wasm_config.h`: size of the core's linear memory, bytes. */
 export function memoryHeader(memoryBytes: number): string {
   return header('Linear memory of the compiled core: what its memoryEnd() says.', [

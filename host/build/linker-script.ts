@@ -8,7 +8,7 @@ import type { Board } from './board.ts';
  * Room below the lowest stack address at which a function of the core may begin: its own frame is above it already, so
  * this is for helpers of the compiler, the trap itself and interrupts. The build compares it with what those can use.
  */
-export const stackReserveBytes = 608;
+export const stackReserveBytes = 640;
 
 /** The script as text. */
 export function linkerScript(board: Board): string {

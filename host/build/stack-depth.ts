@@ -35,14 +35,14 @@ const helperFrameBytes = 48;
  * @param graphs contents of the .ci files
  * @param entry where the main program starts
  * @param handlers interrupt handlers, the NMI's aside
- * @param nmi the NMI's handler
+ * @param nmi the NMI's handler, where it has one
  * @param isCore whether a function, by the file it is in, belongs to the compiled core
  */
 export function measureStack(
   graphs: readonly string[],
   entry: string,
   handlers: readonly string[],
-  nmi: string,
+  nmi: string | undefined,
   isCore: (title: string) => boolean,
 ): StackDepth {
   const nodes = readGraphs(graphs);
@@ -61,9 +61,13 @@ export function measureStack(
   };
 }
 
-function exceptionsBytes(nodes: Map<string, Node>, handlers: readonly string[], nmi: string): number | undefined {
+function exceptionsBytes(
+  nodes: Map<string, Node>,
+  handlers: readonly string[],
+  nmi: string | undefined,
+): number | undefined {
   const depths = handlers.map((handler) => deepest(nodes, handler).bytes);
-  const last = deepest(nodes, nmi).bytes;
+  const last = nmi === undefined ? 0 : deepest(nodes, nmi).bytes;
   if (last === undefined || depths.includes(undefined)) return undefined;
   return Math.max(...depths.map((bytes) => bytes!)) + last + 2 * exceptionFrameBytes;
 }

@@ -31,7 +31,7 @@ it('a reset in the midst of a byte leaves the clock as it was', async () => {
   prepareProbe(folder, 8);
   writeFileSync(join(folder, 'core.c'), '');
   const sources = ['firmware/runtime/memory.c', 'firmware/drivers/ds1338.c', 'test/firmware/drivers/recovery.c'];
-  const { code, output } = await runOnBoard(folder, sources, ['-device', `ds1338,address=${board.rtc.address}`]);
+  const { code, output } = await runOnBoard(folder, sources, ['-device', `ds1338,address=${board.rtc!.address}`]);
   expect(output).not.toContain('fails: ');
   expect(output).toMatch(/^ends$/m);
   expect(code).toBe(0);

@@ -317,7 +317,7 @@ describe('restart', () => {
     const before = performance.now();
     line.send('Xl');
     expect((await line.receive(20_000)).text).toBe('!');
-    expect(performance.now() - before).toBeGreaterThan(board.watchdog.timeoutMs - 1000);
+    expect(performance.now() - before).toBeGreaterThan(board.watchdog!.timeoutMs - 1000);
     const payload = await startPayload(line);
     expect(payload[StartField.ResetCause]).toBe(ResetCause.Watchdog);
     expect(payload.readUInt32LE(StartField.TrapCode)).toBe(TrapCode.None);

@@ -8,7 +8,9 @@ import { boardName, buildEchoFirmware, type EchoMeter, hex } from './echo-meter.
 import { randomNumbers } from './random.ts';
 import { useEchoMeters } from './use-echo-meters.ts';
 
-const { storage } = loadBoard(boardName);
+const { storage: part } = loadBoard(boardName);
+if (part.driver !== 'at24c') throw new Error(`${boardName} has no EEPROM`);
+const storage = part;
 const meters = useEchoMeters();
 let meter: EchoMeter | undefined;
 let folder = '';

@@ -49,6 +49,10 @@ struct vector_table {
 #define EXCEPTION(number) ((number) - 1)
 #define INTERRUPT(line) (15 + (line))
 
+#define DECLARE_HANDLER(line, function) void function(void);
+#define PLACE_HANDLER(line, function) [INTERRUPT(line)] = function,
+BOARD_HANDLERS(DECLARE_HANDLER)
+
 // Every entry is a fault unless something better is said below.
 #pragma GCC diagnostic ignored "-Woverride-init"
 __attribute__((section(".vectors"), used)) static const struct vector_table vectors = {
@@ -57,9 +61,9 @@ __attribute__((section(".vectors"), used)) static const struct vector_table vect
         {
             [0 ... 14 + BOARD_INTERRUPTS] = startup_on_fault,
             [EXCEPTION(1)] = startup_on_reset,
+#if defined(BOARD_WATCHDOG_MS) && !defined(BOARD_WATCHDOG_IRQ)
             [EXCEPTION(2)] = watchdog_on_expiry,
-            [INTERRUPT(BOARD_LINK_RECEIVE_IRQ)] = link_on_receive,
-            [INTERRUPT(BOARD_LINK_TRANSMIT_IRQ)] = link_on_transmit,
-            [INTERRUPT(BOARD_ALARM_IRQ)] = tick_on_alarm,
+#endif
+            BOARD_HANDLERS(PLACE_HANDLER)
         },
 };

@@ -387,7 +387,7 @@ static void parts_test_thermometer(void) {
 static void parts_test_busy_storage(void) {
   uint8_t byte = 0;
   memory[99] = 0x5A;
-  const uint64_t cycle = (uint64_t)BOARD_TICK_HZ * BOARD_STORAGE_WRITE_MS / 1000u;
+  const uint64_t cycle = (uint64_t)BOARD_TICK_HZ * BOARD_STORAGE_WRITE_CYCLE_MS / 1000u;
   memory_busy_until = now + cycle;
   parts_check(storage_read_bytes(99, &byte, 1) && byte == 0x5A, "a read waits for a write from before a reset");
   byte = 0xA5;
@@ -419,7 +419,7 @@ static void parts_test_storage(void) {
   memory_busy_polls = 1000000;
   uint64_t before = now;
   parts_check(!storage_write_bytes(0, bytes, 8), "a part that stays busy is given up");
-  uint64_t limit = (uint64_t)BOARD_TICK_HZ * BOARD_STORAGE_WRITE_MS / 1000u * 3u;
+  uint64_t limit = (uint64_t)BOARD_TICK_HZ * BOARD_STORAGE_WRITE_CYCLE_MS / 1000u * 3u;
   parts_check(now - before < limit, "it is given up in time");
   memory_busy_left = 0;
   memory_busy_polls = 0;

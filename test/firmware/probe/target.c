@@ -22,9 +22,8 @@ _Noreturn void probe_end_run(int code) {
 }
 
 // The vector table names these; a fault ends the run with a code of its own.
-void link_on_receive(void) {}
-void link_on_transmit(void) {}
-void tick_on_alarm(void) {}
+#define EMPTY_HANDLER(line, function) void function(void) {}
+BOARD_HANDLERS(EMPTY_HANDLER)
 void watchdog_on_expiry(void) {}
 
 _Noreturn void reset_restart_board(uint8_t cause, uint32_t trap_code) {

@@ -1,0 +1,39 @@
+// The drivers of firmware/drivers: what each is for and what a board's data say of its device.
+//
+// What always holds: a driver is described here once; its device's values reach the C file as macros, BOARD_<role>_<key>,
+// so a new value needs no code but the driver's own. Addresses are hex text in JSON and numbers here.
+import { z } from 'zod';
+
+/** A 32-bit address, or one on a bus. */
+export const address = z
+  .string()
+  .regex(/^0x[0-9a-fA-F]{1,8}$/, 'a hex number such as 0x40004000')
+  .transform((text) => Number.parseInt(text, 16));
+export const positive = z.number().int().positive();
+const irq = z.number().int().min(0).max(239).describe('line of the interrupt controller');
+const base = address.describe('of its registers');
+
+/** A serial line that carries the link's bytes (`uart_...` in firmware/platform/platform.h). */
+export const uart = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('cmsdk_uart'), base, receiveIrq: irq, transmitIrq: irq }),
+]);
+
+/** Counts ticks or ends waits (`tick_...`). */
+export const timer = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('cmsdk_timer'), base, irq })]);
+
+/** Restarts a board that hangs (`watchdog_...`). Without `irq` its first expiry is the NMI. */
+export const watchdog = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('cmsdk_watchdog'), base })]);
+
+/** A bus with parts on it (firmware/drivers/i2c.h). */
+export const i2c = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('sbcon_i2c'), base })]);
+
+/** A source of random bits (`entropy_...`). */
+export const entropy = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('nrf51_rng'), base })]);
+
+/** Which function of a driver serves which of its device's interrupts, by the role that the device has. */
+export const handlers = {
+  uart: { receiveIrq: 'uart_on_receive', transmitIrq: 'uart_on_transmit', irq: 'uart_on_interrupt' },
+  counter: { overflowIrq: 'tick_on_overflow' },
+  alarm: { irq: 'tick_on_alarm' },
+  watchdog: { irq: 'watchdog_on_expiry' },
+} as const;
