@@ -135,9 +135,22 @@ function left(t: i64): i64 {
   return leftPs(t) / 1000;
 }
 
-// UTC by this clock minus local time. Rate and slew are rounded once, together: so while a counter of nanoseconds goes on by
-// one, this goes back by no more than one.
+/** What `clockDifference` found last, and for which local time; none where the clock went another way since. */
+let shown: i64 = 0;
+let shownAt: i64 = i64.MIN_VALUE;
+
+// UTC by this clock minus local time: within an event it is asked for again and again.
 function clockDifference(t: i64): i64 {
+  if (t != shownAt) {
+    shown = differenceAt(t);
+    shownAt = t;
+  }
+  return shown;
+}
+
+// Rate and slew are rounded once, together: so while a counter of nanoseconds goes on by one, this goes back by no more
+// than one.
+function differenceAt(t: i64): i64 {
   const age = t - start;
   const seconds = age / SECOND_NS;
   // Without the rate's last bits, at most 0.5 ns in a second, the product of any rate up to 1 fits.
@@ -233,6 +246,7 @@ export function clockFromRealTimeClock(
 /** A leap second: UTC minus local time changes by `deltaNs`, and with it all that is known of it. */
 export function clockLeap(deltaNs: i64): void {
   difference += deltaNs;
+  shownAt = i64.MIN_VALUE;
   low += deltaNs;
   high += deltaNs;
   estimatorShift(deltaNs);
@@ -244,14 +258,20 @@ export function clockWiden(ns: i64): void {
   high += ns;
 }
 
-// The clock shows `value` at local time `t`, to which `estimatorAim` came last, and goes on at the rate estimated for then.
-function follow(t: i64, value: i64): void {
-  const most = 1000 * localShownErrorPpb();
-  rate = min<i64>(max<i64>(<i64>(min<f64>(max<f64>(estimatedFrequency, -1), 1) * 1e12), -most), most);
+// From local time t on the clock starts at `value`, and nothing is being slewed.
+function leadFrom(t: i64, value: i64): void {
   difference = value;
   start = t;
   slewTotal = 0;
   slewEnd = t;
+  shownAt = i64.MIN_VALUE;
+}
+
+// The clock shows `value` at local time `t`, to which `estimatorAim` came last, and goes on at the rate estimated for then.
+function follow(t: i64, value: i64): void {
+  const most = 1000 * localShownErrorPpb();
+  rate = min<i64>(max<i64>(<i64>(min<f64>(max<f64>(estimatedFrequency, -1), 1) * 1e12), -most), most);
+  leadFrom(t, value);
   refreshAt = t + REFRESH_NS;
 }
 
@@ -277,10 +297,7 @@ export function clockHoldoverEnded(t: i64): bool {
 export function clockTransactionBegin(t: i64): void {
   if (!rulesTransactionBegin(t) || !rulesFreeze() || status == ClockStatus.Unsynchronised) return;
   rulesBrokenOff(t, left(t));
-  difference = clockDifference(t);
-  start = t;
-  slewTotal = 0;
-  slewEnd = t;
+  leadFrom(t, clockDifference(t));
 }
 
 /** It ends: what waited is done now. */

@@ -16,8 +16,9 @@
 //   SHORT         64  the short one
 //   REASSEMBLY  1256  pieces received, from the first on, without a gap; with one server at the same place
 
+import { copy } from '../abi/bytes';
 import { Channel, LinkLimit } from '../abi/codes';
-import { copy, frameBegin, frameEnd } from './frame';
+import { frameBegin, frameEnd } from './frame';
 import { FrameFlag } from './layout';
 
 /** A message up to this size is short. */

@@ -19,11 +19,6 @@ export const FRAME_DAMAGED: i32 = -1;
 /** `frameOpen`: undamaged, but of another version, an unknown channel, or sealed. */
 export const FRAME_REFUSED: i32 = -2;
 
-/** Copies `length` bytes. */
-export function copy(target: usize, source: usize, length: u32): void {
-  for (let i: u32 = 0; i < length; i++) store<u8>(target + i, load<u8>(source + i));
-}
-
 /** The next frame is to be built at `at`, where `LinkLimit.FrameBytes` have room. */
 export function framePlace(at: usize): void {
   place = at;

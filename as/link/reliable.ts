@@ -19,8 +19,9 @@
 //   10  message, up to 237 bytes; on the stream channel of a core for one server, which is never a gateway's, up to
 //       `REQUEST_MAX_BYTES`
 
+import { copy } from '../abi/bytes';
 import { Channel, LinkLimit } from '../abi/codes';
-import { copy, frameBegin, frameEnd } from './frame';
+import { frameBegin, frameEnd } from './frame';
 import { Credit, REQUEST_MAX_BYTES } from './layout';
 import { NEVER, timeout, timingRoundTrip } from './timing';
 
