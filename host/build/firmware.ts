@@ -226,7 +226,7 @@ function firmwareSources(board: Board, root: string): string[] {
     storage.driver === 'flash_store' ? { driver: storage.device } : undefined,
   ];
   const drivers = devices.flatMap((device) => device?.driver ?? []).map((name) => `firmware/drivers/${name}.c`);
-  const folders = ['firmware/runtime', 'firmware/glue', ...board.sources];
+  const folders = ['firmware/runtime', 'firmware/glue', 'firmware/platform', ...board.sources];
   const { application } = board;
   const applications = application === undefined ? [] : [join('firmware', 'applications', `${application}.c`)];
   return [...new Set([...folders.flatMap(inFolder), ...drivers, ...applications])].sort();

@@ -32,4 +32,12 @@ static inline void cpu_enable_interrupt(uint32_t line) {
   *(volatile uint32_t *)(0xE000E100u + 4u * (line / 32u)) = 1u << (line % 32u);
 }
 
+/// Resets processor and devices; RAM keeps what it holds (Armv7-M ARM, B3.2.6 AIRCR).
+_Noreturn static inline void cpu_reset_board(void) {
+  __asm__ volatile("dsb" ::: "memory");
+  *(volatile uint32_t *)0xE000ED0Cu = 0x05FA0004u;
+  for (;;) {
+  }
+}
+
 #endif

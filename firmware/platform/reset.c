@@ -3,6 +3,7 @@
 // What always holds: the record is valid only with its check word, which RAM after power-on has by chance once in
 // 2^64. While the firmware runs, the record says "watchdog": a reset that nobody announced, because everything hung,
 // is told from power-on by that.
+#include "cpu.h"
 #include "platform.h"
 
 struct reset_record {
@@ -14,8 +15,6 @@ struct reset_record {
 };
 
 #define RESET_MAGIC 0x4D545231u
-#define APPLICATION_RESET (*(volatile uint32_t *)0xE000ED0Cu)
-#define APPLICATION_RESET_REQUEST 0x05FA0004u
 
 __attribute__((section(".noinit"))) static volatile struct reset_record record;
 
@@ -48,8 +47,5 @@ void reset_clear_failures(void) {
 
 _Noreturn void reset_restart_board(uint8_t cause, uint32_t trap_code) {
   reset_write_record(cause, trap_code, record.failures);
-  __asm__ volatile("dsb" ::: "memory");
-  APPLICATION_RESET = APPLICATION_RESET_REQUEST;
-  for (;;) {
-  }
+  cpu_reset_board();
 }
