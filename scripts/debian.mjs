@@ -31,7 +31,7 @@ const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 const binutil = { version: ['--version'], expect: /GNU/ };
 
-/** @type {Record<'servers' | 'firmware' | 'emulator' | 'token' | 'fuzz', Group>} */
+/** @type {Record<'servers' | 'firmware' | 'emulator' | 'riscv' | 'token' | 'fuzz', Group>} */
 export const groups = {
   servers: {
     what: 'time servers and MQTT broker (chrony, ntpsec, mosquitto)',
@@ -78,6 +78,35 @@ export const groups = {
     fetches: [['qemu-system-arm']],
     tools: {
       'qemu-system-arm': { version: ['--version'], expect: /version ([7-9]|[1-9]\d)\./ },
+    },
+  },
+  riscv: {
+    what: 'compiler and emulator for RISC-V (gcc-riscv64-unknown-elf, qemu-system-riscv32)',
+    fetches: [['gcc-riscv64-unknown-elf'], ['qemu-system-misc']],
+    // Libraries of other cores than rv32imac, C++ and LTO tools, emulators of other processors: five sixths of 500 MB.
+    leaveOut: [
+      './usr/lib/gcc/*/plugin/*',
+      './usr/lib/gcc/*/cc1plus',
+      './usr/lib/gcc/*/lto1',
+      './usr/lib/gcc/*/rv64*',
+      './usr/lib/gcc/*/rv32e*',
+      './usr/lib/gcc/*/rv32*f*',
+      './usr/bin/*-lto-dump',
+      './usr/bin/*g++*',
+      './usr/bin/qemu-system-[!r]*',
+      './usr/bin/qemu-system-riscv64',
+      './usr/bin/qemu-system-rx',
+      './usr/bin/qemu-storage-daemon',
+      './usr/lib/qemu/*',
+      './usr/share/qemu/*',
+    ],
+    tools: {
+      'riscv64-unknown-elf-gcc': { version: ['--version'], expect: /riscv64-unknown-elf-gcc/ },
+      'riscv64-unknown-elf-objcopy': binutil,
+      'riscv64-unknown-elf-objdump': binutil,
+      'riscv64-unknown-elf-size': binutil,
+      'riscv64-unknown-elf-nm': binutil,
+      'qemu-system-riscv32': { version: ['--version'], expect: /version ([7-9]|[1-9]\d)\./ },
     },
   },
   token: {
@@ -175,7 +204,7 @@ function unpackedTool(name, groupName, folder) {
  * @param {string} folder
  */
 function pathArguments(name, folder) {
-  if (name === 'qemu-system-arm') return ['-L', join(folder, 'usr/share/qemu')];
+  if (name.startsWith('qemu-system-')) return ['-L', join(folder, 'usr/share/qemu')];
   return [];
 }
 

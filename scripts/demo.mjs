@@ -43,7 +43,7 @@ for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) pro
 
 const outDir = join(root, 'build', 'demo');
 try {
-  const missing = await setUp();
+  const missing = await setUp({ debian: ['servers', 'firmware', 'emulator'] });
   for (const reason of new Set(missing.map((each) => each.reason))) console.error(`  ! ${reason}`);
   await step('demo program', async () => {
     await bundle('host/demo/main.ts', outDir);

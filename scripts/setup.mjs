@@ -14,7 +14,7 @@ import { isMain } from './lib/project.mjs';
  * @returns {Promise<{ group: GroupName, reason: string }[]>} Debian groups that could not be set up; the caller decides
  *   whether it can go on without them
  */
-export async function setUp({ debian = ['servers', 'firmware', 'emulator'], core = true } = {}) {
+export async function setUp({ debian = ['servers', 'firmware', 'emulator', 'riscv'], core = true } = {}) {
   await installPackages();
   const missing = await setUpDebian(debian);
   if (core) {
