@@ -13,8 +13,9 @@ export const TERMS_TEMPERATURE: u32 = 2;
 export const TERMS_DAY: u32 = 4;
 
 const DAY_NS: i64 = 86_400 * SECOND_NS;
-/** rad/s. */
-const DAILY: f64 = 7.27220521664304e-5;
+const PER_DAY_NS: f64 = 1 / <f64>DAY_NS;
+/** s/rad. */
+const PER_DAILY: f64 = 1 / 7.27220521664304e-5;
 
 /** At which temperature g1 is 0, and 1 / (°C * 1000) of it. */
 const TURN_MILLI_CELSIUS: i32 = 25_000;
@@ -34,9 +35,14 @@ let second: f64 = 0;
 let sineMarked: f64 = 0;
 let cosineMarked: f64 = 0;
 
-/** Results of `cycleTo`: integrals since the last mark (s), and the terms now. */
-export const CYCLE_INTEGRALS: usize = memory.data(32, 8);
-export const CYCLE_TERMS: usize = memory.data(32, 8);
+/**
+ * Results of `cycleTo`: integrals since the last mark (s), and the terms now. Before each is room for two numbers, with
+ * which they are the vectors of `estimator.ts`.
+ */
+export const CYCLE_STEP: usize = memory.data(48, 8);
+export const CYCLE_NOW: usize = memory.data(48, 8);
+export const CYCLE_INTEGRALS: usize = CYCLE_STEP + 16;
+export const CYCLE_TERMS: usize = CYCLE_NOW + 16;
 /** s, for how much of that time the temperature was not known. */
 export let cycleUnread: f64 = 0;
 
@@ -90,17 +96,17 @@ export function cycleTo(t: i64, utc: i64): void {
     return;
   }
   cycleUnread = 0;
-  turn(<f64>(utc % DAY_NS) / <f64>DAY_NS);
+  turn(<f64>(utc % DAY_NS) * PER_DAY_NS);
   const sine = turnSine;
   const cosine = turnCosine;
   put(CYCLE_TERMS, cosine, sine);
   // cos 2a = 1 - 2 sin² a, sin 2a = 2 sin a cos a.
   put(CYCLE_TERMS + 16, 1 - 2 * sine * sine, 2 * sine * cosine);
-  put(CYCLE_INTEGRALS, (sine - sineMarked) / DAILY, (cosineMarked - cosine) / DAILY);
+  put(CYCLE_INTEGRALS, (sine - sineMarked) * PER_DAILY, (cosineMarked - cosine) * PER_DAILY);
   put(
     CYCLE_INTEGRALS + 16,
-    (sine * cosine - sineMarked * cosineMarked) / DAILY,
-    (sine * sine - sineMarked * sineMarked) / DAILY,
+    (sine * cosine - sineMarked * cosineMarked) * PER_DAILY,
+    (sine * sine - sineMarked * sineMarked) * PER_DAILY,
   );
 }
 

@@ -15,16 +15,18 @@
 
 import { clear, copy } from '../abi/bytes';
 import {
-  CYCLE_INTEGRALS,
+  CYCLE_NOW,
+  CYCLE_STEP,
   CYCLE_TERMS,
   cycleHasThermometer,
   cycleMark,
   cycleTo,
+  cycleUnread,
   cycleUnreadVariance,
   TERMS_DAY,
   TERMS_TEMPERATURE,
 } from './cycle';
-import { cutGaussian, cutMass, cutMean, cutVariance, inverseRoot } from './gaussian';
+import { below, cutGaussian, cutMass, cutMean, cutVariance, inverseRoot, isNothing, notBelowZero } from './gaussian';
 
 /** Random walks of frequency that are tried, (s/s)² per s: from 1e-9 to 1e-7 per root second, in half decades. */
 const WALKS: usize = memory.data<f64>([1e-18, 9e-18, 1e-16, 9e-16, 1e-14], 8);
@@ -70,9 +72,9 @@ let learnedUtc: i64 = 0;
 let frequencyPrior: f64 = 5e-5;
 
 // 1, time and integrals of the terms since the last sample: what the state's offset becomes.
-const STEP: usize = memory.data(8 * STATES_MAX, 8);
+const STEP: usize = CYCLE_STEP;
 // What the state's frequency is now: 0, 1 and the terms.
-const NOW: usize = memory.data(8 * STATES_MAX, 8);
+const NOW: usize = CYCLE_NOW;
 // A row of a covariance, and a gain.
 const ROW: usize = memory.data(8 * STATES_MAX, 8);
 
@@ -142,7 +144,7 @@ export function estimatorBegin(t: i64, utc: i64, standard: f64): void {
     const states = estimatorStates(i);
     const p = filter + 8 + 8 * states;
     if (running) {
-      forward(filter, states, walkOf(i), seconds);
+      forward(filter, states, walkOf(i), seconds, wandered(seconds));
     } else if (learnedUtc != 0) {
       // Stopped for that long, and started again.
       const stopped = <f64>max<i64>(utc - learnedUtc, 0) * 1e-9;
@@ -176,17 +178,17 @@ function prepare(t: i64, utc: i64): f64 {
   cycleTo(t, utc);
   store<f64>(STEP, 1);
   store<f64>(STEP, seconds, 8);
-  copy(STEP + 16, CYCLE_INTEGRALS, 8 * TERMS_DAY);
+  store<f64>(NOW, 0);
   store<f64>(NOW, 1, 8);
-  copy(NOW + 16, CYCLE_TERMS, 8 * TERMS_DAY);
   return seconds;
 }
 
 // The offset that a filter foresees after the step, s, or with `now` its frequency then.
 function foresee(filter: usize, states: u32, now: bool): f64 {
   const vector = now ? NOW : STEP;
-  let sum: f64 = now ? 0 : load<f64>(filter, 8);
-  for (let i: u32 = 1; i < states; i++) sum += load<f64>(vector + 8 * i) * load<f64>(filter + 8 + 8 * i);
+  const first: u32 = now ? 1 : 0;
+  let sum = load<f64>(filter + 8 + 8 * first);
+  for (let i = first + 1; i < states; i++) sum += load<f64>(vector + 8 * i) * load<f64>(filter + 8 + 8 * i);
   return sum;
 }
 
@@ -217,27 +219,33 @@ function slopeOf(filter: usize): f64 {
   return load<f64>(filter, 24) + 2 * load<f64>(CYCLE_TERMS) * load<f64>(filter, 32);
 }
 
-// Variance of the offset that a walk and an unread temperature add.
-function wandered(filter: usize, walk: f64, seconds: f64): f64 {
-  const variance = walk * seconds * seconds * seconds * (1 / 3.0);
-  return cycleHasThermometer() ? variance + cycleUnreadVariance(slopeOf(filter)) : variance;
+// Variance of the offset that an unread temperature adds.
+function unread(filter: usize): f64 {
+  return isNothing(cycleUnread) ? 0 : cycleUnreadVariance(slopeOf(filter));
+}
+
+// Of a walk, as a factor: the variance that it adds to the offset within so many seconds.
+function wandered(seconds: f64): f64 {
+  return seconds * seconds * seconds * (1 / 3.0);
 }
 
 function add(place: usize, value: f64): void {
   store<f64>(place, load<f64>(place) + value);
 }
 
-// Takes the step.
-function forward(filter: usize, states: u32, walk: f64, seconds: f64): void {
+// Takes the step, in which a walk of 1 adds `cube` to the variance of the offset.
+function forward(filter: usize, states: u32, walk: f64, seconds: f64, cube: f64): void {
   const p = filter + 8 + 8 * states;
-  const variance = spread(p, states, STEP, true) + wandered(filter, walk, seconds);
+  const variance = spread(p, states, STEP, true) + walk * cube + unread(filter);
   store<f64>(filter, foresee(filter, states, false), 8);
   copy(p, ROW, 8 * states);
   store<f64>(p, variance);
-  add(estimatorElement(p, states, 0, 1), 0.5 * walk * seconds * seconds);
-  add(estimatorElement(p, states, 1, 1), walk * seconds);
-  const drift = cycleHasThermometer() ? CRYSTAL_DRIFT : DAILY_DRIFT;
-  for (let k: u32 = 2; k < states; k++) add(estimatorElement(p, states, k, k), drift * seconds);
+  const walked = walk * seconds;
+  add(estimatorElement(p, states, 0, 1), 0.5 * seconds * walked);
+  add(estimatorElement(p, states, 1, 1), walked);
+  if (states == 2) return;
+  const drifted = (cycleHasThermometer() ? CRYSTAL_DRIFT : DAILY_DRIFT) * seconds;
+  for (let k: u32 = 2; k < states; k++) add(estimatorElement(p, states, k, k), drifted);
 }
 
 /** Of the last sample: how sure the filters are that it is a true one; by how much the best one missed it, s, and its variance, s². */
@@ -255,6 +263,7 @@ export let samplePrior: f64 = 0;
 export function estimatorSample(t: i64, difference: i64, halfWidth: f64, noise: f64): void {
   const seconds = prepare(t, t + anchor);
   const sample = <f64>(difference - anchor) * 1e-9;
+  const cube = wandered(seconds);
   let stray: f64 = 0;
   let sum: f64 = 0;
   let believed: f64 = 0;
@@ -262,13 +271,13 @@ export function estimatorSample(t: i64, difference: i64, halfWidth: f64, noise: 
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     const states = estimatorStates(i);
-    forward(filter, states, walkOf(i), seconds);
+    forward(filter, states, walkOf(i), seconds, cube);
     if (i == 0) {
       // Likelihoods in units of 1 / (2 halfWidth), which all filters share.
       const open = load<f64>(filter + 8 + 8 * states) + noise;
       stray = (STRAY_SHARE * halfWidth) / (halfWidth + STRAY_SECONDS + STRAY_DEVIATIONS * open * inverseRoot(open));
     }
-    if (load<f64>(filter) > best) {
+    if (below(best, load<f64>(filter))) {
       best = load<f64>(filter);
       sampleInnovation = sample - load<f64>(filter, 8);
       samplePrior = load<f64>(filter + 8 + 8 * states);
@@ -324,11 +333,11 @@ function normalise(perSum: f64): void {
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     store<f64>(filter, load<f64>(filter) * perSum);
-    if (i < WALKING && load<f64>(filter) > load<f64>(best)) best = filter;
+    if (i < WALKING && below(load<f64>(best), load<f64>(filter))) best = filter;
   }
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
-    if (load<f64>(filter) >= WEIGHT_MIN) continue;
+    if (!below(load<f64>(filter), WEIGHT_MIN)) continue;
     if (i == DAILY) reviveDaily(filter, best);
     else copy(filter, best, bytesOf(estimatorStates(i)));
     store<f64>(filter, WEIGHT_MIN);
@@ -375,7 +384,7 @@ function settle(): void {
   }
   const ns = <i64>(offset * 1e9);
   estimatedDifference = anchor + ns;
-  if (abs<f64>(offset) < OFFSET_LARGE) return;
+  if (below(abs<f64>(offset), OFFSET_LARGE)) return;
   moveAnchor(ns);
   for (let i: u32 = 0; i < estimatorFilters(); i++) add(estimatorFilter(i) + 8, -offset);
 }
@@ -424,32 +433,67 @@ export function estimatorSpread(t: i64): void {
   if (t == spreadAt) return;
   spreadAt = t;
   const seconds = prepare(t, t + anchor);
+  const filters = estimatorFilters();
+  let told: f64 = 0;
+  let walk: f64 = 0;
+  let variance: f64 = 0;
   let offset: f64 = 0;
   let frequency: f64 = 0;
-  let told: f64 = 0;
   let offsetSquare: f64 = 0;
   let frequencySquare: f64 = 0;
-  estimatedVariance = 0;
-  estimatedFrequencyVariance = 0;
-  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+  let statesMost: u32 = 0;
+  for (let i: u32 = 0; i < filters; i++) {
     const filter = estimatorFilter(i);
     const weight = load<f64>(filter);
-    if (weight < WEIGHT_TOLD) continue;
-    told += weight;
+    if (below(weight, WEIGHT_TOLD)) continue;
     const states = estimatorStates(i);
-    const p = filter + 8 + 8 * states;
-    const walk = WALK_UNKNOWN * walkOf(i);
+    statesMost = max<u32>(statesMost, states);
+    told += weight;
+    walk += weight * walkOf(i);
+    variance += weight * unread(filter);
     const filterOffset = foresee(filter, states, false);
     const filterFrequency = foresee(filter, states, true);
-    offset += weight * filterOffset;
-    offsetSquare += weight * filterOffset * filterOffset;
-    frequency += weight * filterFrequency;
-    frequencySquare += weight * filterFrequency * filterFrequency;
-    estimatedVariance += weight * (spread(p, states, STEP, true) + wandered(filter, walk, seconds));
-    estimatedFrequencyVariance += weight * (spread(p, states, NOW, false) + walk * seconds);
+    const offsetPart = weight * filterOffset;
+    const frequencyPart = weight * filterFrequency;
+    offset += offsetPart;
+    offsetSquare += offsetPart * filterOffset;
+    frequency += frequencyPart;
+    frequencySquare += frequencyPart * filterFrequency;
   }
-  const scale = MODEL_VARIANCE / told;
-  estimatedVariance = scale * (estimatedVariance + max<f64>(offsetSquare - (offset * offset) / told, 0));
+  walk *= WALK_UNKNOWN;
+  variance += walk * wandered(seconds);
+  let frequencyVariance = walk * seconds;
+  // The filters' mean covariance, number by number: each counts with what both vectors make of it.
+  for (let j: u32 = 0; j < statesMost; j++) {
+    for (let k = j; k < statesMost; k++) {
+      let step = load<f64>(STEP + 8 * j) * load<f64>(STEP + 8 * k);
+      let now = load<f64>(NOW + 8 * j) * load<f64>(NOW + 8 * k);
+      if (isNothing(step) && isNothing(now)) continue;
+      if (k > j) {
+        step += step;
+        now += now;
+      }
+      const both = meanCovariance(j, k);
+      variance += both * step;
+      if (!isNothing(now)) frequencyVariance += both * now;
+    }
+  }
+  const perTold = 1 / told;
+  const scale = MODEL_VARIANCE * perTold;
+  estimatedVariance = scale * (variance + notBelowZero(offsetSquare - offset * offset * perTold));
   estimatedFrequencyVariance =
-    scale * (estimatedFrequencyVariance + max<f64>(frequencySquare - (frequency * frequency) / told, 0));
+    scale * (frequencyVariance + notBelowZero(frequencySquare - frequency * frequency * perTold));
+}
+
+// Sum of the covariances of two states, weighted, of all filters that count and have these states.
+function meanCovariance(j: u32, k: u32): f64 {
+  let sum: f64 = 0;
+  for (let i: u32 = 0; i < estimatorFilters(); i++) {
+    const filter = estimatorFilter(i);
+    const states = estimatorStates(i);
+    const weight = load<f64>(filter);
+    if (states <= k || below(weight, WEIGHT_TOLD)) continue;
+    sum += weight * load<f64>(estimatorElement(filter + 8 + 8 * states, states, j, k));
+  }
+  return sum;
 }
