@@ -1,7 +1,7 @@
 // How many instructions the core takes on a microcontroller, exactly, beside other implementations of the ciphers. Run by
 // scripts/bench-mcu.mjs.
 import { parseArgs } from 'node:util';
-import { formatTable } from '../host/cli/table.ts';
+import { formatTable } from '../host/text/table.ts';
 import { serversMax } from '../scripts/build-core.mjs';
 import { step } from '../scripts/lib/progress.mjs';
 import { boardName } from './mcu-board.ts';

@@ -44,12 +44,12 @@ const flashStore = z.strictObject({
   programBytes: positive.describe('what is programmed at once'),
 });
 
+/** What a board may be called. */
+export const boardName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/);
+
 /** A board with everything it inherits. */
 export const boardSchema = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[a-z0-9][a-z0-9-]{0,30}$/)
-    .describe('as its folder is named; at most 31 bytes'),
+  name: boardName.describe('as its folder is named; at most 31 bytes'),
   description: z.string().min(1),
   architecture: z.string(),
   chip: z.string(),

@@ -6,6 +6,7 @@ export class BuildError extends Error {
     readonly code:
       | 'board-unknown'
       | 'board-invalid'
+      | 'board-exists'
       | 'checkout-missing'
       | 'tool-missing'
       | 'tool-failed'

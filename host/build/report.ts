@@ -1,4 +1,6 @@
 // A build's result as text for people.
+import { formatTable } from '../text/table.ts';
+import type { BuildError } from './errors.ts';
 import type { BuildReport } from './firmware.ts';
 import type { MemoryUse } from './sizes.ts';
 
@@ -29,6 +31,29 @@ export function formatBuildReport(report: BuildReport): string {
   ].join('\n');
 }
 
+/** What came of one board's build: its report, or the error that ended it. */
+export type BuildOutcome = { readonly board: string } & (
+  | { readonly report: BuildReport }
+  | { readonly error: BuildError }
+);
+
+/** All boards in one table, flash and RAM against their budgets. */
+export function formatBuildTable(outcomes: readonly BuildOutcome[]): string[] {
+  const columns = ['Flash', 'of budget', 'RAM', 'of budget', 'Stack', 'Core', 'Image'];
+  const rows = outcomes.map((outcome) => {
+    if ('error' in outcome) return [outcome.board, `failed: ${outcome.error.code}`];
+    const { board, flash, ram, stack, coreSha256, imageSha256, servers } = outcome.report;
+    return [
+      board,
+      ...[flash, ram].flatMap((use) => [number(use.usedBytes), share(use.usedBytes, use)]),
+      stack.totalBytes === undefined ? 'checked' : number(stack.totalBytes),
+      `${servers} ${coreSha256.slice(0, 8)}`,
+      imageSha256.slice(0, 8),
+    ];
+  });
+  return formatTable([{ heading: 'Board' }, ...columns.map((heading) => ({ heading, align: 'right' }) as const)], rows);
+}
+
 function serversLine({ servers, budgetsHold }: BuildReport): string[] {
   if (servers === undefined) return [];
   const line = `for ${servers === 1 ? 'one time server' : `up to ${servers} time servers at once`}`;
@@ -38,7 +63,7 @@ function serversLine({ servers, budgetsHold }: BuildReport): string[] {
 function memoryTable(name: string, use: MemoryUse): string[] {
   const line = (label: string, bytes: number, share: string) =>
     `  ${label.padEnd(24)}${number(bytes).padStart(9)}  ${share.padStart(7)}`;
-  const percent = (bytes: number) => `${((100 * bytes) / use.budgetBytes).toFixed(1)} %`;
+  const percent = (bytes: number) => share(bytes, use);
   return [
     `${name.padEnd(26)}${'bytes'.padStart(9)}  ${'budget'.padStart(7)}`,
     ...use.parts.map(({ part, bytes }) => line(part, bytes, percent(bytes))),
@@ -46,6 +71,10 @@ function memoryTable(name: string, use: MemoryUse): string[] {
     line('budget', use.budgetBytes, ''),
     line('left', use.budgetBytes - use.usedBytes, percent(use.budgetBytes - use.usedBytes)),
   ];
+}
+
+function share(bytes: number, { budgetBytes }: MemoryUse): string {
+  return `${((100 * bytes) / budgetBytes).toFixed(1)} %`;
 }
 
 function number(value: number): string {

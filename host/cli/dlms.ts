@@ -10,13 +10,13 @@ import { readTextWithin } from '../files.ts';
 import { TariffError } from '../tariff/errors.ts';
 import type { TariffProgram } from '../tariff/model.ts';
 import { readProgramFile } from '../tariff/program-file.ts';
+import { formatTableWrapped, tableColumns } from '../text/table.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { readMeterState } from './meter-state.ts';
 import { writeNewFile } from './new-file.ts';
 import { wholeNumber } from './options.ts';
-import { formatTableWrapped, tableColumns } from './table.ts';
 import { printable } from './terminal.ts';
 
 interface Options {

@@ -2,7 +2,7 @@
 import { Ring } from '../../as/abi/codes.ts';
 import type { LogJson, RecordJson } from '../record/json.ts';
 import type { ToldEntry } from '../record/teller.ts';
-import { formatTableWrapped, tableColumns } from './table.ts';
+import { formatTableWrapped, tableColumns } from '../text/table.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 const logColumns = [{ heading: '#', align: 'right' }, { heading: 'Time' }, { heading: 'What happened' }] as const;

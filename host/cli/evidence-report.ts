@@ -1,6 +1,6 @@
 // What a verification found, for people: a table of the rings, what it proves, and the findings.
 import type { Finding, Report, RingReport, Tail } from '../record/verify.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../text/table.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 /** More findings than anybody reads are told by their number. */

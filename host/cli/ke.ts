@@ -7,13 +7,13 @@ import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import { knownAeads } from '../provision/aeads.ts';
 import { type HostPort, ntsKePort, parseHostPort } from '../provision/host-port.ts';
 import { aeadKeyBits, aeadName, failureNames, keErrorNames, nameOf } from '../text/names.ts';
+import { formatPairs, formatTableWrapped, tableColumns } from '../text/table.ts';
 import { type Context, collect, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { type KeRecord, readKeRecords } from './ke-records.ts';
 import { type KeSession, type KeVerdict, runKeSession } from './ke-session.ts';
 import { aeadOption, seconds } from './options.ts';
-import { formatPairs, formatTableWrapped, tableColumns } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 
 interface Options {

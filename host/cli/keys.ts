@@ -2,9 +2,9 @@
 import { Command } from 'commander';
 import { publicKeyOf, publicKeyPem } from '../provision/meter-keys.ts';
 import { readStorageKeys } from '../provision/storage-file.ts';
+import { formatPairs } from '../text/table.ts';
 import { type Context, withHelp } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
-import { formatPairs } from './table.ts';
 
 interface Options {
   storage: string;

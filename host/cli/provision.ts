@@ -25,13 +25,13 @@ import {
   tariffNeeds,
 } from '../provision/storage-file.ts';
 import { readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
+import { formatPairs } from '../text/table.ts';
 import { boardStorageBytes, checkAgreement, checkTariffs } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
 import { choicePairs } from './provision-text.ts';
-import { formatPairs } from './table.ts';
 
 interface Options {
   settings?: string;

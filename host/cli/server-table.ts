@@ -4,7 +4,7 @@
 import type { ServerPayload, TimePayload } from '../mqtt/payloads.ts';
 import { shortAead } from '../provision/aeads.ts';
 import { keErrorNames, textOfName } from '../text/names.ts';
-import { type Column, formatTable, leastColumns, tableColumns, tableWidth, wrapText } from './table.ts';
+import { type Column, formatTable, leastColumns, tableColumns, tableWidth, wrapText } from '../text/table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText, plainNs, reachText, secondsSince, signedNs } from './units.ts';
 

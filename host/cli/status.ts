@@ -10,12 +10,12 @@ import type {
 import type { TariffPayload } from '../mqtt/record-payloads.ts';
 import type { HeadJson } from '../record/json.ts';
 import { celsiusText, keErrorNames, noMajorityText, textOfName, waitingText } from '../text/names.ts';
+import { formatPairs, formatTableWithin, tableColumns } from '../text/table.ts';
 import { type BrokerOptions, connectBroker, type Report, readReports, withBrokerOptions } from './broker.ts';
 import { type Context, withHelp } from './context.ts';
 import { CliError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { hasMajority, serverLegend, serverLines } from './server-table.ts';
-import { formatPairs, formatTableWithin, tableColumns } from './table.ts';
 import { tariffLegend, tariffLines, tariffPairs } from './tariff-status.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { budgetLines } from './uncertainty-budget.ts';

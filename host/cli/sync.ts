@@ -21,6 +21,7 @@ import {
   rejectNames,
   waitingText,
 } from '../text/names.ts';
+import { formatPairs, formatTable } from '../text/table.ts';
 import { type Context, collect, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -30,7 +31,6 @@ import { aeadOption, agreement, seconds, wholeNumber } from './options.ts';
 import { hasMajority, serverMark } from './server-table.ts';
 import { provisionMemory } from './software-meter.ts';
 import { clockText } from './status.ts';
-import { formatPairs, formatTable } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { aroundNs, plainNs, signedNs } from './units.ts';
 

@@ -4,8 +4,8 @@
 import type { TariffPayload } from '../mqtt/record-payloads.ts';
 import type { HeadJson } from '../record/json.ts';
 import { letterNames, tariffFlagNames } from '../text/names.ts';
+import { formatTableWithin, tableColumns } from '../text/table.ts';
 import { legalTime, offsetText } from '../text/utc.ts';
-import { formatTableWithin, tableColumns } from './table.ts';
 import { printable, type Terminal } from './terminal.ts';
 import { ageText } from './units.ts';
 

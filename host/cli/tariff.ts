@@ -7,11 +7,11 @@ import { decodeProgram } from '../tariff/program-block.ts';
 import { type DynamicFile, type ProgramFile, readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
 import { describeZone, resolveZone } from '../tariff/zone.ts';
 import { crcText } from '../text/hex.ts';
+import { formatPairs, formatTable } from '../text/table.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
-import { formatPairs, formatTable } from './table.ts';
 
 interface Options {
   dynamic?: string;

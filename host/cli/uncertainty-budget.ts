@@ -1,7 +1,7 @@
 // What a meter's uncertainty is made of, as a table after GUM 8: standard uncertainties with type and distribution, their
 // shares of the variance, combined, expanded, and what is added.
 import type { TimePayload } from '../mqtt/payloads.ts';
-import { formatTable } from './table.ts';
+import { formatTable } from '../text/table.ts';
 import { plainNs } from './units.ts';
 
 /** What stands for as much or more. */

@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { makeProgram } from '../../host/cli/cli.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
-import { formatPairs, formatTable } from '../../host/cli/table.ts';
 import { printable, Terminal } from '../../host/cli/terminal.ts';
 import { loadSettings } from '../../host/config/settings.ts';
 import { readStorageSettings } from '../../host/provision/storage-file.ts';
+import { formatPairs, formatTable } from '../../host/text/table.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { runMetertime } from './cli-run.ts';
 
@@ -323,12 +323,12 @@ describe('init', () => {
 describe('boards', () => {
   it('lists what firmware can be built for, and the meter in software', async () => {
     const { stdout } = await runMetertime(['boards']);
-    expect(stdout).toMatch(/^Board +Flash +RAM +Servers +Oscillator +Runs in\n=+\n/);
-    expect(stdout).toMatch(/^software +- +- +4 +±100 ppm +this process/m);
+    expect(stdout).toMatch(/^Board +Processor +Flash +RAM +Servers +Oscillator +Runs in\n=+\n/);
+    expect(stdout).toMatch(/^software +- +- +- +4 +±100 ppm +this process/m);
     expect(stdout).toMatch(/^mps2-an385 +: Cortex-M3 on .*\n {15}/m);
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
-    expect(stdout).toMatch(/^mps2-an385 +96 KiB +16 KiB +1 +±100 ppm +emulator/m);
-    expect(stdout).toMatch(/^mps2-an385-4 +160 KiB +32 KiB +4 +±100 ppm +emulator/m);
+    expect(stdout).toMatch(/^mps2-an385 +cortex-m3 +96 KiB +16 KiB +1 +±100 ppm +emulator/m);
+    expect(stdout).toMatch(/^mps2-an385-4 +cortex-m3 +160 KiB +32 KiB +4 +±100 ppm +emulator/m);
     const json = JSON.parse((await runMetertime(['boards', '--json'])).stdout);
     expect(json).toContainEqual(
       expect.objectContaining({ name: 'mps2-an385', servers: 1, budgets: { flashBytes: 98_304, ramBytes: 16_384 } }),
@@ -336,7 +336,36 @@ describe('boards', () => {
   });
 });
 
+describe('boards BOARD', () => {
+  it('tells what its data say', async () => {
+    const { stdout } = await runMetertime(['boards', 'mps2-an385']);
+    expect(stdout).toMatch(/^mps2-an385\nCortex-M3 on /);
+    expect(stdout).toMatch(/^link +: uart0 \(cmsdk_uart\), 115200 baud, 4 frames$/m);
+    expect(stdout).toMatch(/^clock +: ds1338 at 0x68$/m);
+    const json = JSON.parse((await runMetertime(['boards', 'mps2-an385', '--json'])).stdout);
+    expect(json).toMatchObject({
+      clock: 'ds1338',
+      watchdog: true,
+      entropy: false,
+      parts: { watchdog: 'cmsdk_watchdog, 8 s' },
+    });
+  });
+
+  it('that there is not is a wrong command line', async () => {
+    const { exitCode, stderr } = await runMetertime(['boards', 'mps3']);
+    expect(exitCode).toBe(ExitCode.Usage);
+    expect(stderr).toMatch(/there is no board mps3; there are: .*mps2-an385/);
+  });
+});
+
 describe('build', () => {
+  it('wants a board, or all, and not both', async () => {
+    const none = await runMetertime(['build']);
+    expect(none.exitCode).toBe(ExitCode.Usage);
+    expect(none.stderr).toContain('expected --board BOARD, or --all');
+    expect((await runMetertime(['build', '--all', '--board', 'mps2-an385'])).exitCode).toBe(ExitCode.Usage);
+  });
+
   it.each(['0', '5', 'many'])('is refused for %s servers', async (servers) => {
     const { exitCode, stderr } = await runMetertime(['build', '--board', 'mps2-an385', '--servers', servers]);
     expect(exitCode).toBe(ExitCode.Usage);
