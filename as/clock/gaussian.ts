@@ -1,6 +1,6 @@
 // Numbers where the clock weighs what it knows: an inverse root, sine and cosine, and a Gaussian cut to an interval.
-// What always holds: additions, multiplications and divisions of IEEE 754 in a fixed order alone, so each board and node get
-// the same bits.
+// What always holds: additions, multiplications and divisions of IEEE 754 in a fixed order, and integers, alone, so each
+// board and node get the same bits.
 
 /** 1 / √x of a normal number above zero, to 1e-10 of it: where a division costs ten multiplications, the shortest way. */
 export function inverseRoot(x: f64): f64 {
@@ -52,44 +52,63 @@ export let cutMass: f64 = 1;
 export let cutMean: f64 = 0;
 export let cutVariance: f64 = 0;
 
-// What follows is in single precision, a third of the cost: it weighs samples, which are not known to a millionth.
+// What follows is in integers, a tenth of the cost: it weighs samples, which are not known to a millionth. Distances are in
+// parts of 2^28 of a standard deviation, factors in parts of 2^30, densities and shares in parts of 2^32.
 
-/** Beyond so many standard deviations there is nothing. */
-const FAR: f32 = 4.5;
+const DISTANCE_BITS: u32 = 28;
+const PER_DISTANCE: f64 = 1 / 268_435_456.0;
+const PER_SHARE: f64 = 1 / 4_294_967_296.0;
+
+/** Beyond 4.5 standard deviations there is nothing. */
+const FAR: i32 = 1_207_959_552;
 /** Over an interval that is narrower, in standard deviations, the density is a straight line. */
-const NARROW: f32 = 0.2;
+const NARROW: f64 = 0.2;
+/** As much of a variance, 1e-4 of it, as is certain to be left where differences cancel. */
+const LEFT_MIN: i64 = 26_844;
 
-// Literals, so that no compiler's own idea of them counts.
-// biome-ignore lint/suspicious/noApproximativeNumericConstant: see above
-const LOG2_E: f32 = 1.442695;
-const LN2_HIGH: f32 = 0.693359375;
-const LN2_LOW: f32 = -2.1219444e-4;
-
-// e to the power of x, from -20 to 0.
-function exponential(x: f32): f32 {
-  const power = <i32>(x * LOG2_E - 0.5);
-  const r = x - <f32>power * LN2_HIGH - <f32>power * LN2_LOW;
-  const r2 = r * r;
-  // Even and odd terms of the series to r^6.
-  const even: f32 = 1 + r2 * (<f32>(1 / 2) + r2 * (<f32>(1 / 24) + r2 * <f32>(1 / 720)));
-  const odd: f32 = 1 + r2 * (<f32>(1 / 6) + r2 * <f32>(1 / 120));
-  return (even + r * odd) * reinterpret<f32>((power + 127) << 23);
+// A number as a distance, towards zero; from 8 standard deviations on, the largest one.
+function distanceOf(x: f64): i32 {
+  const bits = reinterpret<u64>(x);
+  const high = <u32>(bits >> 32);
+  const mantissa: u32 = (1 << 31) | (high << 11) | (<u32>bits >> 21);
+  const down = 1026 - ((high >> 20) & 0x7ff);
+  if (<i32>down <= 0) return <i32>high < 0 ? -i32.MAX_VALUE : i32.MAX_VALUE;
+  const distance: i32 = down > 31 ? 0 : mantissa >> down;
+  return <i32>high < 0 ? -distance : distance;
 }
 
-const INVERSE_ROOT_2PI: f32 = 0.3989423;
+/** log2(e) / 2, in parts of 2^32. */
+const HALF_LOG2_E: i64 = 3_098_164_009;
+/** 1 / sqrt(2 pi), in parts of 2^32. */
+const INVERSE_ROOT_2PI: i64 = 1_713_444_047;
+/** Abramowitz and Stegun's p, in parts of 2^32. */
+const TAIL_STEP: i64 = 994_894_385;
 
 /** Density of the standard normal distribution at the last argument of `upperTail`. */
-let density: f32 = 0;
+let density: u32 = 0;
 
 // Share of the standard normal distribution above |x|, to 1e-6 (Abramowitz and Stegun 26.2.17).
-function upperTail(x: f32): f32 {
-  const distance = abs<f32>(x);
+function upperTail(x: i32): u32 {
+  const distance: i64 = x < 0 ? -x : x;
   density = 0;
-  if (distance >= FAR) return 0;
-  density = INVERSE_ROOT_2PI * exponential(<f32>-0.5 * distance * distance);
-  const t: f32 = <f32>1 / (<f32>1 + <f32>0.2316419 * distance);
-  const inner: f32 = <f32>1.7814779 + t * (<f32>-1.8212559 + t * <f32>1.3302744);
-  return density * t * (<f32>0.31938153 + t * (<f32>-0.35656378 + t * inner));
+  if (distance >= <i64>FAR) return 0;
+  // e to the power of -x² / 2 as a power of 2; here in parts of 2^26.
+  const power = <u32>((<u64>(<u32>((distance * distance) >> 30)) * <u64>HALF_LOG2_E) >> 32);
+  const f: i64 = (power & 0x3ff_ffff) << 4;
+  // 2^-f for f from 0 to 1, to 1e-7: interpolated at Chebyshev's points.
+  let sum: i32 = <i32>((f * -1_016_701) >> 30) + 9_888_282;
+  sum = <i32>((f * <i64>sum) >> 30) - 59_375_904;
+  sum = <i32>((f * <i64>sum) >> 30) + 257_890_191;
+  sum = <i32>((f * <i64>sum) >> 30) - 744_256_774;
+  sum = <i32>((f * <i64>sum) >> 30) + 1_073_741_764;
+  density = <u32>((<i64>sum * INVERSE_ROOT_2PI) >> 30) >> (power >> 26);
+  const t: i64 = (1 << 60) / ((1 << 30) + ((distance * TAIL_STEP) >> 30));
+  sum = <i32>((t * 1_428_371_292) >> 30) - 1_955_558_716;
+  sum = <i32>((t * <i64>sum) >> 30) + 1_912_847_369;
+  sum = <i32>((t * <i64>sum) >> 30) - 382_857_446;
+  sum = <i32>((t * <i64>sum) >> 30) + 342_933_307;
+  sum = <i32>((t * <i64>sum) >> 30);
+  return <u32>((<i64>sum * <i64>density) >> 30);
 }
 
 /**
@@ -99,38 +118,39 @@ function upperTail(x: f32): f32 {
  * @returns false when next to nothing is left; then the results mean nothing
  */
 export function cutGaussian(mean: f64, variance: f64, inverse: f64, halfWidth: f64): bool {
-  const low = <f32>((-halfWidth - mean) * inverse);
-  const high = <f32>((halfWidth - mean) * inverse);
-  if (!(low < FAR && high > -FAR)) return false;
+  const centre = mean * inverse;
+  const half = halfWidth * inverse;
+  const low = -distanceOf(half + centre);
+  const high = distanceOf(half - centre);
+  if (low >= FAR || high <= -FAR) return false;
   if (low <= -FAR && high >= FAR) {
     cutMass = 1;
     cutMean = mean;
     cutVariance = variance;
     return true;
   }
-  // Not the difference of both ends, which single precision may not tell apart.
-  const width = <f32>(2 * halfWidth * inverse);
-  if (width < NARROW) {
-    upperTail(<f32>(mean * inverse));
-    cutMass = <f64>(width * density);
+  // Not the difference of both ends, which are rounded.
+  const width = half + half;
+  if (below(width, NARROW)) {
+    upperTail(distanceOf(centre));
+    cutMass = width * (<f64>density * PER_SHARE);
     cutVariance = halfWidth * halfWidth * (1 / 3.0);
     cutMean = mean * cutVariance * inverse * inverse;
     cutVariance -= cutMean * cutMean;
     return true;
   }
   const tailLow = upperTail(low);
-  const densityLow = density;
+  const densityLow: i64 = density;
   const tailHigh = upperTail(high);
-  const densityHigh = density;
-  let mass: f32 = 1 - tailLow - tailHigh;
+  const densityHigh: i64 = density;
+  let mass: u32 = 0 - tailLow - tailHigh;
   if (low > 0) mass = tailLow - tailHigh;
   else if (high < 0) mass = tailHigh - tailLow;
-  const perMass: f32 = <f32>1 / mass;
-  const shift: f32 = (densityLow - densityHigh) * perMass;
-  const spread: f32 = <f32>1 + (low * densityLow - high * densityHigh) * perMass - shift * shift;
-  cutMass = <f64>mass;
-  cutMean = mean + variance * inverse * <f64>shift;
-  // As much as is certain to be left where differences cancel.
-  cutVariance = variance * <f64>max<f32>(spread, 1e-4);
+  const shift = ((densityLow - densityHigh) << DISTANCE_BITS) / <i64>mass;
+  const narrowed = (<i64>low * densityLow - <i64>high * densityHigh) / <i64>mass;
+  const left = (1 << DISTANCE_BITS) + narrowed - ((shift * shift) >> DISTANCE_BITS);
+  cutMass = <f64>mass * PER_SHARE;
+  cutMean = mean + variance * inverse * (<f64>shift * PER_DISTANCE);
+  cutVariance = variance * (<f64>max<i64>(left, LEFT_MIN) * PER_DISTANCE);
   return true;
 }

@@ -131,7 +131,7 @@ const multiply = (a: number[][], b: number[][]) =>
 const transpose = (a: number[][]) => a[0]!.map((_, j) => a.map((row) => row[j]!));
 const identity = (n: number) => Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => +(i === j)));
 
-/** Whether rounding may decide on which side of a limit a number falls: ends of the cut are in single precision. */
+/** Whether rounding may decide on which side of a limit a number falls: ends of the cut are rounded. */
 const near = (value: number, limit: number) => Math.abs(value / limit - 1) < 1e-6;
 
 /** The bank on a board without a thermometer, or with one that shows a temperature for each step. */
