@@ -104,7 +104,7 @@ bool thermometer_read_temperature(int32_t *milli_celsius);
 /// Fills `into` with random bytes; false when the source does not give them in time.
 bool entropy_read_bytes(uint8_t into[ENTROPY_BYTES]);
 
-// ---- watchdog: on boards that define BOARD_WATCHDOG_MS
+// ---- watchdog: on boards that define BOARD_WATCHDOG_MS; watchdog_on_expiry where it has an interrupt or the NMI
 
 /// From here on the watchdog resets the board unless it is fed within BOARD_WATCHDOG_MS.
 void watchdog_start_timer(void);

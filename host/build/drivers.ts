@@ -12,17 +12,28 @@ export const address = z
 export const positive = z.number().int().positive();
 const irq = z.number().int().min(0).max(239).describe('line of the interrupt controller');
 const base = address.describe('of its registers');
+const nrf51Pin = z.number().int().min(0).max(31).describe('of the port');
 
 /** A serial line that carries the link's bytes (`uart_...` in firmware/platform/platform.h). */
 export const uart = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('cmsdk_uart'), base, receiveIrq: irq, transmitIrq: irq }),
+  z.strictObject({ driver: z.literal('nrf51_uart'), base, irq, transmitPin: nrf51Pin, receivePin: nrf51Pin }),
 ]);
 
 /** Counts ticks or ends waits (`tick_...`). */
-export const timer = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('cmsdk_timer'), base, irq })]);
+export const timer = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('cmsdk_timer'), base, irq }),
+  z.strictObject({ driver: z.literal('nrf51_timer'), base, irq }),
+]);
 
-/** Restarts a board that hangs (`watchdog_...`). Without `irq` its first expiry is the NMI. */
-export const watchdog = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('cmsdk_watchdog'), base })]);
+/** Restarts a board that hangs (`watchdog_...`). */
+export const watchdog = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('cmsdk_watchdog'), base }),
+  z.strictObject({ driver: z.literal('nrf51_wdt'), base }),
+]);
+
+/** Watchdogs whose first expiry is the processor's NMI, served by `watchdog_on_expiry`. */
+export const nmiWatchdogs: readonly string[] = ['cmsdk_watchdog'];
 
 /** A bus with parts on it (firmware/drivers/i2c.h). */
 export const i2c = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('sbcon_i2c'), base })]);

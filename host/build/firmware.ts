@@ -22,7 +22,7 @@ import { type Board, loadBoard } from './board.ts';
 import { compileImage } from './compile.ts';
 import { fileOffset, parseElf, symbolAddress } from './elf.ts';
 import { BuildError } from './errors.ts';
-import { abiHeader, boardHeader, identityHeader, interruptHandlers, memoryHeader } from './headers.ts';
+import { abiHeader, boardHeader, hasNmi, identityHeader, interruptHandlers, memoryHeader } from './headers.ts';
 import { buildDate, packageVersion, sha256 } from './identity.ts';
 import { linkerScript, stackReserveBytes } from './linker-script.ts';
 import { formatBuildReport } from './report.ts';
@@ -70,9 +70,6 @@ export interface BuildReport extends SizeReport {
   /** False when an earlier build of the same inputs was found. */
   readonly rebuilt: boolean;
 }
-
-/** Of a watchdog without a line of the interrupt controller. */
-const nmiHandler = 'watchdog_on_expiry';
 
 type StoredReport = Omit<BuildReport, 'elfPath' | 'hexPath' | 'binPath' | 'rebuilt' | 'servers' | 'budgetsHold'>;
 
@@ -294,7 +291,7 @@ function stackOf(folder: string, board: Board): StackDepth {
     .sort()
     .map((path) => readFileSync(join(folder, 'obj', path), 'utf8'));
   const served = interruptHandlers(board).map(([, name]) => name);
-  const nmi = board.watchdog !== undefined && !served.includes(nmiHandler) ? nmiHandler : undefined;
+  const nmi = hasNmi(board) ? 'watchdog_on_expiry' : undefined;
   return measureStack(graphs, 'startup_on_reset', served, nmi, (title) => title.includes('core.c:'));
 }
 

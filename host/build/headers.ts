@@ -2,7 +2,7 @@
 // So each number is written down once, wherever it is used.
 import * as codes from '../../as/abi/codes.ts';
 import type { Board } from './board.ts';
-import { handlers } from './drivers.ts';
+import { handlers, nmiWatchdogs } from './drivers.ts';
 
 /** What is built, as far as it is known before the image exists. */
 export interface Identity {
@@ -62,6 +62,7 @@ export function boardHeader(board: Board): string {
     ...deviceMacros('ALARM', board.timers[ticks.alarm]!),
     ...(watchdog === undefined ? [] : deviceMacros('WATCHDOG', board.watchdogs[watchdog.device]!)),
     ...(watchdog === undefined ? [] : [`#define BOARD_WATCHDOG_MS ${watchdog.timeoutMs}u`]),
+    ...(hasNmi(board) ? ['#define BOARD_WATCHDOG_NMI 1'] : []),
     ...(i2c === undefined ? [] : deviceMacros('I2C', board.i2cs[i2c.device]!)),
     ...(i2c === undefined ? [] : [`#define BOARD_I2C_HZ ${i2c.hz}u`]),
     ...(entropy === undefined ? [] : deviceMacros('ENTROPY', board.entropies[entropy.device]!)),
@@ -70,6 +71,11 @@ export function boardHeader(board: Board): string {
     ...(application === undefined ? [] : ['#define BOARD_APPLICATION 1']),
     ...deviceMacros('STORAGE', storage),
   ]);
+}
+
+/** Whether the board's watchdog is served as the NMI. */
+export function hasNmi({ watchdog, watchdogs }: Board): boolean {
+  return watchdog !== undefined && nmiWatchdogs.includes(watchdogs[watchdog.device]!.driver);
 }
 
 /** Interrupt lines that a board's drivers serve, with the function that does. */

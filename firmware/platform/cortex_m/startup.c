@@ -36,7 +36,7 @@ __attribute__((naked)) static void startup_on_fault(void) {
       "ldr r0, =stack_top\n\t"
       "mov sp, r0\n\t"
       "mrs r0, ipsr\n\t"
-      "b startup_handle_fault\n\t");
+      "bl startup_handle_fault\n\t");
 }
 
 typedef void (*handler_t)(void);
@@ -61,7 +61,7 @@ __attribute__((section(".vectors"), used)) static const struct vector_table vect
         {
             [0 ... 14 + BOARD_INTERRUPTS] = startup_on_fault,
             [EXCEPTION(1)] = startup_on_reset,
-#if defined(BOARD_WATCHDOG_MS) && !defined(BOARD_WATCHDOG_IRQ)
+#ifdef BOARD_WATCHDOG_NMI
             [EXCEPTION(2)] = watchdog_on_expiry,
 #endif
             BOARD_HANDLERS(PLACE_HANDLER)
