@@ -2,25 +2,30 @@
 //
 // What always holds: the emulator listens on the link's socket for as long as it runs and takes one client at a time,
 // so a gateway may come and go; what the meter sends meanwhile is lost, as on a wire. The storage file keeps what was
-// written, however the emulator ends. No emulator outlives the process that started it.
+// written, however the emulator ends; but flash that the emulator has in its memory only is put there before the start and
+// saved when `stop`, `kill` or `saveStorage` says so. No emulator outlives the process that started it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   accessSync,
   appendFileSync,
+  chmodSync,
   constants,
   existsSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { type Board, loadBoard } from './board.ts';
 import { parseElf, symbolAddress } from './elf.ts';
 import { BuildError } from './errors.ts';
+import { GdbRemote } from './gdb-remote.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
 import { requireTool } from './tools.ts';
 
@@ -56,6 +61,8 @@ export interface Emulator {
   stop(): Promise<EmulatorExit>;
   /** Ends it like a power cut, and waits. */
   kill(): Promise<EmulatorExit>;
+  /** Writes the storage as it is now to its file, where the emulator has it in memory only. */
+  saveStorage(): Promise<void>;
   /** Halts the processor and its clocks, and lets them go on. */
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -102,7 +109,11 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   prepareStorage(options.storageFile, board);
   rmSync(options.link, { force: true });
   const tool = requireTool(board.emulation.program);
-  const args = [...tool.args, ...fillIn(board.emulation.arguments, board, options), '-qmp', 'stdio'];
+  const flash = flashInMemory(board);
+  const gdbFolder = flash && mkdtempSync(join(tmpdir(), 'metertime-'));
+  const gdbPath = gdbFolder && join(gdbFolder, 'gdb');
+  const halted = gdbPath === undefined ? [] : ['-S', '-gdb', `unix:${doubleCommas(gdbPath)},server=on,wait=off`];
+  const args = [...tool.args, ...fillIn(board.emulation.arguments, board, options), ...halted, '-qmp', 'stdio'];
   const [command, ...before] = [...diesWithParent(), tool.path];
   const child = spawn(command!, [...before, ...args], {
     env: { ...process.env, ...tool.env },
@@ -122,17 +133,47 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
   const qmp = new Qmp(child.stdin, child.stdout, (event) => options.onEvent?.(event));
-  const emulator = makeEmulator(child, exit, qmp, options, () => log);
+  const emulator = makeEmulator(child, exit, qmp, options, flash, () => log);
+  const ready = async () => {
+    await Promise.all([qmp.run('qmp_capabilities'), awaitSocket(options.link)]);
+    if (flash && gdbPath) await loadFlash(flash, gdbPath, options.storageFile);
+  };
   try {
     await Promise.race([
-      Promise.all([qmp.run('qmp_capabilities'), awaitSocket(options.link)]),
+      ready(),
       exit.then(() => Promise.reject(new BuildError('emulator-failed', 'the emulator ended at once'))),
     ]);
   } catch (cause) {
-    await emulator.kill();
+    // Not by `kill`: the storage may not be in its memory yet.
+    child.kill('SIGKILL');
+    await exit;
     throw new BuildError('emulator-failed', `${(cause as Error).message}\n${log}`.trimEnd(), { cause });
+  } finally {
+    if (gdbFolder) rmSync(gdbFolder, { recursive: true, force: true });
   }
   return emulator;
+}
+
+/** Storage that the emulator has in its memory only. */
+interface Flash {
+  readonly base: number;
+  readonly bytes: number;
+}
+
+function flashInMemory({ name, storage }: Board): Flash | undefined {
+  if (storage.driver !== 'flash_store' || storage.device !== 'nrf51_nvmc') return undefined;
+  if (storage.base === undefined) throw new BuildError('board-invalid', `board ${name}: storage.base is missing`);
+  return { base: storage.base, bytes: storage.units * storage.unitBytes };
+}
+
+async function loadFlash(flash: Flash, gdbPath: string, file: string): Promise<void> {
+  const gdb = await GdbRemote.open(gdbPath);
+  try {
+    await gdb.writeMemory(flash.base, readFileSync(file));
+    await gdb.detach();
+  } finally {
+    gdb.close();
+  }
 }
 
 function makeEmulator(
@@ -140,9 +181,30 @@ function makeEmulator(
   exit: Promise<EmulatorExit>,
   qmp: Qmp,
   options: EmulatorOptions,
+  flash: Flash | undefined,
   log: () => string,
 ): Emulator {
-  const kill = () => {
+  const ended = () => child.exitCode !== null || child.signalCode !== null;
+  const saveStorage = async () => {
+    if (flash === undefined) return;
+    const folder = mkdtempSync(join(dirname(options.storageFile), '.flash-'));
+    try {
+      const filename = join(folder, 'image');
+      await qmp.run('memsave', { val: flash.base, size: flash.bytes, filename });
+      chmodSync(filename, 0o600);
+      renameSync(filename, options.storageFile);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+  // From here on the processor does nothing any more. An emulator that has ended by itself leaves the file as it was.
+  const cutPower = async () => {
+    if (flash === undefined || ended()) return;
+    const saved = qmp.run('stop').then(saveStorage);
+    await Promise.race([saved.catch(() => {}), delay(stopTimeoutMs, undefined, { ref: false })]);
+  };
+  const kill = async () => {
+    await cutPower();
     child.kill('SIGKILL');
     return exit;
   };
@@ -161,10 +223,12 @@ function makeEmulator(
     link: options.link,
     exit,
     kill,
+    saveStorage,
     async stop() {
+      await cutPower();
       qmp.run('quit').catch(() => {});
-      const ended = await Promise.race([exit, delay(stopTimeoutMs, undefined, { ref: false })]);
-      return ended ?? kill();
+      const how = await Promise.race([exit, delay(stopTimeoutMs, undefined, { ref: false })]);
+      return how ?? kill();
     },
     async pause() {
       await qmp.run('stop');
@@ -188,10 +252,22 @@ function makeEmulator(
   };
 }
 
-// A blank EEPROM reads as ones. A smaller meter's storage is the beginning of a larger one.
+// A blank storage reads as ones. A smaller meter's EEPROM is the beginning of a larger one.
 function prepareStorage(path: string, board: Board): void {
   const size = existsSync(path) ? statSync(path).size : 0;
-  const { bytes } = board.storage;
+  const { storage } = board;
+  if (storage.driver === 'flash_store') {
+    const bytes = storage.units * storage.unitBytes;
+    if (size === 0) writeFileSync(path, Buffer.alloc(bytes, 0xff), { mode: 0o600 });
+    else if (size !== bytes) {
+      throw new BuildError(
+        'emulator-failed',
+        `${path} has ${size} bytes; the flash of board ${board.name} has ${bytes}`,
+      );
+    }
+    return;
+  }
+  const { bytes } = storage;
   if (size > bytes || (size > 0 && size < StorageMap.Bytes)) {
     throw new BuildError(
       'emulator-failed',
