@@ -1,9 +1,10 @@
 // Where an event is found and where the actions that it leads to are put: behind everything else in memory, so that a
 // meter whose datagrams go over a link needs no room for them here.
 // What always holds: actions are written one behind the other, each whole; what a single event can lead to fits, since
-// messages to the network are held back (`actionRoom`) when the rest of the buffer is needed for everything else. The
-// frame comes last, so its place is free before: a meter on a link builds there what it hands to the link, which copies it
-// at once (`actionScratchRoom`).
+// messages to the network are held back (`actionRoom`) when the rest of the buffer is needed for everything else. There is
+// one storage operation in an event at most, and no frame beside a long write, whose end is the next event
+// (`actionFrameRoom`). The frame comes last, so its place is free before: a meter on a link builds there what it hands to the
+// link, which copies it at once (`actionScratchRoom`).
 //
 //   action   0  kind         u16
 //            2  length       u16
@@ -11,17 +12,23 @@
 //   event    0  local tick   u64
 //            8  payload
 
-import { Abi, Action, LinkLimit, StorageMap } from './codes';
+import { Abi, Action, LinkLimit, RtcField, StorageMap, TariffSwitchField, TimeNowField } from './codes';
 
-/** A frame, a storage write, real-time clock, thermometer, the next wake-up and the time: what may accompany a message. */
-const TIME_RESERVED: u32 = 612;
+/** The longest write to the storage: part of a reserve. */
+const WRITE_BYTES: u32 = Abi.ActionHeaderBytes + 4 + StorageMap.ReservePartBytes;
+const WAKE_BYTES: u32 = Abi.ActionHeaderBytes + 8;
+/** The real-time clock set and asked, the thermometer asked, the next wake-up, and the time where that is asked for. */
+const TIME_BYTES: u32 =
+  3 * Abi.ActionHeaderBytes + RtcField.Bytes + WAKE_BYTES + Abi.ActionHeaderBytes + TimeNowField.Bytes;
 /** A question for readings, and a tariff. */
-const RESERVED: u32 = TIME_RESERVED + (TARIFF == 0 ? 0 : 24);
+const TARIFF_BYTES: u32 = TARIFF == 0 ? 0 : 2 * Abi.ActionHeaderBytes + TariffSwitchField.Bytes;
+/** What may accompany a message. */
+const RESERVED: u32 = WRITE_BYTES + TIME_BYTES + TARIFF_BYTES;
 
 /** Actions of a meter on a link: none of them is a message. */
 const SMALL_ACTIONS: u32 = RESERVED;
-/** The largest event of a meter on a link: its settings. */
-const SMALL_EVENT: u32 = Abi.EventHeaderBytes + 4 + StorageMap.SettingsBytes;
+/** The largest event of a meter on a link: part of a reserve. What is longer is read in pieces. */
+const SMALL_EVENT: u32 = Abi.EventHeaderBytes + 4 + StorageMap.ReservePartBytes;
 
 /** With a datagram as an action or event, and the 24 bytes that the gateway's end puts in front of it. */
 const LARGE_ACTIONS: u32 = RESERVED + Abi.ActionHeaderBytes + 24 + LinkLimit.DatagramBytes;
@@ -72,6 +79,11 @@ export function actionRoom(length: u32): bool {
 /** Whether `length` bytes can be built at `actionScratch`, for now. */
 export function actionScratchRoom(length: u32): bool {
   return used + Abi.ActionHeaderBytes + length <= actionsCapacity();
+}
+
+/** Whether there is room for a frame, and for the wake-up behind it. */
+export function actionFrameRoom(): bool {
+  return actionScratchRoom(LinkLimit.FrameBytes + WAKE_BYTES);
 }
 
 /** Free memory behind the actions, at the place where `actionAdd` would put the payload of the next one. */

@@ -8,6 +8,7 @@
 
 import { wipe } from './constant-time';
 import { GCM_SIV_NONCE_BYTES, gcmSivOpen, gcmSivSeal, gcmSivSetKey } from './gcm-siv';
+import { CONTEXT } from './scratch';
 import { SIV_CONTEXT_BYTES, sivOpenWithNonce, sivSealWithNonce, sivSetKey, sivWipe } from './siv';
 
 /** Numbers of algorithms in IANA's registry (AEAD Parameters). */
@@ -23,7 +24,7 @@ export const AEAD_TAG_BYTES: u32 = 16;
 export const AEAD_KEY_MAX_BYTES: u32 = 64;
 
 /** The context of the key in use: as much as SIV's, the largest. Storage is sealed with it too, by the functions of siv.ts. */
-export const AEAD_CONTEXT: usize = memory.data(520, 4);
+export const AEAD_CONTEXT: usize = CONTEXT;
 
 // Whose key is in the context; 0 for none.
 let current: u32 = 0;

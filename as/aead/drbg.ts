@@ -17,7 +17,7 @@
 import { AES_KEY_BYTES, aesEncrypt, aesExpandKey } from './aes';
 import { BLOCK_BYTES, copyBytes, incrementBlock, xorBytes } from './block';
 import { wipe } from './constant-time';
-import { KEY_SCRATCH, KEY_SCRATCH_BLOCK, wipeKeyScratch } from './key-scratch';
+import { KEY_SCRATCH, KEY_SCRATCH_BLOCK, wipeKeyScratch } from './scratch';
 
 /** Size of a seed, and the most that a personalization can have (table 3: seedlen). */
 export const DRBG_SEED_BYTES: u32 = AES_KEY_BYTES + BLOCK_BYTES;

@@ -8,7 +8,7 @@
 import { AES_KEY_BYTES } from './aes';
 import { copyBytes } from './block';
 import { CMAC_BYTES, cmacFinish, cmacSetKey, cmacStart, cmacUpdate } from './cmac';
-import { KEY_SCRATCH, KEY_SCRATCH_BLOCK, wipeKeyScratch } from './key-scratch';
+import { KEY_SCRATCH, KEY_SCRATCH_BLOCK, wipeKeyScratch } from './scratch';
 
 // A 32-bit number in big-endian, and the byte 0 between label and context.
 const NUMBER: usize = memory.data(4, 4);

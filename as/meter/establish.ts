@@ -32,6 +32,7 @@ import {
   kePort,
   keRead,
   keRequest,
+  keSpare,
 } from '../nts/key-establishment';
 import { contextFingerprint } from '../record/context';
 import { agreeNeeded } from './agree';
@@ -85,8 +86,8 @@ const REFUSED_NS: i64 = 86_400 * SECOND_NS;
 const NTP_PORT: u32 = 123;
 const AEAD_SIV_CMAC_256_ALONE: usize = memory.data<u8>([15], 4);
 
-// Keys between their export and the end of the key establishment, laid out as those in use.
-const KEYS: usize = memory.data(128, 4);
+// Keys between their export and the end of the key establishment are laid out as those in use, in the reader's memory: it
+// has read all of the answer by then.
 const BOTH_KEYS: u32 = 3;
 const ALL_KEYS: u32 = 15;
 
@@ -189,7 +190,7 @@ function leave(source: Source, counts: bool): void {
   reading = NOBODY;
   if (counts) cookiesKeepNew(source.index);
   else cookiesKeepOld(source.index);
-  clear(KEYS, KEYS_BYTES);
+  clear(keSpare(), KEYS_BYTES);
 }
 
 function fail(source: Source, error: u32, detail: u32): void {
@@ -261,6 +262,7 @@ function received(source: Source, bytes: usize, length: u32): void {
   const verdict = keFinish();
   if (verdict != KeError.None) return fail(source, verdict, keErrorDetail());
   source.ke = Ke.Exporting;
+  clear(keSpare(), KEYS_BYTES);
   source.wants |= keContextAead() == keAead() ? WANT_EXPORT | (WANT_EXPORT << 1) : WANT_EXPORTS;
 }
 
@@ -281,14 +283,14 @@ function exported(source: Source, message: usize, length: u32): void {
   const bytes = aeadKeyBytes(keAead());
   const other = keContextAead() != keAead();
   if (tag > (other ? 3 : 1) || length != 3 + bytes) return fail(source, KeError.Export, length);
-  copy(KEYS + (tag & 1) * AEAD_KEY_MAX_BYTES + (tag >> 1) * (AEAD_KEY_MAX_BYTES / 2), message + 3, bytes);
+  copy(keSpare() + (tag & 1) * AEAD_KEY_MAX_BYTES + (tag >> 1) * (AEAD_KEY_MAX_BYTES / 2), message + 3, bytes);
   clear(message + 3, bytes);
   source.keysSeen |= 1 << tag;
   if (source.keysSeen == (other ? ALL_KEYS : BOTH_KEYS)) establish(source, other);
 }
 
 function establish(source: Source, other: bool): void {
-  exchangeSetKeys(source.index, keAead(), KEYS, other);
+  exchangeSetKeys(source.index, keAead(), keSpare(), other);
   leave(source, true);
   source.ke = Ke.Idle;
   source.wants |= WANT_CLOSE;

@@ -5,6 +5,7 @@
 import { AEAD_CONTEXT } from '../aead/aead';
 import { wipe } from '../aead/constant-time';
 import { deriveKey } from '../aead/kdf';
+import { DERIVED_KEY } from '../aead/scratch';
 import { sivSetKey } from '../aead/siv';
 import { METER_ID, ROOT_KEY } from './settings';
 
@@ -45,13 +46,12 @@ export function meterKey(purpose: u32, target: usize, length: u32): void {
 }
 
 const STORAGE_KEY_BYTES: u32 = 32;
-const STORAGE_KEY: usize = memory.data(32, 4);
 
 /** Prepares the context of the ciphers for what the storage keeps; to be wiped after use. */
 export function meterUseStorageKey(): void {
-  meterKey(KeyPurpose.Storage, STORAGE_KEY, STORAGE_KEY_BYTES);
-  sivSetKey(AEAD_CONTEXT, STORAGE_KEY, STORAGE_KEY_BYTES);
-  wipe(STORAGE_KEY, STORAGE_KEY_BYTES);
+  meterKey(KeyPurpose.Storage, DERIVED_KEY, STORAGE_KEY_BYTES);
+  sivSetKey(AEAD_CONTEXT, DERIVED_KEY, STORAGE_KEY_BYTES);
+  wipe(DERIVED_KEY, STORAGE_KEY_BYTES);
 }
 
 /** The same from a root key (16 bytes) and an id of the caller's: for known-answer tests. */

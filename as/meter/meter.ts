@@ -8,8 +8,8 @@
 // believed and no state written before the stored one was read; the state's proof for the real-time clock is written after
 // the clock was set, and one already there always covers the clock.
 
-import { actionAdd, actionRead, actionScratch } from '../abi/buffers';
-import { clear } from '../abi/bytes';
+import { actionAdd, actionFrameRoom, actionRead, actionScratch } from '../abi/buffers';
+import { clear, copy } from '../abi/bytes';
 import {
   Abi,
   Action,
@@ -54,6 +54,7 @@ import {
   linkReceive,
   linkSessionChanged,
 } from '../link/link';
+import { cookiesSpare } from '../nts/cookies';
 import {
   storeData,
   storeDeadline,
@@ -128,6 +129,9 @@ const STORAGE_RETRY_MAX_MS: u32 = 60_000;
 const STORAGE_TRIES_SILENT: u32 = 5;
 /** Starts after provisioning that wait for nothing, until one of them has led to a time. */
 const FIRST_STARTS: u32 = 3;
+/** Settings, or both slots of the state, are read in pieces of this many bytes. */
+const PIECE_BYTES: u32 = 256;
+const GATHERED_BYTES: u32 = StorageMap.SettingsBytes;
 /** Slowest local counter that a meter can have. */
 const TICK_HZ_MIN: u32 = 1000;
 /** A wake-up asked for at once while something else has to happen first. */
@@ -135,6 +139,8 @@ const WAKE_MIN_NS: i64 = 5_000_000;
 
 let stage: u32 = STAGE_SETTINGS;
 let capabilities: u32 = 0;
+/** Bytes that were read of the settings or the states. */
+let gathered: u32 = 0;
 let tickHz: u32 = 0;
 /** Whether a storage operation is under way. */
 let storageBusy: bool = false;
@@ -185,7 +191,7 @@ function begin(next: u32): void {
   stage = next;
   switch (next) {
     case STAGE_SETTINGS:
-      return actionRead(StorageMap.Settings, StorageMap.SettingsBytes);
+      return gather(StorageMap.Settings);
     case STAGE_SEEDS:
       return actionRead(StorageMap.SeedA, 2 * StorageMap.SeedBytes);
     case STAGE_SEED_WRITTEN:
@@ -193,10 +199,30 @@ function begin(next: u32): void {
     case STAGE_SEED_ERASED:
       return seedErase();
     case STAGE_STATE:
-      return actionRead(StorageMap.StateA, 2 * StorageMap.StateBytes);
+      return gather(StorageMap.StateA);
     default:
       actionAdd(Action.RtcRead, 0);
   }
+}
+
+// Begins to read settings or states.
+function gather(from: u32): void {
+  gathered = 0;
+  actionRead(from, PIECE_BYTES);
+}
+
+// Takes a piece of them; true when they are whole, at `cookiesSpare`: no cookie is there before the reserves.
+function gathers(offset: u32, data: usize, length: u32): bool {
+  if (length != PIECE_BYTES) {
+    retryLater(offset);
+    return false;
+  }
+  copy(cookiesSpare() + gathered, data, PIECE_BYTES);
+  clear(data, PIECE_BYTES);
+  gathered += PIECE_BYTES;
+  if (gathered == GATHERED_BYTES) return true;
+  actionRead(offset + PIECE_BYTES, PIECE_BYTES);
+  return false;
 }
 
 // The storage failed while starting: what it holds is not known, so the stage is tried again.
@@ -212,11 +238,12 @@ function retryLater(offset: u32): void {
 /** `Event.StorageData`. */
 export function meterStorageData(offset: u32, data: usize, length: u32): void {
   if (retryAt != i64.MAX_VALUE) return;
-  if (stage == STAGE_SETTINGS && offset == StorageMap.Settings) {
-    if (length != StorageMap.SettingsBytes) return retryLater(offset);
-    const error = settingsRead(data, length);
-    storeSettings(error == SettingsError.None ? data : 0);
-    clear(data, length);
+  if (stage == STAGE_SETTINGS && offset == StorageMap.Settings + gathered) {
+    if (!gathers(offset, data, length)) return;
+    const block = cookiesSpare();
+    const error = settingsRead(block, StorageMap.SettingsBytes);
+    storeSettings(error == SettingsError.None ? block : 0);
+    clear(block, GATHERED_BYTES);
     if (error != SettingsError.None) {
       raiseEvent(MeterEvent.SettingsInvalid, error, 0, false);
       return run();
@@ -231,9 +258,10 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
     if (stored) return begin(STAGE_SEED_WRITTEN);
     if (!randomReady()) raiseEvent(MeterEvent.SeedInvalid, 0, 0, false);
     beginState();
-  } else if (stage == STAGE_STATE && offset == StorageMap.StateA) {
-    if (length != 2 * StorageMap.StateBytes) return retryLater(offset);
-    stateRead(data);
+  } else if (stage == STAGE_STATE && offset == StorageMap.StateA + gathered) {
+    if (!gathers(offset, data, length)) return;
+    stateRead(cookiesSpare());
+    clear(cookiesSpare(), GATHERED_BYTES);
     if ((capabilities & Capability.Rtc) != 0) return begin(STAGE_RTC);
     keeperWithout();
     loadReserves();
@@ -437,8 +465,10 @@ export function meterStep(): void {
     }
     tariffReportStep(timeNowLocal());
     if (!networkIsOwn()) {
-      const frameBytes = linkPoll(timeNowTicks(), actionScratch());
-      if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);
+      if (actionFrameRoom()) {
+        const frameBytes = linkPoll(timeNowTicks(), actionScratch());
+        if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);
+      }
       wake = linkDeadline();
     }
     due = min<i64>(min<i64>(due, stepDue), reportDeadline());

@@ -54,7 +54,7 @@ import {
 } from './tariff-table';
 
 /** Bytes that are read at once. */
-const READ_BYTES: u32 = 512;
+const READ_BYTES: u32 = 256;
 const RETRY_MAX_MS: u32 = 60_000;
 
 /** What is done with a slot: from `Check` to `WriteHead` it is of a block that comes. */

@@ -28,6 +28,11 @@ function jarAt(source: u32): usize {
   return JARS + source * JAR_BYTES;
 }
 
+/** Memory of at least 512 bytes that is free, and all zeros, while there are no cookies; to be left so. */
+export function cookiesSpare(): usize {
+  return jarAt(0);
+}
+
 /** Forgets all cookies of a server and wipes them. */
 export function cookiesClear(source: u32): void {
   clear(jarAt(source), JAR_BYTES);

@@ -1,7 +1,7 @@
 // NTS Key Establishment (RFC 8915 4): the request, and the answer read piece by piece, records in any order.
 // What always holds: one answer at a time, for one server; nothing of it counts before its End of Message record has come
 // and all of it was in order; a record is read into a buffer of 256 bytes, and a longer one is only skipped, when that is
-// allowed.
+// allowed. Once the answer has ended nothing is read there any more: it is free for the keys that follow (`keSpare`).
 //
 //   record   0  critical bit (high bit) | type 15 bits   u16, network order
 //            2  length of the body                       u16, network order
@@ -39,7 +39,7 @@ export const AEADS_MAX: u32 = 4;
 export const SERVER_NAME_BYTES: u32 = 64;
 
 // The body of the record being read.
-const BODY: usize = memory.data(256, 4);
+const BODY: usize = memory.data(256, 8);
 
 /** The server named for NTP, a text of at most 64 bytes; empty where NTP is served by the NTS-KE host. */
 export const KE_SERVER: usize = memory.data(68, 4);
@@ -127,6 +127,11 @@ export function keErrorDetail(): u32 {
 /** Whether the answer has come to its end. */
 export function keEnded(): bool {
   return ended;
+}
+
+/** 256 bytes that are free from the end of an answer until the next key establishment begins. */
+export function keSpare(): usize {
+  return BODY;
 }
 
 /** Port for NTP that the server named, 0 for the standard one. */

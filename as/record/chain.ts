@@ -8,6 +8,7 @@ import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { AES_KEY_BYTES } from '../aead/aes';
 import { CMAC_BYTES, cmacFinish, cmacSetKey, cmacStart, cmacUpdate } from '../aead/cmac';
 import { equalBytes } from '../aead/constant-time';
+import { DERIVED_KEY, DIGEST } from '../aead/scratch';
 import { KeyPurpose, meterKey } from '../meter/keys';
 import { sha512Finish, sha512Start, sha512Update } from '../sign/sha512';
 
@@ -16,16 +17,12 @@ export const HASH_BYTES: u32 = 32;
 /** In front of a mark where an entry has its ring. */
 export const LABEL_MARK: u32 = 255;
 
-// Behind the context of the key, and wiped with it.
-const KEY: usize = AEAD_CONTEXT + 256;
 const LABEL: usize = TARIFF == 0 ? 0 : memory.data(1, 4);
-/** A hash, or a tag. */
-const DIGEST: usize = TARIFF == 0 ? 0 : memory.data(64, 8);
 
 /** Prepares the record key for what is sealed and checked next. */
 export function chainOpen(): void {
-  meterKey(KeyPurpose.Record, KEY, AES_KEY_BYTES);
-  cmacSetKey(AEAD_CONTEXT, KEY, AES_KEY_BYTES);
+  meterKey(KeyPurpose.Record, DERIVED_KEY, AES_KEY_BYTES);
+  cmacSetKey(AEAD_CONTEXT, DERIVED_KEY, AES_KEY_BYTES);
 }
 
 /** Erases it. */

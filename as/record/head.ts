@@ -4,9 +4,10 @@
 // of two slots the whole one with the higher count is in force, and the other is written.
 
 import { actionWrite } from '../abi/buffers';
-import { appendText, clear, copy, isBlank, isSecondNewer } from '../abi/bytes';
+import { appendText, clear, copy, isBlank } from '../abi/bytes';
 import { Channel, HeadField, HeadFormat, MarkField, Message, Ring, StorageMap } from '../abi/codes';
-import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
+import { aeadWipe } from '../aead/aead';
+import { DERIVED_KEY } from '../aead/scratch';
 import { crc32 } from '../link/crc32';
 import { KeyPurpose, meterKey } from '../meter/keys';
 import { networkBegin, networkSend, networkUp } from '../meter/network';
@@ -60,14 +61,11 @@ export function headRestart(): void {
   unsent = made;
 }
 
-/** Takes both slots as they were read; false where they were written and hold nothing. */
-export function headTake(slots: usize): bool {
-  const b = slots + StorageMap.HeadSlotBytes;
-  const holdsA = holds(slots);
-  const holdsB = holds(b);
-  if (!holdsA && !holdsB) return isBlank(slots, HeadField.StoredBytes) || isBlank(b, HeadField.StoredBytes);
-  slot = isSecondNewer(holdsA, holdsB, slots, b) ? 1 : 0;
-  const at = slot == 1 ? b : slots;
+/** Takes a slot as it was read, both in turn; false where it was written and holds nothing. */
+export function headTake(which: u32, at: usize): bool {
+  if (!holds(at)) return isBlank(at, HeadField.StoredBytes);
+  if (count != 0 && <i32>(load<u32>(at) - count) <= 0) return true;
+  slot = which;
   count = load<u32>(at);
   copy(HEAD, at + HeadField.Magic, SIGNED_BYTES);
   return true;
@@ -98,8 +96,8 @@ export function headDeadline(): i64 {
 /** Does a slice of what is under way. `settled`: nothing waits that can be stored. */
 export function headWork(now: i64, settled: bool): void {
   if (state == KEY_WANTED) {
-    meterKey(KeyPurpose.Sign, AEAD_CONTEXT, SIGN_KEY_BYTES);
-    signKeyBegin(AEAD_CONTEXT);
+    meterKey(KeyPurpose.Sign, DERIVED_KEY, SIGN_KEY_BYTES);
+    signKeyBegin(DERIVED_KEY);
     aeadWipe();
     state = KEY_MADE;
   } else if (state == KEY_MADE || state == SIGNING) {

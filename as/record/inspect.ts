@@ -8,7 +8,7 @@ import { ringExpects, ringOffset, ringSlots } from './ring';
 
 /** How often some slots are looked at, and how many. */
 const APART_NS: i64 = SECOND_NS;
-const SLOTS: u32 = 4;
+const SLOTS: u32 = 2;
 
 let ring: u32 = 0;
 let slot: u32 = 0;

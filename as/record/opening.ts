@@ -6,7 +6,7 @@
 // the next entry comes behind it; what does not fit to it is told.
 
 import { copy } from '../abi/bytes';
-import { Format, MarkField, MeterEvent, Ring, StorageMap, Tampering } from '../abi/codes';
+import { Format, HeadField, MarkField, MeterEvent, Ring, StorageMap, Tampering } from '../abi/codes';
 import { equalBytes } from '../aead/constant-time';
 import { raiseEvent } from '../meter/events';
 import { appendRoom, HASH } from './append';
@@ -40,10 +40,13 @@ const HEAD_ENTRIES: u32 = 3;
 const CONTEXT: u32 = 4;
 const DONE: u32 = 5;
 
+/** Slots of heads. */
+const HEAD_SLOTS: u32 = 2;
+
 let stage: u32 = MARKS;
-/** Ring or part that it is at. */
+/** Slot of heads, ring or part that it is at. */
 let step: u32 = 0;
-/** Reads in a row that did not hold. */
+/** Reads in a row that did not hold; of heads, slots that do not speak against them. */
 let reads: u32 = 0;
 
 /** What is to be read next. */
@@ -52,7 +55,7 @@ export function openingOffset(): u32 {
     case MARKS:
       return StorageMap.MarkA;
     case HEADS:
-      return StorageMap.HeadA;
+      return StorageMap.HeadA + step * <u32>StorageMap.HeadSlotBytes;
     case NEWEST:
       return findOffset();
     case HEAD_ENTRIES:
@@ -66,7 +69,7 @@ export function openingBytes(): u32 {
     case MARKS:
       return 2 * StorageMap.MarkBytes;
     case HEADS:
-      return 2 * StorageMap.HeadSlotBytes;
+      return HeadField.StoredBytes;
     case NEWEST:
       return findBytes();
     default:
@@ -87,7 +90,12 @@ export function openingTake(data: usize): bool {
       stage = HEADS;
       break;
     case HEADS:
-      if (!headTake(data)) raiseEvent(MeterEvent.Tampered, Tampering.Head, 0, false);
+      // Where one holds or was never written, nothing was tampered with.
+      if (headTake(step, data)) reads += 1;
+      step += 1;
+      if (step < HEAD_SLOTS) break;
+      if (reads == 0) raiseEvent(MeterEvent.Tampered, Tampering.Head, 0, false);
+      reads = 0;
       stage = NEWEST;
       step = 0;
       findBegin(0, least(0));

@@ -12,7 +12,7 @@ import { chainBlank, chainClose, chainHash, chainHolds, chainOpen, HASH_BYTES } 
 /** Rings. */
 export const RINGS: u32 = 3;
 /** Slots that are read at once. */
-const READ_SLOTS: u32 = 4;
+const READ_SLOTS: u32 = 2;
 
 // For each ring: newest u32, its hash 32.
 const STATE_BYTES: u32 = 4 + HASH_BYTES;
@@ -158,6 +158,7 @@ function take(data: usize): bool {
       break;
     case LAST:
       if (sequence != newest) return all();
+      chainClose();
       chainHash(data, ringHash(ring));
       return found();
     default: {

@@ -10,6 +10,7 @@
 //   4. The last block ends with a bit 1, zeros, and the length in bits (5.1.2).
 
 import { wipe } from '../aead/constant-time';
+import { HASH_STATE } from '../aead/scratch';
 import { INITIAL_STATE, sha512Constant } from './sha512-constants';
 
 /** Size of a hash. */
@@ -22,8 +23,8 @@ const ROUNDS: u32 = 80;
 const LENGTH_AT: u32 = 112;
 const LENGTH_LOW_AT: u32 = 120;
 
-// The state of eight words, then the block.
-const STATE: usize = TARIFF == 0 ? 0 : memory.data(192, 8);
+// The state of eight words, then the block: shared with the ciphers, so no key is set while a hash is made.
+const STATE: usize = HASH_STATE;
 const BLOCK: usize = STATE + SHA512_BYTES;
 
 let messageBytes: u32 = 0;

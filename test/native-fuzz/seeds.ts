@@ -259,7 +259,7 @@ function startSeeds(): Buffer[] {
     bytes(2, 0, u16(0), absent, u16(settingsBlock.length), settingsBlock),
     bytes(2, 0, u16(0), absent, u16(four.length), four),
     bytes(128, 3, u16(0), absent),
-    ...[1, 2, 4, 8, 0xffff].map((failing) => bytes(0, 1, u16(failing), date)),
+    ...[1, 2, 4, 8, 0x10, 0x20, 0xffff].map((failing) => bytes(0, 1, u16(failing), date)),
     bytes(1, 0, u16(0), absent, zeros(2 * 44), 128, zeros(3), Capability.Storage),
   ];
 }
@@ -426,10 +426,10 @@ function reserveSeeds(): Buffer[] {
     ...none,
     ...changes.map((one) => bytes(3 | (1 << 3), u16(0), one, lives[1]!)),
     // Each operation of the storage fails once, and nothing but a poll is needed.
-    ...Array.from({ length: 10 }, (_, i) => bytes(0, u16(1 << i), good(1), wake)),
+    ...Array.from({ length: 12 }, (_, i) => bytes(0, u16(1 << i), good(1), wake)),
     // The erasure of a cookie: the shortest, so the first input of a run.
-    bytes(0, u16(1 << 7), good(1)),
-    ...[1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0xffff].map((bits) => bytes(1, u16(bits), lives[1]!)),
+    bytes(0, u16(1 << 9), good(1)),
+    ...[1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80, 0x100, 0x200, 0xffff].map((bits) => bytes(1, u16(bits), lives[1]!)),
   ];
 }
 
