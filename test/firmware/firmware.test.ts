@@ -8,7 +8,8 @@ import { Abi, Capability, ResetCause, RtcStatus, StartField, TrapCode } from '..
 import { parseElf, symbolAddress } from '../../host/build/elf.ts';
 import type { BuildReport } from '../../host/build/index.ts';
 import { loadBoard } from '../../host/build/index.ts';
-import { boardName, buildEchoFirmware, hex, hostNs, Line, startEchoMeter, tickHz } from './echo-meter.ts';
+import { boardName, buildEchoFirmware, hex, Line, startEchoMeter, tickHz } from './echo-meter.ts';
+import { checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
 import { randomNumbers } from './random.ts';
 import { useEchoMeters } from './use-echo-meters.ts';
 
@@ -29,14 +30,6 @@ async function startPayload(line: Line): Promise<Buffer> {
   const parts = [];
   for (const offset of [0, 64, 128]) parts.push(await line.ask(`I${hex(offset, 4)}`));
   return Buffer.from(parts.join(''), 'hex');
-}
-
-const ticksToNs = (ticks: bigint): bigint => (ticks * 1_000_000_000n) / BigInt(tickHz);
-
-/** First tick, last tick, tick of the last byte sent before, and the data. */
-function parseEcho(answer: string): { first: bigint; last: bigint; sent: bigint; data: string } {
-  const tick = (at: number) => BigInt(`0x${answer.slice(at, at + 16)}`);
-  return { first: tick(0), last: tick(16), sent: tick(32), data: answer.slice(48) };
 }
 
 describe('start', () => {
@@ -163,34 +156,7 @@ describe('link', () => {
 describe('ticks', () => {
   it("follow the host's clock: each frame's lies between its sending and its answer", async () => {
     const { line } = await start();
-    const random = randomNumbers();
-    let least = -(2n ** 62n);
-    let most = 2n ** 62n;
-    let before = 0n;
-    let fastestNs = 2n ** 62n;
-    const startNs = hostNs();
-    while (hostNs() - startNs < 5_000_000_000n) {
-      await delay(random(50));
-      const sentNs = hostNs();
-      line.send(`E${'x'.repeat(random(150))}`);
-      const answer = await line.receive();
-      const { first, last, sent } = parseEcho(answer.text.slice(1));
-      expect(first).toBeGreaterThan(before);
-      expect(last).toBeGreaterThanOrEqual(first);
-      expect(sent).toBeLessThan(first);
-      before = last;
-      const bound = (a: bigint, b: bigint, larger: boolean) => (a > b === larger ? a : b);
-      least = bound(least, sentNs - ticksToNs(first), true);
-      most = bound(most, answer.hostNs - ticksToNs(last), false);
-      fastestNs = bound(fastestNs, answer.hostNs - sentNs, false);
-    }
-    // One offset between both clocks fits all frames, but for 20 ppm of the time that passed.
-    const slackNs = 100_000n;
-    console.log(
-      `tick against host: offset known to ${Number(most - least) / 1e3} us, fastest echo ${Number(fastestNs) / 1e3} us`,
-    );
-    expect(least).toBeLessThanOrEqual(most + slackNs);
-    expect(most - least).toBeLessThan(20_000_000n);
+    await checkTicks(line, tickHz, 5_000);
   });
 
   it('wake the core when it asked, never early', async () => {
@@ -206,47 +172,21 @@ describe('ticks', () => {
 });
 
 describe('real-time clock', () => {
-  interface Civil {
-    readonly status: number;
-    readonly iso: string;
-  }
-
-  async function readClock(line: Line): Promise<Civil> {
-    const fields = Buffer.from(await line.ask('T'), 'hex');
-    const two = (value: number) => String(value).padStart(2, '0');
-    const [status, second, minute, hour, day, month] = [...fields] as [number, number, number, number, number, number];
-    const iso = `${fields.readUInt16LE(6)}-${two(month)}-${two(day)}T${two(hour)}:${two(minute)}:${two(second)}`;
-    return { status, iso };
-  }
-
-  async function setClock(line: Line, iso: string): Promise<string> {
-    const [year, month, day, hour, minute, second] = iso.split(/\D/).map(Number) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    const fields = Buffer.from([second, minute, hour, day, month, year & 255, year >> 8]);
-    return line.ask(`S${fields.toString('hex')}`);
-  }
-
-  const seconds = (iso: string) => Date.parse(`${iso}Z`) / 1000;
-
   it("reads the host's time, or the one it was started with", async () => {
     const { line } = await start();
     const beforeMs = Date.now();
     const now = await readClock(line);
     expect(now.status).toBe(RtcStatus.Running);
-    expect(seconds(now.iso)).toBeGreaterThan(beforeMs / 1000 - 2);
-    expect(seconds(now.iso)).toBeLessThan(Date.now() / 1000 + 2);
+    expect(isoSeconds(now.iso)).toBeGreaterThan(beforeMs / 1000 - 2);
+    expect(isoSeconds(now.iso)).toBeLessThan(Date.now() / 1000 + 2);
     const startMs = performance.now();
     const other = await startEchoMeter(newFolder(), { rtcBase: '2006-06-17T16:01:21' });
     try {
       const { iso } = await readClock(other.line);
-      expect(seconds(iso) - seconds('2006-06-17T16:01:21')).toBeLessThan((performance.now() - startMs) / 1000 + 1);
-      expect(seconds(iso)).toBeGreaterThanOrEqual(seconds('2006-06-17T16:01:21'));
+      expect(isoSeconds(iso) - isoSeconds('2006-06-17T16:01:21')).toBeLessThan(
+        (performance.now() - startMs) / 1000 + 1,
+      );
+      expect(isoSeconds(iso)).toBeGreaterThanOrEqual(isoSeconds('2006-06-17T16:01:21'));
     } finally {
       other.line.close();
       await other.emulator.kill();
@@ -267,8 +207,8 @@ describe('real-time clock', () => {
     expect(await setClock(line, iso)).toBe('00');
     const read = await readClock(line);
     expect(read.status).toBe(RtcStatus.Running);
-    expect(seconds(read.iso) - seconds(iso)).toBeGreaterThanOrEqual(0);
-    expect(seconds(read.iso) - seconds(iso)).toBeLessThanOrEqual((performance.now() - startMs) / 1000 + 1);
+    expect(isoSeconds(read.iso) - isoSeconds(iso)).toBeGreaterThanOrEqual(0);
+    expect(isoSeconds(read.iso) - isoSeconds(iso)).toBeLessThanOrEqual((performance.now() - startMs) / 1000 + 1);
   });
 
   it('says so when a time cannot be set', async () => {

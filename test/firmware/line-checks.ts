@@ -1,0 +1,73 @@
+// What tests ask of the echo core on any board: ticks against the host's clock, the real-time clock in civil terms.
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { hostNs, type Line } from './echo-meter.ts';
+import { randomNumbers } from './random.ts';
+
+/** First tick, last tick, tick of the last byte sent before, and the data. */
+export function parseEcho(answer: string): { first: bigint; last: bigint; sent: bigint; data: string } {
+  const tick = (at: number) => BigInt(`0x${answer.slice(at, at + 16)}`);
+  return { first: tick(0), last: tick(16), sent: tick(32), data: answer.slice(48) };
+}
+
+/** Frames at drawn moments for so long: one offset between both clocks must fit the ticks of all of them. */
+export async function checkTicks(line: Line, tickHz: number, forMs: number): Promise<void> {
+  const ticksToNs = (ticks: bigint) => (ticks * 1_000_000_000n) / BigInt(tickHz);
+  const random = randomNumbers();
+  let least = -(2n ** 62n);
+  let most = 2n ** 62n;
+  let before = 0n;
+  let fastestNs = 2n ** 62n;
+  const startNs = hostNs();
+  while (hostNs() - startNs < BigInt(forMs) * 1_000_000n) {
+    await delay(random(50));
+    const sentNs = hostNs();
+    line.send(`E${'x'.repeat(random(150))}`);
+    const answer = await line.receive();
+    const { first, last, sent } = parseEcho(answer.text.slice(1));
+    expect(first).toBeGreaterThan(before);
+    expect(last).toBeGreaterThanOrEqual(first);
+    expect(sent).toBeLessThan(first);
+    before = last;
+    const bound = (a: bigint, b: bigint, larger: boolean) => (a > b === larger ? a : b);
+    least = bound(least, sentNs - ticksToNs(first), true);
+    most = bound(most, answer.hostNs - ticksToNs(last), false);
+    fastestNs = bound(fastestNs, answer.hostNs - sentNs, false);
+  }
+  console.log(
+    `tick against host: offset known to ${Number(most - least) / 1e3} us, fastest echo ${Number(fastestNs) / 1e3} us`,
+  );
+  // But for 20 ppm of five seconds.
+  const slackNs = 100_000n;
+  expect(least).toBeLessThanOrEqual(most + slackNs);
+  expect(most - least).toBeLessThan(20_000_000n);
+}
+
+export interface Civil {
+  readonly status: number;
+  readonly iso: string;
+}
+
+export async function readClock(line: Line): Promise<Civil> {
+  const fields = Buffer.from(await line.ask('T'), 'hex');
+  const two = (value: number) => String(value).padStart(2, '0');
+  const [status, second, minute, hour, day, month] = [...fields] as [number, number, number, number, number, number];
+  const iso = `${fields.readUInt16LE(6)}-${two(month)}-${two(day)}T${two(hour)}:${two(minute)}:${two(second)}`;
+  return { status, iso };
+}
+
+/** Answers `00` when the clock keeps it. */
+export async function setClock(line: Line, iso: string): Promise<string> {
+  const [year, month, day, hour, minute, second] = iso.split(/\D/).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const fields = Buffer.from([second, minute, hour, day, month, year & 255, year >> 8]);
+  return line.ask(`S${fields.toString('hex')}`);
+}
+
+export const isoSeconds = (iso: string): number => Date.parse(`${iso}Z`) / 1000;
