@@ -96,7 +96,7 @@ extern uint8_t wasm_memory[WASM_MEMORY_BYTES];
 extern uint8_t wasm_stack_floor[];
 
 // Read as a register where the compiler knows its name: __builtin_frame_address would cost a frame pointer.
-#if defined(__arm__)
+#if defined(__arm__) || defined(__riscv)
 register uintptr_t wasm_stack_pointer __asm__("sp");
 #else
 #define wasm_stack_pointer ((uintptr_t)__builtin_frame_address(0))

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { serversMax } from '../../scripts/build-core.mjs';
 import { maxStorageBytes } from '../provision/storage-file.ts';
-import { address, entropy, i2c, positive, timer, uart, watchdog } from './drivers.ts';
+import { address, entropy, i2c, interruptController, positive, reset, timer, uart, watchdog } from './drivers.ts';
 import { BuildError } from './errors.ts';
 import { requireCheckout } from './tools.ts';
 
@@ -58,7 +58,25 @@ export const boardSchema = z.strictObject({
   clockHz: positive.describe('of the processor'),
   tickHz: positive.optional().describe('of the tick counter; default clockHz'),
   interrupts: z.number().int().min(0).max(240).describe('lines of the interrupt controller'),
-  memory: z.strictObject({ flash: region, ram: region }),
+  interruptController: interruptController.optional().describe('beside the processor'),
+  reset: reset.optional().describe('device that resets the board, where the processor does not'),
+  memory: z.strictObject({
+    flash: region,
+    ram: region,
+    bootRom: region.optional().describe('that runs before the firmware'),
+  }),
+  protection: z
+    .enum(['mpu', 'pmp'])
+    .optional()
+    .describe('what keeps code from being written, RAM from being executed and the stack within its bounds'),
+  exceptions: z
+    .strictObject({
+      frameBytes: z.number().int().min(0).describe('that the processor pushes, with alignment'),
+      handler: z.string().optional().describe('that all interrupts come to; default each has its own'),
+      helperBytes: positive.describe("stack that the compiler's own helpers use at most"),
+    })
+    .default({ frameBytes: 36, helperBytes: 48 })
+    .describe("for the proof of the stack; default: a Cortex-M's"),
   uarts: z.record(z.string(), uart),
   timers: z.record(z.string(), timer),
   watchdogs: z.record(z.string(), watchdog).default({}),
@@ -94,9 +112,15 @@ export const boardSchema = z.strictObject({
     .optional()
     .describe('whose registers records carry'),
   emulation: z
-    .strictObject({ program: z.string(), arguments: z.array(z.string()) })
+    .strictObject({
+      program: z.string(),
+      arguments: z.array(z.string()),
+      storageFileBytes: positive
+        .optional()
+        .describe('that the emulator demands of {storage}; default what the units have'),
+    })
     .optional()
-    .describe('how it is emulated; {link}, {eeproms}, {rtc} and {elf} are filled in'),
+    .describe('how it is emulated; {link}, {eeproms}, {storage}, {rtc} and {elf} are filled in'),
 });
 
 /** A board's data, checked and complete. */

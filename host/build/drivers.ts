@@ -18,12 +18,20 @@ const nrf51Pin = z.number().int().min(0).max(31).describe('of the port');
 export const uart = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('cmsdk_uart'), base, receiveIrq: irq, transmitIrq: irq }),
   z.strictObject({ driver: z.literal('nrf51_uart'), base, irq, transmitPin: nrf51Pin, receivePin: nrf51Pin }),
+  z.strictObject({
+    driver: z.literal('ns16550'),
+    base,
+    registerStride: positive.describe('bytes from one register to the next'),
+    inputHz: positive.describe('of the clock that the divisor divides'),
+    irq,
+  }),
 ]);
 
 /** Counts ticks or ends waits (`tick_...`). */
 export const timer = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('cmsdk_timer'), base, irq }),
   z.strictObject({ driver: z.literal('nrf51_timer'), base, irq }),
+  z.strictObject({ driver: z.literal('clint'), base }),
 ]);
 
 /** Restarts a board that hangs (`watchdog_...`). */
@@ -40,6 +48,14 @@ export const i2c = z.discriminatedUnion('driver', [z.strictObject({ driver: z.li
 
 /** A source of random bits (`entropy_...`). */
 export const entropy = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('nrf51_rng'), base })]);
+
+/** Brings interrupt lines to the processor, where the processor itself does not (`cpu_enable_interrupt`). */
+export const interruptController = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('plic'), base }),
+]);
+
+/** Resets the board, where the processor itself cannot (`cpu_reset_board`). */
+export const reset = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('sifive_test'), base })]);
 
 /** Which function of a driver serves which of its device's interrupts, by the role that the device has. */
 export const handlers = {

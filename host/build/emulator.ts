@@ -16,6 +16,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -252,19 +253,22 @@ function makeEmulator(
   };
 }
 
-// A blank storage reads as ones. A smaller meter's EEPROM is the beginning of a larger one.
+// A blank storage reads as ones. A smaller meter's EEPROM is the beginning of a larger one. Where the emulator's part is
+// larger than the units, the rest of the file is a hole.
 function prepareStorage(path: string, board: Board): void {
   const size = existsSync(path) ? statSync(path).size : 0;
   const { storage } = board;
   if (storage.driver === 'flash_store') {
     const bytes = storage.units * storage.unitBytes;
+    const fileBytes = board.emulation?.storageFileBytes ?? bytes;
     if (size === 0) writeFileSync(path, Buffer.alloc(bytes, 0xff), { mode: 0o600 });
-    else if (size !== bytes) {
+    else if (size !== bytes && size !== fileBytes) {
       throw new BuildError(
         'emulator-failed',
         `${path} has ${size} bytes; the flash of board ${board.name} has ${bytes}`,
       );
     }
+    truncateSync(path, fileBytes);
     return;
   }
   const { bytes } = storage;
@@ -282,6 +286,7 @@ function fillIn(args: readonly string[], board: Board, options: EmulatorOptions)
   const values: Record<string, string> = {
     link: options.link,
     rtc: options.rtcBase ?? 'utc',
+    storage: options.storageFile,
     elf: options.image,
   };
   const fill = (arg: string) =>

@@ -209,8 +209,10 @@ function firmwareSources(board: Board, root: string): string[] {
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.c'))
       .map((name) => join(folder, name));
-  const { watchdog, i2c, entropy, rtc, thermometer, storage } = board;
+  const { interruptController, reset, watchdog, i2c, entropy, rtc, thermometer, storage } = board;
   const devices = [
+    interruptController,
+    reset,
     board.uarts[board.link.uart]!,
     board.timers[board.ticks.counter]!,
     board.timers[board.ticks.alarm]!,
@@ -290,9 +292,10 @@ function stackOf(folder: string, board: Board): StackDepth {
     .filter((path) => path.endsWith('.ci'))
     .sort()
     .map((path) => readFileSync(join(folder, 'obj', path), 'utf8'));
-  const served = interruptHandlers(board).map(([, name]) => name);
+  const { handler } = board.exceptions;
+  const served = handler === undefined ? interruptHandlers(board).map(([, name]) => name) : [handler];
   const nmi = hasNmi(board) ? 'watchdog_on_expiry' : undefined;
-  return measureStack(graphs, 'startup_on_reset', served, nmi, (title) => title.includes('core.c:'));
+  return measureStack(board.exceptions, graphs, 'startup_on_reset', served, nmi, (title) => title.includes('core.c:'));
 }
 
 // Budgets are rules, not wishes: an image that breaks one is not handed out. They are made for the board's own number of

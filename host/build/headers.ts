@@ -39,6 +39,7 @@ function macroName(name: string): string {
 /** `board_config.h`: addresses and figures of the board, as the drivers name them. */
 export function boardHeader(board: Board): string {
   const { link, ticks, storage, watchdog, i2c, entropy, rtc, thermometer, application } = board;
+  const { memory, protection, interruptController, reset } = board;
   const tickHz = board.tickHz ?? board.clockHz;
   const capabilities =
     codes.Capability.Storage |
@@ -51,6 +52,12 @@ export function boardHeader(board: Board): string {
     `#define BOARD_CLOCK_HZ ${board.clockHz}u`,
     `#define BOARD_TICK_HZ ${tickHz}u`,
     `#define BOARD_MAX_FREQUENCY_ERROR_PPB ${board.maxFrequencyErrorPpb}u`,
+    ...regionMacros('FLASH', memory.flash),
+    ...regionMacros('RAM', memory.ram),
+    ...(memory.bootRom === undefined ? [] : regionMacros('BOOT_ROM', memory.bootRom)),
+    ...(protection === undefined ? [] : [`#define BOARD_PROTECTION_${protection.toUpperCase()} 1`]),
+    ...(interruptController === undefined ? [] : deviceMacros('INTERRUPT_CONTROLLER', interruptController)),
+    ...(reset === undefined ? [] : deviceMacros('RESET', reset)),
     `#define BOARD_INTERRUPTS ${board.interrupts}`,
     `#define BOARD_HANDLERS(HANDLER)${interruptHandlers(board)
       .map(([line, name]) => ` HANDLER(${line}, ${name})`)
@@ -95,6 +102,10 @@ export function interruptHandlers(board: Board): [number, string][] {
     });
   });
   return lines.sort(([a], [b]) => a - b);
+}
+
+function regionMacros(name: string, { origin, bytes }: { origin: number; bytes: number }): string[] {
+  return [`#define BOARD_${name}_ORIGIN ${hex(origin)}`, `#define BOARD_${name}_BYTES ${bytes}u`];
 }
 
 // Each value of a device but its driver's name: BOARD_<role>_<key>.

@@ -1,4 +1,4 @@
-// Linker script of a Cortex-M board, from its memory regions and stack size.
+// Linker script of a board, from its memory regions and stack size.
 //
 // What always holds: the stack lies at the bottom of RAM, where running out of it faults; .noinit keeps its contents
 // over a reset; no section takes an address or order from anything but this script and the sorted list of objects.
@@ -58,6 +58,7 @@ SECTIONS {
 
   /DISCARD/ : {
     *(.ARM.exidx .ARM.exidx.*)
+    *(.eh_frame)
     *(.note.* .comment)
   }
 }

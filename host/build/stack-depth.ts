@@ -25,13 +25,16 @@ export interface StackDepth {
   readonly chain: readonly string[];
 }
 
-/** Registers that a Cortex-M pushes for an exception, with alignment. */
-const exceptionFrameBytes = 36;
-
-// gcc knows no frames of its own assembler helpers; libgcc's division, the deepest, pushes 32 bytes.
-const helperFrameBytes = 48;
+/** What an architecture adds to the frames that gcc knows (`exceptions` of a board). */
+export interface StackRules {
+  /** That the processor pushes for an exception, with alignment. */
+  readonly frameBytes: number;
+  /** gcc knows no frames of its own helpers in libgcc: what they push at most. */
+  readonly helperBytes: number;
+}
 
 /**
+ * @param rules
  * @param graphs contents of the .ci files
  * @param entry where the main program starts
  * @param handlers interrupt handlers, the NMI's aside
@@ -39,6 +42,7 @@ const helperFrameBytes = 48;
  * @param isCore whether a function, by the file it is in, belongs to the compiled core
  */
 export function measureStack(
+  rules: StackRules,
   graphs: readonly string[],
   entry: string,
   handlers: readonly string[],
@@ -46,11 +50,11 @@ export function measureStack(
   isCore: (title: string) => boolean,
 ): StackDepth {
   const nodes = readGraphs(graphs);
-  const main = deepest(nodes, entry);
-  const above = exceptionsBytes(nodes, handlers, nmi);
+  const main = deepest(rules, nodes, entry);
+  const above = exceptionsBytes(rules, nodes, handlers, nmi);
   const coreFrames = [...nodes].filter(([title]) => isCore(title)).map(([, node]) => node.frameBytes ?? 0);
-  const trap = deepest(nodes, 'wasm_rt_trap').bytes ?? 0;
-  const reserveBytes = Math.max(0, ...coreFrames) + Math.max(trap, helperFrameBytes) + (above ?? 0);
+  const trap = deepest(rules, nodes, 'wasm_rt_trap').bytes ?? 0;
+  const reserveBytes = Math.max(0, ...coreFrames) + Math.max(trap, rules.helperBytes) + (above ?? 0);
   const bounded = main.bytes !== undefined && above !== undefined;
   return {
     totalBytes: bounded ? main.bytes! + above : undefined,
@@ -62,14 +66,15 @@ export function measureStack(
 }
 
 function exceptionsBytes(
+  rules: StackRules,
   nodes: Map<string, Node>,
   handlers: readonly string[],
   nmi: string | undefined,
 ): number | undefined {
-  const depths = handlers.map((handler) => deepest(nodes, handler).bytes);
-  const last = nmi === undefined ? 0 : deepest(nodes, nmi).bytes;
+  const depths = handlers.map((handler) => deepest(rules, nodes, handler).bytes);
+  const last = nmi === undefined ? 0 : deepest(rules, nodes, nmi).bytes;
   if (last === undefined || depths.includes(undefined)) return undefined;
-  return Math.max(...depths.map((bytes) => bytes!)) + last + 2 * exceptionFrameBytes;
+  return Math.max(...depths.map((bytes) => bytes!)) + last + 2 * rules.frameBytes;
 }
 
 interface Depth {
@@ -78,7 +83,7 @@ interface Depth {
   readonly chain: readonly string[];
 }
 
-function deepest(nodes: Map<string, Node>, entry: string): Depth {
+function deepest(rules: StackRules, nodes: Map<string, Node>, entry: string): Depth {
   const known = new Map<string, Depth>();
   const open = new Set<string>();
   const visit = (title: string): Depth => {
@@ -90,7 +95,7 @@ function deepest(nodes: Map<string, Node>, entry: string): Depth {
       return { bytes: undefined, why: 'a call through a pointer', chain: [name] };
     }
     const node = nodes.get(title);
-    if (node === undefined) return { bytes: helperFrameBytes, chain: [name] };
+    if (node === undefined) return { bytes: rules.helperBytes, chain: [name] };
     if (node.frameBytes === undefined) return { bytes: undefined, why: `${name} has no fixed frame`, chain: [name] };
     open.add(title);
     let below: Depth = { bytes: 0, chain: [] };

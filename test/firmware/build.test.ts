@@ -329,7 +329,9 @@ describe('the depth of the stack', () => {
     `edge: { sourcename: "${from}" targetname: "${to}" label: "file.c:1:1" }\n`;
   const base = node('nmi', 4) + node('irq', 20) + node('wasm_rt_trap', 8);
   const measure = (graph: string) =>
-    measureStack([base, graph], 'main', ['irq'], 'nmi', (title) => title.startsWith('core.c:'));
+    measureStack({ frameBytes: 36, helperBytes: 48 }, [base, graph], 'main', ['irq'], 'nmi', (title) =>
+      title.startsWith('core.c:'),
+    );
 
   it('is that of the deepest chain, with a handler and the NMI on top', () => {
     const graph = node('main', 16) + node('a', 100) + node('b', 40) + edge('main', 'a') + edge('main', 'b');
