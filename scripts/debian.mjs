@@ -31,7 +31,7 @@ const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 const binutil = { version: ['--version'], expect: /GNU/ };
 
-/** @type {Record<'servers' | 'firmware' | 'emulator' | 'riscv' | 'token' | 'fuzz', Group>} */
+/** @type {Record<'servers' | 'firmware' | 'emulator' | 'riscv' | 'token' | 'flash' | 'fuzz', Group>} */
 export const groups = {
   servers: {
     what: 'time servers and MQTT broker (chrony, ntpsec, mosquitto)',
@@ -113,6 +113,17 @@ export const groups = {
     what: 'token for keys, in software (softhsm2)',
     fetches: [['softhsm2']],
     tools: { 'softhsm2-util': { version: ['--version'], expect: /^2\./ } },
+  },
+  flash: {
+    what: 'programs that flash boards (openocd, stm32flash, dfu-util, stlink-tools), and socat to test them',
+    fetches: [['openocd'], ['stm32flash'], ['dfu-util'], ['stlink-tools'], ['socat']],
+    tools: {
+      openocd: { version: ['--version'], expect: /Open On-Chip Debugger/ },
+      stm32flash: { version: ['-h'], expect: /Usage: .*stm32flash/ },
+      'dfu-util': { version: ['--version'], expect: /dfu-util \d/ },
+      'st-flash': { version: ['--version'], expect: /v\d/ },
+      socat: { version: ['-V'], expect: /socat version/ },
+    },
   },
   fuzz: {
     what: 'compiler with fuzzer and sanitizers (clang)',
@@ -205,6 +216,7 @@ function unpackedTool(name, groupName, folder) {
  */
 function pathArguments(name, folder) {
   if (name.startsWith('qemu-system-')) return ['-L', join(folder, 'usr/share/qemu')];
+  if (name === 'openocd') return ['-s', join(folder, 'usr/share/openocd/scripts')];
   return [];
 }
 

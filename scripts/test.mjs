@@ -25,7 +25,7 @@ const nativeFuzz = process.env.METERTIME_NATIVE_FUZZ !== 'skip';
 const reasons = nativeFuzz ? [] : ['native fuzzing is left out: METERTIME_NATIVE_FUZZ=skip'];
 try {
   /** @type {import('./debian.mjs').GroupName[]} */
-  const needed = ['servers', 'firmware', 'emulator', 'riscv', 'token'];
+  const needed = ['servers', 'firmware', 'emulator', 'riscv', 'token', 'flash'];
   const missing = await setUp({ debian: nativeFuzz ? [...needed, 'fuzz'] : needed });
   for (const { reason } of missing) {
     reasons.push(reason);

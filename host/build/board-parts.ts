@@ -26,6 +26,7 @@ export function boardParts(board: Board): BoardPart[] {
     ['storage', storageText(board.storage)],
     entropy && ['entropy', board.entropies[entropy.device]!.driver],
     board.application === undefined ? undefined : ['application', board.application],
+    board.flash.length === 0 ? undefined : ['flashed by', board.flash.map(({ method }) => method).join(', ')],
     board.emulation && ['emulator', board.emulation.program],
   ];
   return parts.filter((part) => part !== undefined);

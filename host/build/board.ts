@@ -9,6 +9,7 @@ import { serversMax } from '../../scripts/build-core.mjs';
 import { maxStorageBytes } from '../provision/storage-file.ts';
 import { address, entropy, i2c, interruptController, positive, reset, timer, uart, watchdog } from './drivers.ts';
 import { BuildError } from './errors.ts';
+import { flashMethod } from './flash-methods.ts';
 import { requireCheckout } from './tools.ts';
 
 /** What the core keeps in the storage begins at multiples of this (`StorageMap`). */
@@ -111,6 +112,7 @@ export const boardSchema = z.strictObject({
     .regex(/^[a-z0-9_]+$/, 'the name of a file in firmware/applications, without .c')
     .optional()
     .describe('whose registers records carry'),
+  flash: z.array(flashMethod).default([]).describe('how it is flashed; the first one is the default'),
   emulation: z
     .strictObject({
       program: z.string(),

@@ -39,7 +39,7 @@ export function run(command, args, options = {}) {
       let rest = '';
       stream.setEncoding('utf8').on('data', (chunk) => {
         output += chunk;
-        const lines = (rest + chunk).split('\n');
+        const lines = (rest + chunk).split(/\r?\n|\r/);
         rest = lines.pop() ?? '';
         if (options.onLine) lines.forEach(options.onLine);
       });

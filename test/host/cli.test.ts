@@ -358,6 +358,14 @@ describe('boards BOARD', () => {
   });
 });
 
+describe('flash', () => {
+  it('of a board that names no way to flash it says so, and how it runs', async () => {
+    const { exitCode, stderr } = await runMetertime(['flash', '--board', 'mps2-an385']);
+    expect(exitCode).toBe(ExitCode.Usage);
+    expect(stderr).toContain('names no way to flash it: it is emulated; metertime run --board mps2-an385 starts it');
+  });
+});
+
 describe('build', () => {
   it('wants a board, or all, and not both', async () => {
     const none = await runMetertime(['build']);
