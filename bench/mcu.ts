@@ -27,6 +27,8 @@ function readArguments() {
   }
 }
 
+const number = (value: number) => value.toLocaleString('en-US');
+
 const values = readArguments();
 if (values.help) {
   console.log(mcuUsage);
@@ -47,8 +49,24 @@ const parameters = {
   seed: whole('seed', 0, 2 ** 32 - 1),
 };
 
-const updateAtMost = 100_000;
-const sliceAtMost = 60_000;
+interface Target {
+  readonly what: string;
+  readonly came: number;
+  readonly atMost?: number;
+  readonly below?: number;
+  readonly kept: boolean;
+}
+
+const atMost = (what: string, came: number, limit: number): Target => ({
+  what,
+  came,
+  atMost: limit,
+  kept: came <= limit,
+});
+const below = (what: string, came: number, limit: number): Target => ({ what, came, below: limit, kept: came < limit });
+
+/** What is asked of a Cortex-M3, in instructions; its AEAD 15 takes less than the native one of nettle. */
+const limits = { update: 100_000, slice: 60_000, pollMedian: 200_000 } as const;
 
 const names = {
   request: 'build a request',
@@ -64,19 +82,22 @@ const variants = await step('instructions', (note) => countCore(parameters, note
 const stackBytes = Math.max(...variants.map(({ board }) => board.stackBytes));
 // The same recorded calls, whatever else the board is told.
 const { ciphers, signing } = variants[0]!.board;
-const updateTargets = variants.map(({ thermometer, events }) => {
-  const came = events.get('update')!.most;
-  const what = `one clock update, ${thermometer ? 'with' : 'without'} a thermometer`;
-  return { what, came, atMost: updateAtMost, kept: came <= updateAtMost };
-});
 const signingNames = ['Ed25519, a public key', 'Ed25519, a signature of 256 bytes'] as const;
-const sliceTargets = signing.map(({ largest: came }, i) => {
-  return { what: `one slice of ${signingNames[i]}`, came, atMost: sliceAtMost, kept: came <= sliceAtMost };
-});
-const targets = [...updateTargets, ...sliceTargets];
+const native = peers.aead15.find(({ name }) => name.startsWith('nettle'))!;
+const targets = [
+  below('AEAD 15, a request sealed', ciphers.get(15)!.sealRequest, native.request),
+  below('AEAD 15, an answer opened', ciphers.get(15)!.openAnswer, native.answer),
+  ...variants.flatMap(({ thermometer, events }) => {
+    const board = `${thermometer ? 'with' : 'without'} a thermometer`;
+    const poll = events.get('poll')!;
+    return [
+      below(`a whole poll, ${board}, the median (most: ${number(poll.most)})`, poll.median, limits.pollMedian),
+      atMost(`one clock update, ${board}`, events.get('update')!.most, limits.update),
+    ];
+  }),
+  ...signing.map(({ largest }, i) => atMost(`one slice of ${signingNames[i]}`, largest, limits.slice)),
+];
 const within = targets.every(({ kept }) => kept);
-
-const number = (value: number) => value.toLocaleString('en-US');
 
 function printEvents({ thermometer, events }: Variant): void {
   const columns = [
@@ -145,8 +166,9 @@ if (values.json) {
   console.log(`
 Request: 188 bytes of associated data, no text; answer: 84 bytes, and 104 of text. The others' figures:
 ${peers.source}. Deepest stack of the core: ${stackBytes} bytes.`);
-  for (const { what, came, atMost, kept } of targets) {
-    console.log(`${kept ? 'kept   ' : 'MISSED '} ${what}: ${number(came)}, at most ${number(atMost)}`);
+  for (const { what, came, atMost, below, kept } of targets) {
+    const limit = below === undefined ? `at most ${number(atMost!)}` : `below ${number(below)}`;
+    console.log(`${kept ? 'kept   ' : 'MISSED '} ${what}: ${number(came)}, ${limit}`);
   }
 }
 if (values.check && !within) process.exitCode = 1;
