@@ -103,7 +103,7 @@ static uint32_t bench_count_loop(uint32_t turns) {
   // In its register before the count begins.
   __asm__ volatile("" : "+r"(turns));
   uint32_t from = COUNTER_VALUE;
-  __asm__ volatile("1: subs %0, %0, #1\n\tbne 1b" : "+r"(turns) : : "cc");
+  __asm__ volatile(".syntax unified\n1: subs %0, %0, #1\n\tbne 1b" : "+r"(turns) : : "cc");
   return from - COUNTER_VALUE;
 }
 

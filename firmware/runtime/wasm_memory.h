@@ -9,6 +9,8 @@
 
 #define WASM_ACCESS static inline __attribute__((always_inline))
 
+#include "wasm_words.h"
+
 _Static_assert(WASM_MEMORY_BYTES >= 8, "the widest access must fit");
 
 #define WASM_CHECK_ACCESS(base, offset, bytes)                                                            \
@@ -23,7 +25,7 @@ _Static_assert(WASM_MEMORY_BYTES >= 8, "the widest access must fit");
   WASM_ACCESS result name##_checked(u32 base, u32 offset) {         \
     WASM_CHECK_ACCESS(base, offset, (u32)sizeof(stored));           \
     stored value;                                                   \
-    __builtin_memcpy(&value, &wasm_memory[base + offset], sizeof value); \
+    wasm_fetch(&value, &wasm_memory[base + offset], sizeof value);  \
     return (result)(widened)value;                                  \
   }
 
@@ -31,7 +33,7 @@ _Static_assert(WASM_MEMORY_BYTES >= 8, "the widest access must fit");
   WASM_ACCESS void name##_checked(u32 base, u32 offset, given value) {   \
     WASM_CHECK_ACCESS(base, offset, (u32)sizeof(stored));                \
     stored narrowed = (stored)value;                                     \
-    __builtin_memcpy(&wasm_memory[base + offset], &narrowed, sizeof narrowed); \
+    wasm_place(&wasm_memory[base + offset], &narrowed, sizeof narrowed); \
   }
 
 WASM_DEFINE_LOAD(i32_load, u32, u32, u32)

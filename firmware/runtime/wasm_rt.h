@@ -89,7 +89,7 @@ void wasm_rt_free_memory(wasm_rt_memory_t *memory);
 uint64_t wasm_rt_grow_memory(wasm_rt_memory_t *memory, uint64_t delta);
 
 /// The core's linear memory.
-extern uint8_t wasm_memory[WASM_MEMORY_BYTES];
+extern uint8_t wasm_memory[WASM_MEMORY_BYTES] __attribute__((aligned(8)));
 
 // The lowest stack address at which a function of the core may begin its body; below it is room for that function's
 // calls of the compiler's own helpers and for interrupts.

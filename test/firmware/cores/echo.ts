@@ -9,6 +9,7 @@
 //   T, S fields    real-time clock
 //   H              thermometer
 //   A ticks        wake-up after so many ticks: a, tick asked for, tick of the event
+//   U              stores and loads of each width at eight addresses in a row: u, how many bytes came out wrong
 //   B              bytes of text as many as a frame holds
 //   X kind         break: o load out of bounds, u unreachable, d division, r recursion, l endless loop,
 //                  a action of no kind, c action cut off
@@ -71,6 +72,27 @@ function breakDown(kind: u32, zero: u32): void {
   else if (kind === 99) actionsCut(3);
 }
 
+// What is stored whole is read byte by byte, and the other way round.
+function countWrong(at: usize): u32 {
+  const pattern: u64 = ((<u64>0x8796a5b4) << 32) | 0xc3d2e1f0;
+  let wrong: u32 = 0;
+  for (let width: u32 = 2; width <= 8; width *= 2) {
+    for (let i: u32 = 0; i < 16; i++) store<u8>(at + i, 0);
+    if (width === 2) store<u16>(at, <u16>pattern);
+    else if (width === 4) store<u32>(at, <u32>pattern);
+    else store<u64>(at, pattern);
+    for (let i: u32 = 0; i < 16; i++) {
+      if (load<u8>(at + i) !== (i < width ? <u8>(pattern >> (8 * i)) : 0)) wrong++;
+    }
+    for (let i: u32 = 0; i < width; i++) store<u8>(at + i, <u8>(i + 1));
+    const counted: u64 = ((<u64>0x08070605) << 32) | 0x04030201;
+    const expected = width === 8 ? counted : counted & (((<u64>1) << (8 * width)) - 1);
+    const whole: u64 = width === 2 ? load<u16>(at) : width === 4 ? load<u32>(at) : load<u64>(at);
+    if (whole !== expected) wrong++;
+  }
+  return wrong;
+}
+
 function command(at: usize, length: u32, first: u64, last: u64): void {
   const letter = length > 0 ? <u32>load<u8>(at) : 0;
   const data = at + 1;
@@ -105,6 +127,12 @@ function command(at: usize, length: u32, first: u64, last: u64): void {
   } else if (letter === 65) {
     wakeTick = last + getHex(data, 16);
     store<u64>(addAction(Action.Wake, 8), wakeTick);
+  } else if (letter === 85) {
+    let wrong: u32 = 0;
+    for (let i: u32 = 0; i < 8; i++) wrong += countWrong(PAYLOAD + 64 + i);
+    frameStart(117);
+    putHex(wrong, 4);
+    frameEnd();
   } else if (letter === 66) {
     frameStart(98);
     for (let i: u32 = 0; i < 253; i++) put(65 + (i % 26));
