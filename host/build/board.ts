@@ -117,6 +117,10 @@ export const boardSchema = z.strictObject({
     .strictObject({
       program: z.string(),
       arguments: z.array(z.string()),
+      lacks: z
+        .array(z.enum(['watchdog']))
+        .optional()
+        .describe('parts of the board that it does not emulate'),
       storageFileBytes: positive
         .optional()
         .describe('that the emulator demands of {storage}; default what the units have'),
