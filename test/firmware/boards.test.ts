@@ -1,10 +1,11 @@
 // What the core relies on, shortly, on every board that can be emulated; firmware.test.ts has all of it for one of them,
 // and stands for those with the same chip.
+import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Abi, ResetCause, RtcStatus, StartField, TemperatureField, TrapCode } from '../../as/abi/codes.ts';
 import { listBoards, loadBoard } from '../../host/build/index.ts';
 import { boardName, buildEchoFirmware, hex } from './echo-meter.ts';
-import { checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
+import { busyShare, checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
 import { randomNumbers } from './random.ts';
 import { useEchoMeters } from './use-echo-meters.ts';
 
@@ -20,7 +21,13 @@ describe.each(names)('%s', (name) => {
 
   it('counts ticks as the host does, stamps frames rightly and wakes when asked', async () => {
     const { line, emulator } = await start(newFolder(), { board });
-    await checkTicks(line, tickHz, 3_000);
+    // The ticks go on while the emulator is held up, so several turns of a short counter pass unseen.
+    const holdUp = async () => {
+      process.kill(emulator.pid, 'SIGSTOP');
+      await delay(1_500);
+      process.kill(emulator.pid, 'SIGCONT');
+    };
+    await checkTicks(line, tickHz, 3_000, holdUp);
     for (const ticks of [0, 1, tickHz / 1000, tickHz / 2 + 1, tickHz].map(Math.floor)) {
       const answer = await line.ask(`A${hex(ticks, 16)}`);
       const asked = BigInt(`0x${answer.slice(0, 16)}`);
@@ -30,6 +37,8 @@ describe.each(names)('%s', (name) => {
     }
     const { usedBytes, totalBytes } = await emulator.readStack();
     expect(usedBytes).toBeLessThan(totalBytes);
+    // It sleeps when nothing happens.
+    expect(await busyShare(emulator, 1_000)).toBeLessThan(0.3);
   });
 
   it('hands on frames as they are, many at once too', async () => {

@@ -1,6 +1,8 @@
 // What tests ask of the echo core on any board: ticks against the host's clock, the real-time clock in civil terms.
+import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
+import type { Emulator } from '../../host/build/index.ts';
 import { hostNs, type Line } from './echo-meter.ts';
 import { randomNumbers } from './random.ts';
 
@@ -10,16 +12,29 @@ export function parseEcho(answer: string): { first: bigint; last: bigint; sent: 
   return { first: tick(0), last: tick(16), sent: tick(32), data: answer.slice(48) };
 }
 
-/** Frames at drawn moments for so long: one offset between both clocks must fit the ticks of all of them. */
-export async function checkTicks(line: Line, tickHz: number, forMs: number): Promise<void> {
+/**
+ * Frames at drawn moments for so long: one offset between both clocks must fit the ticks of all of them. `halfway`
+ * happens in the midst.
+ */
+export async function checkTicks(
+  line: Line,
+  tickHz: number,
+  forMs: number,
+  halfway: () => Promise<void> = async () => {},
+): Promise<void> {
   const ticksToNs = (ticks: bigint) => (ticks * 1_000_000_000n) / BigInt(tickHz);
   const random = randomNumbers();
   let least = -(2n ** 62n);
   let most = 2n ** 62n;
   let before = 0n;
   let fastestNs = 2n ** 62n;
-  const startNs = hostNs();
-  while (hostNs() - startNs < BigInt(forMs) * 1_000_000n) {
+  const startMs = performance.now();
+  let isHalfway = false;
+  while (performance.now() - startMs < forMs) {
+    if (!isHalfway && performance.now() - startMs > forMs / 2) {
+      isHalfway = true;
+      await halfway();
+    }
     await delay(random(50));
     const sentNs = hostNs();
     line.send(`E${'x'.repeat(random(150))}`);
@@ -41,6 +56,18 @@ export async function checkTicks(line: Line, tickHz: number, forMs: number): Pro
   const slackNs = 100_000n;
   expect(least).toBeLessThanOrEqual(most + slackNs);
   expect(most - least).toBeLessThan(20_000_000n);
+}
+
+/** Share of a processor that an emulator takes for so long. */
+export async function busyShare({ pid }: Emulator, forMs: number): Promise<number> {
+  const busyMs = () => {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]!.split(' ');
+    // The kernel counts hundredths of a second.
+    return 10 * (Number(fields[11]) + Number(fields[12]));
+  };
+  const before = busyMs();
+  await delay(forMs);
+  return (busyMs() - before) / forMs;
 }
 
 export interface Civil {
