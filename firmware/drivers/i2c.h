@@ -14,7 +14,7 @@ void i2c_start_bus(void);
 bool i2c_write_bytes(uint8_t address, const uint8_t *head, uint32_t head_length, const uint8_t *body,
                      uint32_t body_length);
 
-/// Writes a head, then reads after a repeated start; false when the part does not acknowledge.
+/// Writes a head, then reads after a repeated start, or after a stop where the master has none; false when the part does not acknowledge.
 bool i2c_read_bytes(uint8_t address, const uint8_t *head, uint32_t head_length, uint8_t *into, uint32_t length);
 
 #endif

@@ -12,6 +12,14 @@ export const address = z
 export const positive = z.number().int().positive();
 const irq = z.number().int().min(0).max(239).describe('line of the interrupt controller');
 const base = address.describe('of its registers');
+const stellaris = {
+  base,
+  gate: z.number().int().min(0).max(31).describe('bit of RCGC1'),
+};
+const stellarisPins = {
+  port: z.number().int().min(0).max(6).describe('0 for A to 6 for G'),
+  firstPin: z.number().int().min(0).max(6).describe('the lower one of its two'),
+};
 const nrf51Pin = z.number().int().min(0).max(31).describe('of the port');
 
 /** A serial line that carries the link's bytes (`uart_...` in firmware/platform/platform.h). */
@@ -25,6 +33,7 @@ export const uart = z.discriminatedUnion('driver', [
     inputHz: positive.describe('of the clock that the divisor divides'),
     irq,
   }),
+  z.strictObject({ driver: z.literal('stellaris_uart'), ...stellaris, irq, ...stellarisPins }),
 ]);
 
 /** Counts ticks or ends waits (`tick_...`). */
@@ -32,19 +41,25 @@ export const timer = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('cmsdk_timer'), base, irq }),
   z.strictObject({ driver: z.literal('nrf51_timer'), base, irq }),
   z.strictObject({ driver: z.literal('clint'), base }),
+  z.strictObject({ driver: z.literal('stellaris_counter'), base }),
+  z.strictObject({ driver: z.literal('stellaris_gptm'), ...stellaris, irq }),
 ]);
 
 /** Restarts a board that hangs (`watchdog_...`). */
 export const watchdog = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('cmsdk_watchdog'), base }),
   z.strictObject({ driver: z.literal('nrf51_wdt'), base }),
+  z.strictObject({ driver: z.literal('stellaris_watchdog'), base, irq }),
 ]);
 
 /** Watchdogs whose first expiry is the processor's NMI, served by `watchdog_on_expiry`. */
 export const nmiWatchdogs: readonly string[] = ['cmsdk_watchdog'];
 
 /** A bus with parts on it (firmware/drivers/i2c.h). */
-export const i2c = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('sbcon_i2c'), base })]);
+export const i2c = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('sbcon_i2c'), base }),
+  z.strictObject({ driver: z.literal('stellaris_i2c'), ...stellaris, ...stellarisPins }),
+]);
 
 /** A source of random bits (`entropy_...`). */
 export const entropy = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('nrf51_rng'), base })]);
