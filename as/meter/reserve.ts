@@ -30,7 +30,15 @@ import { AEAD_CONTEXT, aeadWipe } from '../aead/aead';
 import { SIV_TAG_BYTES, sivAd, sivOpen, sivSeal, sivStart } from '../aead/siv';
 import { clockStatus } from '../clock/clock';
 import { SECOND_NS } from '../ntp/timestamp';
-import { COOKIE_MAX_BYTES, cookieAdd, cookiesClear, cookiesHeld, cookieTake } from '../nts/cookies';
+import {
+  COOKIE_MAX_BYTES,
+  cookieAdd,
+  cookieBytes,
+  cookiesClear,
+  cookiesHeld,
+  cookiesMost,
+  cookieTake,
+} from '../nts/cookies';
 import { exchangeAead, exchangeClear, exchangeKeys, exchangeOpen, exchangeSetKeys, KEYS_BYTES } from '../nts/exchange';
 import { SERVER_NAME_BYTES } from '../nts/key-establishment';
 import { raiseEvent } from './events';
@@ -65,7 +73,7 @@ const FINGERPRINT: usize = 32;
 const KEYS: usize = 64;
 const NTP_HOST: usize = 192;
 
-/** Cookies that have to be left for polls when two are stored. */
+/** Cookies that have to be left for polls when two are stored; where a jar holds but three that are so long, one. */
 const COOKIES_LEFT: u32 = 2;
 const COOKIES_STORED: u32 = 2;
 
@@ -273,7 +281,11 @@ function storeDue(source: Source, now: i64): bool {
   if (!source.proven || source.datesUnproven || source.ke != Ke.Idle) return false;
   // Nor with an age that is not known, or is of a time that was undone: the next answer puts it right.
   if (source.keysSinceUtc == 0 || source.keysSinceUtc > timeNowUtc()) return false;
-  return cookiesHeld(source.index) >= COOKIES_STORED + COOKIES_LEFT;
+  return cookiesHeld(source.index) >= COOKIES_STORED + cookiesLeft(source.index);
+}
+
+function cookiesLeft(index: u32): u32 {
+  return min<u32>(COOKIES_LEFT, cookiesMost(cookieBytes(index)) - COOKIES_STORED);
 }
 
 function needsCookie(source: Source): bool {
@@ -323,7 +335,7 @@ function written(source: Source, failed: bool): void {
   if (failed && part == PART_KEYS) source.reserve = 0;
   part += 1;
   if (failed || part == PARTS || isStale(source) || source.ke != Ke.Idle) return;
-  if (cookiesHeld(at) <= COOKIES_LEFT) return;
+  if (cookiesHeld(at) <= cookiesLeft(at)) return;
   doing = WRITING;
   write(source);
 }

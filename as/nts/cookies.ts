@@ -1,6 +1,7 @@
 // The cookies of each server (RFC 8915 5.7), packed, lengths may differ.
 // What always holds: at most eight of a server, of 1 to 256 bytes each, and no more than fit into its jar: eight of up to
-// 168 bytes, or five of 256; a cookie leaves when it is taken, so none is ever sent twice; the oldest leaves first.
+// 108 bytes, five of 168, or three of 256; a cookie leaves when it is taken, so none is ever sent twice; the oldest leaves
+// first.
 // While new keys are being established, the last two of the old cookies stay in front of the new ones, so that the old
 // keys serve on where no new ones come.
 //
@@ -20,7 +21,7 @@ export const COOKIE_MAX_BYTES: u32 = 256;
 
 const OLD_MAX: u32 = 2;
 const HEADER_BYTES: u32 = 8;
-const ROOM_BYTES: u32 = 1376;
+const ROOM_BYTES: u32 = 880;
 const JAR_BYTES: u32 = HEADER_BYTES + ROOM_BYTES;
 const JARS: usize = memory.data(<i32>(JAR_BYTES * <u32>SERVERS_MAX), 4);
 
@@ -47,6 +48,11 @@ export function cookiesHeld(source: u32): u32 {
 export function cookieBytes(source: u32): u32 {
   const jar = jarAt(source);
   return load<u16>(jar) == 0 ? 0 : load<u16>(jar, HEADER_BYTES);
+}
+
+/** How many cookies of `length` bytes a server can have; at least three. */
+export function cookiesMost(length: u32): u32 {
+  return min<u32>(COOKIES_MAX, ROOM_BYTES / (2 + length));
 }
 
 /** How many further cookies of `length` bytes would be kept. */

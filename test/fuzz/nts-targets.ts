@@ -108,7 +108,7 @@ interface KeReading {
 
 /** Longest answer that is read, and what a source has room for of its cookies: two bytes and the cookie each. */
 const answerMaxBytes = 65_536;
-const jar = { cookies: 8, bytes: 1376 };
+const jar = { cookies: 8, bytes: 880 };
 
 /** What RFC 8915 4.1 makes of an answer: what it gives and where it ends, undefined when it is none. */
 function readKeAnswer(bytes: Uint8Array, offered: readonly number[]): KeReading | undefined {
