@@ -65,7 +65,14 @@ function fromChip(name: string, chip: string, root: string): [Data, string[]] {
   const [counter = '', alarm = counter] = devices('timers');
   const [watchdog] = devices('watchdogs');
   const [i2c] = devices('i2cs');
-  const { memory } = read(chip, root) as { memory?: Record<string, { bytes: number }> };
+  const { memory, storage } = read(chip, root) as { memory?: Record<string, { bytes: number }>; storage?: Data };
+  if (uart === '' || (i2c === undefined && storage === undefined)) {
+    throw new BuildError(
+      'board-invalid',
+      `the data for chip ${chip} have no ${uart === '' ? 'serial line' : 'place for a storage'}, as that is the board's: start from a board that has the chip (--like BOARD)`,
+    );
+  }
+  const eeprom = { driver: 'at24c', address: '0x50', bytes: 8192, pageBytes: 32, writeCycleMs: 10 };
   const data = {
     inherits: `_chip/${chip}`,
     name,
@@ -78,14 +85,14 @@ function fromChip(name: string, chip: string, root: string): [Data, string[]] {
     ticks: { counter, alarm },
     ...(watchdog === undefined ? {} : { watchdog: { device: watchdog, timeoutMs: 8000 } }),
     ...(i2c === undefined ? {} : { i2c: { device: i2c, hz: 400_000 } }),
-    storage: { driver: 'at24c', address: '0x50', bytes: 8192, pageBytes: 32, writeCycleMs: 10 },
+    ...(storage === undefined ? { storage: eeprom } : {}),
   };
   return [
     data,
     [
       `the link is ${uart} at 115,200 baud`,
       'the oscillator is within ±100 ppm over its life and temperature range (maxFrequencyErrorPpb)',
-      'the storage is a 24C64 at 0x50; there is no real-time clock and no thermometer',
+      `the storage is ${storage === undefined ? 'a 24C64 at 0x50' : "the chip's own"}; there is no real-time clock and no thermometer`,
       'all of the memories may be used (budgets)',
     ],
   ];
