@@ -1,13 +1,13 @@
 // How loads and stores of the compiled core move their bytes.
 //
-// What always holds: any address will do. A processor that faults on a word at an odd address, as the Cortex-M0, is asked
-// as the core runs whether the address is even: most are, and a word at once takes half the instructions of one byte by
-// byte. What lies astray goes by functions of their own, so that they stand in the image once. Where an address is a
-// constant, the compiler answers.
+// What always holds: any address will do. A processor that faults on a word at an odd address, as the Cortex-M0, or may do
+// so, as a RISC-V, is asked as the core runs whether the address is even: most are, and a word at once takes half the
+// instructions of one byte by byte. What lies astray goes by functions of their own, so that they stand in the image once.
+// Where an address is a constant, the compiler answers.
 #ifndef WASM_WORDS_H_
 #define WASM_WORDS_H_
 
-#if defined(__arm__) && !defined(__ARM_FEATURE_UNALIGNED)
+#if defined(__riscv) || (defined(__arm__) && !defined(__ARM_FEATURE_UNALIGNED))
 
 #define WASM_ASTRAY static __attribute__((noinline, unused))
 

@@ -91,7 +91,7 @@ export const boardSchema = z.strictObject({
     .max(serversMax)
     .default(serversMax)
     .describe('time servers that its meter can use at once; each takes memory'),
-  stackBytes: positive.multipleOf(8),
+  stackBytes: positive.multipleOf(16),
   maxFrequencyErrorPpb: positive
     .max(10_000_000)
     .describe("the largest error that the board's oscillator may have over its life and temperature range"),
