@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { serversMax } from '../../scripts/build-core.mjs';
 import type { Board } from '../build/board.ts';
 import { type MeterSettings, SettingsBlockError } from '../provision/settings-block.ts';
-import { newTariffStorageBytes } from '../provision/storage-file.ts';
+import { newTariffStorageBytes, storageOptions } from '../provision/storage-file.ts';
 import { formatPairs, formatTable, tableColumns } from '../text/table.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
@@ -15,11 +15,11 @@ export const softwareBoard = 'software';
 /** With room for the reserves of four servers, tariffs, and records of 35 days. */
 const softwareStorageBytes = newTariffStorageBytes;
 
-/** Size of a board's storage in bytes. */
-export async function boardStorageBytes(name: string): Promise<number> {
-  if (name === softwareBoard) return softwareStorageBytes;
+/** What a new storage of a board's meter is. */
+export async function boardStorage(name: string): Promise<ReturnType<typeof storageOptions>> {
+  if (name === softwareBoard) return { bytes: softwareStorageBytes };
   const { loadBoard } = await import('../build/board.ts');
-  return loadBoard(name).storage.bytes;
+  return storageOptions(loadBoard(name).storage);
 }
 
 /** Time servers that the meters of a board can use at once. */

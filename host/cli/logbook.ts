@@ -2,9 +2,8 @@
 // What always holds: nothing is changed; what is shown was made here from the meter's bytes.
 import { Command } from 'commander';
 import { Ring } from '../../as/abi/codes.ts';
-import { readFileWithin } from '../files.ts';
 import { meterKeys } from '../provision/meter-keys.ts';
-import { maxStorageBytes } from '../provision/storage-file.ts';
+import { readStorage } from '../provision/storage-file.ts';
 import { readHeadFile } from '../record/keys.ts';
 import { ringOrder, storedHead, storedSlots } from '../record/rings.ts';
 import { signatureHolds } from '../record/seal.ts';
@@ -143,7 +142,7 @@ export function readStoredRing(
   options: Pick<LogbookOptions, 'head' | keyof TrustOptions> & { readonly storage: string },
   ring: Ring,
 ): ReadRing {
-  const storage = readFileWithin(options.storage, maxStorageBytes, 'file');
+  const storage = readStorage(options.storage);
   const slots = storedSlots(storage, ring);
   if (slots === undefined) {
     const why = `it has ${storage.length} bytes, and one with records and logbook has 65536 at least`;

@@ -26,7 +26,7 @@ import {
 } from '../provision/storage-file.ts';
 import { readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
 import { formatPairs } from '../text/table.ts';
-import { boardStorageBytes, checkAgreement, checkTariffs } from './boards.ts';
+import { boardStorage, checkAgreement, checkTariffs } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -196,13 +196,15 @@ function isOption(setting: SettingPath, options: Options): boolean {
 async function provision({ terminal }: Context, file: string, options: Options): Promise<void> {
   const { keys, publicKey } = options;
   const force = options.force === true;
-  const bytes = options.bytes ?? (options.board === undefined ? undefined : await boardStorageBytes(options.board));
+  const board = options.board === undefined ? {} : await boardStorage(options.board);
+  const bytes = options.bytes ?? board.bytes;
   const settings = await wholeSettings(options, storageFileBytes(file) ?? bytes);
   const program = options.tariff === undefined ? undefined : readProgramFile(options.tariff);
   const dynamic = options.dynamic === undefined ? undefined : readDynamicFile(options.dynamic);
   const rootKey = options.rootKeyFile === undefined ? undefined : readRootKeyFile(options.rootKeyFile);
   checkKeysFiles({ keys, publicKey }, keysBefore(file, settings.id, rootKey), force);
   const result = provisionStorage(file, settings, {
+    ...board,
     ...(bytes === undefined ? {} : { bytes }),
     ...(rootKey === undefined ? {} : { rootKey }),
     ...(program === undefined ? {} : { program: program.block }),

@@ -9,7 +9,7 @@ import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import type { HostPort } from '../provision/host-port.ts';
 import { type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
 import { provisionStorage, readStorageSettings } from '../provision/storage-file.ts';
-import { boardStorageBytes, checkAgreement, softwareBoard } from './boards.ts';
+import { boardStorage, checkAgreement, softwareBoard } from './boards.ts';
 import { type Context, collect, withHelp } from './context.ts';
 import { CliError, usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -194,7 +194,7 @@ async function provision(options: Options, servers: readonly HostPort[], file: s
     // One meter is no fleet whose key establishments were to be spread after a power cut.
     spreadSeconds: 0,
   };
-  provisionStorage(file, settings, { bytes: await boardStorageBytes(options.board) });
+  provisionStorage(file, settings, await boardStorage(options.board));
 }
 
 /** @returns the emulator; undefined when the signal came before it was started */

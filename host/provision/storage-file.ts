@@ -1,4 +1,4 @@
-// Writes a meter's settings into a storage file, such as the image of its EEPROM.
+// Writes a meter's settings into a storage file: the image of its EEPROM, or of the flash that it keeps a log of pages in.
 // The file is replaced as a whole, by a rename, and readable by its owner only. Another meter's storage, or a file that
 // is no storage, is not touched unless forced. A meter provisioned anew keeps its root key, seeds, state and reserves of
 // keys and cookies; a reserve is sealed for its server, so another one has no use of it.
@@ -7,7 +7,14 @@ import { closeSync, fchmodSync, fsyncSync, openSync, realpathSync, renameSync, r
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { DynamicField, DynamicFormat, ProgramField, ProgramFormat, StorageMap } from '../../as/abi/codes.ts';
-import { ifThere, readFileWithin } from '../files.ts';
+import { FileError, ifThere, readFileWithin } from '../files.ts';
+import {
+  decodeFlashImage,
+  encodeFlashImage,
+  type FlashGeometry,
+  FlashImageError,
+  isFlashImage,
+} from './flash-store-image.ts';
 import { type MeterKeys, meterKeys } from './meter-keys.ts';
 import {
   checkRootKey,
@@ -28,6 +35,9 @@ export const newStorageBytes = 8192;
 
 /** The same of a meter with tariffs: records of 35 days, a quarter of an hour each. */
 export const newTariffStorageBytes = 524_288;
+
+/** The largest flash that an emulator has a file of. */
+const maxFileBytes = 64 << 20;
 
 /** 32 digits, and white space around them. */
 const rootKeyFileBytes = 1024;
@@ -55,8 +65,10 @@ export interface ProvisionOptions {
   readonly rootKey?: Uint8Array;
   /** 32 bytes; by default the ones that this meter has already, else random. */
   readonly seed?: Uint8Array;
-  /** Size of a new file; an existing one keeps its size. Default `newStorageBytes`. */
+  /** Size of a new storage; an existing one keeps its size. Default `newStorageBytes`. */
   readonly bytes?: number;
+  /** A new storage is a log of pages in such flash; an existing one keeps what it is. */
+  readonly flash?: FlashGeometry;
   /** Replaces whatever the file holds. */
   readonly force?: boolean;
   /** Block of a tariff program (`encodeProgram`): replaces those that the meter has. */
@@ -77,10 +89,44 @@ export interface Provisioned {
   readonly dynamic: 'given' | 'kept' | 'none';
 }
 
+interface StoredFile {
+  readonly contents: Buffer;
+  /** Of a flash: how it is laid out, and its bytes. */
+  readonly geometry?: FlashGeometry;
+  readonly image?: Buffer;
+}
+
 /** @throws {FileError} */
-function readStorage(path: string): Buffer {
+function readStored(path: string): StoredFile {
   // It is replaced by a rename, which a pipe has no place for.
-  return readFileWithin(path, maxStorageBytes, 'file');
+  const image = readFileWithin(path, maxFileBytes, 'file');
+  if (isFlashImage(image)) {
+    try {
+      return { ...decodeFlashImage(image), image };
+    } catch (error) {
+      if (!(error instanceof FlashImageError)) throw error;
+      throw new FileError('file-kind', path, error.message, { cause: error });
+    }
+  }
+  if (image.length > maxStorageBytes) {
+    throw new FileError('file-size', path, `expected at most ${maxStorageBytes} bytes, came ${image.length}`);
+  }
+  return { contents: image };
+}
+
+/** A storage as its meter sees it, whatever its file is an image of. @throws {FileError} */
+export function readStorage(path: string): Buffer {
+  return readStored(path).contents;
+}
+
+/** What a board's data say of its storage, as options. */
+export function storageOptions(
+  storage: { readonly bytes: number } & (FlashGeometry | object),
+): Pick<ProvisionOptions, 'bytes' | 'flash'> {
+  const { bytes } = storage;
+  if (!('units' in storage)) return { bytes };
+  const { units, unitBytes, programBytes } = storage;
+  return { bytes, flash: { units, unitBytes, programBytes } };
 }
 
 /** The settings that a storage file holds. @throws {SettingsBlockError} @throws {FileError} */
@@ -126,7 +172,10 @@ export function storageFileBytes(path: string): number | undefined {
  * @throws {SettingsBlockError} @throws {ProvisionError} @throws {FileError}
  */
 export function provisionStorage(path: string, settings: MeterSettings, options: ProvisionOptions = {}): Provisioned {
-  const old = ifThere(() => readStorage(path));
+  const stored = ifThere(() => readStored(path));
+  // An erased flash is no storage of its size.
+  const erased = options.flash !== undefined && stored !== undefined && isBlank(stored.contents);
+  const old = erased ? undefined : stored?.contents;
   const needs = tariffNeeds(settings, options);
   const size = old?.length ?? options.bytes ?? (needs.length === 0 ? newStorageBytes : newTariffStorageBytes);
   checkSize(path, size, needs, old?.length, options.bytes);
@@ -149,7 +198,8 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
   if (!sameKey) eraseSealed(contents);
   const program = writeTariffs(contents, programSlots, options.program);
   const dynamic = writeTariffs(contents, dynamicSlots, options.dynamic);
-  replaceFile(path, contents);
+  const geometry = old === undefined ? options.flash : stored?.geometry;
+  replaceFile(path, geometry === undefined ? contents : encodeFlashImage(contents, geometry, stored?.image));
   return {
     path,
     bytes: size,

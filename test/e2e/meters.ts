@@ -16,7 +16,7 @@ import {
   type MeterSettings,
   settingsDefaults,
 } from '../../host/provision/settings-block.ts';
-import { type ProvisionOptions, provisionStorage } from '../../host/provision/storage-file.ts';
+import { type ProvisionOptions, provisionStorage, storageOptions } from '../../host/provision/storage-file.ts';
 import { makeFolder } from '../../host/setup/lab-server.ts';
 
 export const board = 'mps2-an385';
@@ -72,8 +72,8 @@ export class EmulatedMeter {
     settings: LabSettings,
     options: ProvisionOptions,
   ) {
-    const { bytes } = loadBoard(firmware.board).storage;
-    provisionStorage(this.storageFile, labSettings(settings), { bytes, ...options });
+    const { storage } = loadBoard(firmware.board);
+    provisionStorage(this.storageFile, labSettings(settings), { ...storageOptions(storage), ...options });
   }
 
   /** Builds the firmware where that is not done yet. */
