@@ -3,26 +3,17 @@
 //
 // What always holds: red zones lie around each static region of the core and each server's part of it; each replacement in a source must find what it replaces; a build is whole or absent, and one whose inputs did
 // not change is not done again.
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { dirname, join, relative } from 'node:path';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import asc from 'assemblyscript/asc';
 import * as layout from '../../as/link/layout.ts';
 import { abiHeader, enumLines, memoryHeader } from '../../host/build/headers.ts';
-import { requireTool, runTool, type Tool } from '../../host/build/tools.ts';
+import { runTool } from '../../host/build/tools.ts';
 import { convertWasm } from '../../host/build/wasm-to-c.ts';
 import { cacheDir, filesBelow, hashFiles, root } from '../../scripts/lib/project.mjs';
 import type { Change } from '../fuzz/checked-core.ts';
 import { insertZones, replaceOnce, zoneMagic } from '../fuzz/red-zones.ts';
+import { requireClang, sanitizerEnvironment, sanitizers } from './clang.ts';
 import { dataHeader } from './data.ts';
 
 const here = join(root, 'test', 'native-fuzz');
@@ -125,32 +116,8 @@ async function writeSources(folder: string, change: Change): Promise<void> {
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
 }
 
-/**
- * Where there is no C library to develop with, clang was unpacked with one, and gets its folder as the root of a system.
- * What it links to at run time is the machine's own.
- */
-function systemRoot(clang: Tool): string[] {
-  const folder = dirname(dirname(dirname(clang.path)));
-  if (folder === '/' || !existsSync(join(folder, 'usr', 'include', 'stdio.h'))) return [];
-  const libraries = readdirSync(join(folder, 'usr', 'lib')).find((name) => name.includes('-linux-')) ?? '';
-  const shared = ['libc.so.6', 'libm.so.6', 'libmvec.so.1', 'libgcc_s.so.1', 'libstdc++.so.6'];
-  const places = [
-    ...shared.flatMap((name) => [join('lib', libraries, name), join('usr', 'lib', libraries, name)]),
-    ...readdirSync('/lib64').map((name) => join('lib64', name)),
-  ];
-  for (const place of places) {
-    const link = join(folder, place);
-    if (!existsSync(join('/', place)) || existsSync(link)) continue;
-    mkdirSync(dirname(link), { recursive: true });
-    symlinkSync(join('/', place), link);
-  }
-  return [`--sysroot=${folder}`];
-}
-
 async function compile(folder: string): Promise<string> {
-  const found = requireTool('clang-14');
-  const clang = { ...found, args: [...found.args, ...systemRoot(found)] };
-  const sanitizers = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all', '-fno-sanitize=nonnull-attribute'];
+  const clang = requireClang();
   const flags = [...sanitizers, '-O1', '-g', '-fno-omit-frame-pointer', '-fno-strict-aliasing', '-std=gnu11'];
   const includes = [folder, join(here, 'harness'), join(root, 'firmware', 'runtime')].map((path) => `-I${path}`);
   const own = filesBelow(join(here, 'harness'), (path) => path.endsWith('.c'));
@@ -196,7 +163,7 @@ function inputsHash(): string {
  * @throws BuildError tool-missing without clang
  */
 export async function buildFuzzer(changed?: { readonly name: string; readonly change: Change }): Promise<Fuzzer> {
-  const env = environment();
+  const env = sanitizerEnvironment();
   const folder = join(cacheDir, 'native-fuzz', 'build');
   const hash = inputsHash();
   const name = changed === undefined ? hash : `${hash}-${changed.name}`;
@@ -225,21 +192,4 @@ function removeOld(folder: string, current: string): void {
     if (!name.startsWith(current) && Date.now() - statSync(path).mtimeMs > dayMs)
       rmSync(path, { recursive: true, force: true });
   }
-}
-
-/** What the fuzzer's sanitizers are told. */
-function environment(): Record<string, string> {
-  const clang = requireTool('clang-14');
-  // What names functions in reports; clang brings the second with its linker.
-  const folders = [...(process.env.PATH ?? '').split(':'), dirname(clang.path)];
-  const symbolizer = ['llvm-symbolizer', 'addr2line']
-    .flatMap((name) => folders.map((folder) => join(folder, name)))
-    .find((path) => existsSync(path));
-  const shared = `external_symbolizer_path=${symbolizer ?? ''}`;
-  return {
-    ...clang.env,
-    // The core allocates nothing, and the harness keeps what it allocates.
-    ASAN_OPTIONS: `${shared}:detect_leaks=0`,
-    UBSAN_OPTIONS: `${shared}:print_stacktrace=1`,
-  };
 }
