@@ -139,6 +139,20 @@ export interface EchoMeter {
   readonly line: Line;
 }
 
+// Its greeting comes before the line is open, or after; what comes before its UART is on, some emulated parts drop.
+async function awaitAnswer(line: Line): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const asked = `start ${attempt}`;
+    line.send(`E${asked}`);
+    try {
+      while (!(await line.receive(250)).text.endsWith(asked)) {}
+      return;
+    } catch (error) {
+      if (attempt === 40) throw error;
+    }
+  }
+}
+
 /** Starts one, connects to it and waits until it answers. */
 export async function startEchoMeter(folder: string, options: Partial<EmulatorOptions> = {}): Promise<EchoMeter> {
   const { elfPath } = await buildEchoFirmware(typeof options.board === 'string' ? options.board : options.board?.name);
@@ -151,9 +165,7 @@ export async function startEchoMeter(folder: string, options: Partial<EmulatorOp
   });
   try {
     const line = await Line.open(emulator.link);
-    // Its greeting comes before the line is open, or after.
-    line.send('Q');
-    while ((await line.receive()).text !== '?') {}
+    await awaitAnswer(line);
     return { emulator, line };
   } catch (error) {
     await emulator.kill();
