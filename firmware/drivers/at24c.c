@@ -14,6 +14,13 @@
 // What one address of the bus reaches.
 #define PART_BYTES 0x10000u
 
+// What one transfer reads at most.
+#ifdef BOARD_I2C_READ_BYTES
+#define READ_BYTES BOARD_I2C_READ_BYTES
+#else
+#define READ_BYTES PART_BYTES
+#endif
+
 static bool storage_check_range(uint32_t offset, uint32_t length) {
   return offset <= BOARD_STORAGE_BYTES && length <= BOARD_STORAGE_BYTES - offset;
 }
@@ -25,6 +32,7 @@ void storage_start_device(void) {
 // While it programs a page the part does not acknowledge its address; after a reset of the processor alone, that may
 // be a page from before it.
 static bool storage_await_ready(uint8_t address) {
+  if (BOARD_STORAGE_WRITE_CYCLE_MS == 0) return true;
   uint64_t start = tick_read_now();
   while (!i2c_write_bytes(address, NULL, 0, NULL, 0)) {
     uint64_t now = tick_read_now();
@@ -44,6 +52,7 @@ bool storage_read_bytes(uint32_t offset, uint8_t *into, uint32_t length) {
   while (length > 0) {
     uint32_t part = PART_BYTES - offset % PART_BYTES;
     if (part > length) part = length;
+    if (part > READ_BYTES) part = READ_BYTES;
     uint8_t address = storage_locate_part(offset);
     const uint8_t head[2] = {(uint8_t)(offset >> 8), (uint8_t)offset};
     if (!storage_await_ready(address)) return false;

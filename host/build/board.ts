@@ -31,7 +31,7 @@ const eeprom = z.strictObject({
         'it has none, as FRAM, any of these',
     })
     .describe('what one write takes at most; of what the core keeps, none share a page'),
-  writeCycleMs: positive,
+  writeCycleMs: z.number().int().min(0).describe('0 for a part that is ready at once, as FRAM'),
 });
 
 /** A log of pages in flash that is erased in units (docs/storage.md). */
@@ -126,7 +126,7 @@ export const boardSchema = z.strictObject({
         .describe('that the emulator demands of {storage}; default what the units have'),
     })
     .optional()
-    .describe('how it is emulated; {link}, {eeproms}, {storage}, {rtc} and {elf} are filled in'),
+    .describe('how it is emulated; {link}, {eeproms}, {storage}, {bridge}, {rtc} and {elf} are filled in'),
 });
 
 /** A board's data, checked and complete. */

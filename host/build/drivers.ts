@@ -21,6 +21,14 @@ const stellarisPins = {
   firstPin: z.number().int().min(0).max(6).describe('the lower one of its two'),
 };
 const nrf51Pin = z.number().int().min(0).max(31).describe('of the port');
+const inputHz = positive.describe('of the clock that it divides');
+const stm32Pin = z
+  .string()
+  .regex(/^P[A-I]([0-9]|1[0-5])$/, 'a pin such as PA9')
+  .transform((text) => (text.charCodeAt(1) - 65) * 16 + Number(text.slice(2)));
+const stm32Usart = { base, inputHz, transmitPin: stm32Pin, receivePin: stm32Pin };
+/** CMSIS counts the processor's own exceptions below 0. */
+const systickIrq = z.literal(-1);
 
 /** A serial line that carries the link's bytes (`uart_...` in firmware/platform/platform.h). */
 export const uart = z.discriminatedUnion('driver', [
@@ -30,10 +38,11 @@ export const uart = z.discriminatedUnion('driver', [
     driver: z.literal('ns16550'),
     base,
     registerStride: positive.describe('bytes from one register to the next'),
-    inputHz: positive.describe('of the clock that the divisor divides'),
+    inputHz,
     irq,
   }),
   z.strictObject({ driver: z.literal('stellaris_uart'), ...stellaris, irq, ...stellarisPins }),
+  z.strictObject({ driver: z.literal('stm32_usart'), ...stm32Usart, irq }),
 ]);
 
 /** Counts ticks or ends waits (`tick_...`). */
@@ -43,6 +52,8 @@ export const timer = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('clint'), base }),
   z.strictObject({ driver: z.literal('stellaris_counter'), base }),
   z.strictObject({ driver: z.literal('stellaris_gptm'), ...stellaris, irq }),
+  z.strictObject({ driver: z.literal('stm32_timer'), base, inputHz }).describe('counts only'),
+  z.strictObject({ driver: z.literal('systick_alarm'), inputHz, irq: systickIrq }).describe('ends waits only'),
 ]);
 
 /** Restarts a board that hangs (`watchdog_...`). */
@@ -50,6 +61,7 @@ export const watchdog = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('cmsdk_watchdog'), base }),
   z.strictObject({ driver: z.literal('nrf51_wdt'), base }),
   z.strictObject({ driver: z.literal('stellaris_watchdog'), base, irq }),
+  z.strictObject({ driver: z.literal('stm32_iwdg'), base }),
 ]);
 
 /** Watchdogs whose first expiry is the processor's NMI, served by `watchdog_on_expiry`. */
@@ -59,6 +71,13 @@ export const nmiWatchdogs: readonly string[] = ['cmsdk_watchdog'];
 export const i2c = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('sbcon_i2c'), base }),
   z.strictObject({ driver: z.literal('stellaris_i2c'), ...stellaris, ...stellarisPins }),
+  z.strictObject({
+    driver: z.literal('sc18im700'),
+    port: z.enum(['stm32_serial']).describe('driver of the serial port that the bridge is on'),
+    ...stm32Usart,
+    irq,
+    readBytes: positive.max(16).describe('that one transfer reads at most'),
+  }),
 ]);
 
 /** A source of random bits (`entropy_...`). */
@@ -77,5 +96,6 @@ export const handlers = {
   uart: { receiveIrq: 'uart_on_receive', transmitIrq: 'uart_on_transmit', irq: 'uart_on_interrupt' },
   counter: { overflowIrq: 'tick_on_overflow' },
   alarm: { irq: 'tick_on_alarm' },
+  i2c: { irq: 'serial_on_interrupt' },
   watchdog: { irq: 'watchdog_on_expiry' },
 } as const;

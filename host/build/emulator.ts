@@ -25,6 +25,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { type Board, loadBoard } from './board.ts';
 import { parseElf, symbolAddress } from './elf.ts';
+import { EmulatedBridge } from './emulated-bridge.ts';
 import { BuildError } from './errors.ts';
 import { GdbRemote } from './gdb-remote.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
@@ -109,12 +110,19 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   }
   prepareStorage(options.storageFile, board);
   rmSync(options.link, { force: true });
+  const bridge = await openBridge(board, options.storageFile);
   const tool = requireTool(board.emulation.program);
   const flash = flashInMemory(board);
   const gdbFolder = flash && mkdtempSync(join(tmpdir(), 'metertime-'));
   const gdbPath = gdbFolder && join(gdbFolder, 'gdb');
   const halted = gdbPath === undefined ? [] : ['-S', '-gdb', `unix:${doubleCommas(gdbPath)},server=on,wait=off`];
-  const args = [...tool.args, ...fillIn(board.emulation.arguments, board, options), ...halted, '-qmp', 'stdio'];
+  const args = [
+    ...tool.args,
+    ...fillIn(board.emulation.arguments, board, options, bridge?.path),
+    ...halted,
+    '-qmp',
+    'stdio',
+  ];
   const [command, ...before] = [...diesWithParent(), tool.path];
   const child = spawn(command!, [...before, ...args], {
     env: { ...process.env, ...tool.env },
@@ -133,6 +141,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     });
     child.on('close', (code, signal) => resolve({ code, signal }));
   });
+  exit.then(() => bridge?.close());
   const qmp = new Qmp(child.stdin, child.stdout, (event) => options.onEvent?.(event));
   const emulator = makeEmulator(child, exit, qmp, options, flash, () => log);
   const ready = async () => {
@@ -153,6 +162,15 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
     if (gdbFolder) rmSync(gdbFolder, { recursive: true, force: true });
   }
   return emulator;
+}
+
+// On boards whose bus is behind one; the emulator has none, and connects to it.
+async function openBridge(board: Board, storageFile: string): Promise<EmulatedBridge | undefined> {
+  const { i2c, storage } = board;
+  if (i2c === undefined || board.i2cs[i2c.device]!.driver !== 'sc18im700') return undefined;
+  if (storage.driver !== 'at24c')
+    throw new BuildError('board-invalid', `board ${board.name}: its bridge is for EEPROMs`);
+  return EmulatedBridge.open(storageFile, storage);
 }
 
 /** Storage that the emulator has in its memory only. */
@@ -282,9 +300,10 @@ function prepareStorage(path: string, board: Board): void {
 }
 
 // A comma ends an option's value unless it is doubled.
-function fillIn(args: readonly string[], board: Board, options: EmulatorOptions): string[] {
-  const values: Record<string, string> = {
+function fillIn(args: readonly string[], board: Board, options: EmulatorOptions, bridge: string | undefined): string[] {
+  const values: Record<string, string | undefined> = {
     link: options.link,
+    bridge,
     rtc: options.rtcBase ?? 'utc',
     storage: options.storageFile,
     elf: options.image,

@@ -210,6 +210,7 @@ function firmwareSources(board: Board, root: string): string[] {
       .filter((name) => name.endsWith('.c'))
       .map((name) => join(folder, name));
   const { interruptController, reset, watchdog, i2c, entropy, rtc, thermometer, storage } = board;
+  const bus = i2c && board.i2cs[i2c.device]!;
   const devices = [
     interruptController,
     reset,
@@ -217,7 +218,8 @@ function firmwareSources(board: Board, root: string): string[] {
     board.timers[board.ticks.counter]!,
     board.timers[board.ticks.alarm]!,
     watchdog && board.watchdogs[watchdog.device]!,
-    i2c && board.i2cs[i2c.device]!,
+    bus,
+    bus?.driver === 'sc18im700' ? { driver: bus.port } : undefined,
     entropy && board.entropies[entropy.device]!,
     rtc,
     thermometer,

@@ -10,6 +10,8 @@ import { boardName, compileTestCore, temporaryFolder } from './echo-meter.ts';
 
 /** A chip whose UART goes to any pins. */
 const withoutLine = 'nrf51822';
+/** What its storage is on is the board's. */
+const withoutStorage = 'stm32f405';
 const temporary = temporaryFolder();
 const copy = join(temporary.path, 'checkout');
 beforeAll(() => {
@@ -31,7 +33,7 @@ it('with any chip whose data suffice is valid, and one of them is built as it st
   const chips = listChips(copy);
   expect(chips).toContain('an385');
   for (const chip of chips) {
-    if (chip === withoutLine) continue;
+    if (chip === withoutLine || chip === withoutStorage) continue;
     const { board, supposed } = addBoard(`with-${chip}`, { chip }, copy);
     expect(board.chip).toBe(loadBoard(board.name, copy).chip);
     expect(supposed.length).toBeGreaterThan(0);
@@ -49,6 +51,7 @@ it.each([
   ['a name that the command line uses', 'add', { like: boardName }, /neither add nor software/],
   ['a board that is not there', 'other', { like: 'mps3' }, /there is no board mps3/],
   ["a chip whose serial line is the board's", 'other', { chip: withoutLine }, /no serial line.*--like/],
+  ["a chip whose storage is the board's", 'other', { chip: withoutStorage }, /no place for a storage.*--like/],
   ['a chip that is not there', 'other', { chip: 'z80' }, /no data for a chip z80; there are: .*an385/],
 ])('%s is refused, and leaves nothing', (_, name, origin, message) => {
   const before = existsSync(join(copy, 'boards', name));

@@ -32,6 +32,11 @@ static inline void cpu_enable_interrupt(uint32_t line) {
   *(volatile uint32_t *)(0xE000E100u + 4u * (line / 32u)) = 1u << (line % 32u);
 }
 
+/// Calls an interrupt line's handler as soon as interrupts are let through.
+static inline void cpu_pend_interrupt(uint32_t line) {
+  *(volatile uint32_t *)(0xE000E200u + 4u * (line / 32u)) = 1u << (line % 32u);
+}
+
 /// Resets processor and devices; RAM keeps what it holds (Armv7-M ARM, B3.2.6 AIRCR).
 _Noreturn static inline void cpu_reset_board(void) {
   __asm__ volatile("dsb" ::: "memory");
