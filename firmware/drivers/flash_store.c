@@ -33,8 +33,8 @@
 
 #define PAGE_BYTES 64u
 #define PAGES (BOARD_STORAGE_BYTES / PAGE_BYTES)
-#define UNITS BOARD_FLASH_STORE_UNITS
-#define STEP BOARD_FLASH_STORE_PROGRAM_BYTES
+#define UNITS BOARD_STORAGE_UNITS
+#define STEP BOARD_STORAGE_PROGRAM_BYTES
 // What is programmed in blocks is overwritten (flash_device.h).
 #define OVERWRITES (STEP > 4)
 
@@ -44,7 +44,7 @@
 #define RECORDS_AT ROUND_UP(HEADER_BYTES)
 #define RECORD_STRIDE ROUND_UP(RECORD_BYTES)
 /// Places for records in a unit.
-#define SLOTS ((BOARD_FLASH_STORE_UNIT_BYTES - RECORDS_AT) / RECORD_STRIDE)
+#define SLOTS ((BOARD_STORAGE_UNIT_BYTES - RECORDS_AT) / RECORD_STRIDE)
 
 #define MAGIC 0x3153544du
 #define NONE 0xffffu
@@ -64,7 +64,7 @@ _Static_assert(UNITS > 3 && (UNITS - 3) * SLOTS >= PAGES,
                "beside all pages, the flash needs a unit that is written, one to copy to, and one that may fail");
 
 // Records that count in a unit, or that it is of no use.
-#if BOARD_FLASH_STORE_UNIT_BYTES > 0x4000
+#if BOARD_STORAGE_UNIT_BYTES > 0x4000
 typedef uint16_t live_t;
 #else
 typedef uint8_t live_t;
@@ -125,7 +125,7 @@ static uint32_t store_sum_bytes(const void *from, uint32_t length) {
 // ---- places
 
 static uint32_t store_locate_slot(uint32_t unit, uint32_t slot) {
-  return unit * BOARD_FLASH_STORE_UNIT_BYTES + RECORDS_AT + slot * RECORD_STRIDE;
+  return unit * BOARD_STORAGE_UNIT_BYTES + RECORDS_AT + slot * RECORD_STRIDE;
 }
 
 static uint32_t store_locate_place(uint32_t place) {
@@ -156,7 +156,7 @@ static void store_void_slot(uint32_t unit, uint32_t slot, bool again) {
 // ---- what is in the flash
 
 static bool store_read_header(uint32_t unit, struct store_header *header) {
-  return flash_read_bytes(unit * BOARD_FLASH_STORE_UNIT_BYTES, (uint8_t *)header, sizeof *header);
+  return flash_read_bytes(unit * BOARD_STORAGE_UNIT_BYTES, (uint8_t *)header, sizeof *header);
 }
 
 static bool store_holds_header(const struct store_header *header) {
@@ -247,7 +247,7 @@ static bool store_settle_record(uint32_t place) {
 static bool store_settle_header(uint32_t unit) {
   struct store_header header;
   return store_read_header(unit, &header) && store_holds_header(&header) &&
-         store_program_bytes(unit * BOARD_FLASH_STORE_UNIT_BYTES, &header, sizeof header);
+         store_program_bytes(unit * BOARD_STORAGE_UNIT_BYTES, &header, sizeof header);
 }
 
 // Leaves nothing in doubt that power may have cut off; false when what was found is there no longer.
@@ -310,7 +310,7 @@ static bool store_open_unit(uint32_t unit) {
   header.erases++;
   header.crc = store_sum_bytes(&header, 12);
   if (!flash_erase_unit(unit)) return false;
-  if (!store_program_bytes(unit * BOARD_FLASH_STORE_UNIT_BYTES, &header, sizeof header)) return false;
+  if (!store_program_bytes(unit * BOARD_STORAGE_UNIT_BYTES, &header, sizeof header)) return false;
   store.head = (uint16_t)unit;
   store.next = 0;
   if (header.erases > store.erases) store.erases = header.erases;

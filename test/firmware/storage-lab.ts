@@ -34,9 +34,9 @@ function boardConfig(memory: FlashMemory | EepromMemory): string {
   const numbers: Record<string, number> =
     'units' in memory
       ? {
-          BOARD_FLASH_STORE_UNITS: memory.units,
-          BOARD_FLASH_STORE_UNIT_BYTES: memory.unitBytes,
-          BOARD_FLASH_STORE_PROGRAM_BYTES: memory.programBytes,
+          BOARD_STORAGE_UNITS: memory.units,
+          BOARD_STORAGE_UNIT_BYTES: memory.unitBytes,
+          BOARD_STORAGE_PROGRAM_BYTES: memory.programBytes,
           LAB_STEP: memory.stepBytes,
           LAB_OVERWRITES: memory.overwrites === true ? 1 : 0,
         }

@@ -10,16 +10,16 @@
 
 #include "firmware/drivers/flash_store.c"
 
-#define AREA (BOARD_FLASH_STORE_UNITS * BOARD_FLASH_STORE_UNIT_BYTES)
+#define AREA (BOARD_STORAGE_UNITS * BOARD_STORAGE_UNIT_BYTES)
 
 static struct {
   uint8_t cells[AREA];
   /// Bits that read otherwise each time.
   uint8_t doubt[AREA];
-  bool doubtful[BOARD_FLASH_STORE_UNITS];
+  bool doubtful[BOARD_STORAGE_UNITS];
   /// Programs since the last erase, of each word.
   uint8_t programs[AREA / 4];
-  uint32_t erases[BOARD_FLASH_STORE_UNITS];
+  uint32_t erases[BOARD_STORAGE_UNITS];
 } flash;
 
 static uint8_t spoilt[AREA / 4];
@@ -83,7 +83,7 @@ void flash_start_device(void) {}
 bool flash_read_bytes(uint32_t offset, uint8_t *into, uint32_t length) {
   LAB_REQUIRE(offset <= AREA && length <= AREA - offset, "read beyond the flash", offset, length);
   memcpy(into, flash.cells + offset, length);
-  if (!flash.doubtful[offset / BOARD_FLASH_STORE_UNIT_BYTES]) return true;
+  if (!flash.doubtful[offset / BOARD_STORAGE_UNIT_BYTES]) return true;
   for (uint32_t i = 0; i < length; i++) {
     if (flash.doubt[offset + i] != 0) into[i] ^= flash.doubt[offset + i] & (uint8_t)lab_draw(256);
   }
@@ -96,16 +96,16 @@ bool flash_erase_unit(uint32_t unit) {
     flash.erases[unit]++;
     return true;
   }
-  uint8_t *cells = flash.cells + unit * BOARD_FLASH_STORE_UNIT_BYTES;
-  uint8_t *doubt = flash.doubt + unit * BOARD_FLASH_STORE_UNIT_BYTES;
+  uint8_t *cells = flash.cells + unit * BOARD_STORAGE_UNIT_BYTES;
+  uint8_t *doubt = flash.doubt + unit * BOARD_STORAGE_UNIT_BYTES;
   flash.erases[unit]++;
   erases_now++;
   // As many steps as ways in which it may be left.
   for (uint32_t way = 0; way < 8; way++) {
     if (!lab_take_step()) continue;
     flash.doubtful[unit] = true;
-    uint32_t from = lab_draw(BOARD_FLASH_STORE_UNIT_BYTES);
-    for (uint32_t i = 0; i < BOARD_FLASH_STORE_UNIT_BYTES; i++) {
+    uint32_t from = lab_draw(BOARD_STORAGE_UNIT_BYTES);
+    for (uint32_t i = 0; i < BOARD_STORAGE_UNIT_BYTES; i++) {
       switch (way) {
         case 0:  // as it was, and any bit that was cleared may be about to set
           doubt[i] |= (uint8_t)~cells[i] & (uint8_t)(lab_draw(256) & lab_draw(256) & lab_draw(256));
@@ -134,9 +134,9 @@ bool flash_erase_unit(uint32_t unit) {
     }
     lab_fail_power();
   }
-  memset(cells, 0xff, BOARD_FLASH_STORE_UNIT_BYTES);
-  memset(doubt, 0, BOARD_FLASH_STORE_UNIT_BYTES);
-  memset(flash.programs + unit * BOARD_FLASH_STORE_UNIT_BYTES / 4, 0, BOARD_FLASH_STORE_UNIT_BYTES / 4);
+  memset(cells, 0xff, BOARD_STORAGE_UNIT_BYTES);
+  memset(doubt, 0, BOARD_STORAGE_UNIT_BYTES);
+  memset(flash.programs + unit * BOARD_STORAGE_UNIT_BYTES / 4, 0, BOARD_STORAGE_UNIT_BYTES / 4);
   flash.doubtful[unit] = false;
   return true;
 }
@@ -144,7 +144,7 @@ bool flash_erase_unit(uint32_t unit) {
 static void flash_tear_bytes(uint32_t at, const uint8_t *from, uint32_t length) {
   uint32_t mode = lab_draw(4);
   uint32_t part = lab_draw(length + 1);
-  if (!LAB_OVERWRITES) flash.doubtful[at / BOARD_FLASH_STORE_UNIT_BYTES] = true;
+  if (!LAB_OVERWRITES) flash.doubtful[at / BOARD_STORAGE_UNIT_BYTES] = true;
   for (uint32_t i = 0; i < length; i++) {
     uint8_t *cell = flash.cells + at + i;
     uint8_t *doubt = flash.doubt + at + i;
