@@ -45,9 +45,12 @@ static bool flash_await_end(volatile uint32_t *at, uint64_t limit_ticks) {
   return (status & STATUS_READY) == STATUS_READY && (status & STATUS_FAILED) == 0;
 }
 
-// An erase goes on over a reset of the processor alone.
+// An erase goes on over a reset of the processor alone, and a program may still wait for its word: the first one written
+// is that, and ones change nothing.
 void flash_start_device(void) {
-  flash_await_end(flash_locate_word(0), ERASE_TICKS);
+  volatile uint32_t *at = flash_locate_word(0);
+  *at = 0xffffffffu;
+  flash_await_end(at, ERASE_TICKS);
 }
 
 bool flash_erase_unit(uint32_t unit) {
