@@ -1,9 +1,11 @@
 // Loads and stores of the compiled core, each checked. The build puts this in the place of wasm2c's own definitions
 // and hands base and offset over apart.
 //
-// What always holds: an access of n bytes at base + offset passes only when the sum, taken without wrapping, is at
-// most WASM_MEMORY_BYTES - n. Both comparisons are needed: with the second alone, SIZE - n - offset wraps for a large
-// offset and lets everything pass. The offset is a constant, so the compiler decides the first one.
+// What always holds: an access of n bytes at base + offset passes only when the sum, taken without wrapping, is at most
+// WASM_MEMORY_ROOM - n. Nothing of the core's lies from WASM_MEMORY_BYTES on, so any base above WASM_MEMORY_LIMIT is
+// refused, whatever the offset: with a small one its access then ends within the room, and checks of one base with
+// several such offsets are one check. A large offset has a limit of its own; without the comparison of the offset
+// itself that limit would wrap and let everything pass. Offsets are constants, so the compiler chooses.
 #ifndef WASM_MEMORY_H_
 #define WASM_MEMORY_H_
 
@@ -11,13 +13,23 @@
 
 #include "wasm_words.h"
 
-_Static_assert(WASM_MEMORY_BYTES >= 8, "the widest access must fit");
+_Static_assert(
+    WASM_MEMORY_BYTES >= 8 && WASM_MEMORY_LIMIT >= WASM_MEMORY_BYTES && WASM_MEMORY_ROOM - WASM_MEMORY_LIMIT >= 8,
+    "the widest access must fit, and no base of the core's be refused");
 
-#define WASM_CHECK_ACCESS(base, offset, bytes)                                                            \
-  do {                                                                                                    \
-    if (UNLIKELY((offset) > WASM_MEMORY_BYTES - (bytes) || (base) > WASM_MEMORY_BYTES - (bytes) - (offset))) { \
-      TRAP(OOB);                                                                                          \
-    }                                                                                                     \
+// The largest base that an offset leaves: rounded down to what an instruction can hold where no base of the core's lies
+// above that.
+#define WASM_EXACT_LIMIT(offset, bytes) (WASM_MEMORY_ROOM - (bytes) - (offset))
+#define WASM_ROUND_LIMIT(offset, bytes) (WASM_EXACT_LIMIT(offset, bytes) & ~(WASM_MEMORY_STEP - 1u))
+#define WASM_LARGE_LIMIT(offset, bytes)                                                                      \
+  (WASM_ROUND_LIMIT(offset, bytes) + (bytes) + (offset) >= WASM_MEMORY_BYTES ? WASM_ROUND_LIMIT(offset, bytes) \
+                                                                             : WASM_EXACT_LIMIT(offset, bytes))
+#define WASM_BASE_LIMIT(offset, bytes) \
+  ((offset) <= WASM_MEMORY_ROOM - WASM_MEMORY_LIMIT - (bytes) ? WASM_MEMORY_LIMIT : WASM_LARGE_LIMIT(offset, bytes))
+
+#define WASM_CHECK_ACCESS(base, offset, bytes)                                                               \
+  do {                                                                                                       \
+    if (UNLIKELY((offset) > WASM_MEMORY_ROOM - (bytes) || (base) > WASM_BASE_LIMIT(offset, bytes))) TRAP(OOB); \
   } while (0)
 
 // `stored` is what lies in memory, `widened` decides the sign on the way to `result`.

@@ -1,8 +1,8 @@
 // Runtime of the compiled core: what wasm2c's output (wabt 1.0.39) needs, and nothing more.
 //
-// What always holds: there is one instance with one linear memory of WASM_MEMORY_BYTES, laid out at link time; each
-// access is checked against that size in 32 bits (wasm_memory.h); each function checks the stack before its body; a
-// trap never returns.
+// What always holds: there is one linear memory of WASM_MEMORY_BYTES, laid out at link time in a room somewhat larger;
+// each access is checked against that room in 32 bits (wasm_memory.h); where the call graph gives the stack no bound,
+// each function checks it before its body; a trap never returns.
 #ifndef WASM_RT_H_
 #define WASM_RT_H_
 
@@ -89,8 +89,11 @@ void wasm_rt_free_memory(wasm_rt_memory_t *memory);
 uint64_t wasm_rt_grow_memory(wasm_rt_memory_t *memory, uint64_t delta);
 
 /// The core's linear memory.
-extern uint8_t wasm_memory[WASM_MEMORY_BYTES] __attribute__((aligned(8)));
+extern uint8_t wasm_memory[WASM_MEMORY_ROOM] __attribute__((aligned(8)));
 
+#if defined(WASM_STACK_PROVEN)
+#define WASM_CHECK_STACK()
+#else
 // The lowest stack address at which a function of the core may begin its body; below it is room for that function's
 // calls of the compiler's own helpers and for interrupts.
 extern uint8_t wasm_stack_floor[];
@@ -106,5 +109,6 @@ register uintptr_t wasm_stack_pointer __asm__("sp");
   do {                                                                                            \
     if (UNLIKELY(wasm_stack_pointer < (uintptr_t)wasm_stack_floor)) wasm_rt_trap(WASM_RT_TRAP_EXHAUSTION); \
   } while (0)
+#endif
 
 #endif

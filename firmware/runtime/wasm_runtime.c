@@ -1,7 +1,5 @@
-// Linear memory of the compiled core: one static array, which never grows.
+// What wasm2c asks of a runtime for the linear memory, which lies in wasm_base.h: it never grows.
 #include "wasm_rt.h"
-
-__attribute__((section(".bss.wasm_memory"), aligned(8))) uint8_t wasm_memory[WASM_MEMORY_BYTES];
 
 void wasm_rt_allocate_memory(wasm_rt_memory_t *memory, uint64_t initial, uint64_t most, bool is64, uint32_t page) {
   (void)initial;

@@ -1,10 +1,12 @@
 // Compiles and links an image: the board's own C files, the core that wasm2c wrote, the linker script.
 //
 // What always holds: compilers run in the checkout's folder with relative paths, paths of this machine are mapped, and
-// objects are linked in sorted order, so that nothing of the machine gets into the image.
-import { mkdirSync } from 'node:fs';
+// objects are linked in sorted order, so that nothing of the machine gets into the image; the core's functions check the
+// stack unless their call graph gives it a bound.
+import { mkdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import type { Board } from './board.ts';
+import { isStackBounded } from './stack-depth.ts';
 import { runTool, type Tool } from './tools.ts';
 
 /** What to compile. `folder` holds the generated headers, link.ld and core.c, and takes objects and map. */
@@ -22,7 +24,7 @@ export interface ImageInputs {
 
 /** Compiler flags of the firmware's own C, and of what wasm2c wrote. */
 const ownFlags = ['-Os', '-Wall', '-Wextra', '-Werror'];
-const coreFlags = ['-O2', '-w', '-ffp-contract=off', '-fno-strict-aliasing', '-fwrapv'];
+const coreFlags = ['-Os', '-w', '-ffp-contract=off', '-fno-strict-aliasing', '-fwrapv'];
 
 /** Compiles everything and links it. Throws `BuildError` tool-failed with the compiler's complaints. */
 export async function compileImage(inputs: ImageInputs): Promise<void> {
@@ -60,10 +62,14 @@ async function compileAll({ root, folder, board, gcc, sources, signal }: ImageIn
     mkdirSync(dirname(join(folder, object)), { recursive: true });
     return runTool(gcc, [...shared, ...flags, '-c', source, '-o', join(folder, object)], root, signal);
   };
-  const jobs = [
-    () => compile(coreFlags, join(folder, 'core.c'), join('obj', 'core', 'core.o')),
-    ...sources.map((source) => () => compile(flagsOf(source), source, objectOf(source))),
-  ];
+  const compileCore = async () => {
+    const core = join(folder, 'core.c');
+    const object = join('obj', 'core', 'core.o');
+    await compile([...coreFlags, '-DWASM_STACK_PROVEN'], core, object);
+    const graph = readFileSync(join(folder, object.replace(/o$/, 'ci')), 'utf8');
+    if (!isStackBounded(graph)) await compile(coreFlags, core, object);
+  };
+  const jobs = [compileCore, ...sources.map((source) => () => compile(flagsOf(source), source, objectOf(source)))];
   // When one has failed the folder is about to go: no compiler is left at work in it.
   const ends = await Promise.allSettled([worker(jobs), worker(jobs)]);
   for (const end of ends) if (end.status === 'rejected') throw end.reason;

@@ -117,10 +117,22 @@ function deviceMacros(role: string, device: object): string[] {
     return `#define BOARD_${role}_${macroName(key)} ${number}`;
   });
 }
-/** `wasm_config.h`: size of the core's linear memory, bytes. */
+// An access may begin at an address that a check has let through for another offset, so much lower.
+const memoryPaddingBytes = 64;
+
+/**
+ * `wasm_config.h`: size of the core's linear memory, bytes; the largest base that an access may have, which a Cortex-M's
+ * comparison holds as eight bits and zeros; and the room that all such accesses lie in.
+ */
 export function memoryHeader(memoryBytes: number): string {
+  let step = 1;
+  while (memoryBytes > 255 * step) step *= 2;
+  const limit = Math.ceil(memoryBytes / step) * step;
   return header('Linear memory of the compiled core: what its memoryEnd() says.', [
     `#define WASM_MEMORY_BYTES ${memoryBytes}u`,
+    `#define WASM_MEMORY_STEP ${step}u`,
+    `#define WASM_MEMORY_LIMIT ${limit}u`,
+    `#define WASM_MEMORY_ROOM ${limit + memoryPaddingBytes}u`,
   ]);
 }
 

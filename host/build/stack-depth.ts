@@ -65,6 +65,13 @@ export function measureStack(
   };
 }
 
+/** Whether every function of one compiled file has a bound, given that what it calls elsewhere has one. */
+export function isStackBounded(graph: string): boolean {
+  const nodes = readGraphs([graph]);
+  const rules = { frameBytes: 0, helperBytes: 0 };
+  return [...nodes.keys()].every((title) => deepest(rules, nodes, title).bytes !== undefined);
+}
+
 function exceptionsBytes(
   rules: StackRules,
   nodes: Map<string, Node>,

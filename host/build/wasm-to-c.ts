@@ -1,8 +1,9 @@
-// core.wasm to C: npm wabt's wasm2c, then our own checks of memory and stack in the place of its own.
+// core.wasm to C: npm wabt's wasm2c, then our own checks of memory and stack in the place of its own, and one instance
+// that every function finds by itself instead of being handed it.
 //
 // What always holds: each replacement must find what it replaces, so another version of wasm2c fails the build rather
 // than losing a check; wasm2c's own definitions of loads and stores are gone, so an access that was missed cannot
-// compile.
+// compile; only exported functions take an instance, and all that call others make it the one at work.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from './errors.ts';
@@ -12,9 +13,11 @@ import { requireWabt, runTool } from './tools.ts';
 export async function convertWasm(wasmPath: string, folder: string, name: string, signal?: AbortSignal): Promise<void> {
   const source = join(folder, `${name}.c`);
   await runTool(requireWabt('wasm2c'), [wasmPath, '-n', name, '-o', source], folder, signal);
+  const output = readFileSync(source, 'utf8');
   const header = join(folder, `${name}.h`);
-  writeFileSync(header, replaceOnce(readFileSync(header, 'utf8'), '#include "wasm-rt.h"', '#include "wasm_rt.h"'));
-  writeFileSync(source, insertChecks(readFileSync(source, 'utf8')));
+  const interfaces = replaceOnce(readFileSync(header, 'utf8'), '#include "wasm-rt.h"', '#include "wasm_rt.h"');
+  writeFileSync(header, sortGlobals(interfaces, output, name));
+  writeFileSync(source, shareInstance(insertChecks(output), name));
 }
 
 const definitions = /(?:DEFINE_(?:LOAD|STORE)\([^)]*\)\n)+/g;
@@ -34,6 +37,76 @@ export function insertChecks(output: string): string {
   const left = unconverted.exec(text);
   if (left) throw changed(`an access of a form not known here: ${left[0].trim()}`);
   return text;
+}
+
+const globalField = /^ {2}(?:u32|u64|f32|f64) (w2c_g\d+);\n/gm;
+
+/**
+ * Orders the instance's globals in the header: those of eight bytes first, as pairs of words are reached only near the
+ * instance's begin; of either kind those used most.
+ */
+function sortGlobals(header: string, output: string, name: string): string {
+  const [before, fields, after] = splitOnce(header, `typedef struct w2c_${name} {\n`, `} w2c_${name};\n`);
+  const uses = new Map<string, number>();
+  for (const [global] of output.matchAll(/\bw2c_g\d+\b/g)) uses.set(global, (uses.get(global) ?? 0) + 1);
+  const sorted = [...fields.matchAll(globalField)].map(([line, global]) => {
+    return { line, wide: line.includes('64'), uses: uses.get(global!) ?? 0 };
+  });
+  sorted.sort((a, b) => Number(b.wide) - Number(a.wide) || b.uses - a.uses);
+  return before + sorted.map(({ line }) => line).join('') + fields.replace(globalField, '') + after;
+}
+
+function splitOnce(text: string, from: string, to: string): [string, string, string] {
+  const [before, rest, ...more] = text.split(from);
+  const end = rest?.indexOf(to) ?? -1;
+  if (more.length > 0 || end < 0) throw changed(`${from} is not there once`);
+  return [before + from, rest!.slice(0, end), rest!.slice(end)];
+}
+
+// What every exported function does around its call of another; it is for a register of another kind.
+const enter =
+  /^#if WASM_RT_USE_SEGUE_FOR_THIS_MODULE\n#if [\s\S]*?\n#endif\n {2}wasm_rt_segue_write_base\(.*\n#endif\n/gm;
+const leave = /^#if WASM_RT_USE_SEGUE_FOR_THIS_MODULE && .*\n {2}wasm_rt_segue_write_base\(.*\n#endif\n/gm;
+const zeroed = /^ {2}instance->w2c_\w+ = (?:0u|0ull|0\.0|0);\n/gm;
+
+/** Lets the inner functions find the instance by themselves. Throws `BuildError` wasm2c-changed. */
+function shareInstance(output: string, name: string): string {
+  const type = `w2c_${name}`;
+  const inner = new Set<string>();
+  let text = output.replace(
+    new RegExp(`^(static \\w+ )(${type}_\\w+)\\(${type}\\*(?:\\)|, )(.*)$`, 'gm'),
+    (_, result: string, called: string, rest: string) => {
+      inner.add(called);
+      return `${result}${called}(${rest === ';' ? 'void);' : rest}`;
+    },
+  );
+  const calls = (body: string) => [...body.matchAll(/\b(w2c_\w+)\(/g)].some(([, called]) => inner.has(called!));
+  let defined = 0;
+  text = text.replace(
+    /^(\w[\w* ]*?\b(\w+)\()([^()]*)(\) \{\n)([\s\S]*?^\}\n)/gm,
+    (whole, begin, called, given, brace, body) => {
+      const args = given.replace(new RegExp(`^${type}\\* ?instance(?:, )?`), '');
+      if (inner.has(called)) {
+        if (args === given) throw changed(`${called} takes no instance`);
+        defined++;
+        return `${begin}${args || 'void'}${brace}${body.replaceAll(/\binstance->/g, 'wasm_instance->')}`;
+      }
+      if (called === 'init_globals')
+        return `${begin}${given}${brace}  memset(instance, 0, sizeof *instance);\n${body.replace(zeroed, '')}`;
+      if (!calls(body)) return whole;
+      const entered = replaceOnce(replaceOnce(body, enter, '  WASM_ENTER(instance);\n'), leave, '  WASM_LEAVE();\n');
+      return `${begin}${given}${brace}${entered}`;
+    },
+  );
+  if (defined !== inner.size) throw changed(`${inner.size} functions are declared, ${defined} defined`);
+  text = text.replace(/\b(w2c_\w+)\(instance(?:, |(?=\)))/g, (whole, called: string) =>
+    inner.has(called) ? `${called}(` : whole,
+  );
+  return replaceOnce(
+    text,
+    `#include "${name}.h"\n`,
+    `#include "${name}.h"\ntypedef ${type} wasm_instance_t;\n#include "wasm_base.h"\n`,
+  );
 }
 
 function replaceOnce(text: string, what: RegExp | string, by: string): string {

@@ -3,6 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { memoryHeader } from '../../host/build/headers.ts';
 import { requireWabt, runTool } from '../../host/build/tools.ts';
 import { convertWasm, insertChecks } from '../../host/build/wasm-to-c.ts';
 import { root } from '../../scripts/lib/project.mjs';
@@ -13,10 +14,18 @@ import { prepareProbe, runHere, runOnBoard, runProgram } from './probe.ts';
 const temporary = temporaryFolder();
 afterAll(() => temporary.remove());
 
+// As in a memory so large that limits are rounded by more than the room behind it.
+const largeStep = 128;
+
 /** Generates table and compiled module in a new folder. */
-async function generate(name: string, table: readonly Case[] = cases): Promise<string> {
+async function generate(name: string, table: readonly Case[] = cases, step?: number): Promise<string> {
   const folder = join(temporary.path, name);
-  prepareProbe(folder, memoryBytes, { 'cases.c': probeSource(table), 'probe.wat': probeText(table) });
+  const config = memoryHeader(memoryBytes).replace(
+    /(WASM_MEMORY_STEP) (\d+)/,
+    (_, what, by) => `${what} ${step ?? by}`,
+  );
+  const files = { 'cases.c': probeSource(table), 'probe.wat': probeText(table), 'wasm_config.h': config };
+  prepareProbe(folder, memoryBytes, files);
   await runTool(requireWabt('wat2wasm'), ['probe.wat', '-o', 'probe.wasm'], folder);
   await convertWasm(join(folder, 'probe.wasm'), folder, 'core');
   return folder;
@@ -50,17 +59,34 @@ describe('memory of the compiled core', () => {
     expect(code).toBe(0);
   });
 
+  it('is reached inside where limits are rounded far', async () => {
+    const rounded = await generate('rounded', cases, largeStep);
+    const { code, output } = await runOnBoard(rounded, ['firmware/runtime/memory.c', ...sourcesOf(rounded)]);
+    expect(output).toContain(summary);
+    expect(code).toBe(0);
+  });
+
   it.runIf(native)('is reached inside and traps outside, on this machine', async () => {
     expect(await runHere(folder, sourcesOf(folder))).toEqual({ code: 0, output: summary });
   });
 
   it.each([
-    ['one byte too many is let through', / - \(bytes\) - \(offset\)\)/, ' - (bytes) - (offset) + 1)'],
-    ['a sum past 2^32 is let through', /\(offset\) > WASM_MEMORY_BYTES - \(bytes\) \|\|/, ''],
+    [
+      'one byte too many is let through',
+      /\(WASM_MEMORY_ROOM - \(bytes\) - \(offset\)\)/,
+      '(WASM_MEMORY_ROOM + 1 - (bytes) - (offset))',
+    ],
+    [
+      'a small offset reaches out of the room',
+      /\(offset\) <= WASM_MEMORY_ROOM - WASM_MEMORY_LIMIT - \(bytes\)/,
+      '(offset) <= WASM_MEMORY_ROOM - WASM_MEMORY_LIMIT',
+    ],
+    ['a limit is too low', / >= WASM_MEMORY_BYTES \? WASM_ROUND/, ' >= WASM_MEMORY_BYTES - 8u ? WASM_ROUND'],
+    ['a sum past 2^32 is let through', /\(offset\) > WASM_MEMORY_ROOM - \(bytes\) \|\|/, ''],
     ['nothing is checked', /TRAP\(OOB\);/, ';'],
   ])('would fail here if %s', async (fault, what, by) => {
     const few = cases.filter(({ access }) => ['i64.load', 'i32.store16'].includes(access.op));
-    const broken = await generate(fault.replaceAll(/\W/g, '-'), few);
+    const broken = await generate(fault.replaceAll(/\W/g, '-'), few, largeStep);
     const header = readFileSync(join(root, 'firmware', 'runtime', 'wasm_memory.h'), 'utf8');
     expect(header).toMatch(what);
     // Found before the firmware's own, being beside the file that includes it.

@@ -13,7 +13,7 @@ import {
   loadBoard,
   startEmulator,
 } from '../../host/build/index.ts';
-import { measureStack } from '../../host/build/stack-depth.ts';
+import { isStackBounded, measureStack } from '../../host/build/stack-depth.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { until } from '../../host/setup/until.ts';
 import { bundle } from '../../scripts/build-dist.mjs';
@@ -348,7 +348,22 @@ describe('the depth of the stack', () => {
     const { totalBytes, unboundedBy } = measure(graph);
     expect(totalBytes).toBeUndefined();
     expect(unboundedBy).toMatch(why);
+    expect(isStackBounded(graph)).toBe(false);
   });
+
+  it('has a bound in a file whose functions call others elsewhere', () => {
+    expect(isStackBounded(node('a', 8) + node('b', 8) + edge('a', 'b') + edge('b', 'elsewhere'))).toBe(true);
+  });
+
+  it('is checked at run time by a core that calls itself, and by no other', async () => {
+    const floor = async (name: string) => {
+      const outDir = join(temporary.path, `floor-${name}`);
+      await buildFirmware({ board: boardName, corePath: await compileTestCore(name), outDir });
+      return readFileSync(join(outDir, 'obj', 'core', 'core.o')).includes('wasm_stack_floor');
+    };
+    expect(await floor('echo')).toBe(true);
+    expect(await floor('failing')).toBe(false);
+  }, 60_000);
 
   it("counts the core's largest frame into what is kept free below its check", () => {
     const graph = node('main', 8) + node('core.c:f', 200) + edge('main', 'core.c:f');

@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, wri
 import { join, relative } from 'node:path';
 import asc from 'assemblyscript/asc';
 import * as layout from '../../as/link/layout.ts';
-import { abiHeader, enumLines, memoryHeader } from '../../host/build/headers.ts';
+import { abiHeader, enumLines } from '../../host/build/headers.ts';
 import { runTool } from '../../host/build/tools.ts';
 import { convertWasm } from '../../host/build/wasm-to-c.ts';
 import { cacheDir, filesBelow, hashFiles, root } from '../../scripts/lib/project.mjs';
@@ -79,7 +79,7 @@ function countZones(wasm: Uint8Array): number {
  * the fuzzer.
  */
 function askForPlaces(header: string): string {
-  const assertion = /_Static_assert\(WASM_MEMORY_BYTES >= 8, [^;]*;\n/;
+  const assertion = /_Static_assert\(\s*WASM_MEMORY_BYTES >= 8 [^;]*;\n/;
   const check = /#define WASM_CHECK_ACCESS\(base, offset, bytes\)[\s\S]*?while \(0\)\n/;
   const place = '&wasm_memory[base + offset]';
   if (!assertion.test(header) || !check.test(header) || header.split(place).length !== 3) {
@@ -91,16 +91,18 @@ function askForPlaces(header: string): string {
     .replaceAll(place, 'fuzz_access(base, offset, sizeof(stored))');
 }
 
+// The harness has the memory, without room behind it; the stack is the machine's, which needs no check.
+const memoryConfig = `#pragma once
+#define WASM_MEMORY_BYTES ${memoryBytes}u
+#define WASM_MEMORY_ROOM WASM_MEMORY_BYTES
+#define WASM_MEMORY_ELSEWHERE
+#define WASM_STACK_PROVEN
+`;
+
 async function writeSources(folder: string, change: Change): Promise<void> {
   const wasm = await compileCore(change);
   writeFileSync(join(folder, 'core.wasm'), wasm);
   await convertWasm(join(folder, 'core.wasm'), folder, 'core');
-  // The stack is the machine's, which needs no check.
-  const core = join(folder, 'core.c');
-  writeFileSync(
-    core,
-    replaceOnce(readFileSync(core, 'utf8'), '#define FUNC_PROLOGUE WASM_CHECK_STACK()', '#define FUNC_PROLOGUE'),
-  );
   const runtime = join(root, 'firmware', 'runtime');
   const zones = [
     `#define FUZZ_ZONE_MAGIC 0x${zoneMagic[1].toString(16)}${zoneMagic[0].toString(16)}ull`,
@@ -109,7 +111,7 @@ async function writeSources(folder: string, change: Change): Promise<void> {
   ];
   const files = {
     'core_abi.h': abiHeader(),
-    'wasm_config.h': memoryHeader(memoryBytes),
+    'wasm_config.h': memoryConfig,
     'wasm_memory.h': askForPlaces(readFileSync(join(runtime, 'wasm_memory.h'), 'utf8')),
     'fuzz_data.h': dataHeader([...zones, ...enumLines(layout)]),
   };

@@ -24,10 +24,10 @@ __attribute__((noinline)) static uint64_t probe_run_case(const struct probe_case
   return 0;
 }
 
-// Whether every byte of memory is what it must be after the case.
+// Whether every byte of memory and of the room behind it is what it must be after the case.
 static int probe_check_memory(const struct probe_case *one) {
   int right = 1;
-  for (uint32_t at = 0; at < WASM_MEMORY_BYTES; at++) {
+  for (uint32_t at = 0; at < WASM_MEMORY_ROOM; at++) {
     uint8_t expected = probe_pattern_byte(at);
     if (one->stores && one->trap == 0 && at - one->at < one->bytes) {
       expected = (uint8_t)(STORED_VALUE >> (8u * (at - one->at)));
@@ -42,7 +42,7 @@ int main(void) {
   uint32_t failures = 0;
   uint32_t traps = 0;
   probe_start_instance();
-  for (uint32_t at = 0; at < WASM_MEMORY_BYTES; at++) wasm_memory[at] = probe_pattern_byte(at);
+  for (uint32_t at = 0; at < WASM_MEMORY_ROOM; at++) wasm_memory[at] = probe_pattern_byte(at);
   for (uint32_t i = 0; i < probe_count; i++) {
     const struct probe_case *one = &probe_cases[i];
     uint64_t loaded = probe_run_case(one);

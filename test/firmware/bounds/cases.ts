@@ -1,12 +1,18 @@
 // Which accesses are made: every width and sign, loads and stores, at constant offsets from 0 to 2^32 - 1, with bases
-// around each place where something can go wrong: both ends of memory, the sign bit, and the wrap at 2^32.
+// around each place where something can go wrong: both ends of memory, the end of the room behind it, the sign bit, and
+// the wrap at 2^32.
 //
 // What always holds: what must come of a case is decided here in integers without bounds, not as the code under test
-// decides it.
+// decides it: what lies in the memory is reached, what goes beyond the room traps. Between them either may be, and that
+// is no case.
 import { TrapCode } from '../../../as/abi/codes.ts';
+import { memoryHeader } from '../../../host/build/headers.ts';
 
 /** Bytes of the probe's memory: no power of two, so a mask instead of a comparison would be found out. */
 export const memoryBytes = 1000;
+
+/** Bytes that are the memory's and nothing else's: accesses behind its end may reach them. */
+export const roomBytes = Number(/WASM_MEMORY_ROOM (\d+)u/.exec(memoryHeader(memoryBytes))![1]);
 
 interface Access {
   /** As WebAssembly's text format says it, such as i64.load32_s. */
@@ -42,10 +48,14 @@ function offsetsFor(bytes: number): number[] {
     0,
     1,
     7,
+    roomBytes - memoryBytes - bytes,
+    roomBytes - memoryBytes - bytes + 1,
     fits - 1,
     fits,
     fits + 1,
     memoryBytes,
+    roomBytes - bytes,
+    roomBytes - bytes + 1,
     2 ** 31 - 1,
     2 ** 31,
     top - memoryBytes,
@@ -64,9 +74,13 @@ function basesFor(bytes: number, offset: number): number[] {
     fits,
     memoryBytes - offset,
     memoryBytes,
+    roomBytes - bytes - offset,
+    roomBytes - offset,
+    roomBytes,
     2 ** 31,
     wrapped,
     wrapped + memoryBytes - bytes,
+    wrapped + roomBytes - bytes,
     top,
   ];
   const all = near.flatMap((base) => [base - 1, base, base + 1]);
@@ -85,13 +99,16 @@ export interface Case {
 /** All cases, in the order of the table. */
 export const cases: readonly Case[] = accesses.flatMap((one) =>
   offsetsFor(one.bytes).flatMap((offset) =>
-    basesFor(one.bytes, offset).map((base) => ({
-      name: functionName(one, offset),
-      base,
-      offset,
-      access: one,
-      traps: BigInt(base) + BigInt(offset) + BigInt(one.bytes) > BigInt(memoryBytes),
-    })),
+    basesFor(one.bytes, offset)
+      .map((base) => ({ base, end: BigInt(base) + BigInt(offset) + BigInt(one.bytes) }))
+      .filter(({ end }) => end <= BigInt(memoryBytes) || end > BigInt(roomBytes))
+      .map(({ base, end }) => ({
+        name: functionName(one, offset),
+        base,
+        offset,
+        access: one,
+        traps: end > BigInt(memoryBytes),
+      })),
   ),
 );
 
@@ -125,7 +142,7 @@ export function probeSource(table: readonly Case[]): string {
   });
   rows.push(
     row('unused', memoryBytes - 4, 0, 4, false, TrapCode.None, 0n),
-    row('unused', memoryBytes - 3, 0, 4, false, TrapCode.OutOfBounds, 0n),
+    row('unused', roomBytes - 3, 0, 4, false, TrapCode.OutOfBounds, 0n),
     row('unreachable', 0, 0, 0, false, TrapCode.Unreachable, 0n),
     row('divide', 0, 0, 0, false, TrapCode.DivisionByZero, 0n),
     row('divide', top - 1, 0, 0, false, TrapCode.IntegerOverflow, 0n),
