@@ -14,9 +14,6 @@
 
 #include "platform.h"
 
-void memory_begin_write(void);
-void memory_end_write(uint32_t pages);
-
 #define BYTES BOARD_STORAGE_BYTES
 #define NEVER UINT32_MAX
 // Largest write: the settings, several pages.

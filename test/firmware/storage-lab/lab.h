@@ -39,6 +39,13 @@ void memory_clear(void);
 /// From now on some words do not take what is programmed, or all do.
 void memory_spoil_words(bool spoilt);
 
+/// Around each write of the lab's, to so many pages.
+void memory_begin_write(void);
+void memory_end_write(uint32_t pages);
+
+/// Erases of all units so far.
+uint64_t memory_count_erases(void);
+
 /// Prints what it has counted, as members of a JSON object with a comma behind each.
 void memory_print_counts(void);
 
