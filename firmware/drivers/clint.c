@@ -47,16 +47,3 @@ void tick_arm_alarm(uint64_t at) {
 void tick_on_alarm(void) {
   clint_write_alarm(UINT64_MAX);
 }
-
-void tick_sleep_until(uint64_t at) {
-  for (;;) {
-    uint32_t held = cpu_hold_interrupts();
-    bool due = tick_read_now() >= at;
-    if (!due) {
-      tick_arm_alarm(at);
-      cpu_wait_for_interrupt();
-    }
-    cpu_restore_interrupts(held);
-    if (due) return;
-  }
-}

@@ -2,6 +2,7 @@
 //
 // What always holds: the counter's 32 bits are extended at each reading, which the main loop does at least twice in
 // 2^32 ticks because it never waits longer than half a second; no interrupt takes part, so no carry can be missed.
+#include "alarm.h"
 #include "cpu.h"
 #include "platform.h"
 
@@ -14,10 +15,6 @@
 #define ALARM_INTERRUPT (*(volatile uint32_t *)(BOARD_ALARM_BASE + 0xCu))
 
 enum { CONTROL_ENABLE = 1u << 0, CONTROL_INTERRUPT = 1u << 3 };
-
-// A shorter alarm than 10 us could be over before the wait begins; it costs nothing to wake so much later.
-#define ALARM_LEAST_TICKS (BOARD_TICK_HZ / 100000u)
-#define ALARM_MOST_TICKS (BOARD_TICK_HZ / 2u)
 
 static uint64_t last;
 
@@ -39,11 +36,7 @@ uint64_t tick_read_now(void) {
 }
 
 void tick_arm_alarm(uint64_t at) {
-  uint64_t now = tick_read_now();
-  uint32_t wait = ALARM_LEAST_TICKS;
-  if (at > now + ALARM_LEAST_TICKS) {
-    wait = at - now < ALARM_MOST_TICKS ? (uint32_t)(at - now) : ALARM_MOST_TICKS;
-  }
+  uint32_t wait = alarm_limit_wait(tick_read_now(), at);
   ALARM_CONTROL = 0;
   ALARM_INTERRUPT = 1;
   ALARM_RELOAD = wait;
@@ -54,17 +47,4 @@ void tick_arm_alarm(uint64_t at) {
 void tick_on_alarm(void) {
   ALARM_CONTROL = 0;
   ALARM_INTERRUPT = 1;
-}
-
-void tick_sleep_until(uint64_t at) {
-  for (;;) {
-    uint32_t held = cpu_hold_interrupts();
-    bool due = tick_read_now() >= at;
-    if (!due) {
-      tick_arm_alarm(at);
-      cpu_wait_for_interrupt();
-    }
-    cpu_restore_interrupts(held);
-    if (due) return;
-  }
 }

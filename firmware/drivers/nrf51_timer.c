@@ -4,6 +4,7 @@
 // What always holds: it runs from the crystal, as without it ticks have no error that a bound could count with. The
 // count is extended at each reading, which the main loop does at least twice in 2^32 ticks because it never waits longer
 // than half a second; no interrupt takes part, so no carry can be missed.
+#include "alarm.h"
 #include "cpu.h"
 #include "platform.h"
 
@@ -37,10 +38,6 @@ enum { MODE_TIMER = 0, WIDTH_32_BITS = 3 };
 #define PRESCALER __builtin_ctz(TIMER_CLOCK_HZ / BOARD_TICK_HZ)
 _Static_assert(BOARD_TICK_HZ << PRESCALER == TIMER_CLOCK_HZ && PRESCALER <= 9, "no tick rate of this timer");
 
-// A shorter alarm than 10 us could be over before it is set; it costs nothing to wake so much later.
-#define ALARM_LEAST_TICKS (BOARD_TICK_HZ / 100000u)
-#define ALARM_MOST_TICKS (BOARD_TICK_HZ / 2u)
-
 static uint64_t last;
 
 void tick_start_counter(void) {
@@ -72,10 +69,7 @@ uint64_t tick_read_now(void) {
 
 void tick_arm_alarm(uint64_t at) {
   uint64_t now = tick_read_now();
-  uint32_t wait = ALARM_LEAST_TICKS;
-  if (at > now + ALARM_LEAST_TICKS) {
-    wait = at - now < ALARM_MOST_TICKS ? (uint32_t)(at - now) : ALARM_MOST_TICKS;
-  }
+  uint32_t wait = alarm_limit_wait(now, at);
   // The event comes when the count equals the register: one that has passed it meanwhile, as where the emulator was
   // held up, would come a whole turn later.
   uint32_t start = (uint32_t)now;
@@ -93,17 +87,4 @@ void tick_arm_alarm(uint64_t at) {
 void tick_on_alarm(void) {
   TIMER_INTERRUPT_CLEAR = INTERRUPT_REACHED(ALARM);
   TIMER_REACHED(ALARM) = 0;
-}
-
-void tick_sleep_until(uint64_t at) {
-  for (;;) {
-    uint32_t held = cpu_hold_interrupts();
-    bool due = tick_read_now() >= at;
-    if (!due) {
-      tick_arm_alarm(at);
-      cpu_wait_for_interrupt();
-    }
-    cpu_restore_interrupts(held);
-    if (due) return;
-  }
 }

@@ -1,5 +1,6 @@
 // Alarm of a Stellaris LM3S6965: a general-purpose timer as one of 32 bits that counts down once (data sheet, chapter
 // "General-Purpose Timers").
+#include "alarm.h"
 #include "cpu.h"
 #include "platform.h"
 #include "stellaris_system.h"
@@ -15,10 +16,6 @@
 
 enum { CONFIGURATION_32_BITS = 0, MODE_ONE_SHOT = 1, CONTROL_ENABLE = 1, INTERRUPT_TIMEOUT = 1 };
 
-// A shorter alarm than 10 us could be over before the wait begins; it costs nothing to wake so much later.
-#define ALARM_LEAST_TICKS (BOARD_TICK_HZ / 100000u)
-#define ALARM_MOST_TICKS (BOARD_TICK_HZ / 2u)
-
 void tick_start_alarm(void) {
   system_open_gate(SYSTEM_GATES_1, BOARD_ALARM_GATE);
   TIMER_CONTROL = 0;
@@ -30,11 +27,7 @@ void tick_start_alarm(void) {
 }
 
 void tick_arm_alarm(uint64_t at) {
-  uint64_t now = tick_read_now();
-  uint32_t wait = ALARM_LEAST_TICKS;
-  if (at > now + ALARM_LEAST_TICKS) {
-    wait = at - now < ALARM_MOST_TICKS ? (uint32_t)(at - now) : ALARM_MOST_TICKS;
-  }
+  uint32_t wait = alarm_limit_wait(tick_read_now(), at);
   TIMER_CONTROL = 0;
   TIMER_CLEAR = INTERRUPT_TIMEOUT;
   TIMER_LOAD = wait;
@@ -44,17 +37,4 @@ void tick_arm_alarm(uint64_t at) {
 void tick_on_alarm(void) {
   TIMER_CONTROL = 0;
   TIMER_CLEAR = INTERRUPT_TIMEOUT;
-}
-
-void tick_sleep_until(uint64_t at) {
-  for (;;) {
-    uint32_t held = cpu_hold_interrupts();
-    bool due = tick_read_now() >= at;
-    if (!due) {
-      tick_arm_alarm(at);
-      cpu_wait_for_interrupt();
-    }
-    cpu_restore_interrupts(held);
-    if (due) return;
-  }
 }

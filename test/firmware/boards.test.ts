@@ -1,10 +1,10 @@
 // What the core relies on, shortly, on every board that can be emulated; firmware.test.ts has all of it for one of them,
 // and stands for those with the same chip.
-import { setTimeout as delay } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Abi, ResetCause, RtcStatus, StartField, TemperatureField, TrapCode } from '../../as/abi/codes.ts';
 import { listBoards, loadBoard } from '../../host/build/index.ts';
-import { boardName, buildEchoFirmware, hex } from './echo-meter.ts';
+import { until } from '../../host/setup/until.ts';
+import { boardName, buildEchoFirmware, hex, hostNs } from './echo-meter.ts';
 import { busyShare, checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
 import { randomNumbers } from './random.ts';
 import { useEchoMeters } from './use-echo-meters.ts';
@@ -24,7 +24,8 @@ describe.each(names)('%s', (name) => {
     // The ticks go on while the emulator is held up, so several turns of a short counter pass unseen.
     const holdUp = async () => {
       process.kill(emulator.pid, 'SIGSTOP');
-      await delay(1_500);
+      const endsNs = hostNs() + 1_500_000_000n;
+      await until('the end of the hold-up', async () => hostNs() >= endsNs);
       process.kill(emulator.pid, 'SIGCONT');
     };
     await checkTicks(line, tickHz, 3_000, holdUp);
