@@ -121,9 +121,16 @@ function presentHigh(source: u32): i64 {
 // Widens all of them once; one that there is not covers nothing.
 function present(t: i64): void {
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
-    const has = agreementHas(i, t);
-    store<i64>(presentAt(i), has ? lowAt(i, t) : i64.MAX_VALUE);
-    store<i64>(presentAt(i), has ? highAt(i, t) : i64.MIN_VALUE, 8);
+    const at = entryAt(i);
+    let low = i64.MAX_VALUE;
+    let high = i64.MIN_VALUE;
+    if (agreementHas(i, t)) {
+      const widening = localErrorNs(t - load<i64>(at, 16));
+      low = load<i64>(at) - widening;
+      high = load<i64>(at, 8) + widening;
+    }
+    store<i64>(presentAt(i), low);
+    store<i64>(presentAt(i), high, 8);
   }
 }
 

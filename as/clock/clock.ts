@@ -32,6 +32,7 @@ import {
   estimatorShift,
   estimatorSpread,
 } from './estimator';
+import { wholeOf } from './gaussian';
 import { localErrorNs, localResolutionNs, localShownErrorPpb } from './local';
 import { calibrationUtc } from './rtc-calibration';
 import {
@@ -270,7 +271,7 @@ function leadFrom(t: i64, value: i64): void {
 // The clock shows `value` at local time `t`, to which `estimatorAim` came last, and goes on at the rate estimated for then.
 function follow(t: i64, value: i64): void {
   const most = 1000 * localShownErrorPpb();
-  rate = min<i64>(max<i64>(<i64>(min<f64>(max<f64>(estimatedFrequency, -1), 1) * 1e12), -most), most);
+  rate = min<i64>(max<i64>(wholeOf(estimatedFrequency * 1e12), -most), most);
   leadFrom(t, value);
   refreshAt = t + REFRESH_NS;
 }

@@ -17,6 +17,7 @@ import {
   sampleInnovation,
   samplePrior,
 } from './estimator';
+import { below, isNothing, wholeOf } from './gaussian';
 import { Path, pathHalfWidth, pathOf, pathSmallestNs, pathsWitness, pathTake } from './path';
 
 /** Standard deviation of a sample without any queue, s: ticks, interrupts and the gateway's stamps; of the meter's own network. */
@@ -37,10 +38,10 @@ const SHARP: f64 = 1 / 256.0;
 
 let asymmetryShare: f64 = 1;
 let gauge: u32 = 0;
-/** s²: asymmetry of the gauge's path; root distance of the server and noise of the last sample. */
-let gaugeVariance: f64 = 0;
-let rootVariance: f64 = 0;
-let noiseVariance: f64 = 0;
+/** s: how far the asymmetry of the gauge's path and the root distance of the server reach; the stamps of the last sample. */
+let gaugeHalf: f64 = 0;
+let rootHalf: f64 = 0;
+let noiseDeviation: f64 = 0;
 /** Local time of the last sample that was believed; 0, the start, for none. */
 let believedAt: i64 = 0;
 
@@ -56,9 +57,9 @@ export function disciplineConfigure(asymmetryPercent: u32): void {
 
 /** The time is the meter's own, of no server. */
 export function disciplineOwn(): void {
-  gaugeVariance = 0;
-  rootVariance = 0;
-  noiseVariance = 0;
+  gaugeHalf = 0;
+  rootHalf = 0;
+  noiseDeviation = 0;
 }
 
 /** The server whose path is taken for symmetric. */
@@ -71,8 +72,15 @@ function rectangular(halfWidth: f64): f64 {
   return halfWidth * halfWidth * (1 / 3.0);
 }
 
+/** The standard deviation of such a one with a half-width of 1: 1 / √3. */
+const RECTANGULAR_DEVIATION: f64 = 0.5773502691896258;
+
 function asymmetryOf(path: Path): f64 {
-  return rectangular(0.5e-9 * asymmetryShare * <f64>pathSmallestNs(path));
+  return 0.5e-9 * asymmetryShare * <f64>pathSmallestNs(path);
+}
+
+function noiseVariance(): f64 {
+  return noiseDeviation * noiseDeviation;
 }
 
 /**
@@ -96,32 +104,35 @@ export function disciplineSample(
 ): void {
   const path = pathOf(source);
   pathTake(path, delay);
-  const noise = own ? NOISE_OWN : NOISE_LINK;
-  noiseVariance = noise * noise;
-  rootVariance = rectangular(<f64>rootDistance * 1e-9);
+  noiseDeviation = own ? NOISE_OWN : NOISE_LINK;
+  rootHalf = <f64>rootDistance * 1e-9;
   if (!known) {
-    estimatorBegin(t, t + estimate, sqrt<f64>(rectangular(pathHalfWidth) + noiseVariance));
+    estimatorBegin(t, t + estimate, sqrt<f64>(rectangular(pathHalfWidth) + noiseVariance()));
     becomeGauge(source, path);
     believedAt = t;
     return;
   }
-  if (path.samples == 1) path.biasVariance = asymmetryOf(path) + gaugeVariance + rootVariance;
+  if (path.samples == 1) {
+    path.biasVariance = rectangular(asymmetryOf(path)) + rectangular(gaugeHalf) + rectangular(rootHalf);
+  }
   feed(source, path, t, estimate);
-  const asymmetry = asymmetryOf(path);
-  if (
-    !isGauge(source, path) &&
-    asymmetry < BETTER * gaugeVariance &&
-    (path.biasVariance < KNOWN * asymmetry || rectangular(pathHalfWidth) < SHARP * gaugeVariance)
-  ) {
-    estimatorShift(<i64>(path.bias * 1e9));
+  if (!isGauge(source, path) && better(path)) {
+    estimatorShift(wholeOf(path.bias * 1e9));
     becomeGauge(source, path);
   }
-  if (isGauge(source, path)) gaugeVariance = asymmetryOf(path);
+  if (isGauge(source, path)) gaugeHalf = asymmetryOf(path);
+}
+
+function better(path: Path): bool {
+  const asymmetry = rectangular(asymmetryOf(path));
+  const gaugeVariance = rectangular(gaugeHalf);
+  if (!below(asymmetry, BETTER * gaugeVariance)) return false;
+  return below(path.biasVariance, KNOWN * asymmetry) || below(rectangular(pathHalfWidth), SHARP * gaugeVariance);
 }
 
 // One whose route or server is another than when it was the gauge has a difference to what it was, as the others have.
 function isGauge(source: u32, path: Path): bool {
-  return source == gauge && path.biasVariance == 0;
+  return source == gauge && isNothing(path.biasVariance);
 }
 
 // From here on differences count from this server.
@@ -134,14 +145,14 @@ function becomeGauge(source: u32, path: Path): void {
   }
   path.biasVariance = 0;
   gauge = source;
-  gaugeVariance = asymmetryOf(path);
+  gaugeHalf = asymmetryOf(path);
 }
 
 function feed(source: u32, path: Path, t: i64, estimate: i64): void {
   const halfWidth = pathHalfWidth;
-  const noise = noiseVariance + path.biasVariance;
-  estimatorSample(t, estimate - <i64>(path.bias * 1e9), halfWidth, noise);
-  if (sampleBelieved < 0.5) return contradict(path, t, estimate, halfWidth);
+  const noise = noiseVariance() + path.biasVariance;
+  estimatorSample(t, estimate - wholeOf(path.bias * 1e9), halfWidth, noise);
+  if (below(sampleBelieved, 0.5)) return contradict(path, t, estimate, halfWidth);
   path.contradictions = 0;
   believedAt = t;
   pathsWitness(halfWidth + 2 * sqrt<f64>(samplePrior + noise));
@@ -177,30 +188,29 @@ function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
   }
   // It may have been another frequency for as long.
   estimatorReopen(size, size / (<f64>max<i64>(t - believedAt, SECOND_NS) * 1e-9));
-  estimatorSample(t, estimate - <i64>(path.bias * 1e9), halfWidth, noiseVariance + path.biasVariance);
+  estimatorSample(t, estimate - wholeOf(path.bias * 1e9), halfWidth, noiseVariance() + path.biasVariance);
   believedAt = t;
 }
 
 /** Expanded uncertainty (k = 2) at local time `t`, ns: noise and drift, path asymmetry, server, stamps (GUM 5.1.2, 6.2.1). */
 export function disciplineUncertaintyNs(t: i64): i64 {
   estimatorSpread(t);
-  const seconds = 2 * sqrt<f64>(estimatedVariance + gaugeVariance + rootVariance + noiseVariance);
+  const variance = estimatedVariance + rectangular(gaugeHalf) + rectangular(rootHalf) + noiseVariance();
   // A day is enough to say that nothing is known; there is no number before there is a time.
-  return <i64>((seconds < 86_400 ? seconds : <f64>86_400) * <f64>SECOND_NS);
+  return min<i64>(wholeOf(2e9 * sqrt<f64>(variance)), 86_400 * SECOND_NS);
 }
 
 // As the fields have it: in parts of 10^9 or 10^12, saturated.
 function saturated(value: f64, parts: f64): u32 {
-  return value * parts < 4_294_967_295 ? <u32>(value * parts) : 0xffff_ffff;
+  return <u32>min<i64>(wholeOf(value * parts), 0xffff_ffff);
 }
 
 /** Writes the budget of that uncertainty, but for `BudgetField.SlewNs` and `BudgetField.FrequencyPpt`. */
 export function disciplineBudget(t: i64, to: usize): void {
   estimatorSpread(t);
   store<u32>(to, saturated(sqrt<f64>(estimatedVariance), 1e9), BudgetField.NoiseNs);
-  store<u32>(to, saturated(sqrt<f64>(gaugeVariance), 1e9), BudgetField.AsymmetryNs);
-  store<u32>(to, saturated(sqrt<f64>(rootVariance), 1e9), BudgetField.ServerNs);
-  store<u32>(to, saturated(sqrt<f64>(noiseVariance), 1e9), BudgetField.StampsNs);
-  const frequency = 2 * sqrt<f64>(estimatedFrequencyVariance);
-  store<u32>(to, saturated(frequency, 1e12), BudgetField.FrequencyUncertaintyPpt);
+  store<u32>(to, saturated(gaugeHalf, 1e9 * RECTANGULAR_DEVIATION), BudgetField.AsymmetryNs);
+  store<u32>(to, saturated(rootHalf, 1e9 * RECTANGULAR_DEVIATION), BudgetField.ServerNs);
+  store<u32>(to, saturated(noiseDeviation, 1e9), BudgetField.StampsNs);
+  store<u32>(to, saturated(sqrt<f64>(estimatedFrequencyVariance), 2e12), BudgetField.FrequencyUncertaintyPpt);
 }

@@ -26,7 +26,17 @@ import {
   TERMS_DAY,
   TERMS_TEMPERATURE,
 } from './cycle';
-import { below, cutGaussian, cutMass, cutMean, cutVariance, inverseRoot, isNothing, notBelowZero } from './gaussian';
+import {
+  below,
+  cutGaussian,
+  cutMass,
+  cutMean,
+  cutVariance,
+  inverseRoot,
+  isNothing,
+  notBelowZero,
+  wholeOf,
+} from './gaussian';
 
 /** Random walks of frequency that are tried, (s/s)² per s: from 1e-9 to 1e-7 per root second, in half decades. */
 const WALKS: usize = memory.data<f64>([1e-18, 9e-18, 1e-16, 9e-16, 1e-14], 8);
@@ -382,7 +392,7 @@ function settle(): void {
     offset += weight * load<f64>(filter, 8);
     estimatedFrequency += weight * foresee(filter, estimatorStates(i), true);
   }
-  const ns = <i64>(offset * 1e9);
+  const ns = wholeOf(offset * 1e9);
   estimatedDifference = anchor + ns;
   if (below(abs<f64>(offset), OFFSET_LARGE)) return;
   moveAnchor(ns);
@@ -425,7 +435,7 @@ export function estimatorAim(t: i64): void {
     offset += weight * foresee(filter, estimatorStates(i), false);
     estimatedFrequency += weight * foresee(filter, estimatorStates(i), true);
   }
-  estimatedDifference = anchor + <i64>(offset * 1e9);
+  estimatedDifference = anchor + wholeOf(offset * 1e9);
 }
 
 /** How sure that is: `estimatedVariance`, `estimatedFrequencyVariance`. */

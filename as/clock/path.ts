@@ -7,13 +7,13 @@
 // offset is wrong by no more than e / 2, and where both directions queue alike, any error up to that is equally likely.
 
 import { clear } from '../abi/bytes';
-import { inverseRoot } from './gaussian';
+import { below, inverseRoot } from './gaussian';
 
 /** Samples in each of the windows of which the smallest delay is kept: after so many times four a longer route counts. */
 const WINDOW: u32 = 32;
 const WINDOWS: u32 = 4;
 /** Samples over which the mean is taken. */
-const MEAN_SAMPLES: f64 = 64;
+const MEAN_SAMPLES: u32 = 64;
 /** The smallest of n delays lies above the shortest possible by about this share of the usual queue, times sqrt(2 / n). */
 const FLOOR_MARGIN: f64 = 1.5;
 // biome-ignore lint/suspicious/noApproximativeNumericConstant: a literal, so that no compiler's own idea of it counts
@@ -71,7 +71,7 @@ export function pathForget(source: u32): void {
 export function pathsWitness(seconds: f64): void {
   for (let i: u32 = 0; i < <u32>SERVERS_MAX; i++) {
     const path = pathOf(i);
-    path.witness = min<f64>(path.witness, seconds);
+    if (below(seconds, path.witness)) path.witness = seconds;
   }
 }
 
@@ -98,16 +98,17 @@ export function pathTake(path: Path, delayNs: i64): void {
   path.inWindow += 1;
   path.samples += 1;
   const seconds = <f64>delay * 1e-9;
-  const count = <f64>path.samples;
-  path.meanDelay += (seconds - path.meanDelay) / min<f64>(count, MEAN_SAMPLES);
+  const more = seconds - path.meanDelay;
+  path.meanDelay += path.samples < MEAN_SAMPLES ? more / <f64>path.samples : more * (1 / <f64>MEAN_SAMPLES);
 
   const floor = <f64>pathSmallestNs(path) * 1e-9;
   // A longer route: the mean is still one of the shorter, which is forgotten.
-  if (path.meanDelay < floor) path.meanDelay = seconds;
+  if (below(path.meanDelay, floor)) path.meanDelay = seconds;
   const kept = <f64>min<u32>(path.samples, path.inWindow + (WINDOWS - 1) * WINDOW);
   // Mean queue of one direction: the mean excess of both, and what the smallest one has of it itself.
   const rootKept = inverseRoot(kept);
-  const first = path.samples < 32 ? (FIRST_QUEUE * floor) / (count * count) : 0;
+  const first = path.samples < 32 ? (FIRST_QUEUE * floor) / <f64>(path.samples * path.samples) : 0;
   const queue = 0.5 * (path.meanDelay - floor + first) * (1 + rootKept);
-  pathHalfWidth = max<f64>(0.5 * (seconds - floor + FLOOR_MARGIN * ROOT_2 * queue * rootKept), HALF_WIDTH_MIN);
+  pathHalfWidth = 0.5 * (seconds - floor + FLOOR_MARGIN * ROOT_2 * queue * rootKept);
+  if (below(pathHalfWidth, HALF_WIDTH_MIN)) pathHalfWidth = HALF_WIDTH_MIN;
 }
