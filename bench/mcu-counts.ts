@@ -25,7 +25,7 @@ export interface Spread {
   readonly most: number;
 }
 
-export const eventKinds = ['request', 'answer', 'update', 'poll', 'temperature', 'idle', 'time'] as const;
+export const eventKinds = ['request', 'answer', 'update', 'poll', 'temperature', 'idle', 'time', 'again'] as const;
 
 export type EventKind = (typeof eventKinds)[number];
 
@@ -76,6 +76,7 @@ function putTogether(recording: Recording, shipped: BoardCounts, marked: BoardCo
     temperature: [],
     idle: [],
     time: [],
+    again: [],
   };
   // Of those whose request was built and left in one event.
   const polls = new Map<number, number>();

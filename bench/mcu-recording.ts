@@ -12,7 +12,7 @@ import { World } from '../test/fuzz/world.ts';
 /** What an event is to the bench. */
 export interface Label {
   /** An answer longer than a frame comes as pieces before it. */
-  readonly kind: 'request' | 'piece' | 'answer' | 'temperature' | 'idle' | 'time' | 'rest';
+  readonly kind: 'request' | 'piece' | 'answer' | 'temperature' | 'idle' | 'time' | 'again' | 'rest';
   /** The poll to which it belongs, from 0; undefined: none. */
   readonly poll?: number;
 }
@@ -44,6 +44,8 @@ const tickHz = 25_000_000n;
 const pollTicks = 4n * tickHz;
 /** How often the time is read, and a wake-up comes for which nothing is due. */
 const readSeconds = 61;
+/** And read again, as applications do that stamp one thing after the other. */
+const againSeconds = 0.01;
 const longestSeconds = 5_000_000;
 
 /** Plays the meter's life and keeps what it was told. */
@@ -60,9 +62,10 @@ export function makeRecording(options: RecordingOptions): Recording {
     checksum = addActions(checksum, actions);
     const sent = actions.some(({ kind }) => kind === Action.FrameSend);
     if (request !== undefined && tick > request.untilTick) request = undefined;
-    if (asked.has(index)) {
+    const kind = asked.get(index);
+    if (kind !== undefined) {
       // One that something else was due with, or in the middle of a poll, is no measure of it.
-      if (request === undefined && !sent) labels.set(index, { kind: event === Event.TimeAsk ? 'time' : 'idle' });
+      if (request === undefined && !sent) labels.set(index, { kind });
       continue;
     }
     if (actions.some(isRequest)) {
@@ -108,16 +111,19 @@ function live({ core, servers, polls, seed, thermometer }: RecordingOptions) {
   world.device.setFrequency(5_000);
   world.boot();
   // Events that came of the bench's own asking.
-  const asked = new Set<number>();
+  const asked = new Map<number, 'time' | 'again' | 'idle'>();
   const { core: meter } = world.device;
   if (meter === undefined) throw new Error('the meter did not start');
   for (let seconds = 0; world.sockets.served < polls; seconds += readSeconds) {
     if (seconds > longestSeconds) throw new Error(`${world.sockets.served} of ${polls} polls in ${seconds} s`);
     world.run(readSeconds);
-    asked.add(meter.happened.length);
+    asked.set(meter.happened.length, 'time');
     world.device.ask();
-    asked.add(meter.happened.length);
+    asked.set(meter.happened.length, 'idle');
     world.device.feed(Event.Wake);
+    world.run(againSeconds);
+    asked.set(meter.happened.length, 'again');
+    world.device.ask();
   }
   world.run(Number(pollTicks / tickHz));
   return { happened: meter.happened, asked };

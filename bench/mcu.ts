@@ -76,6 +76,7 @@ const names = {
   temperature: 'take a temperature',
   idle: 'wake up with nothing due',
   time: 'read the time',
+  again: '  again, within a second',
 } as const;
 
 const variants = await step('instructions', (note) => countCore(parameters, note));

@@ -23,9 +23,9 @@ import {
   disciplineUncertaintyNs,
 } from './discipline';
 import {
+  estimatedDeviation,
   estimatedDifference,
   estimatedFrequency,
-  estimatedVariance,
   estimatorAim,
   estimatorBegin,
   estimatorReopen,
@@ -60,8 +60,8 @@ const SLEW_PS: i64 = SLEW_NS / 1000;
 /** How often the rate follows what is learned: a crystal that warms by 1 K in a minute is wrong by less than a microsecond. */
 const REFRESH_NS: i64 = 64 * SECOND_NS;
 
-/** The square of so many standard deviations is a surprise. */
-const SURPRISE: f64 = 9;
+/** So many standard deviations are a surprise. */
+const SURPRISE: f64 = 3;
 
 let status: u32 = ClockStatus.Unsynchronised;
 let fromRtc: bool = false;
@@ -331,10 +331,10 @@ function steer(t: i64): void {
   // However little a sample counts: the truth is nowhere outside, and what supposed it there was wrong.
   const to = min<i64>(max<i64>(estimatedDifference, low - widening), high + widening);
   if (to != estimatedDifference) {
-    const wrong = <f64>(to - estimatedDifference) * 1e-9;
+    const wrong = abs<f64>(<f64>(to - estimatedDifference) * 1e-9);
     estimatorSpread(t);
     estimatorShift(to - estimatedDifference);
-    if (wrong * wrong > SURPRISE * estimatedVariance) reopen(t, abs<f64>(wrong));
+    if (wrong > SURPRISE * estimatedDeviation) reopen(t, wrong);
   }
   apply(t, to - own, true);
 }

@@ -26,8 +26,9 @@ const UNREAD_DEVIATION: f64 = 0.5;
 
 let thermometer: bool = false;
 let warmth: f64 = 0;
-/** Local time up to which the integrals are taken; of the last reading. */
-let taken: i64 = 0;
+/** Local time up to which the integrals are taken: of the last reading, or mark. */
+export let cycleTaken: i64 = 0;
+/** Local time of the last reading. */
 let readAt: i64 = i64.MIN_VALUE;
 let first: f64 = 0;
 let second: f64 = 0;
@@ -62,12 +63,12 @@ let unread: f64 = 0;
 
 // Takes the integrals up to local time t with the warmth in between.
 function accumulate(t: i64, mean: f64): void {
-  const seconds = <f64>(t - taken) * 1e-9;
+  const seconds = <f64>(t - cycleTaken) * 1e-9;
   first += mean * seconds;
   second += mean * mean * seconds;
   if (readAt == i64.MIN_VALUE) unread += seconds;
-  else if (t - readAt > READING_NS) unread += <f64>(t - max<i64>(taken, readAt + READING_NS)) * 1e-9;
-  taken = t;
+  else if (t - readAt > READING_NS) unread += <f64>(t - max<i64>(cycleTaken, readAt + READING_NS)) * 1e-9;
+  cycleTaken = t;
 }
 
 /** A reading of the thermometer at local time `t`. */
@@ -88,10 +89,10 @@ function put(at: usize, a: f64, b: f64): void {
 /** Integrals of the terms from the last mark to local time `t`, and the terms then. */
 export function cycleTo(t: i64, utc: i64): void {
   if (thermometer) {
-    const seconds = <f64>(t - taken) * 1e-9;
+    const seconds = <f64>(t - cycleTaken) * 1e-9;
     put(CYCLE_INTEGRALS, first + warmth * seconds, second + warmth * warmth * seconds);
     put(CYCLE_TERMS, warmth, warmth * warmth);
-    const since = max<i64>(taken, readAt + READING_NS);
+    const since = max<i64>(cycleTaken, readAt + READING_NS);
     cycleUnread = unread + (readAt == i64.MIN_VALUE ? seconds : <f64>max<i64>(t - since, 0) * 1e-9);
     return;
   }

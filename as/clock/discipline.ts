@@ -6,8 +6,8 @@
 import { BudgetField } from '../abi/codes';
 import { SECOND_NS } from '../ntp/timestamp';
 import {
-  estimatedFrequencyVariance,
-  estimatedVariance,
+  estimatedDeviation,
+  estimatedFrequencyDeviation,
   estimatorBegin,
   estimatorReopen,
   estimatorSample,
@@ -195,7 +195,8 @@ function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
 /** Expanded uncertainty (k = 2) at local time `t`, ns: noise and drift, path asymmetry, server, stamps (GUM 5.1.2, 6.2.1). */
 export function disciplineUncertaintyNs(t: i64): i64 {
   estimatorSpread(t);
-  const variance = estimatedVariance + rectangular(gaugeHalf) + rectangular(rootHalf) + noiseVariance();
+  const own = estimatedDeviation * estimatedDeviation + noiseVariance();
+  const variance = own + rectangular(gaugeHalf) + rectangular(rootHalf);
   // A day is enough to say that nothing is known; there is no number before there is a time.
   return min<i64>(wholeOf(2e9 * sqrt<f64>(variance)), 86_400 * SECOND_NS);
 }
@@ -208,9 +209,9 @@ function saturated(value: f64, parts: f64): u32 {
 /** Writes the budget of that uncertainty, but for `BudgetField.SlewNs` and `BudgetField.FrequencyPpt`. */
 export function disciplineBudget(t: i64, to: usize): void {
   estimatorSpread(t);
-  store<u32>(to, saturated(sqrt<f64>(estimatedVariance), 1e9), BudgetField.NoiseNs);
+  store<u32>(to, saturated(estimatedDeviation, 1e9), BudgetField.NoiseNs);
   store<u32>(to, saturated(gaugeHalf, 1e9 * RECTANGULAR_DEVIATION), BudgetField.AsymmetryNs);
   store<u32>(to, saturated(rootHalf, 1e9 * RECTANGULAR_DEVIATION), BudgetField.ServerNs);
   store<u32>(to, saturated(noiseDeviation, 1e9), BudgetField.StampsNs);
-  store<u32>(to, saturated(sqrt<f64>(estimatedFrequencyVariance), 2e12), BudgetField.FrequencyUncertaintyPpt);
+  store<u32>(to, saturated(estimatedFrequencyDeviation, 2e12), BudgetField.FrequencyUncertaintyPpt);
 }

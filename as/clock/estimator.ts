@@ -20,6 +20,7 @@ import {
   CYCLE_TERMS,
   cycleHasThermometer,
   cycleMark,
+  cycleTaken,
   cycleTo,
   cycleUnread,
   cycleUnreadVariance,
@@ -91,11 +92,14 @@ const ROW: usize = memory.data(8 * STATES_MAX, 8);
 /** Results of `estimatorAim`: UTC minus local time, ns, and s/s. */
 export let estimatedDifference: i64 = 0;
 export let estimatedFrequency: f64 = 0;
-/** Results of `estimatorSpread`: variances of those, s² and (s/s)². */
-export let estimatedVariance: f64 = 0;
-export let estimatedFrequencyVariance: f64 = 0;
-/** Local time for which they are; they change with each sample. */
+/** Results of `estimatorSpread`: standard deviations of those, s and s/s. */
+export let estimatedDeviation: f64 = 0;
+export let estimatedFrequencyDeviation: f64 = 0;
+/** Local time for which they are, and of the reading before; they change with each sample and each reading. */
 let spreadAt: i64 = i64.MIN_VALUE;
+let spreadTaken: i64 = 0;
+/** They grow so slowly that they are worked out for the end of each 1.07 s since the sample: applications read the time often. */
+const SPREAD_NS: i64 = 1 << 30;
 
 /** How many filters there are. */
 export function estimatorFilters(): u32 {
@@ -438,10 +442,12 @@ export function estimatorAim(t: i64): void {
   estimatedDifference = anchor + wholeOf(offset * 1e9);
 }
 
-/** How sure that is: `estimatedVariance`, `estimatedFrequencyVariance`. */
-export function estimatorSpread(t: i64): void {
-  if (t == spreadAt) return;
+/** How sure that is: `estimatedDeviation`, `estimatedFrequencyDeviation`. */
+export function estimatorSpread(now: i64): void {
+  const t = at + ((now - at + SPREAD_NS - 1) & -SPREAD_NS);
+  if (t == spreadAt && cycleTaken == spreadTaken) return;
   spreadAt = t;
+  spreadTaken = cycleTaken;
   const seconds = prepare(t, t + anchor);
   const filters = estimatorFilters();
   let told: f64 = 0;
@@ -490,9 +496,10 @@ export function estimatorSpread(t: i64): void {
   }
   const perTold = 1 / told;
   const scale = MODEL_VARIANCE * perTold;
-  estimatedVariance = scale * (variance + notBelowZero(offsetSquare - offset * offset * perTold));
-  estimatedFrequencyVariance =
-    scale * (frequencyVariance + notBelowZero(frequencySquare - frequency * frequency * perTold));
+  offsetSquare -= offset * offset * perTold;
+  frequencySquare -= frequency * frequency * perTold;
+  estimatedDeviation = sqrt<f64>(scale * (variance + notBelowZero(offsetSquare)));
+  estimatedFrequencyDeviation = sqrt<f64>(scale * (frequencyVariance + notBelowZero(frequencySquare)));
 }
 
 // Sum of the covariances of two states, weighted, of all filters that count and have these states.

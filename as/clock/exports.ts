@@ -6,10 +6,10 @@ import { ClockStatus, TimeNowField } from '../abi/codes';
 import { clockBoundNs, clockStatus, clockUncertaintyNs, clockUtc } from './clock';
 import { CYCLE_INTEGRALS, CYCLE_TERMS, cycleMark, cycleTo, cycleUnread } from './cycle';
 import {
+  estimatedDeviation,
   estimatedDifference,
   estimatedFrequency,
-  estimatedFrequencyVariance,
-  estimatedVariance,
+  estimatedFrequencyDeviation,
   estimatorAim,
   estimatorSpread,
   sampleBelieved,
@@ -98,7 +98,7 @@ export function testEstimate(t: i64, to: usize): void {
   estimatorSpread(t);
   store<i64>(to, estimatedDifference);
   store<f64>(to, estimatedFrequency, 8);
-  store<f64>(to, estimatedVariance, 16);
-  store<f64>(to, estimatedFrequencyVariance, 24);
+  store<f64>(to, estimatedDeviation * estimatedDeviation, 16);
+  store<f64>(to, estimatedFrequencyDeviation * estimatedFrequencyDeviation, 24);
   store<f64>(to, sampleBelieved, 32);
 }

@@ -156,6 +156,27 @@ describe('the bank', () => {
     }
   });
 
+  it('is as sure whether it was asked a moment before or not, also when the temperature has changed since', async () => {
+    const uncertainties = async (askedBefore: boolean) => {
+      const { exports } = await ClockCore.load();
+      exports.testCycleStart(1);
+      exports.testEstimatorStart(100_000n);
+      exports.testCycleTemperature(0n, 20_000);
+      exports.testEstimatorBegin(0n, start, 1e-3);
+      const found: bigint[] = [];
+      for (let t = 64n * second; t < 1000n * second; t += 64n * second) {
+        exports.testEstimatorSample(t, start + t / 1_000_000n, 1e-4, 4e-10);
+        for (let later = t + second / 3n; later < t + 4n * second; later += second / 3n) {
+          if (askedBefore) exports.testDisciplineUncertaintyNs(later);
+          exports.testCycleTemperature(later, 20_000 + Number((later / (second / 3n)) % 7n) * 5000);
+          found.push(exports.testDisciplineUncertaintyNs(later));
+        }
+      }
+      return found;
+    };
+    expect(await uncertainties(true)).toEqual(await uncertainties(false));
+  });
+
   it('believes a sample after 90 days of which nothing is known', () => {
     const { exports } = core;
     exports.testCycleStart(0);
