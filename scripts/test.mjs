@@ -22,7 +22,9 @@ console.log(`metertime: set-up, lint and tests; random tests with METERTIME_SEED
 
 const nativeFuzz = process.env.METERTIME_NATIVE_FUZZ !== 'skip';
 /** @type {string[]} why tests fail or are skipped */
-const reasons = nativeFuzz ? [] : ['native fuzzing is left out: METERTIME_NATIVE_FUZZ=skip'];
+const reasons = nativeFuzz
+  ? []
+  : ['native fuzzing, and storage while power fails, are left out: METERTIME_NATIVE_FUZZ=skip'];
 try {
   /** @type {import('./debian.mjs').GroupName[]} */
   const needed = ['servers', 'firmware', 'emulator', 'riscv', 'token', 'flash'];

@@ -6,44 +6,26 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { serversMax } from '../../scripts/build-core.mjs';
-import { maxStorageBytes } from '../provision/storage-file.ts';
-import { address, entropy, i2c, interruptController, positive, reset, timer, uart, watchdog } from './drivers.ts';
+import {
+  address,
+  eeprom,
+  entropy,
+  flashStore,
+  i2c,
+  interruptController,
+  positive,
+  reset,
+  rtc,
+  thermometer,
+  timer,
+  uart,
+  watchdog,
+} from './drivers.ts';
 import { BuildError } from './errors.ts';
 import { flashMethod } from './flash-methods.ts';
 import { requireCheckout } from './tools.ts';
 
-/** What the core keeps in the storage begins at multiples of this (`StorageMap`). */
-const pageUnit = 64;
-
 const region = z.strictObject({ origin: address, bytes: positive });
-const part = (...drivers: [string, ...string[]]) => z.strictObject({ driver: z.enum(drivers), address });
-
-/** Parts of 64 KiB at most on I2C, at addresses in a row. */
-const eeprom = z.strictObject({
-  driver: z.literal('at24c'),
-  address,
-  bytes: positive.max(maxStorageBytes).describe('above 65,536: parts of 64 KiB at addresses in a row'),
-  pageBytes: positive
-    .refine((bytes) => pageUnit % bytes === 0, {
-      error: ({ input }) =>
-        `expected a power of two up to ${pageUnit}, got ${input}: what power cuts off while a page is written must not be ` +
-        'part of anything else that the core keeps, which begins every 64 bytes. Take a part with smaller pages; where ' +
-        'it has none, as FRAM, any of these',
-    })
-    .describe('what one write takes at most; of what the core keeps, none share a page'),
-  writeCycleMs: z.number().int().min(0).describe('0 for a part that is ready at once, as FRAM'),
-});
-
-/** A log of pages in flash that is erased in units (docs/storage.md). */
-const flashStore = z.strictObject({
-  driver: z.literal('flash_store'),
-  device: z.enum(['nrf51_nvmc', 'cfi_nor', 'sd_card']).describe('what reaches the flash'),
-  base: address.optional().describe('where the units are in the address space, or on the device'),
-  bytes: positive.max(maxStorageBytes).multipleOf(pageUnit).describe('what the core may use'),
-  units: positive.min(3).describe('that are erased one at a time'),
-  unitBytes: positive,
-  programBytes: positive.describe('what is programmed at once'),
-});
 
 /** What a board may be called. */
 export const boardName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,30}$/);
@@ -67,7 +49,7 @@ export const boardSchema = z.strictObject({
     bootRom: region.optional().describe('that runs before the firmware'),
   }),
   protection: z
-    .enum(['mpu', 'pmp'])
+    .enum(['pmp'])
     .optional()
     .describe('what keeps code from being written, RAM from being executed and the stack within its bounds'),
   exceptions: z
@@ -98,14 +80,14 @@ export const boardSchema = z.strictObject({
   link: z.strictObject({
     uart: z.string(),
     baud: positive,
-    frames: positive.max(16).default(4).describe('received frames that wait for the core, at most'),
+    frames: positive.min(4).max(16).default(4).describe('received frames that wait for the core, at most'),
   }),
   ticks: z.strictObject({ counter: z.string(), alarm: z.string() }),
   watchdog: z.strictObject({ device: z.string(), timeoutMs: positive.max(60_000) }).optional(),
   i2c: z.strictObject({ device: z.string(), hz: positive.max(1_000_000) }).optional(),
   entropy: z.strictObject({ device: z.string() }).optional(),
-  rtc: part('ds1338').optional(),
-  thermometer: part('tmp105').optional().describe('beside the oscillator'),
+  rtc: rtc.optional(),
+  thermometer: thermometer.optional().describe('beside the oscillator'),
   storage: z.discriminatedUnion('driver', [eeprom, flashStore]),
   application: z
     .string()

@@ -3,6 +3,7 @@
 // What always holds: a driver is described here once; its device's values reach the C file as macros, BOARD_<role>_<key>,
 // so a new value needs no code but the driver's own. Addresses are hex text in JSON and numbers here.
 import { z } from 'zod';
+import { maxStorageBytes } from '../provision/storage-file.ts';
 
 /** A 32-bit address, or one on a bus. */
 export const address = z
@@ -91,10 +92,45 @@ export const interruptController = z.discriminatedUnion('driver', [
 /** Resets the board, where the processor itself cannot (`cpu_reset_board`). */
 export const reset = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('sifive_test'), base })]);
 
+/** A real-time clock on I2C (`rtc_...`). */
+export const rtc = z.strictObject({ driver: z.literal('ds1338'), address });
+
+/** A thermometer on I2C (`thermometer_...`). */
+export const thermometer = z.strictObject({ driver: z.literal('tmp105'), address });
+
+/** What the core keeps in the storage begins at multiples of this (`StorageMap`). */
+const pageUnit = 64;
+
+/** Parts of 64 KiB at most on I2C, at addresses in a row. */
+export const eeprom = z.strictObject({
+  driver: z.literal('at24c'),
+  address,
+  bytes: positive.max(maxStorageBytes).describe('above 65,536: parts of 64 KiB at addresses in a row'),
+  pageBytes: positive
+    .refine((bytes) => pageUnit % bytes === 0, {
+      error: ({ input }) =>
+        `expected a power of two up to ${pageUnit}, got ${input}: what power cuts off while a page is written must not be ` +
+        'part of anything else that the core keeps, which begins every 64 bytes. Take a part with smaller pages; where ' +
+        'it has none, as FRAM, any of these',
+    })
+    .describe('what one write takes at most; of what the core keeps, none share a page'),
+  writeCycleMs: z.number().int().min(0).describe('0 for a part that is ready at once, as FRAM'),
+});
+
+/** A log of pages in flash that is erased in units (docs/storage.md). */
+export const flashStore = z.strictObject({
+  driver: z.literal('flash_store'),
+  device: z.enum(['nrf51_nvmc', 'cfi_nor']).describe('what reaches the flash'),
+  base: address.describe('where the units are in the address space'),
+  bytes: positive.max(maxStorageBytes).multipleOf(pageUnit).describe('what the core may use'),
+  units: positive.min(4).describe('that are erased one at a time'),
+  unitBytes: positive,
+  programBytes: positive.describe('what is programmed at once'),
+});
+
 /** Which function of a driver serves which of its device's interrupts, by the role that the device has. */
 export const handlers = {
   uart: { receiveIrq: 'uart_on_receive', transmitIrq: 'uart_on_transmit', irq: 'uart_on_interrupt' },
-  counter: { overflowIrq: 'tick_on_overflow' },
   alarm: { irq: 'tick_on_alarm' },
   i2c: { irq: 'serial_on_interrupt' },
   watchdog: { irq: 'watchdog_on_expiry' },

@@ -19,7 +19,8 @@ export interface BridgedEeproms {
 
 const fifoBytes = 16;
 const forgetMs = 655;
-const partBytes = 65_536;
+/** What one address of the bus reaches of an EEPROM. */
+export const partBytes = 65_536;
 const status = { done: 0xf0, noAcknowledge: 0xf1 };
 const statusRegister = 0x0a;
 /** Registers 0x00 to 0x0a after a reset: 9,600 baud, 97 kHz. */

@@ -25,7 +25,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { type Board, loadBoard } from './board.ts';
 import { parseElf, symbolAddress } from './elf.ts';
-import { EmulatedBridge } from './emulated-bridge.ts';
+import { EmulatedBridge, partBytes } from './emulated-bridge.ts';
 import { BuildError } from './errors.ts';
 import { GdbRemote } from './gdb-remote.ts';
 import { Qmp, type QmpEvent } from './qmp.ts';
@@ -63,8 +63,6 @@ export interface Emulator {
   stop(): Promise<EmulatorExit>;
   /** Ends it like a power cut, and waits. */
   kill(): Promise<EmulatorExit>;
-  /** Writes the storage as it is now to its file, where the emulator has it in memory only. */
-  saveStorage(): Promise<void>;
   /** Halts the processor and its clocks, and lets them go on. */
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -84,8 +82,6 @@ export interface Emulator {
 const startTimeoutMs = 20_000;
 const stopTimeoutMs = 2_000;
 const socketPathBytes = 107;
-/** What one address of the bus reaches of an EEPROM. */
-const partBytes = 65_536;
 const stackPaint = 0x5aa5c33c;
 /** QEMU's object for the device that the board's data name `id=thermometer`. */
 const thermometerPath = '/machine/peripheral/thermometer';
@@ -110,8 +106,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   }
   prepareStorage(options.storageFile, board);
   rmSync(options.link, { force: true });
-  const bridge = await openBridge(board, options.storageFile);
   const tool = requireTool(board.emulation.program);
+  const bridge = await openBridge(board, options.storageFile);
   const flash = flashInMemory(board);
   const gdbFolder = flash && mkdtempSync(join(tmpdir(), 'metertime-'));
   const gdbPath = gdbFolder && join(gdbFolder, 'gdb');
@@ -143,7 +139,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   });
   exit.then(() => bridge?.close());
   const qmp = new Qmp(child.stdin, child.stdout, (event) => options.onEvent?.(event));
-  const emulator = makeEmulator(child, exit, qmp, options, flash, () => log);
+  const emulator = makeEmulator(child, exit, qmp, options, flash, () => log, append);
   const ready = async () => {
     await Promise.all([qmp.run('qmp_capabilities'), awaitSocket(options.link)]);
     if (flash && gdbPath) await loadFlash(flash, gdbPath, options.storageFile);
@@ -168,8 +164,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
 async function openBridge(board: Board, storageFile: string): Promise<EmulatedBridge | undefined> {
   const { i2c, storage } = board;
   if (i2c === undefined || board.i2cs[i2c.device]!.driver !== 'sc18im700') return undefined;
-  if (storage.driver !== 'at24c')
-    throw new BuildError('board-invalid', `board ${board.name}: its bridge is for EEPROMs`);
+  if (storage.driver !== 'at24c') return undefined;
   return EmulatedBridge.open(storageFile, storage);
 }
 
@@ -202,6 +197,7 @@ function makeEmulator(
   options: EmulatorOptions,
   flash: Flash | undefined,
   log: () => string,
+  note: (text: string) => void,
 ): Emulator {
   const ended = () => child.exitCode !== null || child.signalCode !== null;
   const saveStorage = async () => {
@@ -220,6 +216,7 @@ function makeEmulator(
   const cutPower = async () => {
     if (flash === undefined || ended()) return;
     const saved = qmp.run('stop').then(saveStorage);
+    saved.catch((error: Error) => note(`the storage is not saved: ${error.message}\n`));
     await Promise.race([saved.catch(() => {}), delay(stopTimeoutMs, undefined, { ref: false })]);
   };
   const kill = async () => {
@@ -242,7 +239,6 @@ function makeEmulator(
     link: options.link,
     exit,
     kill,
-    saveStorage,
     async stop() {
       await cutPower();
       qmp.run('quit').catch(() => {});

@@ -90,7 +90,6 @@ export function interruptHandlers(board: Board): [number, string][] {
   const { link, ticks, watchdog, i2c } = board;
   const roles: [keyof typeof handlers, object | undefined][] = [
     ['uart', board.uarts[link.uart]],
-    ['counter', ticks.counter === ticks.alarm ? undefined : board.timers[ticks.counter]],
     ['alarm', board.timers[ticks.alarm]],
     ['i2c', i2c && board.i2cs[i2c.device]],
     ['watchdog', watchdog && board.watchdogs[watchdog.device]],

@@ -3,7 +3,7 @@
 // What always holds: the new file is a valid board before it is left there; nothing that exists is replaced.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Board, boardName, loadBoard } from './board.ts';
+import { type Board, boardName, listBoards, loadBoard } from './board.ts';
 import { BuildError } from './errors.ts';
 import { requireCheckout } from './tools.ts';
 
@@ -47,6 +47,9 @@ export function addBoard(name: string, origin: BoardOrigin, root: string = requi
   }
 }
 
+/** What the firmware needs on a Cortex-M. */
+const leastStackBytes = 2176;
+
 type Data = Record<string, unknown>;
 
 function fromBoard(name: string, like: string, root: string): [Data, string[]] {
@@ -72,6 +75,10 @@ function fromChip(name: string, chip: string, root: string): [Data, string[]] {
       `the data for chip ${chip} have no ${uart === '' ? 'serial line' : 'place for a storage'}, as that is the board's: start from a board that has the chip (--like BOARD)`,
     );
   }
+  // What the firmware needs of a stack, a board with the same chip knows.
+  const boards = listBoards(root).map((board) => loadBoard(board.name, root));
+  const own = String(read(chip, root).chip);
+  const stacks = boards.filter((board) => board.chip === own).map(({ stackBytes }) => stackBytes);
   const eeprom = { driver: 'at24c', address: '0x50', bytes: 8192, pageBytes: 32, writeCycleMs: 10 };
   const data = {
     inherits: `_chip/${chip}`,
@@ -79,7 +86,7 @@ function fromChip(name: string, chip: string, root: string): [Data, string[]] {
     description: `A board with ${chip}`,
     budgets: { flashBytes: memory?.flash?.bytes, ramBytes: memory?.ram?.bytes },
     servers: 1,
-    stackBytes: 2176,
+    stackBytes: Math.max(leastStackBytes, ...stacks),
     maxFrequencyErrorPpb: 100_000,
     link: { uart, baud: 115_200 },
     ticks: { counter, alarm },

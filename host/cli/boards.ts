@@ -119,6 +119,12 @@ function addCommand(context: Context): Command {
   });
 }
 
+const softwareRow: Row = {
+  name: softwareBoard,
+  description: 'A meter in software: the core in node',
+  run: 'this process',
+};
+
 const runs = (emulated: boolean): Row['run'] => (emulated ? 'emulator' : 'hardware only');
 
 function jsonOf({ name, description, run, board }: Row): object {
@@ -142,6 +148,11 @@ function jsonOf({ name, description, run, board }: Row): object {
 }
 
 async function showOne({ terminal }: Context, name: string, json: boolean): Promise<void> {
+  if (name === softwareBoard) {
+    if (json) terminal.printJson(jsonOf(softwareRow));
+    else terminal.print(name, softwareRow.description);
+    return;
+  }
   const { boardParts, loadBoard } = await import('../build/index.ts');
   const board = loadBoard(name);
   const { description } = board;
@@ -157,9 +168,7 @@ async function showOne({ terminal }: Context, name: string, json: boolean): Prom
 
 async function listAll({ terminal }: Context, json: boolean): Promise<void> {
   const { boardFeatures, BuildError, listBoards, loadBoard } = await import('../build/index.ts');
-  const rows: Row[] = [
-    { name: softwareBoard, description: 'A meter in software: the core in node', run: 'this process' },
-  ];
+  const rows: Row[] = [softwareRow];
   try {
     for (const { name, description, emulated } of listBoards()) {
       rows.push({ name, description, run: runs(emulated), board: loadBoard(name) });

@@ -13,7 +13,6 @@ interface Options {
   readonly board: string;
   readonly port?: string;
   readonly method?: (typeof methods)[number];
-  readonly image?: string;
   readonly monitor?: boolean;
   readonly link?: string;
   readonly dryRun?: boolean;
@@ -31,7 +30,7 @@ export function flashCommand(context: Context): Command {
     .addOption(new Option('--method <method>', 'one of the methods that the board has').choices(methods))
     .option('--monitor', 'then show what the meter reports, until Ctrl-C')
     .option('--link <link>', "the meter's link for --monitor (default: the serial port found with the device)")
-    .option('--dry-run', 'find the device and print what would be run, and touch nothing')
+    .option('--dry-run', 'build, find the device and print what would be run; no device is touched')
     .option('--json', 'print what was done as one JSON object')
     .action((options: Options) => flash(context, options));
   return withHelp(command, {

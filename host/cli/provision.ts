@@ -21,6 +21,7 @@ import {
   provisionStorage,
   readRootKeyFile,
   readStorageKeys,
+  type StoredOptions,
   storageFileBytes,
   tariffNeeds,
 } from '../provision/storage-file.ts';
@@ -198,11 +199,11 @@ async function provision({ terminal }: Context, file: string, options: Options):
   const force = options.force === true;
   const board = options.board === undefined ? {} : await boardStorage(options.board);
   const bytes = options.bytes ?? board.bytes;
-  const settings = await wholeSettings(options, storageFileBytes(file) ?? bytes);
+  const settings = await wholeSettings(options, storageFileBytes(file, { ...board, force }) ?? bytes);
   const program = options.tariff === undefined ? undefined : readProgramFile(options.tariff);
   const dynamic = options.dynamic === undefined ? undefined : readDynamicFile(options.dynamic);
   const rootKey = options.rootKeyFile === undefined ? undefined : readRootKeyFile(options.rootKeyFile);
-  checkKeysFiles({ keys, publicKey }, keysBefore(file, settings.id, rootKey), force);
+  checkKeysFiles({ keys, publicKey }, keysBefore(file, settings.id, rootKey, { ...board, force }), force);
   const result = provisionStorage(file, settings, {
     ...board,
     ...(bytes === undefined ? {} : { bytes }),
@@ -220,8 +221,13 @@ async function provision({ terminal }: Context, file: string, options: Options):
 }
 
 /** The keys that the meter is going to have, as far as they are known. */
-function keysBefore(file: string, meter: string, rootKey: Uint8Array | undefined): MeterKeys | undefined {
-  return rootKey === undefined ? keysKept(file, meter) : meterKeys(rootKey, meter);
+function keysBefore(
+  file: string,
+  meter: string,
+  rootKey: Uint8Array | undefined,
+  stored: StoredOptions,
+): MeterKeys | undefined {
+  return rootKey === undefined ? keysKept(file, meter, stored) : meterKeys(rootKey, meter);
 }
 
 function print(

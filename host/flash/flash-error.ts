@@ -3,7 +3,7 @@
 /** `code` is stable, the message says what to do. */
 export class FlashError extends Error {
   constructor(
-    readonly code: 'flash-no-method' | 'flash-no-device' | 'flash-ambiguous' | 'flash-failed' | 'flash-differs',
+    readonly code: 'flash-no-device' | 'flash-ambiguous' | 'flash-failed' | 'flash-differs',
     message: string,
     options?: ErrorOptions,
   ) {

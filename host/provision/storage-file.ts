@@ -96,15 +96,20 @@ interface StoredFile {
   readonly image?: Buffer;
 }
 
-/** @throws {FileError} */
-function readStored(path: string): StoredFile {
+/** What is known of a storage before its file is read. */
+export type StoredOptions = Pick<ProvisionOptions, 'flash' | 'force'>;
+
+// Undefined for a flash that is erased, and by force for one that nothing can be read from. @throws {FileError}
+function readStored(path: string, { flash, force }: StoredOptions = {}): StoredFile | undefined {
   // It is replaced by a rename, which a pipe has no place for.
   const image = readFileWithin(path, maxFileBytes, 'file');
+  if (flash !== undefined && isBlank(image.subarray(0, flash.units * flash.unitBytes))) return undefined;
   if (isFlashImage(image)) {
     try {
       return { ...decodeFlashImage(image), image };
     } catch (error) {
       if (!(error instanceof FlashImageError)) throw error;
+      if (force === true) return undefined;
       throw new FileError('file-kind', path, error.message, { cause: error });
     }
   }
@@ -116,7 +121,8 @@ function readStored(path: string): StoredFile {
 
 /** A storage as its meter sees it, whatever its file is an image of. @throws {FileError} */
 export function readStorage(path: string): Buffer {
-  return readStored(path).contents;
+  // Without a geometry and without force there always is one.
+  return readStored(path)!.contents;
 }
 
 /** What a board's data say of its storage, as options. */
@@ -156,15 +162,15 @@ export function readStorageKeys(path: string): MeterKeys {
 }
 
 /** The same where the file is there, and is this meter's. @throws {FileError} */
-export function keysKept(path: string, meter: string): MeterKeys | undefined {
-  const contents = ifThere(() => readStorage(path));
+export function keysKept(path: string, meter: string, options: StoredOptions = {}): MeterKeys | undefined {
+  const contents = ifThere(() => readStored(path, options))?.contents;
   const found = contents === undefined ? undefined : findMeter(path, contents, meter, true);
   return found && meterKeys(found.rootKey, meter);
 }
 
-/** Size of a storage file; undefined when there is none. @throws {FileError} */
-export function storageFileBytes(path: string): number | undefined {
-  return ifThere(() => readStorage(path))?.length;
+/** Size of a storage; undefined when its file is not there, or is an erased flash. @throws {FileError} */
+export function storageFileBytes(path: string, options: StoredOptions = {}): number | undefined {
+  return ifThere(() => readStored(path, options))?.contents.length;
 }
 
 /**
@@ -172,10 +178,8 @@ export function storageFileBytes(path: string): number | undefined {
  * @throws {SettingsBlockError} @throws {ProvisionError} @throws {FileError}
  */
 export function provisionStorage(path: string, settings: MeterSettings, options: ProvisionOptions = {}): Provisioned {
-  const stored = ifThere(() => readStored(path));
-  // An erased flash is no storage of its size.
-  const erased = options.flash !== undefined && stored !== undefined && isBlank(stored.contents);
-  const old = erased ? undefined : stored?.contents;
+  const stored = ifThere(() => readStored(path, options));
+  const old = stored?.contents;
   const needs = tariffNeeds(settings, options);
   const size = old?.length ?? options.bytes ?? (needs.length === 0 ? newStorageBytes : newTariffStorageBytes);
   checkSize(path, size, needs, old?.length, options.bytes);
@@ -198,8 +202,8 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
   if (!sameKey) eraseSealed(contents);
   const program = writeTariffs(contents, programSlots, options.program);
   const dynamic = writeTariffs(contents, dynamicSlots, options.dynamic);
-  const geometry = old === undefined ? options.flash : stored?.geometry;
-  replaceFile(path, geometry === undefined ? contents : encodeFlashImage(contents, geometry, stored?.image));
+  const geometry = stored === undefined ? options.flash : stored.geometry;
+  replaceFile(path, geometry === undefined ? contents : flashImage(path, contents, geometry, stored?.image));
   return {
     path,
     bytes: size,
@@ -208,6 +212,15 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
     seed: options.seed !== undefined ? 'given' : keepSeed ? 'kept' : 'new',
     ...{ program, dynamic },
   };
+}
+
+function flashImage(path: string, contents: Buffer, geometry: FlashGeometry, before: Buffer | undefined): Buffer {
+  try {
+    return encodeFlashImage(contents, geometry, before);
+  } catch (cause) {
+    if (!(cause instanceof FlashImageError)) throw cause;
+    throw new ProvisionError('provision-size', `${path}: ${cause.message}; choose fewer --bytes`, { cause });
+  }
 }
 
 function checkSize(

@@ -74,15 +74,6 @@ async function runFaults(board: Board, name: string): Promise<Outcomes> {
 
 /** Numbers of the exceptions. */
 const expected: Record<NonNullable<Board['protection']>, Outcomes> = {
-  // Armv7-M: MemManage.
-  mpu: {
-    'code written': 4,
-    'data executed': 4,
-    'stack executed': 4,
-    'stack overrun': 4,
-    'null read': 4,
-    'null written': 4,
-  },
   // RISC-V, mcause: access fault of an instruction, a load, a store.
   pmp: {
     'code written': 7,

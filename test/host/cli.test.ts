@@ -351,6 +351,12 @@ describe('boards BOARD', () => {
     });
   });
 
+  it('tells of the meter in software, which needs no checkout', async () => {
+    expect((await runMetertime(['boards', 'software'])).stdout).toBe(
+      'software\nA meter in software: the core in node\n',
+    );
+  });
+
   it('that there is not is a wrong command line', async () => {
     const { exitCode, stderr } = await runMetertime(['boards', 'mps3']);
     expect(exitCode).toBe(ExitCode.Usage);

@@ -1,5 +1,5 @@
 // The image of a flash with a storage in it, written and read on the host; and a meter provisioned into one. That the
-// firmware agrees, test/firmware/microbit.test.ts shows on an emulated board.
+// firmware reads what is written here, test/e2e/board-riscv-virt.test.ts shows.
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,7 +7,13 @@ import { crc32 } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { decodeFlashImage, encodeFlashImage, isFlashImage } from '../../host/provision/flash-store-image.ts';
 import { type MeterSettings, settingsDefaults } from '../../host/provision/settings-block.ts';
-import { provisionStorage, readStorage, readStorageSettings } from '../../host/provision/storage-file.ts';
+import {
+  keysKept,
+  provisionStorage,
+  readStorage,
+  readStorageSettings,
+  storageFileBytes,
+} from '../../host/provision/storage-file.ts';
 import { seededRandom } from '../core/random.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'mt-'));
@@ -114,5 +120,36 @@ describe('a meter', () => {
     writeFileSync(large, 'x');
     truncateSync(large, 600_000);
     expect(() => readStorageSettings(large)).toThrow('expected at most 524288 bytes, came 600000');
+  });
+
+  it('is provisioned into erased flash that is larger than any storage, in a file that is larger still', () => {
+    const path = join(folder, 'erased');
+    const flash = { units: 4, unitBytes: 262_144, programBytes: 4 };
+    writeFileSync(path, Buffer.alloc(flash.units * flash.unitBytes, 0xff));
+    truncateSync(path, 2 << 20);
+    const options = { bytes: 131_072, flash };
+    expect(storageFileBytes(path, options)).toBeUndefined();
+    expect(keysKept(path, settings.id, options)).toBeUndefined();
+    expect(provisionStorage(path, settings, options)).toMatchObject({ bytes: 131_072, before: 'nothing' });
+    expect(storageFileBytes(path, options)).toBe(131_072);
+  });
+
+  it('replaces what cannot be read by force only', () => {
+    const path = join(folder, 'forced');
+    const options = { bytes: 5120, flash: nrf51 };
+    provisionStorage(path, settings, options);
+    const image = readFileSync(path);
+    for (let at = 0; at < image.length; at++) if (at % 1024 >= 16) image[at] = 0;
+    writeFileSync(path, image);
+    expect(() => provisionStorage(path, settings, options)).toThrow('its flash has no page of a storage');
+    expect(provisionStorage(path, settings, { ...options, force: true })).toMatchObject({ rootKey: 'new' });
+    expect(readStorageSettings(path)).toEqual(settings);
+  });
+
+  it('that is too large for its flash is refused as that', () => {
+    const path = join(folder, 'large-storage');
+    const provision = () => provisionStorage(path, settings, { bytes: 65_536, flash: nrf51 });
+    expect(provision).toThrow(expect.objectContaining({ code: 'provision-size' }));
+    expect(provision).toThrow(/24 units of 1024 bytes are too few for a storage of 65536; choose fewer --bytes/);
   });
 });
