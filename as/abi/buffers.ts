@@ -2,7 +2,7 @@
 // meter whose datagrams go over a link needs no room for them here.
 // What always holds: actions are written one behind the other, each whole; what a single event can lead to fits, since
 // messages to the network are held back (`actionRoom`) when the rest of the buffer is needed for everything else. There is
-// one storage operation in an event at most, and no frame beside a long write, whose end is the next event
+// one storage operation in an event at most, and no frame beside a long write, whose end is an event that comes at once
 // (`actionFrameRoom`). The frame comes last, so its place is free before: a meter on a link builds there what it hands to the
 // link, which copies it at once (`actionScratchRoom`).
 //

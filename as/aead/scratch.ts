@@ -11,6 +11,7 @@
 //        is: of a CMAC of 128 bits 196, of SIV    240  `KEY_SCRATCH`: a key of 128 bits, expanded: 196
 //        with two such keys 456, at most 520      436  a block made with it             16
 //   200  of CMAC and SHA-512: what came out, 64   456  a key derived for a context that is made next: 32
+//                                                 200  of SHA-512: what came out, gone with the next key that is derived
 
 import { BLOCK_BYTES } from './block';
 import { CMAC_128_CONTEXT_BYTES } from './cmac';

@@ -214,6 +214,7 @@ function gather(from: u32): void {
 // Takes a piece of them; true when they are whole, at `cookiesSpare`: no cookie is there before the reserves.
 function gathers(offset: u32, data: usize, length: u32): bool {
   if (length != PIECE_BYTES) {
+    clear(cookiesSpare(), gathered);
     retryLater(offset);
     return false;
   }

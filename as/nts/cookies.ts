@@ -29,9 +29,9 @@ function jarAt(source: u32): usize {
   return JARS + source * JAR_BYTES;
 }
 
-/** Memory of at least 512 bytes that is free, and all zeros, while there are no cookies; to be left so. */
+/** Memory of 880 bytes that is free, and all zeros, while there are no cookies; to be left so. */
 export function cookiesSpare(): usize {
-  return jarAt(0);
+  return jarAt(0) + HEADER_BYTES;
 }
 
 /** Forgets all cookies of a server and wipes them. */

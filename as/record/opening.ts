@@ -46,8 +46,10 @@ const HEAD_SLOTS: u32 = 2;
 let stage: u32 = MARKS;
 /** Slot of heads, ring or part that it is at. */
 let step: u32 = 0;
-/** Reads in a row that did not hold; of heads, slots that do not speak against them. */
+/** Reads in a row that did not hold. */
 let reads: u32 = 0;
+/** Whether a slot of heads holds, or was never written: then nothing was tampered with. */
+let headsHold: bool = false;
 
 /** What is to be read next. */
 export function openingOffset(): u32 {
@@ -90,12 +92,10 @@ export function openingTake(data: usize): bool {
       stage = HEADS;
       break;
     case HEADS:
-      // Where one holds or was never written, nothing was tampered with.
-      if (headTake(step, data)) reads += 1;
+      if (headTake(step, data)) headsHold = true;
       step += 1;
       if (step < HEAD_SLOTS) break;
-      if (reads == 0) raiseEvent(MeterEvent.Tampered, Tampering.Head, 0, false);
-      reads = 0;
+      if (!headsHold) raiseEvent(MeterEvent.Tampered, Tampering.Head, 0, false);
       stage = NEWEST;
       step = 0;
       findBegin(0, least(0));

@@ -86,6 +86,29 @@ describe('a read that fails once', () => {
   });
 });
 
+describe('a half that is never read', () => {
+  it.each([
+    ['settings', StorageMap.Settings, StorageMap.Settings + 256],
+    ['states', StorageMap.StateA, StorageMap.StateA + 256],
+  ] as const)('(of the %s) leaves nothing of the other half behind, and counts as no cookie', (_, first, second) => {
+    const sim = new SimulatedMeter();
+    // Such as a root key.
+    const halfBytes = Buffer.alloc(64, 0xa7);
+    const read = sim.storage.read.bind(sim.storage);
+    sim.storage.read = (offset, length) => {
+      if (offset === second) throw new Error('no answer');
+      const bytes = read(offset, length);
+      if (offset === first) bytes.set(halfBytes);
+      return bytes;
+    };
+    sim.meter.start();
+    sim.run(60);
+    expect(sim.eventCodes()).toContain(MeterEvent.StorageFailed);
+    expect(Buffer.from(sim.meter.core!.exports.memory.buffer).includes(halfBytes)).toBe(false);
+    expect(sim.report).toMatchObject({ cookies: 0 });
+  });
+});
+
 describe('seeds', () => {
   it('are replaced before use: no two starts share random bytes', () => {
     const sim = new SimulatedMeter();
