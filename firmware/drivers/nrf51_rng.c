@@ -24,8 +24,9 @@ bool entropy_read_bytes(uint8_t into[ENTROPY_BYTES]) {
   RNG_START = 1;
   while (have < ENTROPY_BYTES && tick_read_now() - start < MOST_TICKS) {
     if (RNG_READY == 0) continue;
-    RNG_READY = 0;
+    // In this order a byte that comes meanwhile is lost at worst, and none is taken twice.
     into[have++] = (uint8_t)RNG_VALUE;
+    RNG_READY = 0;
   }
   RNG_STOP = 1;
   return have == ENTROPY_BYTES;

@@ -1,10 +1,10 @@
 // Tick counter of a Stellaris LM3S6965: SysTick has the lower 24 bits, the watchdog's count tells which turn they are in.
 //
 // What always holds: the processor's clock is 1/4 of the PLL's 200 MHz, from the crystal. The watchdog's count begins anew
-// whenever it is fed, at a tick known by SysTick, and is a few cycles behind from there on: so a tick is the one near it
-// that has SysTick's bits. No interrupt takes part, and nothing has to be read in time: only where the processor is held
-// up for longer than the watchdog waits would a turn be missed, and then the board restarts. (The general-purpose timers
-// have 32 bits, but their count cannot be read in QEMU.)
+// whenever it is fed, at a tick known by SysTick, and is a few cycles behind from there on: so a tick is the first one
+// from it on that has SysTick's bits. No interrupt takes part, and between both readings nearly a whole turn, a third of a
+// second, may pass. Only where the processor is held up for longer than the watchdog waits would a turn be missed, and then
+// the board restarts. (The general-purpose timers have 32 bits, but their count cannot be read in QEMU.)
 #include "cpu.h"
 #include "platform.h"
 #include "stellaris_system.h"
@@ -21,6 +21,9 @@
 enum { CONTROL_ENABLE = 1u << 0, CONTROL_PROCESSOR_CLOCK = 1u << 2 };
 
 #define COUNTER_MASK 0xFFFFFFu
+
+// SysTick, which is read after the watchdog, is ahead of it but for some cycles of how the two were started.
+#define BEHIND_MOST 0x10000u
 
 // Chapter "System Control".
 #define SYSTEM_IDENTITY SYSTEM_REGISTER(0x000u)
@@ -91,9 +94,8 @@ uint64_t tick_read_now(void) {
   uint64_t near = anchor + watchdog_count_ticks();
   uint32_t count = 0u - COUNTER_VALUE;
   cpu_restore_interrupts(held);
-  // Of 24 bits, with a sign.
-  int32_t ahead = (int32_t)((count - (uint32_t)near) << 8) >> 8;
-  return near + (uint64_t)(int64_t)ahead;
+  if (near < BEHIND_MOST) return near + ((count - (uint32_t)near) & COUNTER_MASK);
+  return near - BEHIND_MOST + ((count - (uint32_t)near + BEHIND_MOST) & COUNTER_MASK);
 }
 
 void tick_move_anchor(void) {

@@ -21,8 +21,8 @@
 // Having run this long after the core's start, it is healthy; the delay before that does not count.
 #define HEALTHY_TICKS ((uint64_t)BOARD_TICK_HZ * 60u)
 
-// More events than can wait at once: four frames, one that was sent, eight answers, a wake-up.
-#define ASK_STEPS 16u
+// More events than can wait at once: the frames, one that was sent, eight answers, a wake-up.
+#define ASK_STEPS (BOARD_LINK_FRAMES + 12u)
 
 static void main_start_core(const struct reset_report *reset) {
   core_start_instance();

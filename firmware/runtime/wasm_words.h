@@ -1,7 +1,7 @@
 // How loads and stores of the compiled core move their bytes.
 //
-// What always holds: any address will do. A processor that faults on a word at an odd address, as the Cortex-M0, or may do
-// so, as a RISC-V, is asked as the core runs whether the address is even: most are, and a word at once takes half the
+// What always holds: any address will do. A processor that faults on a word at an address that is no multiple of four, as the
+// Cortex-M0, or may do so, as a RISC-V, is asked as the core runs whether it is one: most are, and a word at once takes half the
 // instructions of one byte by byte. What lies astray goes by functions of their own, so that they stand in the image once.
 // Where an address is a constant, the compiler answers.
 #ifndef WASM_WORDS_H_
@@ -30,12 +30,12 @@ WASM_ASTRAY void wasm_place_pair_astray(u8 *at, u64 pair) {
 
 WASM_ACCESS void wasm_fetch(void *value, const u8 *at, u32 bytes) {
   const u32 *words = (const u32 *)at;
-  bool even = LIKELY(((uintptr_t)at & 3u) == 0);
+  bool aligned = LIKELY(((uintptr_t)at & 3u) == 0);
   if (bytes == 4) {
-    u32 word = even ? words[0] : wasm_fetch_astray(at);
+    u32 word = aligned ? words[0] : wasm_fetch_astray(at);
     __builtin_memcpy(value, &word, sizeof word);
   } else if (bytes == 8) {
-    u64 pair = even ? words[0] | (u64)words[1] << 32 : wasm_fetch_pair_astray(at);
+    u64 pair = aligned ? words[0] | (u64)words[1] << 32 : wasm_fetch_pair_astray(at);
     __builtin_memcpy(value, &pair, sizeof pair);
   } else {
     __builtin_memcpy(value, at, bytes);
@@ -44,11 +44,11 @@ WASM_ACCESS void wasm_fetch(void *value, const u8 *at, u32 bytes) {
 
 WASM_ACCESS void wasm_place(u8 *at, const void *value, u32 bytes) {
   u32 *words = (u32 *)at;
-  bool even = LIKELY(((uintptr_t)at & 3u) == 0);
+  bool aligned = LIKELY(((uintptr_t)at & 3u) == 0);
   if (bytes == 4) {
     u32 word;
     __builtin_memcpy(&word, value, sizeof word);
-    if (even) {
+    if (aligned) {
       words[0] = word;
     } else {
       wasm_place_astray(at, word);
@@ -56,7 +56,7 @@ WASM_ACCESS void wasm_place(u8 *at, const void *value, u32 bytes) {
   } else if (bytes == 8) {
     u64 pair;
     __builtin_memcpy(&pair, value, sizeof pair);
-    if (even) {
+    if (aligned) {
       words[0] = (u32)pair;
       words[1] = (u32)(pair >> 32);
     } else {

@@ -13,7 +13,9 @@ export const stackReserveBytes = 640;
 /** The script as text. */
 export function linkerScript(board: Board): string {
   const { flash, ram } = board.memory;
-  return `ENTRY(startup_on_reset)
+  // Where the processor does not set the stack itself, that comes first.
+  const entry = board.exceptions.handler === undefined ? 'startup_on_reset' : 'startup_enter';
+  return `ENTRY(${entry})
 
 MEMORY {
   FLASH (rx) : ORIGIN = 0x${flash.origin.toString(16)}, LENGTH = ${flash.bytes}
