@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { loadBoard } from '../../host/build/index.ts';
+import { runBare } from './bare.ts';
 import { boardName, temporaryFolder } from './echo-meter.ts';
 import { prepareProbe, runOnBoard } from './probe.ts';
 
@@ -35,4 +36,11 @@ it('a reset in the midst of a byte leaves the clock as it was', async () => {
   expect(output).not.toContain('fails: ');
   expect(output).toMatch(/^ends$/m);
   expect(code).toBe(0);
+});
+
+it('NOR flash is ready and unchanged after a start, whatever was begun before', async () => {
+  const sources = ['firmware/drivers/cfi_nor.c', 'test/firmware/drivers/nor.c'];
+  const program = { sources, log: 'nor_log', words: 6 };
+  const log = await runBare(loadBoard('riscv-virt'), join(temporary.path, 'nor'), program, ([done]) => done === 1);
+  expect(log).toEqual([1, 1, 1, 1, 1, 1]);
 });
