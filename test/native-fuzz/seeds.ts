@@ -47,6 +47,12 @@ function answerWith(lengths: readonly number[]): Buffer {
   return Buffer.concat([nextProtocol(), aeadRecord(), ...cookies, endOfMessage()]);
 }
 
+/** Room for a server's cookies, each with its length in two bytes (`as/nts/cookies.ts`). */
+const JAR_BYTES = 880;
+
+/** The cookie that fills a jar with these in it to its last byte. */
+const left = (...cookies: number[]) => cookies.reduce((room, bytes) => room - 2 - bytes, JAR_BYTES - 2);
+
 function keSeeds(): Buffer[] {
   const server = record(6, Buffer.from('ntp.test'), false);
   const answers = [
@@ -70,11 +76,10 @@ function keSeeds(): Buffer[] {
     keAnswer(60, 30, [record(1024, [0], false)]),
     keAnswer(256, 17, [record(1024, [], true)]),
     // A jar that is full to its last byte, and one byte more: alone, and beside two old cookies of 200 bytes.
-    ...[[170], [256, 256, 256, 256, 256, 84], [256, 256, 256, 256, 256, 85]].map(answerWith),
-    ...[
-      [200, 200, 200, 200, 162],
-      [200, 200, 200, 200, 163],
-    ].map(answerWith),
+    ...[[JAR_BYTES / 8 - 2], [256, 256, 256, left(256, 256, 256)], [256, 256, 256, left(256, 256, 256) + 1]].map(
+      answerWith,
+    ),
+    ...[0, 1].map((more) => answerWith([200, 136, left(200, 200, 200, 136) + more])),
   ];
   const endless = record(0x4000, new Uint8Array(300).fill(0xff), false);
   return [
@@ -158,9 +163,9 @@ function answers(): Buffer[] {
     }),
     // The jar is full to its last byte; a cookie more; one that does not fit.
     ...[
-      [164, 164],
-      [164, 164, 12],
-      [164, 168],
+      [132, 132],
+      [132, 132, 12],
+      [132, 136],
     ].map((lengths) =>
       answer({ mode: good, text: Buffer.concat(lengths.map((length) => extensionField(0x204, zeros(length)))) }),
     ),
