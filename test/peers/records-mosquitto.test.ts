@@ -4,11 +4,11 @@ import { expect, test } from 'vitest';
 import { seededRandom } from '../core/random.ts';
 import { killWhileRecording } from './record-kills.ts';
 
-test('broker and gateway killed, meters cut off, ten times each: every record arrives, none is freed before', {
+test('broker and gateway killed, meters cut off, five times each: every record arrives, none is freed before', {
   timeout: 280_000,
 }, async () => {
   const random = seededRandom('records and kills');
-  const kills = { broker: 10, gateway: 10, meter: 10, line: 5, wire: 5, disk: 2 };
+  const kills = { broker: 5, gateway: 5, meter: 5, line: 3, wire: 3, disk: 1 };
   const { failures, ...figures } = await killWhileRecording({ random, kills });
   console.log(JSON.stringify(figures));
   expect(failures).toEqual([]);
@@ -16,5 +16,5 @@ test('broker and gateway killed, meters cut off, ten times each: every record ar
   // More than fit into the storages: the meters have freed some.
   expect(figures.records + figures.contexts).toBeGreaterThan(figures.meters * 128);
   expect(figures.arrived - figures.duplicates).toBe(figures.records + figures.contexts);
-  expect(figures.cuts).toBeGreaterThanOrEqual(10);
+  expect(figures.cuts).toBeGreaterThanOrEqual(5);
 });
