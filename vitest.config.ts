@@ -1,4 +1,4 @@
-// Two projects: `unit` runs its files side by side; `e2e` starts servers and emulators, one file at a time.
+// Two projects: `unit` runs its files side by side; `e2e` starts servers and emulators.
 // Two workers, as the smallest machine this must run on has two cores.
 import { defineConfig } from 'vitest/config';
 
@@ -28,7 +28,6 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
-          fileParallelism: false,
           testTimeout: 180_000,
           hookTimeout: 180_000,
           sequence: { groupOrder: 1 },
