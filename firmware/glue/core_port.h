@@ -66,7 +66,7 @@ struct core_time {
 };
 
 /// Asks the core, once it is started, for the time at `tick`; false when there is none. What happened before has to be
-/// handed over before: an application uses main_ask_time.
+/// handed over before: an application uses loop_ask_time.
 bool core_ask_time(uint64_t tick, struct core_time *time);
 
 /// Ends the firmware: the core broke the interface.

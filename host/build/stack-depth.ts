@@ -120,7 +120,7 @@ function deepest(rules: StackRules, nodes: Map<string, Node>, entry: string): De
   return visit(entry);
 }
 
-// Static functions carry their file's name: "obj/glue/main.c:main_step".
+// Static functions carry their file's name: "obj/glue/loop.c:loop_wake_core".
 function plainName(title: string): string {
   return title.slice(title.lastIndexOf(':') + 1);
 }

@@ -35,7 +35,7 @@ async function buildApplication(): Promise<string> {
   const glue = join(paths.checkout, 'firmware', 'glue');
   cpSync(join(root, 'test', 'firmware', 'application', 'application.c'), join(glue, 'application.c'));
   const main = readFileSync(join(glue, 'main.c'), 'utf8');
-  const step = 'if (!main_step()) main_sleep();';
+  const step = 'if (!loop_step()) main_sleep();';
   expect(main).toContain(step);
   const called = main
     .replace(step, `application_step();\n    ${step}`)
@@ -61,7 +61,7 @@ function withSecondUart(): Board {
   return { ...board, emulation: { program, arguments: [...all, ...device, '-serial', 'chardev:application'] } };
 }
 
-/** `struct core_time`, and what main_ask_time returned. */
+/** `struct core_time`, and what loop_ask_time returned. */
 interface AskedTime {
   readonly known: boolean;
   readonly status: ClockStatus;

@@ -7,7 +7,7 @@
 //   f        tells as often as it can that it is accepted, asks for the time, and tells again: how many were taken
 //            before, and how many after it
 //   w        asks for the time as soon as a frame waits: whether the core had the frame before
-#include "main.h"
+#include "loop.h"
 #include "platform.h"
 
 #define UART_BASE 0x40005000u
@@ -31,7 +31,7 @@ static void application_put_number(uint64_t number) {
 
 static void application_tell_time(void) {
   struct core_time time;
-  application_put_number(main_ask_time(&time));
+  application_put_number(loop_ask_time(&time));
   application_put_number(time.status);
   application_put_number(time.flags);
   application_put_number(time.invalidations);
@@ -57,7 +57,7 @@ static uint32_t application_fill_queue(void) {
 static void application_ask_between(void) {
   struct core_time time;
   application_put_number(application_fill_queue());
-  main_ask_time(&time);
+  loop_ask_time(&time);
   application_put_number(application_fill_queue());
 }
 
@@ -65,7 +65,7 @@ static bool awaits_frame;
 
 static void application_ask_behind_frame(uint64_t tick) {
   struct core_time time;
-  main_ask_time(&time);
+  loop_ask_time(&time);
   const struct link_frame *frame = link_peek_frame();
   application_put_number(frame == NULL || frame->last_tick > tick);
   application_put('\n');
