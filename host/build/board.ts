@@ -49,7 +49,7 @@ export const boardSchema = z.strictObject({
     bootRom: region.optional().describe('that runs before the firmware'),
   }),
   protection: z
-    .enum(['pmp'])
+    .enum(['pmp', 'pmsav7', 'pmsav8'])
     .optional()
     .describe('what keeps code from being written, RAM from being executed and the stack within its bounds'),
   exceptions: z

@@ -12,7 +12,8 @@ import { requireTool } from '../../host/build/tools.ts';
 import { root } from '../../scripts/lib/project.mjs';
 import { boardName } from './echo-meter.ts';
 
-const board = loadBoard(boardName);
+// Without memory protection: probes have no part of the firmware but its start-up, and data beside the board's RAM.
+const { protection: _, ...board } = loadBoard(boardName);
 
 /** How a program ended, and all that it printed. */
 export interface Outcome {

@@ -4,6 +4,7 @@
 // faults instead of writing over data. A fault, also one of the stack, ends in a restart that reports it.
 #include "cpu.h"
 #include "platform.h"
+#include "protection.h"
 
 extern uint32_t stack_bottom[], stack_top[];
 extern uint32_t data_start[], data_end[], data_image[];
@@ -17,6 +18,9 @@ _Noreturn void startup_handle_fault(uint32_t exception);
 #define STACK_PAINT 0x5AA5C33Cu
 
 _Noreturn void startup_on_reset(void) {
+#ifdef PROTECTION_MPU
+  protection_start_regions();
+#endif
   const uint32_t *from = data_image;
   for (uint32_t *to = data_start; to < data_end; to++) *to = *from++;
   for (uint32_t *to = bss_start; to < bss_end; to++) *to = 0;
@@ -26,8 +30,22 @@ _Noreturn void startup_on_reset(void) {
   startup_handle_fault(0);
 }
 
+enum { HARD_FAULT = 3, MEM_MANAGE = 4, BUS_FAULT = 5, USAGE_FAULT = 6 };
+
+// All faults come as HardFault, as the others are off. Where there are others, CFSR says which it was (Armv7-M ARM,
+// B3.2.15); an M0 has one kind only.
+static uint32_t startup_find_kind(uint32_t exception) {
+#if __ARM_ARCH_ISA_THUMB >= 2
+  uint32_t status = *(volatile uint32_t *)0xE000ED28u;
+  if (exception == HARD_FAULT && status != 0) {
+    return (status & 0xFFu) != 0 ? MEM_MANAGE : (status & 0xFF00u) != 0 ? BUS_FAULT : USAGE_FAULT;
+  }
+#endif
+  return exception;
+}
+
 _Noreturn void startup_handle_fault(uint32_t exception) {
-  reset_restart_board(RESET_CAUSE_TRAP, TRAP_CODE_FAULT + exception);
+  reset_restart_board(RESET_CAUSE_TRAP, TRAP_CODE_FAULT + startup_find_kind(exception));
 }
 
 // The stack pointer itself may be what faulted: it starts anew.

@@ -5,7 +5,8 @@
 //   2  flash             read, execute
 //   3  RAM               read, write
 //   4  boot ROM          read, execute; where the board has one
-//   5  everything else   read, write: devices
+//   5  devices           read, write: all below RAM
+//   6  everything else   nothing
 //
 // What always holds: of the entries that match an address the first counts. All are locked, so that they bind machine
 // mode too, and nobody changes them before a reset. No place can be written and executed. Regions are naturally aligned
@@ -24,10 +25,12 @@ enum { READ = 1u << 0, WRITE = 1u << 1, EXECUTE = 1u << 2, NAPOT = 3u << 3, LOCK
 #define WRITE_CSR(name, value) __asm__ volatile("csrw " #name ", %0" ::"r"(value) : "memory")
 
 #define NULL_PAGE_BYTES 4096u
+/// Of 2^32 bytes, which REGION has no room for.
 #define EVERYTHING 0x1FFFFFFFu
 
 _Static_assert(IS_REGION(BOARD_FLASH_ORIGIN, BOARD_FLASH_BYTES), "flash is one region");
 _Static_assert(IS_REGION(BOARD_RAM_ORIGIN, BOARD_RAM_BYTES), "RAM is one region");
+_Static_assert(IS_REGION(0u, BOARD_RAM_ORIGIN), "what is below RAM is one region");
 _Static_assert(BOARD_RAM_ORIGIN >= PROTECTION_GUARD_BYTES, "there are addresses below RAM");
 
 void protection_start_regions(void) {
@@ -39,12 +42,13 @@ void protection_start_regions(void) {
 #ifdef BOARD_BOOT_ROM_ORIGIN
   _Static_assert(IS_REGION(BOARD_BOOT_ROM_ORIGIN, BOARD_BOOT_ROM_BYTES), "the boot ROM is one region");
   WRITE_CSR(pmpaddr4, REGION(BOARD_BOOT_ROM_ORIGIN, BOARD_BOOT_ROM_BYTES));
-  WRITE_CSR(pmpaddr5, EVERYTHING);
-  WRITE_CSR(pmpcfg1, ENTRY(4u, READ | EXECUTE) | ENTRY(5u, READ | WRITE));
+  const uint32_t boot_rom = ENTRY(4u, READ | EXECUTE);
 #else
-  WRITE_CSR(pmpaddr4, EVERYTHING);
-  WRITE_CSR(pmpcfg1, ENTRY(4u, READ | WRITE));
+  const uint32_t boot_rom = 0;
 #endif
+  WRITE_CSR(pmpaddr5, REGION(0u, BOARD_RAM_ORIGIN));
+  WRITE_CSR(pmpaddr6, EVERYTHING);
+  WRITE_CSR(pmpcfg1, boot_rom | ENTRY(5u, READ | WRITE) | ENTRY(6u, 0u));
 }
 
 #endif

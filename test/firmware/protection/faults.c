@@ -4,7 +4,7 @@
 
 extern uint32_t stack_bottom[], stack_top[];
 
-enum { WRITE_CODE, EXECUTE_DATA, EXECUTE_STACK, OVERRUN_STACK, READ_NULL, WRITE_NULL, TRIES };
+enum { WRITE_CODE, EXECUTE_DATA, EXECUTE_STACK, OVERRUN_STACK, READ_BEHIND, WRITE_BEHIND, READ_NULL, WRITE_NULL, TRIES };
 
 struct faults_log {
   /// Things tried and reported; TRIES when all are.
@@ -41,15 +41,21 @@ static void faults_try(uint32_t what) {
   // Not known to the compiler, which would make a trap of it.
   uint32_t *volatile null = 0;
   volatile uint32_t on_stack[2] = {RETURN, RETURN};
+  volatile uint32_t *behind = (volatile uint32_t *)(BOARD_RAM_ORIGIN + BOARD_RAM_BYTES);
   if (what == WRITE_CODE) {
+    // With what it holds, for where nothing refuses it.
     volatile uint32_t *code = (volatile uint32_t *)((uintptr_t)faults_try & ~3u);
-    code[0] = 0;
+    code[0] = code[0];
   } else if (what == EXECUTE_DATA) {
     FUNCTION_AT(&returning)();
   } else if (what == EXECUTE_STACK) {
     FUNCTION_AT(on_stack)();
   } else if (what == OVERRUN_STACK) {
     faults_overrun_stack(0);
+  } else if (what == READ_BEHIND) {
+    (void)*behind;
+  } else if (what == WRITE_BEHIND) {
+    *behind = 1;
   } else if (what == READ_NULL) {
     (void)*(volatile uint32_t *)null;
   } else {
