@@ -12,6 +12,7 @@
 //   event    0  local tick   u64
 //            8  payload
 
+import { GATEWAY_MEMORY_BYTES } from '../link/memory';
 import { Abi, Action, LinkLimit, RtcField, StorageMap, TariffSwitchField, TimeNowField } from './codes';
 
 /** The longest write to the storage: part of a reserve. */
@@ -42,9 +43,14 @@ export function buffersEnlarge(): void {
   large = true;
 }
 
+/** Where a gateway's end of a link finds its memory, `GATEWAY_MEMORY_BYTES`; 0 without large buffers. */
+export function gatewayMemory(): usize {
+  return large ? (__heap_base + 7) & ~7 : 0;
+}
+
 /** The action buffer. */
 export function actionsAt(): usize {
-  return (__heap_base + 7) & ~7;
+  return ((__heap_base + 7) & ~7) + (large ? <usize>GATEWAY_MEMORY_BYTES : 0);
 }
 
 function actionsCapacity(): u32 {

@@ -6,31 +6,44 @@
 //   bytes are kept back (host/link/frame-splitter.ts).
 // - A short message (up to 64 bytes) has a slot of its own, so that it need not wait for room while a long one is sent.
 // - A slot is free again when the last byte of its message has left.
-// - With one server the two long buffers are one, and what is sent goes first: no piece is put into it before the last
+// - At a meter's end the two long buffers are one, and what is sent goes first: no piece is put into it before the last
 //   one of the message sent was copied out of it, and one that is given ends what was being put together. Nothing is lost by
-//   that: the only long messages of such a meter are its requests, and an answer comes after its request has left and
-//   before the next one is built; what comes at another time is late, and would not count either. Short messages stay out
-//   of that buffer, since they are sent at any time.
+//   that: the only long messages of a meter are its requests, and an answer comes after its request has left and before
+//   the next one is built (`datagramAwaited`); what comes at another time is late. Short messages stay out of that buffer,
+//   since they are sent at any time.
 //
-//   DATAGRAM    1256  the long message that is being sent
-//   SHORT         64  the short one
-//   REASSEMBLY  1256  pieces received, from the first on, without a gap; with one server at the same place
+//   meter    LONG   1036  the long message that is being sent, or pieces received, from the first on, without a gap
+//   gateway               both apart, 1,256 bytes each (memory.ts)
+//   both     SHORT    64  the short message that is being sent
 
 import { copy } from '../abi/bytes';
 import { Channel, LinkLimit } from '../abi/codes';
 import { frameBegin, frameEnd } from './frame';
-import { FrameFlag } from './layout';
+import { FrameFlag, METER_DATAGRAM_BYTES } from './layout';
+import { memoryOfGateway, memoryReceiving, memorySending } from './memory';
 
 /** A message up to this size is short. */
 export const SHORT_BYTES: u32 = 64;
 // A frame whose sequence lies this little behind the newest is a double.
 const DOUBLE_WINDOW: u32 = 64;
 
-/** The buffer of the message that is sent in pieces. */
-const DATAGRAM: usize = memory.data(1256, 4);
+const LONG: usize = memory.data(1036, 4);
 const SHORT: usize = memory.data(64, 4);
-/** A message that came in pieces. */
-const REASSEMBLY: usize = SERVERS_MAX == 1 ? DATAGRAM : memory.data(1256, 4);
+
+/** The buffer of the message that is sent in pieces. */
+function sending(): usize {
+  return memoryOfGateway() ? memorySending() : LONG;
+}
+
+/** That of a message that came in pieces. */
+function receiving(): usize {
+  return memoryOfGateway() ? memoryReceiving() : LONG;
+}
+
+/** Bytes of the longest message. */
+export function datagramMost(): u32 {
+  return memoryOfGateway() ? LinkLimit.DatagramBytes : METER_DATAGRAM_BYTES;
+}
 
 // 0: free
 let datagramLength: u32 = 0;
@@ -63,8 +76,8 @@ export function datagramStart(): void {
 
 /** Where a message may be made that `datagramGive` then takes, while there is room. */
 export function datagramBuffer(): usize {
-  if (REASSEMBLY == DATAGRAM) filled = 0;
-  return DATAGRAM;
+  if (!memoryOfGateway()) filled = 0;
+  return sending();
 }
 
 /** Long messages that `datagramGive` takes now. */
@@ -72,7 +85,7 @@ export function datagramRoom(): u32 {
   return datagramLength == 0 ? 1 : 0;
 }
 
-/** Takes a message of 1 to 1,256 bytes; it may already lie at `datagramBuffer`. False when its slot is taken. */
+/** Takes a message of 1 byte to `datagramMost`; it may already lie at `datagramBuffer`. False when its slot is taken. */
 export function datagramGive(message: usize, length: u32): bool {
   if (length <= SHORT_BYTES && shortLength == 0) {
     copy(SHORT, message, length);
@@ -80,8 +93,8 @@ export function datagramGive(message: usize, length: u32): bool {
     shortSent = false;
     return true;
   }
-  if (datagramLength != 0 || (REASSEMBLY == DATAGRAM && length <= SHORT_BYTES)) return false;
-  if (message != datagramBuffer()) copy(DATAGRAM, message, length);
+  if (datagramLength != 0 || (!memoryOfGateway() && length <= SHORT_BYTES)) return false;
+  if (message != datagramBuffer()) copy(sending(), message, length);
   datagramLength = length;
   datagramSent = 0;
   return true;
@@ -104,7 +117,7 @@ export function datagramReady(): bool {
 
 /** Whether a message may be put together: where it would lie is not being sent from. */
 function reassembles(): bool {
-  return REASSEMBLY != DATAGRAM || datagramSent == datagramLength;
+  return memoryOfGateway() || datagramSent == datagramLength;
 }
 
 /** Builds the next frame, which must be ready, and returns its length on the line. */
@@ -115,7 +128,7 @@ export function datagramBuild(session: u32): u32 {
   if (length != 0 && !shortSent && !datagramBegun()) {
     shortSent = true;
   } else {
-    source = DATAGRAM + datagramSent;
+    source = sending() + datagramSent;
     length = datagramLength - datagramSent;
     flags = datagramSent == 0 ? FrameFlag.First : 0;
     const pieces = (length + LinkLimit.MessageBytes - 1) / LinkLimit.MessageBytes;
@@ -160,15 +173,15 @@ export function datagramReceived(sequence: u32, flags: u32, payload: usize, leng
     }
     if (!reassembles()) return false;
     filledFirstTick = firstTick;
-  } else if (filled == 0 || !follows || filled + length > <u32>LinkLimit.DatagramBytes) {
+  } else if (filled == 0 || !follows || filled + length > datagramMost()) {
     filled = 0;
     if (last) dropped++;
     return false;
   }
-  copy(REASSEMBLY + filled, payload, length);
+  copy(receiving() + filled, payload, length);
   filled += length;
   if (!last) return false;
-  wholeAt = REASSEMBLY;
+  wholeAt = receiving();
   wholeLength = filled;
   wholeFirstTick = filledFirstTick;
   filled = 0;

@@ -94,6 +94,9 @@ export enum StatusFlag {
 /** Longest message that a meter sends on the stream channel: what it asks of its gateway. */
 export const REQUEST_MAX_BYTES = 160;
 
+/** Largest message on the time channel that a meter's end sends or puts together: 1,024 bytes of NTP and their header. */
+export const METER_DATAGRAM_BYTES = 1036;
+
 /** How many frames an end takes on a channel before it has acknowledged the first of them. */
 export enum Credit {
   /** The meter's driver has 4 receive buffers; all of a window must fit them even while the core is busy. */

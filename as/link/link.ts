@@ -22,7 +22,7 @@
 //   gateway started, line quiet:
 //     Hello or Status         <------------    Call, header's session 0
 
-import { Channel, LinkLimit } from '../abi/codes';
+import { Channel } from '../abi/codes';
 import {
   datagramAt,
   datagramBegun,
@@ -33,14 +33,17 @@ import {
   datagramFrameSent,
   datagramGive,
   datagramLengthReceived,
+  datagramMost,
   datagramReady,
   datagramReceived,
   datagramRoom,
   datagramStart,
   datagramWaits,
+  SHORT_BYTES,
 } from './datagram';
 import { FRAME_DAMAGED, frameBegin, frameEnd, frameOpen, framePlace } from './frame';
 import { Control, FrameField, FrameSize, OpenField, StatusField, StatusFlag } from './layout';
+import { memoryOfGateway } from './memory';
 import {
   ownCredit,
   reliableAcknowledged,
@@ -61,7 +64,7 @@ import {
   reliableStart,
   reliableTimer,
 } from './reliable';
-import { NEVER, tenths, timingFrame, timingStart } from './timing';
+import { NEVER, tenths, timingAnswer, timingFrame, timingStart } from './timing';
 
 // Durations, tenths of a second.
 /** Between two hellos or calls: at first, doubled each time; and at most. */
@@ -116,6 +119,8 @@ let lineTick: u64 = 0;
 
 let datagramDone: bool = false;
 let datagramTick: u64 = 0;
+// At a meter's end: until when the answer to it, or its next piece, is waited for before the next one; 0: none is.
+let answerTick: u64 = 0;
 
 // The message delivered last.
 let messageChannel: u32 = 0;
@@ -159,6 +164,7 @@ function startChannels(streamCredit: u32, reportCredit: u32): void {
   reliableStart(Channel.Report, atGateway, reportCredit);
   datagramStart();
   datagramDone = false;
+  answerTick = 0;
   if (line != LINE_IDLE) line = LINE_OTHER;
 }
 
@@ -235,10 +241,14 @@ export function linkReceive(frame: usize, length: u32, firstTick: u64, lastTick:
   messageLastTick = lastTick;
   if (channel == Channel.Time) {
     const flags: u32 = load<u8>(header, FrameField.Flags);
-    if (!datagramReceived(sequence, flags, payload, payloadLength, firstTick)) return false;
+    if (!datagramReceived(sequence, flags, payload, payloadLength, firstTick)) {
+      if (answerTick != 0) answerTick = now + timingAnswer();
+      return false;
+    }
     messageAt = datagramAt();
     messageLength = datagramLengthReceived();
     messageFirstTick = datagramFirstTick();
+    if (messageLength > SHORT_BYTES) answerTick = 0;
     return true;
   }
   reliableAcknowledged(
@@ -349,14 +359,17 @@ export function linkSessionChanged(): bool {
   return result;
 }
 
-/** Messages that may be given now: stream and report 0 to 4, time 0 or 1 (of more than 64 bytes, or any that is the only one). */
+/**
+ * Messages that may be given now: stream and report 0 to 4, time 0 or 1 (of more than 64 bytes, or any that is the only one).
+ * At a meter's end the answer to the last long one is waited for, a while.
+ */
 export function linkRoom(channel: u32): u32 {
   if (!up) return 0;
-  if (channel == Channel.Time) return datagramRoom();
+  if (channel == Channel.Time) return answerTick != 0 ? 0 : datagramRoom();
   return channel == Channel.Stream || channel == Channel.Report ? reliableRoom(channel) : 0;
 }
 
-/** A message on the time channel of more than 64 bytes may be made here, up to 1,256, while `linkRoom` says that there is room. */
+/** A message on the time channel of more than 64 bytes may be made here, up to 1,036, while `linkRoom` says that there is room. */
 export function linkDatagramBuffer(): usize {
   return datagramBuffer();
 }
@@ -367,12 +380,12 @@ export function linkDatagramWaits(): bool {
 }
 
 /**
- * Takes a message: 1 to 237 bytes on the stream and report channels (with one server `REQUEST_MAX_BYTES` on stream), 1 to 1,256 on the time channel, where one of up to
- * 64 bytes finds a place even when `linkRoom` is 0 if no other such waits. False, and nothing taken, when it does not fit.
+ * Takes a message: 1 to 237 bytes on the stream and report channels (from a meter `REQUEST_MAX_BYTES` on stream), 1 to
+ * 1,036 on the time channel, from a gateway 1,256; there one of up to 64 bytes finds a place even when `linkRoom` is 0 if no other such waits. False, and nothing taken, when it does not fit.
  */
 export function linkSend(channel: u32, message: usize, length: u32): bool {
   if (!up || length == 0) return false;
-  if (channel == Channel.Time) return length <= <u32>LinkLimit.DatagramBytes && datagramGive(message, length);
+  if (channel == Channel.Time) return length <= datagramMost() && datagramGive(message, length);
   if (length > reliableMost(channel) || linkRoom(channel) == 0) return false;
   reliableGive(channel, message, length);
   return true;
@@ -391,6 +404,7 @@ function silenceTick(): u64 {
  */
 export function linkPoll(now: u64, target: usize): u32 {
   if (up && now >= silenceTick()) endSession();
+  if (now >= answerTick) answerTick = 0;
   if (line != LINE_IDLE) return 0;
   if (up && max(reliableExpire(Channel.Stream, now), reliableExpire(Channel.Report, now)) > RETRIES) {
     endSession();
@@ -498,6 +512,7 @@ export function linkFrameSent(tick: u64): void {
     if (datagramFrameSent()) {
       datagramDone = true;
       datagramTick = tick;
+      if (!memoryOfGateway()) answerTick = tick + timingAnswer();
     }
   } else if (kind != LINE_OTHER) {
     reliableSent(kind, lineSequence, tick);
@@ -522,6 +537,7 @@ export function linkDeadline(): u64 {
   if (line != LINE_IDLE) return silence;
   let tick = min(openTick, silence);
   if (!up) return tick;
+  if (answerTick != 0) tick = min(tick, answerTick);
   tick = min(tick, spokeTick + tenths(KEEPALIVE));
   return min(tick, min(reliableTimer(Channel.Stream), reliableTimer(Channel.Report)));
 }

@@ -16,13 +16,13 @@
 // A slot, for one message; a sequence's slot is the sequence modulo the channel's slots:
 //    0  tick u64: last byte left, with SLOT_SENT
 //    8  length u8; `SLOT_` bits u8
-//   10  message, up to 237 bytes; on the stream channel of a core for one server, which is never a gateway's, up to
-//       `REQUEST_MAX_BYTES`
+//   10  message, up to 237 bytes; on the stream channel of a meter's end up to `REQUEST_MAX_BYTES`
 
 import { copy } from '../abi/bytes';
 import { Channel, LinkLimit } from '../abi/codes';
 import { frameBegin, frameEnd } from './frame';
 import { Credit, REQUEST_MAX_BYTES } from './layout';
+import { GATEWAY_SLOT_BYTES, GATEWAY_SLOTS, memoryOfGateway, memoryQueue } from './memory';
 import { NEVER, timeout, timingRoundTrip } from './timing';
 
 const BASE: usize = 0;
@@ -51,15 +51,15 @@ const SLOT_SENT: u32 = 1;
 const SLOT_RESENT: u32 = 2;
 
 // Powers of two, for a sequence's slot must stay its own where the sequence wraps around.
-const STREAM_SLOTS: u32 = 4;
-const REPORT_SLOTS: u32 = 2;
+const STREAM_SLOTS: u32 = 2;
+const REPORT_SLOTS: u32 = SERVERS_MAX == 1 ? 1 : 2;
 
 // A sequence this far ahead is out of order; farther, it is none that a sender can have reached.
 const WINDOW: u32 = 8;
 
 const STATES: usize = memory.data(48, 8);
 // Each with its header, up to a multiple of eight.
-const STREAM_SLOT_BYTES: u32 = SERVERS_MAX == 1 ? 176 : 248;
+const STREAM_SLOT_BYTES: u32 = 176;
 const REPORT_SLOT_BYTES: u32 = 248;
 const STREAM_QUEUE: usize = memory.data(<i32>(STREAM_SLOT_BYTES * STREAM_SLOTS), 8);
 const REPORT_QUEUE: usize = memory.data(<i32>(REPORT_SLOT_BYTES * REPORT_SLOTS), 8);
@@ -71,19 +71,19 @@ function stateOf(channel: u32): usize {
 }
 
 function slotsOf(channel: u32): u32 {
-  return channel == Channel.Stream ? STREAM_SLOTS : REPORT_SLOTS;
+  if (channel != Channel.Stream) return REPORT_SLOTS;
+  return memoryOfGateway() ? GATEWAY_SLOTS : STREAM_SLOTS;
 }
 
 function slotOf(channel: u32, sequence: u32): usize {
   const index = sequence & (slotsOf(channel) - 1);
-  return channel == Channel.Stream
-    ? STREAM_QUEUE + index * STREAM_SLOT_BYTES
-    : REPORT_QUEUE + index * REPORT_SLOT_BYTES;
+  if (channel != Channel.Stream) return REPORT_QUEUE + index * REPORT_SLOT_BYTES;
+  return memoryOfGateway() ? memoryQueue() + index * GATEWAY_SLOT_BYTES : STREAM_QUEUE + index * STREAM_SLOT_BYTES;
 }
 
 /** Bytes of the longest message on a channel. */
 export function reliableMost(channel: u32): u32 {
-  return SERVERS_MAX == 1 && channel == Channel.Stream ? REQUEST_MAX_BYTES : LinkLimit.MessageBytes;
+  return channel == Channel.Stream && !memoryOfGateway() ? REQUEST_MAX_BYTES : LinkLimit.MessageBytes;
 }
 
 /** How far sequence `a` lies behind sequence `b`. */

@@ -10,6 +10,9 @@ import { LinkLimit } from '../abi/codes';
 /** Instead of a tick: never. */
 export const NEVER: u64 = u64.MAX_VALUE;
 
+/** Tenths of a second that an answer takes beside its time on the line. */
+const ANSWER: u32 = 15;
+
 // A tenth of a second.
 let tenth: u32 = 0;
 let roundTrip: i32 = 0;
@@ -39,6 +42,11 @@ function limited(ticks: u64): u32 {
 export function timingFrame(length: u32, ticks: u64): void {
   const full = limited(<u64>(limited(ticks) / length) * LinkLimit.FrameBytes);
   frameTicks = full > frameTicks ? full : frameTicks - ((frameTicks - full) >> 3);
+}
+
+/** How long the next piece of an answer may take: another frame may be on the line first, and a server thinks. */
+export function timingAnswer(): u64 {
+  return tenths(ANSWER) + ((<u64>frameTicks) << 1);
 }
 
 /** A frame was acknowledged `ticks` after its last byte had left. */

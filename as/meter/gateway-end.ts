@@ -2,7 +2,7 @@
 // What always holds: a message handed in without room is dropped by the link and the host is told the room again; an answer
 // that waits for the line tells how long.
 
-import { actionAdd, actionScratch } from '../abi/buffers';
+import { actionAdd, actionScratch, gatewayMemory } from '../abi/buffers';
 import { clear, copy } from '../abi/bytes';
 import {
   Action,
@@ -36,6 +36,7 @@ import {
   linkStart,
   linkUp,
 } from '../link/link';
+import { linkUseMemory } from '../link/memory';
 import { timeNowTicks } from './now';
 
 let tickHz: u32 = 0;
@@ -49,6 +50,7 @@ let answerTick: u64 = 0;
 export function gatewayStart(start: usize, length: u32): bool {
   if (length < <u32>LinkStartField.Bytes || load<u32>(start, LinkStartField.TickHz) < 1000) return false;
   tickHz = load<u32>(start, LinkStartField.TickHz);
+  linkUseMemory(gatewayMemory());
   linkStart(true, tickHz, load<u32>(start, LinkStartField.Nonce));
   return true;
 }

@@ -15,8 +15,8 @@
 
 export const NTP_HEADER_BYTES: u32 = 48;
 
-/** Largest UDP payload: an IPv6 datagram of 1,280 bytes. */
-export const NTP_MAX_BYTES: u32 = 1232;
+/** Largest UDP payload: the longest request that a jar of cookies has room for. It fits into 1,280 bytes of IPv6. */
+export const NTP_MAX_BYTES: u32 = 1024;
 
 /** Leap 0, version 4, mode 3 (client). */
 export const NTP_CLIENT: u8 = 0x23;

@@ -18,7 +18,7 @@ function started(change?: (behaviour: Behaviour) => void, options: SimulatedMete
   return startedWith(change, { storageBytes: StorageMap.Bytes, ...options });
 }
 
-const datagramMost = 1232;
+const datagramMost = 1024;
 
 describe('a cookie', () => {
   it('is one of those that its server gave, and is sent once, whatever is lost, forged or replaced', () => {

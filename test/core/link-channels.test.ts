@@ -244,7 +244,7 @@ describe('time channel', () => {
   const bytes = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 7) & 255);
 
   test('a long message goes in pieces with consecutive sequences; its end is stamped', () => {
-    const script = standing(false);
+    const script = standing(true);
     expect(script.send(Channel.Time, bytes(1257))).toBe(false);
     expect(script.send(Channel.Time, bytes(1256))).toBe(true);
     expect(script.core.linkRoom(Channel.Time)).toBe(0);
@@ -281,7 +281,7 @@ describe('time channel', () => {
   });
 
   test('a short message has a place of its own, before or after a long one, and is not stamped', () => {
-    const script = standing(false);
+    const script = standing();
     script.send(Channel.Time, bytes(300));
     expect(script.send(Channel.Time, bytes(64))).toBe(true);
     expect(script.send(Channel.Time, bytes(64))).toBe(false);

@@ -8,10 +8,16 @@ const root = join(import.meta.dirname, '..', '..');
 
 const entry = `
 export * from './as/link/link';
-import { linkPoll as linkPollAt } from './as/link/link';
+import { linkPoll as linkPollAt, linkStart as linkStartEnd } from './as/link/link';
+import { GATEWAY_MEMORY_BYTES, linkUseMemory } from './as/link/memory';
 const FRAME: usize = memory.data(256);
 export function linkPoll(now: u64): u32 {
   return linkPollAt(now, FRAME);
+}
+const GATEWAY: usize = memory.data(3504, 8);
+export function linkStart(gateway: bool, tickHz: u32, seed: u32): void {
+  if (gateway && GATEWAY_MEMORY_BYTES <= 3504) linkUseMemory(GATEWAY);
+  linkStartEnd(gateway, tickHz, seed);
 }
 export function linkFrame(): usize {
   return FRAME;

@@ -131,10 +131,10 @@ describe('frame', () => {
     const script = new wire.Script(await newLink(), false);
     script.open();
     const message = new Uint8Array(237).fill(255);
-    expect(script.send(Channel.Stream, message)).toBe(true);
+    expect(script.send(Channel.Report, message)).toBe(true);
     expect(script.core.linkPoll(script.now)).toBe(256);
     script.sent();
-    expect(script.send(Channel.Stream, new Uint8Array(238))).toBe(false);
+    expect(script.send(Channel.Report, new Uint8Array(238))).toBe(false);
   });
 
   test.each([

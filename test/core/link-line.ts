@@ -5,7 +5,7 @@
 // - A line carries bytes in their order at its speed; a doubled piece comes once more later, between two other pieces.
 // - An end is told what firmware tells the core: what lies between two zeros, and ticks of first and last bytes.
 import { Channel, LinkLimit } from '../../as/abi/codes.ts';
-import { REQUEST_MAX_BYTES } from '../../as/link/layout.ts';
+import { METER_DATAGRAM_BYTES, REQUEST_MAX_BYTES } from '../../as/link/layout.ts';
 import { type LinkExports, newLinkSync } from './link-core.ts';
 import type { SeededRandom } from './random.ts';
 
@@ -144,7 +144,12 @@ export class LinkEnd {
 
   /** Longest message that it sends on the stream channel. */
   get streamBytes(): number {
-    return this.gateway || this.options.servers > 1 ? LinkLimit.MessageBytes : REQUEST_MAX_BYTES;
+    return this.gateway ? LinkLimit.MessageBytes : REQUEST_MAX_BYTES;
+  }
+
+  /** Longest message that it sends on the time channel. */
+  get datagramBytes(): number {
+    return this.gateway ? LinkLimit.DatagramBytes : METER_DATAGRAM_BYTES;
   }
 
   tick(ns: number): bigint {
@@ -344,7 +349,10 @@ export class Traffic {
       }
     }
     if (this.end.core.linkRoom(Channel.Time) > 0 && this.random.below(100) < this.share.datagram) {
-      const length = this.random.below(3) === 0 ? 12 + this.random.below(50) : 12 + this.random.below(1256 - 12 + 1);
+      const length =
+        this.random.below(3) === 0
+          ? 12 + this.random.below(50)
+          : 12 + this.random.below(this.end.datagramBytes - 12 + 1);
       if (this.end.send(Channel.Time, markMessage(this.end, Channel.Time, this.datagramsGiven, length))) {
         this.datagramsGiven++;
       }

@@ -193,7 +193,7 @@ describe('what ends a session', () => {
     expect(nonceOf(hello)).toBe(0x1236);
     script.hear(encodeFrame({ session: 12, payload: openPayload(Control.Answer, 0x1236) }));
     expect(script.core.linkSession()).toBe(12);
-    expect(script.core.linkRoom(Channel.Stream)).toBe(4);
+    expect(script.core.linkRoom(Channel.Stream)).toBe(2);
     expect(script.frames().every((frame) => frame.channel === Channel.Control)).toBe(true);
   });
 

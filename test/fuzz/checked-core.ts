@@ -118,7 +118,8 @@ export async function compileTwins(change: Change): Promise<CheckedModules> {
     const end = fresh.memoryEnd();
     if (end > pageBytes || end <= pageBytes - 16) throw new Error(`the core ends at ${end} instead of the page's end`);
     const memory = Buffer.from(fresh.memory.buffer).subarray(0, fresh.actionBuffer());
-    const zones = findZones(memory, memory.length);
+    // Behind the regions follows the memory of a gateway's end.
+    const zones = findZones(memory, instance(module, false).actionBuffer());
     // No two alike, so that what is copied from one into another shows.
     for (const { from, to } of zones) memory.set(new Prng(from).bytes(to - from), from);
     return { module, zones, fresh: memory };

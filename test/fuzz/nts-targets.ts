@@ -355,7 +355,7 @@ function readAnswer(
   keys: Keys,
   floorNs: bigint,
 ): Reject {
-  if (packet.length < 48 || packet.length > 1232 || packet.length % 4 !== 0) return Reject.Malformed;
+  if (packet.length < 48 || packet.length > 1024 || packet.length % 4 !== 0) return Reject.Malformed;
   if ((packet[0]! & 7) !== 4 || ((packet[0]! >> 3) & 7) !== 4) return Reject.Mode;
   if (!packet.subarray(24, 32).equals(request.origin)) return Reject.Origin;
   let identified = false;

@@ -218,7 +218,7 @@ describe('requests', () => {
         server.always = undefined;
         await lab.synchronised();
         expect(Math.max(...lengths)).toBeGreaterThan(950);
-        expect(Math.max(...lengths)).toBeLessThanOrEqual(1_232);
+        expect(Math.max(...lengths)).toBeLessThanOrEqual(1_024);
       },
       { host: '::1' },
     );

@@ -140,7 +140,7 @@ const plantedAtEdges: readonly Mistake[] = [
   {
     mistake: 'pieces that are more than a message',
     path: 'as/link/datagram.ts',
-    what: /(filled \+ length > <u32>LinkLimit\.DatagramBytes)\)/,
+    what: /(filled \+ length > datagramMost\(\))\)/,
     by: '$1 + 8)',
     target: 'frames',
     finding: /use-after-poison, WRITE[\s\S]*datagramReceived/,

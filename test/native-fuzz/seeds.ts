@@ -449,9 +449,13 @@ function frameSeeds(): Buffer[] {
     frame(Channel.Time, flags, bytes(Message.UdpReceived, zeros(length - 1)));
   const status = bytes(Control.Status, 3, 0, Credit.GatewayStream, 0, Credit.GatewayReport);
   const lists = [
-    bytes(piece(1, 237), ...Array.from({ length: 4 }, () => piece(0, 237)), piece(2, 71)),
-    // One byte, and eight, more than there is room for.
-    ...[72, 79].map((last) => bytes(piece(1, 237), ...Array.from({ length: 4 }, () => piece(0, 237)), piece(2, last))),
+    // All that there is room for, one byte more, and eight: at a meter's end, and at a gateway's.
+    ...[88, 89, 96].map((last) =>
+      bytes(piece(1, 237), ...Array.from({ length: 3 }, () => piece(0, 237)), piece(2, last)),
+    ),
+    ...[71, 72, 79].map((last) =>
+      bytes(piece(1, 237), ...Array.from({ length: 4 }, () => piece(0, 237)), piece(2, last)),
+    ),
     bytes(piece(1, 237), ...Array.from({ length: 6 }, () => piece(0, 237)), piece(2, 237)),
     bytes(piece(3, 13), piece(3, 1), frame(Channel.Time, 3, bytes(Message.TimeProbe, zeros(4)))),
     bytes(...[1, 2, 3, 4, 5].map((length) => frame(Channel.Stream, 0, bytes(Message.TlsData, zeros(length))))),

@@ -196,19 +196,21 @@ static void find_zones(uint32_t end) {
     if (length != 0) at += ZONE_BYTES + (length & ~3u) - 4;
   }
   if (found != FUZZ_ZONES) fuzz_fail("%u red zones of %u", found, FUZZ_ZONES);
-  if (region_end != 0) add_zone(region_end, actions_at);
+  if (region_end != 0) add_zone(region_end, end);
 }
 
 static void core_start(void) {
   memset(&core, 0, sizeof core);
   wasm2c_core_instantiate(&core);
+  // A gateway's end has memory of its own between the static regions and the actions.
+  uint32_t regions_end = w2c_core_actionBuffer(&core);
   w2c_core_enlargeBuffers(&core);
   actions_at = w2c_core_actionBuffer(&core);
   event_at = w2c_core_eventBuffer(&core);
   event_capacity = w2c_core_eventCapacity(&core) - ABI_EVENT_HEADER_BYTES;
   used_end = w2c_core_memoryEnd(&core);
   static_end = actions_at;
-  find_zones(actions_at);
+  find_zones(regions_end);
   add_zone(event_at - FUZZ_BUFFER_GAP, event_at);
   // Poison may start at any byte but ends with a granule of eight: zones end at a multiple of eight.
   for (uint32_t i = 0; i < zones; i++) ASAN_POISON_MEMORY_REGION(wasm_memory + zone[i].from, zone[i].to - zone[i].from);

@@ -122,7 +122,7 @@ static ntp_request requests[SOURCES];
 
 // A request, with what random bytes it wants; its length and place.
 static uint32_t request(uint32_t source, uint32_t *at) {
-  enum { REQUEST_MAX_BYTES = 1232, RANDOM_BYTES = 56 };
+  enum { REQUEST_MAX_BYTES = 1024, RANDOM_BYTES = 56 };
   *at = message_room(REQUEST_MAX_BYTES + RANDOM_BYTES);
   for (uint32_t i = 0; i < RANDOM_BYTES; i++) *memory_at(*at + REQUEST_MAX_BYTES + i) = (uint8_t)(i * 7 + 1 + source);
   return w2c_core_fuzzExchangeRequest(&core, source, *at, *at + REQUEST_MAX_BYTES);
