@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
-import { setServers } from '../scripts/build-core.mjs';
+import { setFeatures } from '../scripts/build-core.mjs';
 import { root } from '../scripts/lib/project.mjs';
 
 /** Where a server's measurement becomes the meter's time: certificates, majority, clock. */
@@ -27,7 +27,7 @@ export function markUpdate(text: string): string {
 /** Compiles it for a number of servers to `wasmPath`. */
 export async function buildMarkedCore(servers: number, wasmPath: string): Promise<void> {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
-  setServers(config, servers);
+  setFeatures(config, { servers, update: false });
   config.options.outFile = 'core.wasm';
   const { error, stderr } = await asc.main(['--config', 'asconfig.json', '--noColors'], {
     readFile: (name: string) => {

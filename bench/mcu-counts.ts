@@ -43,7 +43,7 @@ const marksShare = 0.01;
 /** Counts everything, with a thermometer and without. `note` is told what is under way. */
 export async function countCore({ servers, polls, seed }: Options, note: (text: string) => void): Promise<Variant[]> {
   note('core');
-  const { path } = await buildCore({ servers });
+  const { path } = await buildCore({ servers, update: false });
   const core = loadCoreModule(path);
   const folder = mkdtempSync(join(tmpdir(), 'mt-'));
   try {

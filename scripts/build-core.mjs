@@ -12,11 +12,17 @@ import { capture } from './lib/run.mjs';
 export const serversMax = 4;
 
 /**
- * Name of a core in build/, without its ending.
- * @param {number} servers
+ * What the constants of a build say: servers at once, and whether software can be replaced over the link.
+ * @typedef {{ servers: number, update: boolean }} Features
  */
-function coreName(servers) {
-  return servers === serversMax ? 'core' : `core-${servers}`;
+
+/**
+ * Name of a core in build/, without its ending. `core` has all there is, as programs on a host need it.
+ * @param {Features} features
+ */
+function coreName({ servers, update }) {
+  const whole = servers === serversMax;
+  return `core${whole ? '' : `-${servers}`}${update === whole ? '' : update ? '-update' : '-fixed'}`;
 }
 
 /** Reads a file, or gives undefined when there is none. @param {string} path */
@@ -30,8 +36,9 @@ function readIfThere(path) {
 
 /**
  * Builds the core when its sources changed.
- * @param {{ servers?: number | undefined, shrinkLevel?: 0 | 1 | 2, outFile?: string, signal?: AbortSignal | undefined }}
- *   [options] servers that it can use at once, 1 to 4 (default); shrinkLevel and outFile override asconfig.json, for
+ * @param {{ servers?: number | undefined, update?: boolean | undefined, shrinkLevel?: 0 | 1 | 2, outFile?: string, signal?: AbortSignal | undefined }}
+ *   [options] servers that it can use at once, 1 to 4 (default); update: whether software can be replaced over the link,
+ *   as the core for four servers alone has it by default; shrinkLevel and outFile override asconfig.json, for
  *   measurements; such a build is never skipped. A signal that aborts breaks the build off, and nothing of it is left.
  * @returns {Promise<{ path: string, sha256: string, size: number, rebuilt: boolean }>} sha256 in lower-case hex,
  *   size in bytes.
@@ -42,9 +49,11 @@ export async function buildCore(options = {}) {
   if (!Number.isInteger(servers) || servers < 1 || servers > serversMax) {
     throw new RangeError(`a core for ${servers} servers; expected 1 to ${serversMax}`);
   }
+  const features = { servers, update: options.update ?? servers === serversMax };
+  const name = coreName(features);
   const own = options.shrinkLevel === undefined && options.outFile === undefined;
-  const outFile = options.outFile ?? join(root, 'build', `${coreName(servers)}.wasm`);
-  const stampPath = join(root, 'build', `${coreName(servers)}.stamp.json`);
+  const outFile = options.outFile ?? join(root, 'build', `${name}.wasm`);
+  const stampPath = join(root, 'build', `${name}.stamp.json`);
   const inputs = hashFiles([
     ...filesBelow(join(root, 'as'), (path) => path.endsWith('.ts')),
     join(root, 'asconfig.json'),
@@ -71,7 +80,7 @@ export async function buildCore(options = {}) {
   const args = [compiler, '--config', relative(root, config), '--outFile', partial, '--noColors'];
   if (options.shrinkLevel !== undefined) args.push('--shrinkLevel', String(options.shrinkLevel));
   try {
-    writeFileSync(config, configFor(servers, dirname(outFile)));
+    writeFileSync(config, configFor(features, dirname(outFile)));
     await compile(args, options.signal);
     const wasm = readFileSync(partial);
     renameSync(partial, outFile);
@@ -101,26 +110,27 @@ async function compile(args, signal) {
 }
 
 /**
- * asconfig.json for a number of servers; what it says of constants outweighs the compiler's command line.
- * @param {number} servers
+ * asconfig.json for what a core is to have; what it says of constants outweighs the compiler's command line.
+ * @param {Features} features
  * @param {string} folder where the text will stand: the compiler looks for the sources from there
  */
-function configFor(servers, folder) {
+function configFor(features, folder) {
   const config = JSON.parse(readFileSync(join(root, 'asconfig.json'), 'utf8'));
-  setServers(config, servers);
+  setFeatures(config, features);
   config.entries = config.entries.map((/** @type {string} */ entry) => relative(folder, join(root, entry)));
   return JSON.stringify(config);
 }
 
 /**
- * Sets the constants of asconfig.json for a number of servers: only the core for the most of them has tariffs.
+ * Sets the constants of asconfig.json: only the core for the most servers has tariffs.
  * @param {{ options: { use: string[] } }} config
- * @param {number} servers
+ * @param {Features} features
  */
-export function setServers({ options: { use } }, servers) {
+export function setFeatures({ options: { use } }, { servers, update }) {
   const constants = {
     [`SERVERS_MAX=${serversMax}`]: `SERVERS_MAX=${servers}`,
     'TARIFF=1': `TARIFF=${+(servers === serversMax)}`,
+    'UPDATE=1': `UPDATE=${+update}`,
   };
   for (const [before, after] of Object.entries(constants)) {
     const at = use.indexOf(before);

@@ -11,6 +11,7 @@
 //   that: the only long messages of a meter are its requests, and an answer comes after its request has left and before
 //   the next one is built (`datagramAwaited`); what comes at another time is late. Short messages stay out of that buffer,
 //   since they are sent at any time.
+// - While a meter's long buffer is lent, no long message is taken or put together. Only what can wait is done with it.
 //
 //   meter    LONG   1036  the long message that is being sent, or pieces received, from the first on, without a gap
 //   gateway               both apart, 1,256 bytes each (memory.ts)
@@ -45,6 +46,10 @@ export function datagramMost(): u32 {
   return memoryOfGateway() ? LinkLimit.DatagramBytes : METER_DATAGRAM_BYTES;
 }
 
+/** The memory that `datagramLend` gives: 1,036 bytes. */
+export const LENT: usize = LONG;
+
+let lent: bool = false;
 // 0: free
 let datagramLength: u32 = 0;
 let datagramSent: u32 = 0;
@@ -80,9 +85,26 @@ export function datagramBuffer(): usize {
   return sending();
 }
 
+/** Lends a meter's long message's buffer, until it is given back; false while it is in use. What it held is gone. */
+export function datagramLend(): bool {
+  if (datagramLength != 0) return false;
+  filled = 0;
+  lent = true;
+  return true;
+}
+
+/** Gives it back. */
+export function datagramReturn(): void {
+  lent = false;
+}
+
+function isLent(): bool {
+  return UPDATE != 0 && lent;
+}
+
 /** Long messages that `datagramGive` takes now. */
 export function datagramRoom(): u32 {
-  return datagramLength == 0 ? 1 : 0;
+  return datagramLength == 0 && !isLent() ? 1 : 0;
 }
 
 /** Takes a message of 1 byte to `datagramMost`; it may already lie at `datagramBuffer`. False when its slot is taken. */
@@ -93,7 +115,7 @@ export function datagramGive(message: usize, length: u32): bool {
     shortSent = false;
     return true;
   }
-  if (datagramLength != 0 || (!memoryOfGateway() && length <= SHORT_BYTES)) return false;
+  if (datagramLength != 0 || isLent() || (!memoryOfGateway() && length <= SHORT_BYTES)) return false;
   if (message != datagramBuffer()) copy(sending(), message, length);
   datagramLength = length;
   datagramSent = 0;
@@ -117,7 +139,7 @@ export function datagramReady(): bool {
 
 /** Whether a message may be put together: where it would lie is not being sent from. */
 function reassembles(): bool {
-  return memoryOfGateway() || datagramSent == datagramLength;
+  return memoryOfGateway() || (!isLent() && datagramSent == datagramLength);
 }
 
 /** Builds the next frame, which must be ready, and returns its length on the line. */

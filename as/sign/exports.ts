@@ -1,11 +1,12 @@
 // What known-answer tests in node reach of hash and signature; the names begin with `test`, firmware links none of them.
-// What always holds: in a core without records they do nothing.
+// What always holds: in a core without records, or where no software can be replaced, they do nothing.
 
 import { copyBytes } from '../aead/block';
 import { signBegin, signBusy, signKeyBegin, signPublicKey, signSignature, signStep } from './ed25519';
 import { fieldAdd, fieldEncode, fieldMultiply, fieldSubtract } from './field';
 import { scalarAnswer, scalarFromHash } from './scalar';
 import { sha512Finish, sha512Start, sha512Update } from './sha512';
+import { verifyBegin, verifyHolds, verifyStep } from './verify';
 import { CHALLENGE, HASH, SEED_HASH, wipeWork } from './work';
 
 export function testSha512Start(): void {
@@ -88,4 +89,19 @@ export function testScalarAnswer(scalar: usize, k: usize, s: usize, r: usize): v
   copyBytes(SEED_HASH, s, 32);
   scalarAnswer(scalar, r);
   wipeWork();
+}
+
+export function testVerifyBegin(key: usize, signature: usize, message: usize, length: u32): void {
+  if (UPDATE == 0) return;
+  verifyBegin(key, signature, message, length);
+}
+
+export function testVerifyStep(): bool {
+  if (UPDATE == 0) return true;
+  return verifyStep();
+}
+
+export function testVerifyHolds(): bool {
+  if (UPDATE == 0) return false;
+  return verifyHolds();
 }

@@ -95,3 +95,26 @@ export function fieldEncode(to: usize, x: usize): void {
   }
   store<u8>(end - 1, load<u8>(end - 1) & 0x7f);
 }
+
+/** Reads 32 bytes as `fieldEncode` writes them, without the highest bit; false where that is not less than p. */
+export function fieldDecode(target: usize, from: usize): bool {
+  let held: u32 = 0;
+  let bits: u32 = 0;
+  let limb = target;
+  // Whether all of it above the lowest byte is that of p or more.
+  let most = true;
+  for (let i: u32 = 0; i < 32; i++) {
+    const byte: u32 = i == 31 ? load<u8>(from + i) & 0x7f : load<u8>(from + i);
+    if (i != 0 && byte != (i == 31 ? 0x7f : 0xff)) most = false;
+    held |= byte << bits;
+    bits += 8;
+    if (bits >= LIMB_BITS) {
+      store<u16>(limb, held & LIMB_MASK);
+      limb += 2;
+      held >>= LIMB_BITS;
+      bits -= LIMB_BITS;
+    }
+  }
+  store<u16>(limb, held);
+  return !most || load<u8>(from) < 0xed;
+}

@@ -1,6 +1,7 @@
 // Multiples of the base point of edwards25519 (RFC 8032 5.1), step by step, in constant time.
 //
-// What always holds: each step takes the same time whatever the scalar is; of the table every entry is read.
+// What always holds: each step of a multiplication takes the same time whatever the scalar is; of the table every entry is
+// read. What `verify.ts` adds up is not secret, and says in its time what it is.
 //
 // 1. The scalar's 256 bits are taken as two rows of 128, the comb's two teeth: bit i and bit 128 + i together choose one
 //    of 0, B, 2^128·B, and their sum (base-points.ts).
@@ -24,7 +25,7 @@ export const POINT_STEPS: u32 = COLUMNS * 2;
 
 /** Steps of an inversion, of which each takes so many bits of the exponent; the highest of its 255 is there already. */
 export const INVERT_STEPS: u32 = 64;
-const INVERT_BITS: u32 = 4;
+const POWER_BITS: u32 = 4;
 
 /** Begins with the neutral element: x = 0, y = 1. */
 export function pointStart(): void {
@@ -39,16 +40,33 @@ export function pointStep(scalar: usize, step: u32): void {
     double();
   } else {
     const column = COLUMNS - 1 - (step >> 1);
-    add(bit(scalar, column) | (bit(scalar, COLUMNS + column) << 1));
+    add(bitOf(scalar, column) | (bitOf(scalar, COLUMNS + column) << 1), 0);
   }
-  // E, F, G, H are in P, Q, R, X.
+  finish();
+}
+
+/** Doubles the sum: one slice. */
+export function pointDouble(): void {
+  double();
+  finish();
+}
+
+/** Adds B to the sum, or the point whose three elements, as in base-points.ts, lie at `point`: one slice. */
+export function pointAdd(point: usize): void {
+  add(1, point);
+  finish();
+}
+
+// E, F, G, H are in P, Q, R, X.
+function finish(): void {
   fieldMultiply(POINT_T, VALUE_P, POINT_X);
   fieldMultiply(POINT_Y, VALUE_R, POINT_X);
   fieldMultiply(POINT_X, VALUE_P, VALUE_Q);
   fieldMultiply(POINT_Z, VALUE_Q, VALUE_R);
 }
 
-function bit(scalar: usize, place: u32): u32 {
+/** A bit of a scalar. */
+export function bitOf(scalar: usize, place: u32): u32 {
   return (load<u8>(scalar + (place >> 3)) >> (place & 7)) & 1;
 }
 
@@ -67,20 +85,26 @@ function double(): void {
 }
 
 // A = (Y - X)·(y - x), B = (Y + X)·(y + x), C = T·2·d·x·y, D = 2·Z, E = B - A, F = D - C, G = D + C, H = B + A.
-function add(chosen: u32): void {
-  choose(VALUE_R, chosen, 2);
+function add(chosen: u32, point: usize): void {
+  take(chosen, point, 2);
   fieldMultiply(VALUE_Q, POINT_T, VALUE_R);
   fieldSubtract(VALUE_P, POINT_Y, POINT_X);
-  choose(VALUE_R, chosen, 0);
+  take(chosen, point, 0);
   fieldMultiply(VALUE_P, VALUE_P, VALUE_R);
   fieldAdd(POINT_X, POINT_Y, POINT_X);
-  choose(VALUE_R, chosen, 1);
+  take(chosen, point, 1);
   fieldMultiply(VALUE_R, POINT_X, VALUE_R);
   fieldAdd(POINT_X, VALUE_R, VALUE_P);
   fieldSubtract(VALUE_P, VALUE_R, VALUE_P);
   fieldAdd(POINT_Z, POINT_Z, POINT_Z);
   fieldAdd(VALUE_R, POINT_Z, VALUE_Q);
   fieldSubtract(VALUE_Q, POINT_Z, VALUE_Q);
+}
+
+// An element of what is added, into R.
+function take(chosen: u32, point: usize, element: u32): void {
+  if (UPDATE != 0 && point != 0) copyBytes(VALUE_R, point + element * FIELD_BYTES, FIELD_BYTES);
+  else choose(VALUE_R, chosen, element);
 }
 
 // An element of the table's point 1 to 3, or of the neutral one for 0, whose elements are 1, 1, 0.
@@ -114,11 +138,21 @@ export function invertStart(): void {
 
 /** One step, for each `step` from 0 to INVERT_STEPS - 1. The exponent 2^255 - 21 has zeros at bits 2 and 4 alone. */
 export function invertStep(step: u32): void {
-  let place = 253 - step * INVERT_BITS;
-  for (let i: u32 = 0; i < INVERT_BITS; i++, place--) {
+  powerStep(step, 253, 0x14);
+}
+
+/**
+ * One step of P = Z^e, from P = Z on.
+ *
+ * @param highest the second highest bit of e; the steps are as many as it takes to get from there below 0, four bits each
+ * @param zeros those of the lowest 32 bits of e that are 0; all others are 1
+ */
+export function powerStep(step: u32, highest: u32, zeros: u32): void {
+  let place = highest - step * POWER_BITS;
+  for (let i: u32 = 0; i < POWER_BITS; i++, place--) {
     if (<i32>place < 0) return;
     fieldMultiply(VALUE_P, VALUE_P, VALUE_P);
-    if (place != 2 && place != 4) fieldMultiply(VALUE_P, VALUE_P, POINT_Z);
+    if (place >= 32 || ((zeros >> place) & 1) == 0) fieldMultiply(VALUE_P, VALUE_P, POINT_Z);
   }
 }
 

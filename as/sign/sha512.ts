@@ -1,7 +1,8 @@
-// SHA-512 (FIPS 180-4), for signatures.
+// SHA-512 (FIPS 180-4), for signatures and images.
 //
 // What always holds:
-// - One hash at a time: it is begun and finished within one event, and nothing of it is left behind.
+// - One hash at a time: it is begun, or resumed, and finished, or suspended, within one event, and nothing of it is left
+//   behind.
 // - No branch and no address depends on what is hashed; only its length does show in the time taken.
 //
 //   1. The message is taken in blocks of 128 bytes (5.2.2), words of 64 bits, big-endian.
@@ -9,6 +10,7 @@
 //   3. Each goes through a round over the state of eight words (6.4.2, step 3).
 //   4. The last block ends with a bit 1, zeros, and the length in bits (5.1.2).
 
+import { copyBytes } from '../aead/block';
 import { wipe } from '../aead/constant-time';
 import { HASH_STATE } from '../aead/scratch';
 import { INITIAL_STATE, sha512Constant } from './sha512-constants';
@@ -31,14 +33,14 @@ let messageBytes: u32 = 0;
 
 /** Begins a hash. */
 export function sha512Start(): void {
-  if (TARIFF == 0) return;
+  if (TARIFF == 0 && UPDATE == 0) return;
   messageBytes = 0;
   for (let i: u32 = 0; i < 8; i++) store<u64>(STATE + (i << 3), sha512Constant(INITIAL_STATE + i));
 }
 
 /** Adds bytes to it. */
 export function sha512Update(at: usize, length: u32): void {
-  if (TARIFF == 0) return;
+  if (TARIFF == 0 && UPDATE == 0) return;
   for (let i: u32 = 0; i < length; i++) addByte(load<u8>(at + i));
 }
 
@@ -48,7 +50,7 @@ export function sha512Update(at: usize, length: u32): void {
  * @param to SHA512_BYTES, written; anything but the hash's own memory
  */
 export function sha512Finish(to: usize): void {
-  if (TARIFF == 0) return;
+  if (TARIFF == 0 && UPDATE == 0) return;
   const bits = (<u64>messageBytes) << 3;
   addByte(0x80);
   while (messageBytes % BLOCK_BYTES != LENGTH_AT) addByte(0);
@@ -56,6 +58,20 @@ export function sha512Finish(to: usize): void {
   for (let shift: i32 = 56; shift >= 0; shift -= 8) addByte(<u32>(bits >> shift) & 0xff);
   for (let i: u32 = 0; i < SHA512_BYTES; i += 8) store<u64>(to + i, bswap<u64>(load<u64>(STATE + i)));
   wipe(STATE, SHA512_BYTES + BLOCK_BYTES);
+}
+
+/** Takes a hash of whole blocks so far to SHA512_BYTES at `to`; what else is hashed meanwhile changes nothing in it. */
+export function sha512Suspend(to: usize): void {
+  if (UPDATE == 0) return;
+  copyBytes(to, STATE, SHA512_BYTES);
+  wipe(STATE, SHA512_BYTES + BLOCK_BYTES);
+}
+
+/** Goes on with a hash of `length` bytes so far. */
+export function sha512Resume(from: usize, length: u32): void {
+  if (UPDATE == 0) return;
+  copyBytes(STATE, from, SHA512_BYTES);
+  messageBytes = length;
 }
 
 function addByte(byte: u32): void {

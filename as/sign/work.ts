@@ -1,5 +1,6 @@
-// The memory in which a signature is made.
-// What always holds: it is erased when a signature or a public key is done.
+// The memory in which a signature is made or checked.
+// What always holds: it is erased when a signature or a public key is done; a signature is made or checked, never both at
+// once. A core that only checks them borrows it from the link (`datagramLend`), as all of them do for what else a check needs.
 //
 //   while a point is multiplied and encoded    while numbers modulo the group order are made
 //     0  X, Y, Z, T of the sum so far            0  limbs of a number: 44 words
@@ -10,9 +11,13 @@
 // Field elements are of 40 bytes (field.ts), scalars of 34 (scalar.ts).
 
 import { wipe } from '../aead/constant-time';
+import { LENT } from '../link/datagram';
 
 const WORK_BYTES: u32 = 360;
-const WORK: usize = TARIFF == 0 ? 0 : memory.data(360, 4);
+const WORK: usize = TARIFF != 0 ? memory.data(360, 4) : UPDATE != 0 ? LENT : 0;
+
+/** What lies behind it in the memory that the link lends: 676 bytes. */
+export const BEHIND_WORK: usize = LENT + WORK_BYTES;
 
 export const POINT_X: usize = WORK;
 export const POINT_Y: usize = WORK + 40;

@@ -73,6 +73,12 @@ export const boardSchema = z.strictObject({
     .max(serversMax)
     .default(serversMax)
     .describe('time servers that its meter can use at once; each takes memory'),
+  update: z
+    .strictObject({
+      slotBytes: positive.multipleOf(4).describe('the longest image that fits into one of the two slots'),
+    })
+    .optional()
+    .describe('its software can be replaced over the link, as it has two slots and a bootloader'),
   stackBytes: positive.multipleOf(16),
   maxFrequencyErrorPpb: positive
     .max(10_000_000)

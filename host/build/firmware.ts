@@ -87,7 +87,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
   // No board's name has a dot.
   const outDir = options.outDir ?? join(root, 'build', budgetsHold ? board.name : `${board.name}.servers-${servers}`);
   options.onStep?.('core');
-  const corePath = options.corePath ?? (await buildCore({ servers, signal })).path;
+  const corePath = options.corePath ?? (await buildCore({ servers, update: board.update !== undefined, signal })).path;
   const core = inspectCore(corePath);
   const gcc = requireTool(`${board.toolchain.prefix}gcc`);
   const identity = {

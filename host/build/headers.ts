@@ -38,7 +38,7 @@ function macroName(name: string): string {
 
 /** `board_config.h`: addresses and figures of the board, as the drivers name them. */
 export function boardHeader(board: Board): string {
-  const { link, ticks, storage, watchdog, i2c, entropy, rtc, thermometer, application } = board;
+  const { link, ticks, storage, watchdog, i2c, entropy, rtc, thermometer, application, update } = board;
   const { memory, protection, interruptController, reset } = board;
   const tickHz = board.tickHz ?? board.clockHz;
   const capabilities =
@@ -76,6 +76,7 @@ export function boardHeader(board: Board): string {
     ...(rtc === undefined ? [] : deviceMacros('RTC', rtc)),
     ...(thermometer === undefined ? [] : deviceMacros('THERMOMETER', thermometer)),
     ...(application === undefined ? [] : ['#define BOARD_APPLICATION 1']),
+    ...(update === undefined ? [] : [`#define BOARD_UPDATE_SLOT_BYTES ${update.slotBytes}u`]),
     ...deviceMacros('STORAGE', storage),
   ]);
 }

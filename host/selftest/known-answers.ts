@@ -79,6 +79,14 @@ export const signAnswers: readonly KnownAnswer<SignCore>[] = [
       return difference('signature', signature, core.sign(message));
     },
   })),
+  ...signatures.map(({ name, publicKey, message, signature }) => ({
+    name: `Ed25519 check, ${name}`,
+    run: (core: SignCore) => {
+      if (!core.verifies(publicKey, message, signature)) return 'the right signature was refused';
+      const changed = signature.map((byte, at) => (at === 33 ? byte ^ 1 : byte));
+      return core.verifies(publicKey, message, changed) ? 'a changed signature was accepted' : undefined;
+    },
+  })),
 ];
 
 // What a sealed message is good for: it comes out of its plaintext, opens to it, and does not with a bit changed.

@@ -134,11 +134,15 @@ function runAead(core: AeadCore, test: AeadTest): string | undefined {
 // The files are for those who verify. The core signs: what it makes must be the one signature that is valid.
 function runEddsa(core: SignCore, { verdict, curve, publicKey, privateKey, message, signature }: EddsaTest): Outcome {
   if (curve !== 'edwards25519') return { skip: `curve ${curve}; the core has edwards25519` };
-  if (privateKey === undefined) return { skip: 'without a private key; the core signs, and does not verify' };
   if (message.length > signedMessageMaxBytes) return { skip: `messages longer than ${signedMessageMaxBytes} bytes` };
   return attempt(() => {
-    const wrong = difference('public key', publicKey, core.publicKey(privateKey));
+    const wrong =
+      privateKey === undefined ? undefined : difference('public key', publicKey, core.publicKey(privateKey));
     if (wrong !== undefined) return wrong;
+    const holds = core.verifies(publicKey, message, signature);
+    if (verdict === 'valid' && !holds) return 'a valid signature was refused';
+    if (verdict === 'invalid' && holds) return 'an invalid signature was accepted';
+    if (privateKey === undefined) return undefined;
     const signed = core.sign(message);
     if (verdict === 'valid') return difference('signature', signature, signed);
     return verdict === 'invalid' && toHex(signed) === toHex(signature) ? 'an invalid signature was made' : undefined;

@@ -17,6 +17,9 @@ interface SignExports {
   testSignBusy(): number;
   testSignPublicKey(): number;
   testSignSignature(): number;
+  testVerifyBegin(key: number, signature: number, message: number, length: number): void;
+  testVerifyStep(): number;
+  testVerifyHolds(): number;
   testFieldAdd(target: number, x: number, y: number): void;
   testFieldSubtract(target: number, x: number, y: number): void;
   testFieldMultiply(target: number, x: number, y: number): void;
@@ -36,6 +39,9 @@ const functionNames: readonly (keyof SignExports)[] = [
   'testSignBusy',
   'testSignPublicKey',
   'testSignSignature',
+  'testVerifyBegin',
+  'testVerifyStep',
+  'testVerifyHolds',
   'testFieldAdd',
   'testFieldSubtract',
   'testFieldMultiply',
@@ -47,7 +53,7 @@ const functionNames: readonly (keyof SignExports)[] = [
 /** Size in bytes of a SHA-512 hash. */
 const sha512Bytes = 64;
 
-/** Sizes in bytes of an Ed25519 seed and public key, of a signature, and of the longest message that the core signs. */
+/** Sizes in bytes of an Ed25519 seed and public key, of a signature, and of the longest message that the core signs or checks. */
 const ed25519KeyBytes = 32;
 const signatureBytes = 64;
 export const signedMessageMaxBytes = 256;
@@ -108,6 +114,28 @@ export class SignCore {
     this.exports.testSignBegin(this.#place(message), message.length);
     this.#finish();
     return this.#read(this.exports.testSignSignature(), signatureBytes);
+  }
+
+  /**
+   * Whether an Ed25519 signature (RFC 8032 5.1.7, without the cofactor) holds. A signature under way
+   * is lost by it.
+   * @throws {SelftestError} input-too-long
+   */
+  verifies(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
+    if (publicKey.length !== ed25519KeyBytes || signature.length !== signatureBytes) return false;
+    if (message.length > signedMessageMaxBytes) {
+      throw new SelftestError(
+        'input-too-long',
+        `a message of ${message.length} bytes; the core checks at most ${signedMessageMaxBytes}`,
+      );
+    }
+    const key = this.#place(Buffer.concat([publicKey, signature, message]));
+    const signed = key + ed25519KeyBytes;
+    this.exports.testVerifyBegin(key, signed, signed + signatureBytes, message.length);
+    while (this.exports.testVerifyStep() === 0) {
+      // The next slice.
+    }
+    return this.exports.testVerifyHolds() !== 0;
   }
 
   #finish(): void {

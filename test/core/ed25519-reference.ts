@@ -24,3 +24,11 @@ export function ed25519(seed: Uint8Array) {
     verify: (message: Uint8Array, signature: Uint8Array): boolean => verify(null, message, publicKey, signature),
   };
 }
+
+/** SubjectPublicKeyInfo around a public key (RFC 8410 4). */
+const spki = Buffer.from('302a300506032b6570032100', 'hex');
+
+/** The public key of 32 bytes, which may be none. */
+export function verifyingKey(bytes: Uint8Array): KeyObject {
+  return createPublicKey({ key: Buffer.concat([spki, bytes]), format: 'der', type: 'spki' });
+}

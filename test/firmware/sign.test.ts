@@ -1,5 +1,5 @@
 // Ed25519 as the firmware has it, on the emulated board: right, in slices as short as promised, and each slice taking as
-// many instructions for one seed and message as for another.
+// many instructions for one seed and message as for another; checks in slices as short.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -26,6 +26,7 @@ const input = (number: number) => {
 
 const sliceAtMost = 60_000;
 const totalAtMost = 25_000_000;
+const checkAtMost = 40_000_000;
 
 interface Line {
   readonly letter: string;
@@ -43,7 +44,7 @@ beforeAll(async () => {
   const sources = ['memory.c', 'wasm_runtime.c'].map((name) => join('firmware', 'runtime', name));
   const { code, output } = await runOnBoard(folder, [...sources, 'test/firmware/sign/sign.c'], ['-icount', 'shift=7']);
   expect(code, output).toBe(0);
-  lines = [...output.matchAll(/^([KPGS]) (\d[\d ]*)$/gm)].map(([, letter, numbers]) => {
+  lines = [...output.matchAll(/^([KPGSVH]) (\d[\d ]*)$/gm)].map(([, letter, numbers]) => {
     const [number, ...values] = numbers!.trim().split(' ').map(Number);
     return { letter: letter!, number: number!, values };
   });
@@ -80,6 +81,15 @@ describe('the longest message', () => {
     console.log(`${what}: ${sum(values)} instructions in ${values.length} slices of at most ${most}`);
     expect(most).toBeLessThanOrEqual(sliceAtMost);
     expect(sum(values)).toBeLessThanOrEqual(totalAtMost);
+  });
+
+  it('is checked in slices as short as promised', () => {
+    expect(find('H').map(({ values }) => values)).toEqual(Array(cases).fill([1]));
+    const checks = find('V').map(({ values }) => values);
+    const most = Math.max(...checks.flat());
+    console.log(`a check: up to ${Math.max(...checks.map(sum))} instructions in slices of at most ${most}`);
+    expect(most).toBeLessThanOrEqual(sliceAtMost);
+    for (const values of checks) expect(sum(values)).toBeLessThanOrEqual(checkAtMost);
   });
 });
 

@@ -6,6 +6,8 @@
 //   P case bytes…      the key
 //   G case counts…     slices of a signature
 //   S case bytes…      the signature
+//   V case counts…     slices of its check
+//   H case 0 or 1      whether it holds
 #include "core.h"
 #include "platform.h"
 #include "probe.h"
@@ -42,10 +44,10 @@ static uint32_t sign_instructions(uint32_t ticks) {
   return (ticks * 5u + 8u) / 16u;
 }
 
-static uint32_t sign_run_slices(void) {
+static uint32_t sign_run_slices(uint32_t (*step)(w2c_core *)) {
   for (uint32_t slices = 0; slices < SLICES_MAX;) {
     uint32_t from = COUNTER_VALUE;
-    uint32_t done = w2c_core_testSignStep(&core);
+    uint32_t done = step(&core);
     counts[slices++] = sign_instructions(from - COUNTER_VALUE) - overhead;
     if (done) return slices;
   }
@@ -79,11 +81,17 @@ static void sign_measure(uint32_t number) {
   uint32_t at = w2c_core_testScratch(&core);
   for (uint32_t i = 0; i < MESSAGE_AT + MESSAGE_BYTES; i++) wasm_memory[at + i] = sign_byte(i, number);
   w2c_core_testSignKeyBegin(&core, at);
-  sign_print_counts("K ", number, sign_run_slices());
+  sign_print_counts("K ", number, sign_run_slices(w2c_core_testSignStep));
   sign_print_bytes("P ", number, w2c_core_testSignPublicKey(&core), KEY_BYTES);
   w2c_core_testSignBegin(&core, at + MESSAGE_AT, MESSAGE_BYTES);
-  sign_print_counts("G ", number, sign_run_slices());
+  sign_print_counts("G ", number, sign_run_slices(w2c_core_testSignStep));
   sign_print_bytes("S ", number, w2c_core_testSignSignature(&core), SIGNATURE_BYTES);
+  uint32_t signature = w2c_core_testSignSignature(&core);
+  w2c_core_testVerifyBegin(&core, w2c_core_testSignPublicKey(&core), signature, at + MESSAGE_AT, MESSAGE_BYTES);
+  sign_print_counts("V ", number, sign_run_slices(w2c_core_testVerifyStep));
+  sign_begin_line("H ", number);
+  probe_print_number(w2c_core_testVerifyHolds(&core));
+  probe_print_text("\n");
 }
 
 int main(void) {
