@@ -31,7 +31,7 @@ const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 const binutil = { version: ['--version'], expect: /GNU/ };
 
-/** @type {Record<'servers' | 'firmware' | 'emulator' | 'riscv' | 'token' | 'flash' | 'fuzz', Group>} */
+/** @type {Record<'servers' | 'firmware' | 'emulator' | 'riscv' | 'token' | 'flash' | 'make' | 'fuzz', Group>} */
 export const groups = {
   servers: {
     what: 'time servers and MQTT broker (chrony, ntpsec, mosquitto)',
@@ -124,6 +124,11 @@ export const groups = {
       'st-flash': { version: ['--version'], expect: /v\d/ },
       socat: { version: ['-V'], expect: /socat version/ },
     },
+  },
+  make: {
+    what: 'make, for what metertime export writes',
+    fetches: [['make']],
+    tools: { make: { version: ['--version'], expect: /GNU Make/ } },
   },
   fuzz: {
     what: 'compiler with fuzzer and sanitizers (clang)',

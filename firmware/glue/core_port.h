@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core_time.h"
+
 /// Instantiates the core and checks that its buffers lie within its memory. Once, first.
 void core_start_instance(void);
 
@@ -41,29 +43,6 @@ void core_put_answer(const struct core_answer *answer, uint8_t *payload);
 /// refused. The core is told in its turn; false when too much is waiting for that, and nothing is told.
 bool core_tell_transaction(bool runs);
 bool core_tell_acceptance(void);
-
-/// What the core says about its time: `TimeNowField` and `BudgetField` in as/abi/codes.ts.
-struct core_time {
-  uint8_t status;         // enum ClockStatus
-  uint8_t flags;          // enum TimeFlag, bits
-  uint8_t invalidations;  // of registration periods since the start, modulo 256
-  /// ns since 1970 without leap seconds, and the hard bound on its error; 0, as all that follows but the age, while
-  /// unsynchronised.
-  int64_t utc_ns;
-  uint64_t bound_ns;
-  /// Expanded uncertainty (k = 2), and what it is made of: standard uncertainties, and what is not corrected yet; ns.
-  uint64_t uncertainty_ns;
-  uint32_t noise_ns;
-  uint32_t asymmetry_ns;
-  uint32_t server_ns;
-  uint32_t stamps_ns;
-  uint32_t slew_ns;
-  /// By which the clock runs faster than the tick, and expanded uncertainty (k = 2) of that; parts of 10^12.
-  int32_t frequency_ppt;
-  uint32_t frequency_uncertainty_ppt;
-  /// Since the last authenticated sample; -1 for never.
-  int64_t sample_age_ns;
-};
 
 /// Asks the core, once it is started, for the time at `tick`; false when there is none. What happened before has to be
 /// handed over before: an application uses loop_ask_time.

@@ -1,12 +1,14 @@
 // Where the functions of the compiled core find their instance and its linear memory: the one in a register for as long
-// as the core is at work, where the processor has one to spare, the other at a fixed address.
+// as the core is at work, where the processor has one to spare and the compiler can name it, the other at a fixed address.
 //
 // What always holds: an exported function sets the register and puts back what was there, so that nobody else needs to
 // know of it: callers and interrupt handlers keep it as the calling convention says.
 #ifndef WASM_BASE_H_
 #define WASM_BASE_H_
 
-#if defined(__thumb2__)
+#if defined(WASM_INSTANCE_STATIC) || defined(__clang__)
+static wasm_instance_t *wasm_instance;
+#elif defined(__thumb2__)
 register wasm_instance_t *wasm_instance __asm__("r9");
 #elif defined(__riscv)
 register wasm_instance_t *wasm_instance __asm__("s11");

@@ -16,7 +16,6 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { Abi } from '../../as/abi/codes.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type Board, loadBoard } from './board.ts';
 import { compileImage } from './compile.ts';
@@ -24,6 +23,7 @@ import { fileOffset, parseElf, symbolAddress } from './elf.ts';
 import { BuildError } from './errors.ts';
 import { abiHeader, boardHeader, hasNmi, identityHeader, interruptHandlers, memoryHeader } from './headers.ts';
 import { buildDate, packageVersion, sha256 } from './identity.ts';
+import { inspectCore } from './inspect-core.ts';
 import { linkerScript, stackReserveBytes } from './linker-script.ts';
 import { formatBuildReport } from './report.ts';
 import { measureSizes, type SizeReport } from './sizes.ts';
@@ -175,32 +175,6 @@ function replaceFolder(from: string, to: string): void {
   } finally {
     rmSync(old, { recursive: true, force: true });
   }
-}
-
-interface CoreExports {
-  abiVersion?: () => number;
-  memoryEnd?: () => number;
-}
-
-// Bytes and memory size of a core, which must import nothing and speak this interface.
-function inspectCore(path: string): { bytes: Buffer; memoryBytes: number } {
-  const bytes = readFileSync(path);
-  const module = new WebAssembly.Module(bytes);
-  const imports = WebAssembly.Module.imports(module);
-  if (imports.length > 0) {
-    const names = imports.map((entry) => `${entry.module}.${entry.name}`).join(', ');
-    throw new BuildError('core-invalid', `${path} imports ${names}; a core imports nothing`);
-  }
-  const exports = new WebAssembly.Instance(module).exports as unknown as CoreExports;
-  const version = exports.abiVersion?.();
-  if (version !== Abi.Version || exports.memoryEnd === undefined) {
-    throw new BuildError(
-      'core-invalid',
-      `${path} speaks interface version ${version ?? 'none'}, this build ${Abi.Version}`,
-    );
-  }
-  // The memory is an array of words on the microcontroller.
-  return { bytes, memoryBytes: (exports.memoryEnd() + 7) & ~7 };
 }
 
 /** C files of a board, relative to the checkout, sorted. */

@@ -7,6 +7,7 @@ import type { Context } from './context.ts';
 import { dlmsCommand } from './dlms.ts';
 import { describeError, exitCodeOf } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
+import { exportCommand } from './export.ts';
 import { flashCommand } from './flash.ts';
 import { gatewayCommand } from './gateway.ts';
 import { initCommand } from './init.ts';
@@ -87,6 +88,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     tariffCommand(context),
     buildCommand(context),
     flashCommand(context),
+    exportCommand(context),
     runCommand(context),
     gatewayCommand(context, stderr),
     monitorCommand(context),

@@ -1,0 +1,50 @@
+// Names of the glue and of the core's runtime as the linker sees them, so that they meet none of the firmware around them.
+#ifndef NAMES_H_
+#define NAMES_H_
+
+#define application_read_registers metertime_application_read_registers
+#define application_switch_tariff metertime_application_switch_tariff
+#define core_ask_time metertime_core_ask_time
+#define core_clear_wake metertime_core_clear_wake
+#define core_drop_answer metertime_core_drop_answer
+#define core_get_capacity metertime_core_get_capacity
+#define core_get_payload metertime_core_get_payload
+#define core_get_wake metertime_core_get_wake
+#define core_handle_event metertime_core_handle_event
+#define core_peek_answer metertime_core_peek_answer
+#define core_put_answer metertime_core_put_answer
+#define core_refuse_action metertime_core_refuse_action
+#define core_start_instance metertime_core_start_instance
+#define core_tell_acceptance metertime_core_tell_acceptance
+#define core_tell_transaction metertime_core_tell_transaction
+#define entropy_read_bytes metertime_entropy_read_bytes
+#define firmware_identity metertime_identity
+#define line_accept_byte metertime_line_accept_byte
+#define line_next_byte metertime_line_next_byte
+#define link_drop_frame metertime_link_drop_frame
+#define link_drop_sent metertime_link_drop_sent
+#define link_peek_frame metertime_link_peek_frame
+#define link_peek_sent metertime_link_peek_sent
+#define link_send_bytes metertime_link_send_bytes
+#define loop_ask_time metertime_loop_ask_time
+#define loop_read_idle_end metertime_loop_read_idle_end
+#define loop_start_core metertime_loop_start_core
+#define loop_step metertime_loop_step
+#define reset_restart_board metertime_reset_restart_board
+#define rtc_read_time metertime_rtc_read_time
+#define rtc_set_time metertime_rtc_set_time
+#define sqrt metertime_sqrt
+#define start_write_payload metertime_start_write_payload
+#define storage_read_bytes metertime_storage_read_bytes
+#define storage_write_bytes metertime_storage_write_bytes
+#define thermometer_read_temperature metertime_thermometer_read_temperature
+#define tick_read_now metertime_tick_read_now
+#define uart_send_byte metertime_uart_send_byte
+#define uart_start_device metertime_uart_start_device
+#define wasm_memory metertime_wasm_memory
+#define wasm_rt_allocate_memory metertime_wasm_rt_allocate_memory
+#define wasm_rt_free_memory metertime_wasm_rt_free_memory
+#define wasm_rt_grow_memory metertime_wasm_rt_grow_memory
+#define wasm_rt_trap metertime_wasm_rt_trap
+
+#endif
