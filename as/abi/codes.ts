@@ -73,6 +73,8 @@ export enum Action {
   ReadingsRead = 11,
   /** The tariff that applies from now on: `TariffSwitchField`. At each switch, at a start as soon as it is known, and when the time becomes good enough to bill by or ceases to be. */
   TariffSwitch = 12,
+  /** Restart the board, `ResetCause.Software`; nothing that follows counts. No payload. */
+  Restart = 13,
 }
 
 /** Why the meter started. */
@@ -384,6 +386,8 @@ export enum Message {
   BlockCommit = 0x3d,
   /** G>M: `ReleaseField`: an operator has read the logbook so far; its entries may be overwritten. */
   Release = 0x3e,
+  /** G>M: `ProvisionField`: a part of what a meter without settings is to have at the begin of its storage. */
+  Provision = 0x3f,
 }
 
 /** Why a connection or socket failed, as the meter is told. */
@@ -766,10 +770,12 @@ export enum CommandResult {
   Storage = 3,
   /** The block is damaged: CRC-32 or lengths do not hold, or parts are missing. */
   Damaged = 4,
-  /** The block says what cannot be: Detail is a `ProgramError`. */
+  /** The block says what cannot be: Detail is a `ProgramError`; of `Message.Provision` a `SettingsError`. */
   Invalid = 5,
   /** This meter has no tariffs, or no storage for them. */
   Absent = 6,
+  /** This meter has settings, or none that could be written: it takes none over its link. */
+  Provisioned = 7,
 }
 
 /** `Message.BlockWrite`. Parts come in order, from offset 0 on. */
@@ -779,6 +785,18 @@ export enum BlockWriteField {
   /** u16, not 0. */
   Token = 2,
   /** u16. */
+  Offset = 4,
+  Part = 6,
+}
+
+/**
+ * `Message.Provision`: settings and first seed, as they stand from `StorageMap.Settings` up to `SeedB`. Parts come in
+ * order, from offset 0 on; each is answered by `Done`, the last one when all of it is in the storage.
+ */
+export enum ProvisionField {
+  /** u16, not 0. */
+  Token = 2,
+  /** u16, where the part begins. */
   Offset = 4,
   Part = 6,
 }

@@ -71,6 +71,16 @@ import { answersRestart, answersSend } from './answers';
 import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
 import { networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
+import {
+  provisioningDeadline,
+  provisioningMessage,
+  provisioningOpen,
+  provisioningRestart,
+  provisioningStep,
+  provisioningWrite,
+  provisioningWrites,
+  provisioningWritten,
+} from './provisioning';
 import { reportDeadline, reportFlags, reportProbe, reportRestart, reportStart, reportStep } from './report';
 import { reserveDone, reserveLoad, reserveOwns, reserveRead, reserveStart, reserveStep } from './reserve';
 import { retryNs } from './retry';
@@ -246,6 +256,7 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
     storeSettings(error == SettingsError.None ? block : 0);
     clear(block, GATHERED_BYTES);
     if (error != SettingsError.None) {
+      if (error == SettingsError.Absent) provisioningOpen();
       raiseEvent(MeterEvent.SettingsInvalid, error, 0, false);
       return run();
     }
@@ -306,6 +317,10 @@ export function meterStorageDone(offset: u32, failed: bool): void {
       seedReady();
       beginState();
     }
+  } else if (provisioningWrites()) {
+    if (!storageBusy) return;
+    storageBusy = false;
+    provisioningWritten(failed);
   } else if (slotsOwn(offset)) {
     if (!storageBusy) return;
     storageBusy = false;
@@ -400,6 +415,7 @@ function receive(channel: u32, message: usize, length: u32, firstTick: u64, last
     else if (type == Message.TimeProbe) reportProbe(message, length, lastTick);
   } else if (channel == Channel.Report) {
     if (type == Message.EventAck && length >= 5) eventsAcknowledge(load<u32>(message, 1));
+    else if (type == Message.Provision) provisioningMessage(message, length);
     else if (!tariffMessage(message, length)) storeMessage(message, length);
   }
 }
@@ -435,6 +451,7 @@ export function meterStep(): void {
       sessionNetworkReset();
       eventsRestart();
       reportRestart();
+      provisioningRestart();
       if (TARIFF != 0) {
         answersRestart();
         blocksRestart();
@@ -444,6 +461,7 @@ export function meterStep(): void {
     if (stage == STAGE_RUNNING) {
       sessionStep();
       clockStep(timeNowLocal());
+      if (!storageBusy) storageBusy = provisioningWrite();
       if (!storageBusy) storageBusy = keeperStep(timeNowLocal());
       // The state is written as soon as the real-time clock is set.
       if (!storageBusy && !keeperSetting()) storageBusy = reserveStep(timeNowLocal());
@@ -459,6 +477,7 @@ export function meterStep(): void {
         exact = tariffDeadline(timeNowLocal());
       }
     }
+    provisioningStep();
     reportStep();
     if (TARIFF != 0) {
       storeTell();
@@ -472,7 +491,7 @@ export function meterStep(): void {
       }
       wake = linkDeadline();
     }
-    due = min<i64>(min<i64>(due, stepDue), reportDeadline());
+    due = min<i64>(min<i64>(due, stepDue), min<i64>(provisioningDeadline(), reportDeadline()));
     if (TARIFF != 0) due = min<i64>(due, tariffReportDeadline());
     if (stage == STAGE_RUNNING) due = min<i64>(due, min<i64>(sessionDeadline(), clockDeadline()));
   }

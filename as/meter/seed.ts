@@ -53,8 +53,8 @@ const WORD: usize = memory.data(4, 4);
  * (`seedReplace`); false when it is ready or has no seed.
  */
 export function seedRead(slots: usize): bool {
-  const a = isValid(slots);
-  const b = isValid(slots + StorageMap.SeedBytes);
+  const a = seedValid(slots);
+  const b = seedValid(slots + StorageMap.SeedBytes);
   const newerB = <i32>(load<u32>(slots + StorageMap.SeedBytes) - load<u32>(slots)) > 0;
   usedSlot = b && (!a || newerB) ? 1 : 0;
   if (!a && !b) {
@@ -72,7 +72,8 @@ export function seedRead(slots: usize): bool {
   return true;
 }
 
-function isValid(slot: usize): bool {
+/** Whether a slot holds a seed. */
+export function seedValid(slot: usize): bool {
   return (
     crc32(slot, SeedField.Crc) == load<u32>(slot, SeedField.Crc) && !isZero(slot + SeedField.Seed, DRBG_SEED_BYTES)
   );

@@ -172,12 +172,21 @@ export function settingsRegister(index: u32): usize {
 /** Reads the block at `at`, `length` bytes of it; returns `SettingsError`. */
 export function settingsRead(at: usize, length: u32): u32 {
   const error = readBlock(at, length);
-  if (error != SettingsError.None) {
-    servers = 0;
-    clear(METER_ID, 36);
-    clear(ROOT_KEY, AES_KEY_BYTES);
-  }
+  if (error != SettingsError.None) forget();
   return error;
+}
+
+/** What `settingsRead` would say of a block; only for a meter that has no settings, and none afterwards. */
+export function settingsCheck(at: usize, length: u32): u32 {
+  const error = readBlock(at, length);
+  forget();
+  return error;
+}
+
+function forget(): void {
+  servers = 0;
+  clear(METER_ID, 36);
+  clear(ROOT_KEY, AES_KEY_BYTES);
 }
 
 function readBlock(at: usize, length: u32): u32 {

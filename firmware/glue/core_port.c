@@ -204,6 +204,8 @@ static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t lengt
     core_read_storage(payload);
   } else if (kind == ACTION_STORAGE_WRITE && length >= 4) {
     core_write_storage(payload, length);
+  } else if (kind == ACTION_RESTART && length == 0) {
+    reset_restart_board(RESET_CAUSE_SOFTWARE, 0);
 #ifdef BOARD_RTC_ADDRESS
   } else if (kind == ACTION_RTC_READ && length == 0) {
     core_read_clock();

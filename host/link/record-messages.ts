@@ -14,6 +14,7 @@ import {
   HeadFormat,
   LinkLimit,
   Message,
+  ProvisionField,
   RecordAckField,
   ReleaseField,
   Ring,
@@ -133,7 +134,16 @@ export interface Release {
   readonly sequence: number;
 }
 
-export type GatewayRecordMessage = RecordAck | EntriesAsk | BlockWrite | BlockCommit | Release;
+/** A part of settings and first seed of a meter that has none; 1 to `blockPartBytes` bytes. */
+export interface Provision {
+  readonly type: Message.Provision;
+  /** Not 0. */
+  readonly token: number;
+  readonly offset: number;
+  readonly part: Uint8Array;
+}
+
+export type GatewayRecordMessage = RecordAck | EntriesAsk | BlockWrite | BlockCommit | Release | Provision;
 
 export type RecordMessage = MeterRecordMessage | GatewayRecordMessage;
 
@@ -227,6 +237,12 @@ export const recordDecoders: Decoders = {
     token: token(r.name, r.u16(BlockCommitField.Token)),
     length: r.u16(BlockCommitField.Length),
   }),
+  [Message.Provision]: (r) => ({
+    type: Message.Provision,
+    token: token(r.name, r.u16(ProvisionField.Token)),
+    offset: r.u16(ProvisionField.Offset),
+    part: r.rest(ProvisionField.Part, 1),
+  }),
   [Message.Release]: (r) => {
     const ring = r.u8(ReleaseField.Ring);
     if (ring !== Ring.Logbook) {
@@ -275,6 +291,7 @@ export const recordEncoders: Encoders = {
   [Message.EntriesAsk]: (m, w) => w.u8(m.ring).u16(token('EntriesAsk', m.token)).u32(m.from).u16(m.count),
   [Message.BlockWrite]: (m, w) => w.u8(m.block).u16(token('BlockWrite', m.token)).u16(m.offset).raw(m.part),
   [Message.BlockCommit]: (m, w) => w.u8(m.block).u16(token('BlockCommit', m.token)).u16(m.length),
+  [Message.Provision]: (m, w) => w.pad(ProvisionField.Token).u16(token('Provision', m.token)).u16(m.offset).raw(m.part),
   [Message.Release]: (m, w) => w.u8(m.ring).u16(token('Release', m.token)).u32(m.sequence),
 };
 

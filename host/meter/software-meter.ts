@@ -446,6 +446,9 @@ export class SoftwareMeter {
         );
         break;
       }
+      case Action.Restart:
+        this.#boot(ResetCause.Software, TrapCode.None);
+        break;
       case Action.TariffSwitch:
         onTariff?.(decodeTariffSwitch(payload));
         break;

@@ -51,7 +51,11 @@ export class ProvisionError extends Error {
       | 'provision-size'
       | 'provision-io'
       | 'provision-key'
-      | 'provision-keys-file',
+      | 'provision-keys-file'
+      | 'provision-silent'
+      | 'provision-refused'
+      | 'provision-link'
+      | 'provision-aborted',
     message: string,
     options?: ErrorOptions,
   ) {

@@ -100,6 +100,7 @@ export const commandResultNames: Names<CommandResult> = {
   [CommandResult.Damaged]: { name: 'damaged', text: 'the block is damaged, or parts of it are missing' },
   [CommandResult.Invalid]: { name: 'invalid', text: 'the block says what cannot be' },
   [CommandResult.Absent]: { name: 'absent', text: 'this meter has no tariffs, or no storage for them' },
+  [CommandResult.Provisioned]: { name: 'provisioned', text: 'the meter has settings already, or no storage for them' },
 };
 
 /** Why a tariff program or dynamic tariffs are refused. */

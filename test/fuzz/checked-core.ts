@@ -13,6 +13,7 @@ import {
   LinkMessageField,
   LinkReadyField,
   RtcField,
+  SettingsFormat,
   StartField,
   StorageMap,
   TariffSwitchField,
@@ -146,6 +147,8 @@ export class CheckedCore {
   static last: CheckedCore | undefined;
   /** As much as any start said, whether it was taken or not. */
   #storageBytes: number = StorageMap.FullBytes;
+  /** Whether the storage held no settings when they were last read. */
+  #blank = false;
   readonly #exports: CoreExports;
   readonly #twin: TwinInstance | undefined;
   readonly #memory: Buffer;
@@ -200,6 +203,11 @@ export class CheckedCore {
     if (event === Event.Start && payload.length >= StartField.StorageBytes + 4) {
       const said = new DataView(payload.buffer, payload.byteOffset).getUint32(StartField.StorageBytes, true);
       this.#storageBytes = Math.max(this.#storageBytes, said);
+    }
+    if (event === Event.StorageData && payload.length > 8) {
+      const view = new DataView(payload.buffer, payload.byteOffset);
+      if (view.getUint32(0, true) === StorageMap.Settings)
+        this.#blank = view.getUint32(4, true) !== SettingsFormat.Magic;
     }
     if (this.#record) this.happened.push({ event, tick, payload: payload.slice() });
     CheckedCore.last = this;
@@ -257,7 +265,7 @@ export class CheckedCore {
     let total = 0;
     for (const { kind, payload } of actions) {
       total += Abi.ActionHeaderBytes + payload.length;
-      const problem = actionProblem(kind, payload, this.#storageBytes);
+      const problem = actionProblem(kind, payload, this.#storageBytes, this.#blank);
       if (problem !== undefined) this.#fail(`action ${Action[kind] ?? kind}: ${problem}`);
     }
     if (total !== length) this.#fail(`actions of ${total} bytes in ${length}`);
@@ -270,6 +278,7 @@ export class CheckedCore {
       Action.TimeNow,
       Action.ReadingsRead,
       Action.TariffSwitch,
+      Action.Restart,
     ]) {
       if (actions.filter(({ kind }) => kind === once).length > 1)
         this.#fail(`two actions ${Action[once]} in one event`);
@@ -277,7 +286,7 @@ export class CheckedCore {
   }
 }
 
-function actionProblem(kind: number, payload: Uint8Array, storageBytes: number): string | undefined {
+function actionProblem(kind: number, payload: Uint8Array, storageBytes: number, blank: boolean): string | undefined {
   const bytes = payload.length;
   const wrong = (condition: boolean) => (condition ? undefined : `${bytes} bytes`);
   const view = new DataView(payload.buffer, payload.byteOffset, bytes);
@@ -296,14 +305,15 @@ function actionProblem(kind: number, payload: Uint8Array, storageBytes: number):
     }
     case Action.StorageWrite: {
       const offset = bytes >= 4 ? view.getUint32(0, true) : 0;
-      // The settings are never written by the core.
-      return bytes > 4 && offset >= StorageMap.SeedA && offset + bytes - 4 <= storageBytes
+      // Settings are never written over others.
+      return bytes > 4 && (blank || offset >= StorageMap.SeedA) && offset + bytes - 4 <= storageBytes
         ? undefined
         : `writes ${bytes - 4} bytes at ${offset}`;
     }
     case Action.RtcRead:
     case Action.TemperatureRead:
     case Action.ReadingsRead:
+    case Action.Restart:
       return wrong(bytes === 0);
     case Action.RtcSet:
       return wrong(bytes === RtcField.Bytes - RtcField.Second);

@@ -232,6 +232,10 @@ export class Device {
         this.#after(500_000n, generation, () => this.feed(Event.Readings, readings, tick));
         break;
       }
+      case Action.Restart:
+        this.powerCut();
+        this.boot(ResetCause.Software);
+        break;
       case Action.Message:
         this.onMessage(payload[0]!, payload.slice(1));
         break;

@@ -16,5 +16,6 @@ export const gatewayMessages: readonly Message[] = [
   Message.EntriesAsk,
   Message.Release,
   Message.BlockWrite,
+  Message.Provision,
   Message.BlockCommit,
 ];

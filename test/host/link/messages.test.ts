@@ -225,6 +225,7 @@ const messages: LinkMessage[] = [
   { type: Message.EntriesAsk, ring: Ring.Logbook, token: 0x1234, from: 0xffffffff, count: 0xffff },
   { type: Message.BlockWrite, block: Block.Dynamic, token: 7, offset: 0xffff, part: new Uint8Array(231).fill(4) },
   { type: Message.BlockCommit, block: Block.Program, token: 0xffff, length: 2_048 },
+  { type: Message.Provision, token: 1, offset: 231, part: Uint8Array.of(1, 2, 3) },
   { type: Message.Release, ring: Ring.Logbook, token: 1, sequence: 0xffffffff },
 ];
 
@@ -248,6 +249,7 @@ test.each(messages)('$type: each shorter message is refused, unless it ends in f
     Message.TlsData,
     Message.TlsExported,
     Message.BlockWrite,
+    Message.Provision,
   ];
   for (let length = 0; length < bytes.length; length++) {
     const cut = bytes.subarray(0, length);
@@ -336,7 +338,7 @@ test.each<[string, Message, at: number, value: number, RegExp]>([
   ['ring released', Message.Release, ReleaseField.Ring, Ring.Network, /expected ring 1, the logbook, came 2/],
   ['block written', Message.BlockWrite, BlockWriteField.Block, 0, /expected a block .* came 0/],
   ['block committed', Message.BlockCommit, BlockCommitField.Block, 3, /expected a block .* came 3/],
-  ['result', Message.Done, DoneField.Result, 7, /expected a command result .* came 7/],
+  ['result', Message.Done, DoneField.Result, 99, /expected a command result .* came 99/],
   ['letter', Message.Tariff, TariffField.Letter, 0x58, /expected a status letter S, I, R or U, came 0x58/],
   ['magic of a head', Message.Head, HeadField.Magic, 0x4e, /expected "MTH1" at byte 4, came 0x3148544e/],
 ])('a %s that is none is refused', (_, type, at, value, error) => {
@@ -346,7 +348,13 @@ test.each<[string, Message, at: number, value: number, RegExp]>([
 });
 
 test('a command without a token is refused, and so is more delivered than stored', () => {
-  for (const type of [Message.EntriesAsk, Message.BlockWrite, Message.BlockCommit, Message.Release]) {
+  for (const type of [
+    Message.EntriesAsk,
+    Message.BlockWrite,
+    Message.BlockCommit,
+    Message.Release,
+    Message.Provision,
+  ]) {
     const message = messages.find((message) => message.type === type)!;
     const bytes = encodeMessage(message);
     bytes.fill(0, 2, 4);

@@ -225,6 +225,9 @@ static void core_start(void) {
 static uint8_t actions[ACTIONS_MAX];
 static uint32_t actions_length;
 
+// Whether the storage held no settings when they were last read.
+static bool blank;
+
 static const char *action_problem(const core_action *action) {
   uint32_t length = action->length;
   const uint8_t *payload = action->payload;
@@ -242,10 +245,11 @@ static const char *action_problem(const core_action *action) {
       return (uint64_t)get_u32(payload) + get_u32(payload + 4) <= STORAGE_MAP_FULL_BYTES ? NULL : "beyond the storage";
     case ACTION_STORAGE_WRITE:
       if (length <= 4) return "length";
-      if (get_u32(payload) < STORAGE_MAP_SEED_A) return "over the settings";
+      if (!blank && get_u32(payload) < STORAGE_MAP_SEED_A) return "over the settings";
       return (uint64_t)get_u32(payload) + length - 4 <= STORAGE_MAP_FULL_BYTES ? NULL : "beyond the storage";
     case ACTION_RTC_READ:
     case ACTION_TEMPERATURE_READ:
+    case ACTION_RESTART:
       return length == 0 ? NULL : "length";
     case ACTION_RTC_SET:
       return length == RTC_FIELD_BYTES - RTC_FIELD_SECOND ? NULL : "length";
@@ -276,6 +280,9 @@ bool action_next(uint32_t *position, core_action *action) {
 void core_handle(uint32_t event, uint64_t tick, const uint8_t *payload, uint32_t length) {
   // Longer than fits: the core is told, and has to leave it.
   uint32_t taken = length < event_capacity ? length : event_capacity;
+  if (event == EVENT_STORAGE_DATA && length > 8 && get_u32(payload) == STORAGE_MAP_SETTINGS) {
+    blank = get_u32(payload + 4) != SETTINGS_FORMAT_MAGIC;
+  }
   uint8_t *header = wasm_memory + event_at;
   put_u64(header, tick);
   if (taken > 0) memcpy(header + ABI_EVENT_HEADER_BYTES, payload, taken);
@@ -325,6 +332,7 @@ static uint64_t run_once(int run, const uint8_t *data, size_t size) {
   fuzz_run = run;
   trace = 0xcbf29ce484222325ull;
   image_load(fresh);
+  blank = false;
   fuzz_input input = {data, data + size};
   target->run(&input);
   check_zones();

@@ -1,0 +1,170 @@
+// Settings and first seed into a meter that has none, over its link. The meter takes them once: what has settings, also
+// damaged ones, refuses them, and nothing over the link reads them back.
+import { randomBytes } from 'node:crypto';
+import { CommandResult, Message, type SettingsError, StorageMap } from '../../as/abi/codes.ts';
+import { LinkEnd } from '../link/link-end.ts';
+import { blockPartBytes, type Done, type Info } from '../link/messages.ts';
+import type { LinkTransport } from '../link/transport.ts';
+import { nameOf, settingsErrorNames } from '../text/names.ts';
+import { commandResultNames } from '../text/record-names.ts';
+import { encodeSeedSlot, encodeSettings, type MeterSettings, settingsLimits } from './settings-block.ts';
+import { ProvisionError } from './storage-file.ts';
+
+/** What a meter without settings says of itself. */
+export interface BlankMeter {
+  readonly board: string;
+  readonly firmwareVersion: string;
+}
+
+export interface LinkProvisioned extends BlankMeter {
+  readonly rootKey: Uint8Array;
+}
+
+export interface LinkProvisionOptions {
+  /** Not started yet; closed at the end. */
+  readonly transport: LinkTransport;
+  /** Random unless given. */
+  readonly rootKey?: Uint8Array | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** How long the meter may say nothing, ms. */
+  readonly silenceMs?: number;
+  /** What is being done, for people. */
+  readonly onStep?: (text: string) => void;
+  /** May refuse the meter that answered, before anything is written. */
+  readonly check?: (meter: BlankMeter) => void | Promise<void>;
+}
+
+const wholeBytes = StorageMap.SeedB - StorageMap.Settings;
+
+/** What stands at the begin of a provisioned storage: settings, then a first seed. */
+function storageHead(settings: MeterSettings, rootKey: Uint8Array): Buffer {
+  const head = Buffer.alloc(wholeBytes);
+  head.set(encodeSettings(settings, rootKey), StorageMap.Settings);
+  head.set(encodeSeedSlot(randomBytes(settingsLimits.seedBytes), 1), StorageMap.SeedA);
+  return head;
+}
+
+/**
+ * Provisions the meter at a link and waits until it has started with its settings.
+ * @throws {ProvisionError} provision-silent, provision-refused, provision-link, provision-aborted; whatever `check` throws
+ * @throws {SettingsBlockError} settings-value
+ */
+export async function provisionOverLink(
+  settings: MeterSettings,
+  options: LinkProvisionOptions,
+): Promise<LinkProvisioned> {
+  const { transport, onStep = () => {} } = options;
+  const rootKey = options.rootKey ?? new Uint8Array(randomBytes(settingsLimits.rootKeyBytes));
+  const head = storageHead(settings, rootKey);
+  const meter = new MeterAtLink(transport, options.silenceMs ?? 15_000, options.signal);
+  try {
+    onStep(`waiting for a meter at ${transport.name}`);
+    const info = await meter.info(() => true);
+    if (info.meterId !== '') {
+      throw new ProvisionError(
+        'provision-refused',
+        `${transport.name}: meter ${info.meterId} is provisioned already, and takes no other settings over its link; write its storage anew instead`,
+      );
+    }
+    const blank = { board: info.board, firmwareVersion: info.firmwareVersion };
+    await options.check?.(blank);
+    for (let offset = 0; offset < wholeBytes; offset += blockPartBytes) {
+      onStep(`writing settings, ${offset} of ${wholeBytes} bytes`);
+      await meter.write(offset, head.subarray(offset, Math.min(offset + blockPartBytes, wholeBytes)));
+    }
+    onStep('waiting for the meter to start with its settings');
+    await meter.info(({ meterId }) => meterId === settings.id);
+    return { ...blank, rootKey };
+  } finally {
+    head.fill(0);
+    await meter.close();
+  }
+}
+
+/** A meter that is asked one thing after the other. */
+class MeterAtLink {
+  readonly #end: LinkEnd;
+  readonly #waiting = new Set<(message: Info | Done) => void>();
+  readonly #silenceMs: number;
+  readonly #signal: AbortSignal | undefined;
+  #info: Info | undefined;
+  #token = 0;
+
+  constructor(transport: LinkTransport, silenceMs: number, signal: AbortSignal | undefined) {
+    this.#silenceMs = silenceMs;
+    this.#signal = signal;
+    this.#end = new LinkEnd({ transport });
+    this.#end.on('message', ({ message }) => {
+      if (message.type === Message.Event) this.#end.send({ type: Message.EventAck, sequence: message.sequence });
+      if (message.type === Message.Info) this.#info = message;
+      if (message.type === Message.Info || message.type === Message.Done)
+        for (const take of this.#waiting) take(message);
+    });
+    this.#end.start();
+  }
+
+  close(): Promise<void> {
+    return this.#end.stop();
+  }
+
+  /** Whoever the meter says it is, as soon as that is as wanted. */
+  async info(wanted: (info: Info) => boolean): Promise<Info> {
+    if (this.#info !== undefined && wanted(this.#info)) return this.#info;
+    return await this.#next((message) => (message.type === Message.Info && wanted(message) ? message : undefined));
+  }
+
+  async write(offset: number, part: Uint8Array): Promise<void> {
+    const token = ++this.#token;
+    const done = this.#next((message) =>
+      message.type === Message.Done && message.token === token ? message : undefined,
+    );
+    if (!this.#end.send({ type: Message.Provision, token, offset, part })) {
+      // Nobody waits for its answer.
+      done.catch(() => {});
+      throw new ProvisionError(
+        'provision-link',
+        `${this.#end.transport.name}: the link went down; nothing was written`,
+      );
+    }
+    const { result, detail } = await done;
+    if (result === CommandResult.Done) return;
+    const why = nameOf(commandResultNames, result).text;
+    const more =
+      result === CommandResult.Invalid ? `: ${nameOf(settingsErrorNames, detail as SettingsError).text}` : '';
+    throw new ProvisionError('provision-refused', `${this.#end.transport.name}: ${why}${more}; it has no settings`);
+  }
+
+  #next<T>(find: (message: Info | Done) => T | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const ended = (then: () => void) => {
+        clearTimeout(timer);
+        this.#waiting.delete(take);
+        this.#signal?.removeEventListener('abort', aborted);
+        then();
+      };
+      const take = (message: Info | Done) => {
+        const found = find(message);
+        if (found !== undefined) ended(() => resolve(found));
+      };
+      const aborted = () =>
+        ended(() =>
+          reject(new ProvisionError('provision-aborted', `${this.#end.transport.name}: ended before it was done`)),
+        );
+      const timer = setTimeout(
+        () =>
+          ended(() =>
+            reject(
+              new ProvisionError(
+                'provision-silent',
+                `${this.#end.transport.name}: no answer of a meter within ${Math.round(this.#silenceMs / 1000)} s; is its firmware running, and the line's speed right?`,
+              ),
+            ),
+          ),
+        this.#silenceMs,
+      );
+      this.#waiting.add(take);
+      if (this.#signal?.aborted === true) aborted();
+      else this.#signal?.addEventListener('abort', aborted);
+    });
+  }
+}
