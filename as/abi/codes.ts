@@ -120,7 +120,7 @@ export enum StartField {
   BuildUnixSeconds = 16,
   /** 32 bytes, SHA-256 of core.wasm. */
   CoreSha256 = 24,
-  /** 32 bytes, SHA-256 of the image; zero where it is the core alone. */
+  /** 32 bytes, SHA-256 of the image as it is now, computed at the start; zero where it is the core alone. */
   ImageSha256 = 56,
   /** 32 bytes from the board's entropy source; all zero where it has none. */
   Entropy = 88,

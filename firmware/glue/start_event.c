@@ -1,24 +1,11 @@
-// What the core is told about board, reset and software. The image's own hash is put into `identity` after linking.
+// What the core is told about board, reset and software.
 #include "start_event.h"
 
 #include "bytes.h"
 #include "core_port.h"
 #include "firmware_identity.h"
 
-struct identity {
-  uint8_t core_sha256[32];
-  /// SHA-256 of the image with these 32 bytes zero.
-  uint8_t image_sha256[32];
-};
-
-// Read through a volatile pointer, or the compiler would take the zeros for the hash.
-__attribute__((section(".identity"), used)) const volatile struct identity firmware_identity = {
-    .core_sha256 = FIRMWARE_CORE_SHA256,
-};
-
-static void start_copy_hash(uint8_t *to, const volatile uint8_t *from) {
-  for (uint32_t i = 0; i < 32; i++) to[i] = from[i];
-}
+static const uint8_t core_sha256[32] = FIRMWARE_CORE_SHA256;
 
 static uint32_t start_put_text(uint8_t *at, const char *text, uint32_t length) {
   at[0] = (uint8_t)length;
@@ -44,8 +31,8 @@ uint32_t start_write_payload(uint8_t *payload, uint32_t capacity, const struct r
   uint8_t *entropy = payload + START_FIELD_ENTROPY;
   if (!entropy_read_bytes(entropy)) memset(entropy, 0, ENTROPY_BYTES);
 #endif
-  start_copy_hash(payload + START_FIELD_CORE_SHA256, firmware_identity.core_sha256);
-  start_copy_hash(payload + START_FIELD_IMAGE_SHA256, firmware_identity.image_sha256);
+  memcpy(payload + START_FIELD_CORE_SHA256, core_sha256, sizeof core_sha256);
+  image_compute_hash(payload + START_FIELD_IMAGE_SHA256);
   bytes_put_u32(payload + START_FIELD_TRAP_CODE, reset->trap_code);
   uint8_t *names = payload + START_FIELD_NAMES;
   names += start_put_text(names, BOARD_NAME, board);

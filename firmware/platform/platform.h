@@ -97,6 +97,14 @@ bool rtc_set_time(const struct rtc_time *time);
 /// none answers, or when it had to be configured first and so has to measure anew.
 bool thermometer_read_temperature(int32_t *milli_celsius);
 
+// ---- image
+
+#define IMAGE_HASH_BYTES 32u
+
+/// SHA-256 of the firmware as it is now, all of it: on a microcontroller what lies in flash. Takes some tenths of a
+/// second there.
+void image_compute_hash(uint8_t hash[IMAGE_HASH_BYTES]);
+
 // ---- entropy: on boards with a source of random bits, which define BOARD_ENTROPY_BASE
 
 #define ENTROPY_BYTES 32u

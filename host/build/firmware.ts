@@ -19,7 +19,7 @@ import { dirname, join } from 'node:path';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type Board, loadBoard } from './board.ts';
 import { compileImage } from './compile.ts';
-import { fileOffset, parseElf, symbolAddress } from './elf.ts';
+import { parseElf, symbolAddress } from './elf.ts';
 import { BuildError } from './errors.ts';
 import { abiHeader, boardHeader, hasNmi, identityHeader, interruptHandlers, memoryHeader } from './headers.ts';
 import { buildDate, packageVersion, sha256 } from './identity.ts';
@@ -61,7 +61,7 @@ export interface BuildReport extends SizeReport {
   readonly hexPath: string;
   readonly binPath: string;
   readonly coreSha256: string;
-  /** Over the image with these 32 bytes zero, as the firmware itself reports it. */
+  /** Of the BIN file, as the firmware computes it at each start over its flash. */
   readonly imageSha256: string;
   readonly imageBytes: number;
   readonly coreMemoryBytes: number;
@@ -238,7 +238,7 @@ function readStamp(path: string, inputs: string): StoredReport | undefined {
   }
 }
 
-// Puts the image's own hash into it, then writes it as BIN and HEX.
+// Writes the image as BIN and HEX. Its hash is that of the BIN file: the firmware computes the same over its flash.
 async function writeImage(
   folder: string,
   board: Board,
@@ -248,19 +248,14 @@ async function writeImage(
   const objcopy = requireTool(`${board.toolchain.prefix}objcopy`);
   const { hexPath, binPath } = imagePaths(folder, board);
   const elf = parseElf(readFileSync(elfPath));
-  const hashAt = symbolAddress(elf, 'firmware_identity') + 32;
-  const offset = fileOffset(elf, hashAt);
-  if (elf.bytes.subarray(offset, offset + 32).some((byte) => byte !== 0)) {
-    throw new BuildError('image-invalid', 'the place of the image hash is not zero before it is known');
-  }
-  await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder, signal);
-  const image = readFileSync(binPath);
-  const digest = sha256(image);
-  elf.bytes.set(digest, offset);
-  writeFileSync(elfPath, elf.bytes);
+  const hashed = symbolAddress(elf, 'image_end') - symbolAddress(elf, 'image_start');
   await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder, signal);
   await runTool(objcopy, ['-O', 'ihex', elfPath, hexPath], folder, signal);
-  return { sha256: Buffer.from(digest).toString('hex'), bytes: image.length };
+  const image = readFileSync(binPath);
+  if (image.length !== hashed) {
+    throw new BuildError('image-invalid', `the image has ${image.length} bytes, of which it would hash ${hashed}`);
+  }
+  return { sha256: Buffer.from(sha256(image)).toString('hex'), bytes: image.length };
 }
 
 // Where the core itself has a bound, its functions do not check the stack (compile.ts), so all around it needs one too.

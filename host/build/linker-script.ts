@@ -1,7 +1,8 @@
 // Linker script of a board, from its memory regions and stack size.
 //
 // What always holds: the stack lies at the bottom of RAM, where running out of it faults; .noinit keeps its contents
-// over a reset; no section takes an address or order from anything but this script and the sorted list of objects.
+// over a reset; the image has no gaps from image_start to image_end, so that its hash is that of the BIN file; no
+// section takes an address or order from anything but this script and the sorted list of objects.
 import type { Board } from './board.ts';
 
 /**
@@ -24,12 +25,12 @@ MEMORY {
 
 SECTIONS {
   .text : {
+    image_start = .;
     KEEP(*(.vectors))
-    KEEP(*(.identity))
     *(.text .text.*)
     . = ALIGN(4);
     *(.rodata .rodata.*)
-    . = ALIGN(4);
+    . = ALIGN(8);
   } > FLASH
 
   .stack (NOLOAD) : {
@@ -46,6 +47,7 @@ SECTIONS {
     data_end = .;
   } > RAM AT > FLASH
   data_image = LOADADDR(.data);
+  image_end = data_image + SIZEOF(.data);
 
   .bss (NOLOAD) : {
     bss_start = .;

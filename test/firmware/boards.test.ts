@@ -5,6 +5,7 @@ import { Abi, ResetCause, RtcStatus, StartField, TemperatureField, TrapCode } fr
 import { listBoards, loadBoard } from '../../host/build/index.ts';
 import { until } from '../../host/setup/until.ts';
 import { boardName, buildEchoFirmware, hex, hostNs } from './echo-meter.ts';
+import { checkImageHash } from './image-hash.ts';
 import { busyShare, checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
 import { randomNumbers } from './random.ts';
 import { useEchoMeters } from './use-echo-meters.ts';
@@ -16,7 +17,7 @@ describe.each(names)('%s', (name) => {
   const board = loadBoard(name);
   const tickHz = board.tickHz ?? board.clockHz;
   const watched = board.watchdog !== undefined && !board.emulation!.lacks?.includes('watchdog');
-  const { newFolder, start } = useEchoMeters();
+  const { newFolder, start, stop } = useEchoMeters();
   beforeAll(() => buildEchoFirmware(name));
 
   it('counts ticks as the host does, stamps frames rightly and wakes when asked', async () => {
@@ -40,6 +41,10 @@ describe.each(names)('%s', (name) => {
     expect(usedBytes).toBeLessThan(totalBytes);
     // It sleeps when nothing happens.
     expect(await busyShare(emulator, 1_000)).toBeLessThan(0.3);
+  });
+
+  it('reports the hash of what is in its flash: a bit that flipped there shows', async () => {
+    await checkImageHash(await buildEchoFirmware(name), board, { newFolder, start, stop });
   });
 
   it('hands on frames as they are, many at once too', async () => {
