@@ -31,9 +31,12 @@ async function boardServers(name: string): Promise<number> {
 
 /** Refuses settings with which a meter of this board would never have a time. @throws SettingsBlockError */
 export async function checkAgreement(board: string, { agreement }: Pick<MeterSettings, 'agreement'>): Promise<void> {
-  if (typeof agreement !== 'number') return;
-  const servers = await boardServers(board);
-  if (agreement <= servers) return;
+  if (typeof agreement === 'number') checkAgreementOf(board, await boardServers(board), agreement);
+}
+
+/** The same, where it is known how many servers it asks at once. @throws SettingsBlockError */
+export function checkAgreementOf(board: string, servers: number, agreement: MeterSettings['agreement']): void {
+  if (typeof agreement !== 'number' || agreement <= servers) return;
   throw new SettingsBlockError(
     'settings-value',
     `agreement: expected at most ${servers}, as many servers as ${board} asks at once, came ${agreement}; metertime boards lists how many each board asks`,
@@ -43,8 +46,13 @@ export async function checkAgreement(board: string, { agreement }: Pick<MeterSet
 
 /** Refuses settings that the software of this board would not take. @throws SettingsBlockError */
 export async function checkTariffs(board: string, settings: MeterSettings): Promise<void> {
+  checkTariffsOf(board, await boardServers(board), settings);
+}
+
+/** The same, where it is known how many servers it asks at once. @throws SettingsBlockError */
+export function checkTariffsOf(board: string, servers: number, settings: MeterSettings): void {
   const [need] = (['tariff', 'calibration', 'registers'] as const).filter((name) => settings[name] !== undefined);
-  if (need === undefined || (await boardServers(board)) === serversMax) return;
+  if (need === undefined || servers === serversMax) return;
   const message = `${need}: expected none, as the software of ${board} has no tariffs and records; boards for ${serversMax} servers have them (metertime boards)`;
   throw new SettingsBlockError('settings-value', message, [need]);
 }

@@ -19,6 +19,7 @@ import { ocmfCommand } from './ocmf.ts';
 import { ocppCommand } from './ocpp.ts';
 import { versionText } from './program-info.ts';
 import { provisionCommand } from './provision.ts';
+import { provisionBatchCommand } from './provision-batch.ts';
 import { replayCommand } from './replay.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
@@ -84,6 +85,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     boardsCommand(context),
     initCommand(context),
     provisionCommand(context),
+    provisionBatchCommand(context),
     keysCommand(context),
     tariffCommand(context),
     buildCommand(context),

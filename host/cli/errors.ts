@@ -23,7 +23,7 @@ export function usageError(message: string, hint?: string): CliError {
   return new CliError('usage', message, { exitCode: ExitCode.Usage, ...(hint === undefined ? {} : { hint }) });
 }
 
-const usageCodes = /^(usage|file-|settings-|tariff-|link-url|trust-anchors|board-unknown)/;
+const usageCodes = /^(usage|file-|settings-|tariff-|link-url|trust-anchors|board-unknown|batch-list)/;
 
 /** The exit code that an error leads to. */
 export function exitCodeOf(error: unknown): ExitCode {

@@ -32,9 +32,10 @@ import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
+import { openMeterLink, provisionAtLink } from './provision-link.ts';
 import { choicePairs } from './provision-text.ts';
 
-interface Options {
+export interface ProvisionCommandOptions {
   settings?: string;
   id?: string;
   server?: HostPort[];
@@ -49,6 +50,7 @@ interface Options {
   dynamic?: string;
   keys?: string;
   publicKey?: string;
+  link?: string;
   force?: boolean;
   json?: boolean;
 }
@@ -57,9 +59,13 @@ export function provisionCommand(context: Context): Command {
   const command = new Command('provision')
     .summary("write a meter's settings into its storage")
     .description(
-      'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds, state, and the reserves of keys and cookies of those servers that keep their place in the list.',
+      'Writes the settings block of a meter (id, root key, time servers, trust policy) and its first random seed into a storage file, such as the image of its EEPROM, or over its link into a meter that has none. The file is readable by its owner only. Root key and seed are random unless given, and never printed. Provisioning a meter again keeps its root key, seeds, state, and the reserves of keys and cookies of those servers that keep their place in the list. Over its link a meter is provisioned once, and nothing is ever read back: the root key is forgotten here, so the keys that follow from it have to be written (--keys).',
     )
-    .argument('<file>', 'storage file; made when it does not exist')
+    .argument('[file]', 'storage file; made when it does not exist')
+    .option(
+      '-l, --link <link>',
+      'instead of a file: the link of a meter without settings, serial:/dev/ttyUSB0?baud=115200',
+    )
     .option('-s, --settings <file>', 'YAML or JSON file (docs/meter-settings.md); options count more than it')
     .option('-i, --id <id>', 'id of the meter: letters, digits, dots, dashes, underscores')
     .option('-S, --server <host[:port]>', 'NTS-KE server; repeat for up to four', addServer)
@@ -86,7 +92,7 @@ export function provisionCommand(context: Context): Command {
     .option('--public-key <file>', 'write the public key alone, PEM: the meter signs the heads of its records for it')
     .option('-f, --force', 'replace what the files hold, also another meter')
     .option('--json', 'print the result as JSON')
-    .action((file: string, options: Options) => provision(context, file, options));
+    .action((file: string | undefined, options: ProvisionCommandOptions) => provision(context, file, options));
   return withHelp(command, {
     examples: [
       ['provision meter-1.bin --id meter-1 --server time.example', 'a new meter'],
@@ -96,8 +102,12 @@ export function provisionCommand(context: Context): Command {
       ],
       ['provision meter-1.bin --id meter-1 --server [2001:db8::1]:4461', 'the same meter, another server'],
       ['provision meter-1.bin --settings meter-1.yaml --tariff household.yaml --keys meter-1.json', 'with tariffs'],
+      [
+        'provision --link serial:/dev/ttyUSB0?baud=115200 --settings meter-1.yaml --keys meter-1.json',
+        'a meter on the bench',
+      ],
     ],
-    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage],
+    exitCodes: [ExitCode.Ok, ExitCode.Failed, ExitCode.Usage, ExitCode.Interrupted],
   });
 }
 
@@ -119,7 +129,7 @@ function storageBytes(text: string): number {
 }
 
 /** The file's settings, then the command line's, then the defaults. */
-function mergeSettings(file: GivenSettings, options: Options, tariffs: boolean): MeterSettings {
+export function mergeSettings(file: GivenSettings, options: ProvisionCommandOptions, tariffs: boolean): MeterSettings {
   const id = options.id ?? file.id;
   const servers = options.server ?? file.servers;
   if (id === undefined) throw usageError('the meter needs an id', 'Give --id ID, or id in the --settings file.');
@@ -162,13 +172,21 @@ function tariffSettings(file: GivenSettings, tariffs: boolean): Partial<MeterSet
   };
 }
 
+/** Whether a storage of so many bytes has tariffs; one that is not there yet has them where they are given. */
+export function storageHasTariffs(
+  given: GivenSettings,
+  files: { readonly tariff?: string | undefined; readonly dynamic?: string | undefined },
+  storage: number | undefined,
+): boolean {
+  if (storage !== undefined) return storage >= StorageMap.TariffBytes;
+  return files.tariff !== undefined || files.dynamic !== undefined || tariffNeeds(given, {}).length > 0;
+}
+
 /** @throws {SettingsBlockError} settings-value; where the file says what is wrong, with its line and column */
-async function wholeSettings(options: Options, storage: number | undefined): Promise<MeterSettings> {
+async function wholeSettings(options: ProvisionCommandOptions, storage: number | undefined): Promise<MeterSettings> {
   const file = options.settings === undefined ? undefined : readSettingsFile(options.settings);
   const given = file?.given ?? {};
-  const wanted = options.tariff !== undefined || options.dynamic !== undefined || tariffNeeds(given, {}).length > 0;
-  const tariffs = storage === undefined ? wanted : storage >= StorageMap.TariffBytes;
-  const settings = mergeSettings(given, options, tariffs);
+  const settings = mergeSettings(given, options, storageHasTariffs(given, options, storage));
   try {
     checkSettings(settings);
     if (options.board !== undefined) {
@@ -185,7 +203,7 @@ async function wholeSettings(options: Options, storage: number | undefined): Pro
 }
 
 /** Whether a setting comes from the command line alone. */
-function isOption(setting: SettingPath, options: Options): boolean {
+function isOption(setting: SettingPath, options: ProvisionCommandOptions): boolean {
   const { id, server, pollMin, pollMax, report } = options;
   const given: Record<string, unknown> = {
     ...{ id, servers: server, 'poll.minSeconds': pollMin, 'poll.maxSeconds': pollMax, reportSeconds: report },
@@ -194,7 +212,10 @@ function isOption(setting: SettingPath, options: Options): boolean {
   return given[setting.filter((part) => typeof part === 'string').join('.')] !== undefined;
 }
 
-async function provision({ terminal }: Context, file: string, options: Options): Promise<void> {
+async function provision(context: Context, file: string | undefined, options: ProvisionCommandOptions): Promise<void> {
+  if (options.link !== undefined) return await provisionLink(context, options.link, file, options);
+  if (file === undefined) throw usageError('nothing says where to', "Name a storage FILE, or the meter's --link.");
+  const { terminal } = context;
   const { keys, publicKey } = options;
   const force = options.force === true;
   const board = options.board === undefined ? {} : await boardStorage(options.board);
@@ -220,8 +241,61 @@ async function provision({ terminal }: Context, file: string, options: Options):
   print(terminal, file, settings, result, options);
 }
 
+async function provisionLink(
+  context: Context,
+  link: string,
+  file: string | undefined,
+  options: ProvisionCommandOptions,
+): Promise<void> {
+  const { terminal, signal } = context;
+  const wrong = (['bytes', 'tariff', 'dynamic'] as const).find((name) => options[name] !== undefined);
+  if (file !== undefined || wrong !== undefined) {
+    throw usageError(
+      `--link and ${wrong === undefined ? 'a storage file' : `--${wrong}`} exclude each other`,
+      wrong === undefined ? 'Name one of them.' : 'A gateway gives a provisioned meter its tariffs (docs/mqtt.md).',
+    );
+  }
+  const { keys, publicKey } = options;
+  if (keys === undefined && options.rootKeyFile === undefined) {
+    throw usageError(
+      'nobody would ever know the keys of this meter',
+      'Name a file for them with --keys FILE, or give a root key with --root-key-file.',
+    );
+  }
+  const settings = await wholeSettings(options, undefined);
+  const rootKey = options.rootKeyFile === undefined ? undefined : readRootKeyFile(options.rootKeyFile);
+  let step = '';
+  const result = await terminal.during(
+    () => `${settings.id}: ${step}`,
+    () =>
+      provisionAtLink(openMeterLink(link), settings, {
+        files: { keys, publicKey },
+        force: options.force === true,
+        ...{ rootKey, board: options.board, signal },
+        onStep: (text) => {
+          step = text;
+        },
+      }),
+  );
+  const { board, firmwareVersion } = result;
+  if (options.json) {
+    terminal.printJson({ link, board, firmwareVersion, rootKey: rootKey === undefined ? 'new' : 'given', settings });
+    return;
+  }
+  terminal.print(
+    ...formatPairs([
+      ['Meter', `${settings.id} at ${link}: started with its settings`],
+      ['Board', `${board}, firmware ${firmwareVersion}`],
+      ...settingsPairs(settings),
+      ['Root key', rootKey === undefined ? 'new and random' : 'as given'],
+      ['Keys to verify', keys],
+      ['Public key', publicKey],
+    ]),
+  );
+}
+
 /** The keys that the meter is going to have, as far as they are known. */
-function keysBefore(
+export function keysBefore(
   file: string,
   meter: string,
   rootKey: Uint8Array | undefined,
@@ -235,7 +309,7 @@ function print(
   file: string,
   settings: MeterSettings,
   result: Provisioned,
-  options: Options,
+  options: ProvisionCommandOptions,
 ): void {
   const origin = { given: 'as given', kept: 'kept', new: 'new and random' };
   const before = { nothing: 'new', 'this-meter': 'provisioned anew', another: "another meter's before" };
@@ -243,18 +317,7 @@ function print(
     ...formatPairs([
       ['Meter', settings.id],
       ['Storage', `${file}, ${result.bytes} bytes, ${before[result.before]}`],
-      ...settings.servers.map(
-        (server, index) => [`NTS-KE server ${index + 1}`, formatHostPort(server)] as [string, string],
-      ),
-      [
-        'Certificate dates',
-        settings.firstDatesUnchecked
-          ? 'checked; without a trusted time, at the time obtained'
-          : 'always checked; no key establishment without a trusted time',
-      ],
-      ['Poll', `${settings.poll.minSeconds} to ${settings.poll.maxSeconds} s`],
-      ['Time reports', `every ${settings.reportSeconds} s`],
-      ...choicePairs(settings),
+      ...settingsPairs(settings),
       ['Root key', origin[result.rootKey]],
       ['Seed', origin[result.seed]],
       ['Tariff program', result.program === 'none' ? undefined : origin[result.program]],
@@ -263,4 +326,21 @@ function print(
       ['Public key', options.publicKey],
     ]),
   );
+}
+
+function settingsPairs(settings: MeterSettings): [string, string | undefined][] {
+  return [
+    ...settings.servers.map(
+      (server, index) => [`NTS-KE server ${index + 1}`, formatHostPort(server)] as [string, string],
+    ),
+    [
+      'Certificate dates',
+      settings.firstDatesUnchecked
+        ? 'checked; without a trusted time, at the time obtained'
+        : 'always checked; no key establishment without a trusted time',
+    ],
+    ['Poll', `${settings.poll.minSeconds} to ${settings.poll.maxSeconds} s`],
+    ['Time reports', `every ${settings.reportSeconds} s`],
+    ...choicePairs(settings),
+  ];
 }

@@ -14,24 +14,27 @@ import { ProvisionError } from './storage-file.ts';
 export interface BlankMeter {
   readonly board: string;
   readonly firmwareVersion: string;
-}
-
-export interface LinkProvisioned extends BlankMeter {
-  readonly rootKey: Uint8Array;
+  /** Time servers that it can ask at once. */
+  readonly serversMax: number;
 }
 
 export interface LinkProvisionOptions {
   /** Not started yet; closed at the end. */
   readonly transport: LinkTransport;
-  /** Random unless given. */
-  readonly rootKey?: Uint8Array | undefined;
+  /** 16 random bytes (`newRootKey`). */
+  readonly rootKey: Uint8Array;
   readonly signal?: AbortSignal | undefined;
   /** How long the meter may say nothing, ms. */
   readonly silenceMs?: number;
   /** What is being done, for people. */
   readonly onStep?: (text: string) => void;
   /** May refuse the meter that answered, before anything is written. */
-  readonly check?: (meter: BlankMeter) => void | Promise<void>;
+  readonly check?: (meter: BlankMeter) => void;
+}
+
+/** A root key for a meter: 16 random bytes. */
+export function newRootKey(): Uint8Array {
+  return new Uint8Array(randomBytes(settingsLimits.rootKeyBytes));
 }
 
 const wholeBytes = StorageMap.SeedB - StorageMap.Settings;
@@ -49,12 +52,8 @@ function storageHead(settings: MeterSettings, rootKey: Uint8Array): Buffer {
  * @throws {ProvisionError} provision-silent, provision-refused, provision-link, provision-aborted; whatever `check` throws
  * @throws {SettingsBlockError} settings-value
  */
-export async function provisionOverLink(
-  settings: MeterSettings,
-  options: LinkProvisionOptions,
-): Promise<LinkProvisioned> {
-  const { transport, onStep = () => {} } = options;
-  const rootKey = options.rootKey ?? new Uint8Array(randomBytes(settingsLimits.rootKeyBytes));
+export async function provisionOverLink(settings: MeterSettings, options: LinkProvisionOptions): Promise<BlankMeter> {
+  const { transport, rootKey, onStep = () => {} } = options;
   const head = storageHead(settings, rootKey);
   const meter = new MeterAtLink(transport, options.silenceMs ?? 15_000, options.signal);
   try {
@@ -66,15 +65,16 @@ export async function provisionOverLink(
         `${transport.name}: meter ${info.meterId} is provisioned already, and takes no other settings over its link; write its storage anew instead`,
       );
     }
-    const blank = { board: info.board, firmwareVersion: info.firmwareVersion };
-    await options.check?.(blank);
+    const { board, firmwareVersion, serversMax } = info;
+    const blank = { board, firmwareVersion, serversMax };
+    options.check?.(blank);
     for (let offset = 0; offset < wholeBytes; offset += blockPartBytes) {
       onStep(`writing settings, ${offset} of ${wholeBytes} bytes`);
       await meter.write(offset, head.subarray(offset, Math.min(offset + blockPartBytes, wholeBytes)));
     }
     onStep('waiting for the meter to start with its settings');
     await meter.info(({ meterId }) => meterId === settings.id);
-    return { ...blank, rootKey };
+    return blank;
   } finally {
     head.fill(0);
     await meter.close();

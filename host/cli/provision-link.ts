@@ -1,0 +1,63 @@
+// A meter without settings at a link: its keys are written first, as nobody could ask for them later.
+import { rmSync } from 'node:fs';
+import { LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
+import { checkKeysFiles, type KeysFiles, writeKeysFiles } from '../provision/keys-files.ts';
+import { meterKeys } from '../provision/meter-keys.ts';
+import { type BlankMeter, newRootKey, provisionOverLink } from '../provision/over-link.ts';
+import type { MeterSettings } from '../provision/settings-block.ts';
+import { ProvisionError } from '../provision/storage-file.ts';
+import { checkAgreementOf, checkTariffsOf } from './boards.ts';
+import { usageError } from './errors.ts';
+
+/** A link that one meter is at. @throws LinkUrlError, CliError */
+export function openMeterLink(link: string): LinkTransport {
+  const transport = openLink(link);
+  if (!(transport instanceof LinkListener)) return transport;
+  throw usageError(`${link}: meters connect there, any of them`, 'Name the link of one meter: serial:, tcp: or unix:.');
+}
+
+export interface LinkJob {
+  readonly files: KeysFiles;
+  readonly force: boolean;
+  readonly rootKey?: Uint8Array | undefined;
+  /** The board that it has to be. */
+  readonly board?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: (text: string) => void;
+}
+
+/** @throws {ProvisionError} @throws {SettingsBlockError} */
+export async function provisionAtLink(
+  transport: LinkTransport,
+  settings: MeterSettings,
+  { files, force, rootKey = newRootKey(), board, signal, onStep = () => {} }: LinkJob,
+): Promise<BlankMeter> {
+  const keys = meterKeys(rootKey, settings.id);
+  checkKeysFiles(files, keys, force);
+  let written = false;
+  try {
+    return await provisionOverLink(settings, {
+      ...{ transport, rootKey, signal, onStep },
+      check: (meter) => {
+        if (board !== undefined && meter.board !== board) {
+          throw new ProvisionError(
+            'provision-refused',
+            `${transport.name}: expected board ${board}, came ${meter.board}; nothing was written`,
+          );
+        }
+        checkAgreementOf(meter.board, meter.serversMax, settings.agreement);
+        checkTariffsOf(meter.board, meter.serversMax, settings);
+        writeKeysFiles(files, keys, force);
+        written = true;
+      },
+    });
+  } catch (error) {
+    // The meter said that it has no settings: these keys are nobody's.
+    if (written && error instanceof ProvisionError && error.code === 'provision-refused') {
+      for (const path of [files.keys, files.publicKey]) if (path !== undefined) rmSync(path, { force: true });
+    }
+    throw error;
+  } finally {
+    rootKey.fill(0);
+  }
+}
