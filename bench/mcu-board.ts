@@ -68,7 +68,7 @@ export async function countOnBoard(wasmPath: string, recording: Recording, marke
       // The bench's own frames lie above the core's.
       'link.ld': linkerScript({ ...loadBoard(boardName), stackBytes: 4096 }),
     });
-    await convertWasm(wasmPath, folder, 'core');
+    await convertWasm(wasmPath, folder, 'core', { leftOut: ['bitsliceAes'] });
     const recordingPath = join(folder, 'recording');
     writeFileSync(recordingPath, recording.bytes);
     const { code, output } = await runOnBoard(

@@ -15,7 +15,7 @@ export {
   aeadTextOffset as testAeadTextOffset,
   aeadWipe as testAeadWipe,
 } from './aead';
-export { aesEncrypt as testAesEncrypt, aesExpandKey as testAesExpandKey } from './aes';
+export { aesEncrypt as testAesEncrypt, aesExpandKey as testAesExpandKey, aesXorPair as testAesXorPair } from './aes';
 export {
   cmacFinish as testCmacFinish,
   cmacSetKey as testCmacSetKey,

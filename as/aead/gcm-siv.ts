@@ -20,7 +20,7 @@
 //               408  a block               16
 //               424
 
-import { AES_128_SCHEDULE_BYTES, AES_KEY_BYTES, aesEncrypt, aesExpandKey } from './aes';
+import { AES_128_SCHEDULE_BYTES, AES_KEY_BYTES, aesEncrypt, aesExpandKey, aesLikesPairs, aesXorPair } from './aes';
 import { BLOCK_BYTES, clearBlock, copyBlock, copyBytes, xorBlock, xorBytes } from './block';
 import { equalBytes, wipe } from './constant-time';
 import { polyvalBlock } from './polyval';
@@ -104,6 +104,14 @@ function applyKeyStream(context: usize, text: usize, length: u32, tag: usize): v
   const block = context + BLOCK;
   copyBlock(counter, tag);
   store<u8>(counter, load<u8>(counter, 15) | 0x80, 15);
+  while (length >= 2 * BLOCK_BYTES && aesLikesPairs()) {
+    copyBlock(block, counter);
+    store<u32>(counter, load<u32>(counter) + 1);
+    aesXorPair(schedule, block, counter, text);
+    store<u32>(counter, load<u32>(counter) + 1);
+    text += 2 * BLOCK_BYTES;
+    length -= 2 * BLOCK_BYTES;
+  }
   while (length !== 0) {
     aesEncrypt(schedule, counter, block);
     store<u32>(counter, load<u32>(counter) + 1);

@@ -18,7 +18,7 @@
 //               276  K2: schedule of CTR         AES_SCHEDULE_BYTES
 //               520
 
-import { AES_SCHEDULE_BYTES, aesEncrypt, aesExpandKey } from './aes';
+import { AES_SCHEDULE_BYTES, aesEncrypt, aesExpandKey, aesLikesPairs, aesXorPair } from './aes';
 import { BLOCK_BYTES, clearBlock, copyBlock, doubleBlock, incrementBlock, xorBlock, xorBytes } from './block';
 import { CMAC_CONTEXT_BYTES, cmacFinish, cmacSetKey, cmacStart, cmacUpdate } from './cmac';
 import { equalBytes, wipe } from './constant-time';
@@ -96,6 +96,14 @@ function applyKeyStream(context: usize, text: usize, length: u32, tag: usize): v
   copyBlock(BLOCK, tag);
   store<u8>(BLOCK, load<u8>(BLOCK, 8) & 0x7f, 8);
   store<u8>(BLOCK, load<u8>(BLOCK, 12) & 0x7f, 12);
+  while (length >= 2 * BLOCK_BYTES && aesLikesPairs()) {
+    copyBlock(SCRATCH, BLOCK);
+    incrementBlock(BLOCK);
+    aesXorPair(schedule, SCRATCH, BLOCK, text);
+    incrementBlock(BLOCK);
+    text += 2 * BLOCK_BYTES;
+    length -= 2 * BLOCK_BYTES;
+  }
   while (length >= BLOCK_BYTES) {
     aesEncrypt(schedule, BLOCK, SCRATCH);
     xorBlock(text, SCRATCH);

@@ -40,6 +40,9 @@ static uint8_t *core_locate_bytes(uint32_t at, uint32_t length) {
 
 void core_start_instance(void) {
   wasm2c_core_instantiate(&core);
+#ifdef BOARD_DATA_CACHE
+  w2c_core_bitsliceAes(&core);
+#endif
   uint32_t capacity = w2c_core_eventCapacity(&core);
   event_buffer = core_locate_bytes(w2c_core_eventBuffer(&core), capacity);
   if (w2c_core_abiVersion(&core) != ABI_VERSION || capacity < ABI_EVENT_HEADER_BYTES) core_refuse_action();

@@ -40,6 +40,10 @@ export const boardSchema = z.strictObject({
   sources: z.array(z.string()).describe("folders with the architecture's own C files and headers"),
   clockHz: positive.describe('of the processor'),
   tickHz: positive.optional().describe('of the tick counter; default clockHz'),
+  dataCache: z
+    .boolean()
+    .default(false)
+    .describe('whether its processor has data caches: ciphers then take no time that depends on what they hold'),
   interrupts: z.number().int().min(0).max(240).describe('lines of the interrupt controller'),
   interruptController: interruptController.optional().describe('beside the processor'),
   reset: reset.optional().describe('device that resets the board, where the processor does not'),

@@ -121,7 +121,8 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     for (const [name, text] of Object.entries(generated)) writeFileSync(join(folder, name), text);
     options.onStep?.('wasm2c');
     copyFileSync(corePath, join(folder, 'core.wasm'));
-    await convertWasm(join(folder, 'core.wasm'), folder, 'core', signal);
+    const leftOut = board.dataCache ? [] : ['bitsliceAes'];
+    await convertWasm(join(folder, 'core.wasm'), folder, 'core', { leftOut, signal });
     options.onStep?.('compiler');
     const elfPath = imagePaths(folder, board).elfPath;
     // Its temporary files go with the folder when a build is broken off.

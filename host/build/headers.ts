@@ -52,6 +52,7 @@ export function boardHeader(board: Board): string {
     `#define BOARD_CLOCK_HZ ${board.clockHz}u`,
     `#define BOARD_TICK_HZ ${tickHz}u`,
     `#define BOARD_MAX_FREQUENCY_ERROR_PPB ${board.maxFrequencyErrorPpb}u`,
+    ...(board.dataCache ? ['#define BOARD_DATA_CACHE 1'] : []),
     ...regionMacros('FLASH', memory.flash),
     ...regionMacros('RAM', memory.ram),
     ...(memory.bootRom === undefined ? [] : regionMacros('BOOT_ROM', memory.bootRom)),

@@ -9,15 +9,63 @@ import { join } from 'node:path';
 import { BuildError } from './errors.ts';
 import { requireWabt, runTool } from './tools.ts';
 
+/** What of a module becomes C. */
+export interface ConvertOptions {
+  /** Exports that the image never calls, where there are such: left out, and what they alone can change is constant. */
+  readonly leftOut?: readonly string[];
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** Writes `<folder>/<name>.c` and `.h` for a module; its functions are called `w2c_<name>_…`. */
-export async function convertWasm(wasmPath: string, folder: string, name: string, signal?: AbortSignal): Promise<void> {
+export async function convertWasm(
+  wasmPath: string,
+  folder: string,
+  name: string,
+  { leftOut = [], signal }: ConvertOptions = {},
+): Promise<void> {
   const source = join(folder, `${name}.c`);
-  await runTool(requireWabt('wasm2c'), [wasmPath, '-n', name, '-o', source], folder, signal);
-  const output = readFileSync(source, 'utf8');
   const header = join(folder, `${name}.h`);
-  const interfaces = replaceOnce(readFileSync(header, 'utf8'), '#include "wasm-rt.h"', '#include "wasm_rt.h"');
+  await runTool(requireWabt('wasm2c'), [wasmPath, '-n', name, '-o', source], folder, signal);
+  let output = readFileSync(source, 'utf8');
+  let interfaces = replaceOnce(readFileSync(header, 'utf8'), '#include "wasm-rt.h"', '#include "wasm_rt.h"');
+  for (const exported of leftOut) {
+    if (interfaces.includes(`/* export: '${exported}' */`)) {
+      [output, interfaces] = leaveOut(output, interfaces, name, exported);
+    }
+  }
   writeFileSync(header, sortGlobals(interfaces, output, name));
   writeFileSync(source, shareInstance(insertChecks(output), name));
+}
+
+/**
+ * Leaves an exported function without arguments and result out of wasm2c's output, and writes the first value of each
+ * global that nothing else sets in the global's place: the compiler drops what that shuts off.
+ */
+function leaveOut(output: string, header: string, name: string, exported: string): [string, string] {
+  const outer = `w2c_${name}_${exported}`;
+  const bodyOf = (called: string) => {
+    const found = new RegExp(`^void ${called}\\(w2c_${name}\\* instance\\) \\{\\n[\\s\\S]*?^\\}\\n`, 'm').exec(output);
+    if (!found) throw changed(`there is no function ${called}`);
+    return found[0];
+  };
+  const wrapper = bodyOf(outer);
+  const [, inner] = /^ {2}(w2c_\w+)\(instance\);$/m.exec(wrapper) ?? [];
+  if (inner === undefined) throw changed(`${outer} calls nothing`);
+  const body = bodyOf(inner);
+  const comment = `/* export: '${exported}' */\n`;
+  let text = replaceOnce(output, comment + wrapper, '');
+  text = replaceOnce(text, body, '');
+  text = replaceOnce(text, `static void ${inner}(w2c_${name}*);\n`, '');
+  let interfaces = replaceOnce(header, `${comment}void ${outer}(w2c_${name}*);\n`, '');
+  for (const [, global] of body.matchAll(/\binstance->(w2c_g\d+) = /g)) {
+    const first = new RegExp(`^  instance->${global} = (\\w+);\\n`, 'm');
+    const sets = text.match(new RegExp(`\\binstance->${global} = `, 'g'))?.length;
+    const value = first.exec(text)?.[1];
+    if (sets !== 1 || value === undefined) continue;
+    text = text.replace(first, '').replaceAll(new RegExp(`\\binstance->${global}\\b`, 'g'), value);
+    interfaces = replaceOnce(interfaces, new RegExp(`^  \\w+ ${global};\\n`, 'm'), '');
+  }
+  return [text, interfaces];
 }
 
 const definitions = /(?:DEFINE_(?:LOAD|STORE)\([^)]*\)\n)+/g;

@@ -22,7 +22,7 @@ export function linkMeter(
   name: string,
   options: Pick<
     SoftwareMeterOptions,
-    'storage' | 'rtc' | 'trace' | 'onTrap' | 'onTariff' | 'registers' | 'maxFrequencyErrorPpb'
+    'storage' | 'rtc' | 'trace' | 'onTrap' | 'onTariff' | 'registers' | 'maxFrequencyErrorPpb' | 'aes'
   >,
 ): LinkedMeter {
   const [meterEnd, gatewayEnd] = createPair(name);

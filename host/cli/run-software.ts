@@ -1,6 +1,7 @@
 // The meter in software that `metertime run` runs: with a gateway in this process, or at a link to one elsewhere.
 // What always holds: what was started is ended by the function that comes back, the storage last.
 import { ClockStatus, Event } from '../../as/abi/codes.ts';
+import type { AesWay } from '../core/core.ts';
 import { TraceRecorder } from '../core/trace.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { HostClock } from '../gateway/host-clock.ts';
@@ -24,6 +25,8 @@ export interface SoftwareRun {
   readonly record: string | undefined;
   /** How long a charging transaction runs, which begins when the meter has a time; none without it. */
   readonly transactionSeconds: number | undefined;
+  /** How the core computes AES. */
+  readonly aes: AesWay | undefined;
 }
 
 export interface RunningMeter {
@@ -49,7 +52,7 @@ export async function startSoftware(to: Gateway | LinkTransport, run: SoftwareRu
       run.note(`The core trapped in event ${Event[event]}, which is a defect; the meter was started anew.`);
     else fail(trappedAtStart(error));
   };
-  const parts = { storage, rtc, onTrap, ...(trace === undefined ? {} : { trace }) };
+  const parts = { storage, rtc, onTrap, aes: run.aes, ...(trace === undefined ? {} : { trace }) };
   const { meter, stop } = 'addLink' in to ? linkMeter(to, softwareBoard, parts) : atLink(to, parts);
   meter.start();
   const endTransaction = transact(meter, run.transactionSeconds);
@@ -71,7 +74,7 @@ function trappedAtStart(cause: Error): CliError {
   });
 }
 
-type Parts = Pick<SoftwareMeterOptions, 'rtc' | 'trace' | 'onTrap'> & { readonly storage: FileStorage };
+type Parts = Pick<SoftwareMeterOptions, 'rtc' | 'trace' | 'onTrap' | 'aes'> & { readonly storage: FileStorage };
 
 function atLink(transport: LinkTransport, parts: Parts) {
   const registers = simulatedRegisters(parts.storage);

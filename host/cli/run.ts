@@ -2,8 +2,9 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { Emulator } from '../build/index.ts';
+import { type AesWay, aesWays } from '../core/core.ts';
 import { Gateway } from '../gateway/gateway.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import type { HostPort } from '../provision/host-port.ts';
@@ -34,6 +35,7 @@ interface Options {
   record?: string;
   link?: string;
   transaction?: number;
+  aes?: AesWay;
   verbose?: boolean;
   json?: boolean;
 }
@@ -60,6 +62,11 @@ export function runCommand(context: Context): Command {
       'run a charging transaction as long as this, from when there is a time (board software only)',
       seconds,
     )
+    .addOption(
+      new Option('--aes <way>', 'how the meter computes AES (board software only; default: bitsliced)').choices(
+        aesWays,
+      ),
+    )
     .option('-v, --verbose', "show the gateway's log too")
     .option('--json', 'print one JSON object a line')
     .action((options: Options) => run(context, options));
@@ -79,15 +86,16 @@ const softwareOnly = [
   ['record', 'record traces'],
   ['link', 'have their gateway elsewhere'],
   ['transaction', 'begin transactions by themselves'],
+  ['aes', 'choose how they compute AES'],
 ] as const;
 
 function softwareRun(
   { terminal }: Context,
-  { record, transaction }: Options,
+  { record, transaction, aes }: Options,
   rtcNs: bigint | undefined,
   storageFile: string,
 ): SoftwareRun {
-  return { note: (text) => terminal.note(text), storageFile, rtcNs, record, transactionSeconds: transaction };
+  return { note: (text) => terminal.note(text), storageFile, rtcNs, record, transactionSeconds: transaction, aes };
 }
 
 /** The meter alone: its gateway shows it. */

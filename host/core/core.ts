@@ -35,6 +35,7 @@ export interface CoreExports extends Record<string, unknown> {
   readonly memory: WebAssembly.Memory;
   abiVersion(): number;
   enlargeBuffers(): void;
+  bitsliceAes(): void;
   memoryEnd(): number;
   eventBuffer(): number;
   eventCapacity(): number;
@@ -71,6 +72,18 @@ export function loadCoreModule(path?: string): CoreModule {
   return loaded;
 }
 
+/** How a core computes AES; what comes out is the same (docs/security.md, "Side channels"). */
+export const aesWays = ['bitsliced', 'table'] as const;
+export type AesWay = (typeof aesWays)[number];
+
+export interface CoreOptions {
+  /**
+   * Default bitsliced: its time and the memory that it touches tell nothing. The table is several times faster: for
+   * processors without a data cache, and for simulations, whose keys are nobody's.
+   */
+  readonly aes?: AesWay | undefined;
+}
+
 /** A running core. After a trap (`CoreError` core-trap) an instance must not be used again: make a new one. */
 export class Core {
   readonly exports: CoreExports;
@@ -78,7 +91,10 @@ export class Core {
   readonly #actionAt: number;
   readonly #capacity: number;
 
-  constructor(readonly source: CoreModule = loadCoreModule()) {
+  constructor(
+    readonly source: CoreModule = loadCoreModule(),
+    { aes = 'bitsliced' }: CoreOptions = {},
+  ) {
     // It imports nothing.
     this.exports = new WebAssembly.Instance(source.module).exports as unknown as CoreExports;
     if (this.exports.abiVersion() !== Abi.Version) {
@@ -88,6 +104,7 @@ export class Core {
       );
     }
     this.exports.enlargeBuffers();
+    if (aes === 'bitsliced') this.exports.bitsliceAes();
     this.#eventAt = this.exports.eventBuffer();
     this.#actionAt = this.exports.actionBuffer();
     this.#capacity = this.exports.eventCapacity() - Abi.EventHeaderBytes;

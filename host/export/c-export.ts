@@ -140,7 +140,7 @@ function replaceOnce(text: string, what: string, by: string): string {
 async function coreAsC(wasmPath: string, signal: AbortSignal | undefined): Promise<Record<string, string>> {
   const folder = mkdtempSync(join(tmpdir(), 'metertime-export-'));
   try {
-    await convertWasm(wasmPath, folder, 'core', signal);
+    await convertWasm(wasmPath, folder, 'core', { leftOut: ['bitsliceAes'], signal });
     return Object.fromEntries(['core.c', 'core.h'].map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
   } finally {
     rmSync(folder, { recursive: true, force: true });

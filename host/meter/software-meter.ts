@@ -17,7 +17,7 @@ import {
   TimeNowField,
   TrapCode,
 } from '../../as/abi/codes.ts';
-import { Core, type CoreAction, CoreError, type CoreModule, loadCoreModule } from '../core/core.ts';
+import { type AesWay, Core, type CoreAction, CoreError, type CoreModule, loadCoreModule } from '../core/core.ts';
 import type { TraceSink } from '../core/trace.ts';
 import { FrameSplitter } from '../link/frame-splitter.ts';
 import { ByteReader } from '../link/message-bytes.ts';
@@ -96,6 +96,8 @@ export interface SoftwareMeterOptions {
   readonly board?: string;
   readonly version?: string;
   readonly source?: CoreModule;
+  /** How the core computes AES. */
+  readonly aes?: AesWay | undefined;
   /** Is told every event and action. These hold secrets. */
   readonly trace?: TraceSink;
   /** Told when the core trapped; it has been restarted by then, unless it trapped in its first event. */
@@ -269,7 +271,7 @@ export class SoftwareMeter {
     this.#queue = [];
     this.#splitter.reset();
     this.#options.trace?.reset();
-    this.#core = new Core(this.#source);
+    this.#core = new Core(this.#source, { aes: this.#options.aes });
     this.#queue.push({
       event: Event.Start,
       tick: this.#options.clock.nowTicks(),

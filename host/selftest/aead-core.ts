@@ -47,6 +47,7 @@ interface AeadExports {
   testPolyvalBlock(sum: number, key: number, block: number): void;
   testAesExpandKey(schedule: number, key: number, keyBytes: number): void;
   testAesEncrypt(schedule: number, source: number, target: number): void;
+  testAesXorPair(schedule: number, first: number, second: number, text: number): void;
   testCmacSetKey(context: number, key: number, keyBytes: number): void;
   testCmacStart(): void;
   testCmacUpdate(context: number, data: number, length: number): void;
@@ -88,6 +89,7 @@ const functionNames: readonly (keyof AeadExports)[] = [
   'testPolyvalBlock',
   'testAesExpandKey',
   'testAesEncrypt',
+  'testAesXorPair',
   'testCmacSetKey',
   'testCmacStart',
   'testCmacUpdate',

@@ -3,6 +3,7 @@
 //
 // What always holds: a test counts as passed, failed or skipped, never twice and never not at all; what the core lacks
 // is skipped and named, never passed.
+import type { AesWay } from '../core/core.ts';
 import { AeadCore, aesKeyBytes, type Opened, SelftestError, sivKeyBytes, tagBytes } from './aead-core.ts';
 import { toHex } from './hex.ts';
 import { difference, type KnownAnswer, knownAnswers, refusal, signAnswers } from './known-answers.ts';
@@ -38,6 +39,8 @@ export interface Counts {
 export interface FileReport extends Counts {
   readonly name: string;
   readonly algorithm: string;
+  /** How the core computed AES. */
+  readonly aes: AesWay;
   /** Why nothing of the file could be read; `failed` is then 1. */
   readonly error: string | undefined;
   /** The tests that failed, in order. */
@@ -52,31 +55,44 @@ export interface Report extends Counts {
   readonly files: readonly FileReport[];
 }
 
+type FileOutcome = Omit<FileReport, 'aes'>;
+
 type Outcome = { readonly failure?: string | undefined; readonly skip?: string };
 
 /**
  * Runs the built-in answers and the files.
  * @param core exports of an instance of core.wasm that nothing else uses: its random generator is started anew
+ * @param aes how that instance computes AES
  * @throws {SelftestError} core-without-tests
  */
 export function runSelftest(
   core: { readonly memory: WebAssembly.Memory } & Record<string, unknown>,
   vectorFiles: readonly VectorInput[] = [],
+  aes: AesWay = 'table',
 ): Report {
   const cores = { aead: new AeadCore(core), sign: new SignCore(core) };
   const files = [runBuiltIn(cores), ...vectorFiles.map((file) => runFile(cores, file))];
+  return reportOf(files.map((file) => ({ ...file, aes })));
+}
+
+/** One report of several: files in their order. */
+export function joinReports(reports: readonly Report[]): Report {
+  return reportOf(reports.flatMap(({ files }) => files));
+}
+
+function reportOf(files: readonly FileReport[]): Report {
   const sum = (key: keyof Counts) => files.reduce((total, file) => total + file[key], 0);
   const counts = { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped') };
   return { ok: counts.failed === 0, ...counts, files };
 }
 
-function runBuiltIn({ aead, sign }: Cores): FileReport {
+function runBuiltIn({ aead, sign }: Cores): FileOutcome {
   const run = <T>(answers: readonly KnownAnswer<T>[], core: T) =>
     answers.map((answer) => ({ id: answer.name, outcome: attempt(() => answer.run(core)) }));
   return summarise('built-in', 'all of the core', [...run(knownAnswers, aead), ...run(signAnswers, sign)]);
 }
 
-function runFile(cores: Cores, { name, text }: VectorInput): FileReport {
+function runFile(cores: Cores, { name, text }: VectorInput): FileOutcome {
   try {
     const file = readWycheproof(text);
     const outcomes = file.tests.map((test) => ({ id: test.id, outcome: runTest(cores, test) }));
@@ -174,7 +190,7 @@ function summarise(
   name: string,
   algorithm: string,
   outcomes: readonly { readonly id: string; readonly outcome: Outcome }[],
-): FileReport {
+): FileOutcome {
   const skips = new Map<string, number>();
   const failures: { id: string; message: string }[] = [];
   let passed = 0;
@@ -201,14 +217,14 @@ function summarise(
  */
 export function describeReport(report: Report, listed = 10): string[] {
   const rows = [
-    ['Vectors', 'Algorithm', 'Passed', 'Failed', 'Skipped'],
-    ...report.files.map((file) => [file.name, file.algorithm, ...countsOf(file)]),
-    ['total', '', ...countsOf(report)],
+    ['Vectors', 'Algorithm', 'AES', 'Passed', 'Failed', 'Skipped'],
+    ...report.files.map((file) => [file.name, file.algorithm, file.aes, ...countsOf(file)]),
+    ['total', '', '', ...countsOf(report)],
   ];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) =>
     row
-      .map((cell, column) => (column < 2 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
+      .map((cell, column) => (column < 3 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!)))
       .join('  ')
       .trimEnd(),
   );

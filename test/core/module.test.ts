@@ -43,6 +43,7 @@ describe('core.wasm', () => {
       'actionBuffer',
       'backoffNext',
       'backoffSpread',
+      'bitsliceAes',
       'enlargeBuffers',
       'eventBuffer',
       'eventCapacity',

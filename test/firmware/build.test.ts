@@ -1,7 +1,7 @@
 // The firmware build: the product's image within its budgets, the same bits anywhere, and what it refuses.
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as codes from '../../as/abi/codes.ts';
 import { abiHeader, boardHeader } from '../../host/build/headers.ts';
@@ -14,8 +14,10 @@ import {
   startEmulator,
 } from '../../host/build/index.ts';
 import { isStackBounded, measureStack } from '../../host/build/stack-depth.ts';
+import { convertWasm } from '../../host/build/wasm-to-c.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
 import { until } from '../../host/setup/until.ts';
+import { buildCore } from '../../scripts/build-core.mjs';
 import { bundle } from '../../scripts/build-dist.mjs';
 import { root } from '../../scripts/lib/project.mjs';
 import { runMetertime } from '../host/cli-run.ts';
@@ -67,6 +69,45 @@ describe('the product', { timeout: 120_000 }, () => {
     } finally {
       await emulator.stop();
     }
+  });
+});
+
+describe('AES bitsliced', { timeout: 120_000 }, () => {
+  // A mask that ShiftRows of planes has, and nothing else (aes-bitsliced.ts).
+  const mask = `${0xc000_c000}u`;
+
+  async function convert(leftOut: string[]): Promise<string> {
+    const folder = join(temporary.path, `bitsliced-${leftOut.length}`);
+    mkdirSync(folder);
+    await convertWasm((await buildCore()).path, folder, 'core', { leftOut });
+    return readFileSync(join(folder, 'core.h'), 'utf8') + readFileSync(join(folder, 'core.c'), 'utf8');
+  }
+
+  it('is not in the image of a board without a data cache, nor is the choice', async () => {
+    const report = await buildFirmware({ board: boardName });
+    const folder = dirname(report.elfPath);
+    const source = readFileSync(join(folder, 'core.c'), 'utf8');
+    const functions = [...source.matchAll(/^\w+ (w2c_core_\w+)\([^)]*\) \{\n[\s\S]*?^\}\n/gm)];
+    const sliced = functions.filter(([text]) => text.includes(mask)).map(([, name]) => name);
+    expect(sliced).toHaveLength(1);
+    const graph = readFileSync(join(folder, 'obj', 'core', 'core.ci'), 'utf8');
+    expect(graph.includes('"w2c_core_handle"')).toBe(true);
+    expect(new RegExp(`\\b${sliced[0]}\\b`).test(graph)).toBe(false);
+    expect(source.includes('bitsliceAes')).toBe(false);
+  });
+
+  it('costs a global of the instance where it is to be chosen', async () => {
+    const [without, chosen] = [await convert(['bitsliceAes']), await convert([])];
+    const globals = (text: string) => text.match(/^ {2}u(?:32|64) w2c_g\d+;$/gm)?.length ?? 0;
+    expect(globals(chosen)).toBe(globals(without) + 1);
+    expect(chosen.includes('void w2c_core_bitsliceAes(w2c_core*);')).toBe(true);
+    expect(without.includes('bitsliceAes')).toBe(false);
+  });
+
+  it('is asked for by the glue where the board says that it has one', () => {
+    const board = loadBoard(boardName);
+    expect(boardHeader(board)).not.toContain('DATA_CACHE');
+    expect(boardHeader({ ...board, dataCache: true })).toContain('#define BOARD_DATA_CACHE 1\n');
   });
 });
 

@@ -380,6 +380,8 @@ describe('metertime run', () => {
         /only meters in software have their gateway elsewhere/,
       ],
       [['--board', 'mps2-an385', '--transaction', '9'], /only meters in software begin transactions/],
+      [['--board', 'mps2-an385', '--aes', 'table'], /only meters in software choose how they compute AES/],
+      [['--board', 'software', '--aes', 'quick'], /Allowed choices are bitsliced, table/],
       [['--board', 'software', '--server', 'a', '--link', 'unix:/x'], /needs a storage that is kept\nGive --storage/],
       [['--board', 'software', '--ca', caFile, '--link', 'unix:/x'], /--ca is the gateway's/],
       [['--board', 'software', '--json', '--link', 'unix:/x'], /--json is for a gateway here/],

@@ -12,6 +12,7 @@ import type { CoreModule } from '../../host/core/core.ts';
 const source = `(module
   (memory (export "memory") 1 1)
   (func (export "enlargeBuffers"))
+  (func (export "bitsliceAes"))
   (func (export "abiVersion") (result i32) i32.const ${Abi.Version})
   (func (export "memoryEnd") (result i32) i32.const 32768)
   (func (export "eventBuffer") (result i32) i32.const 1024)

@@ -1,9 +1,10 @@
 // The known-answer tests that `metertime selftest` runs: what passes, what fails, what is skipped.
 import { aessiv, gcmsiv } from '@noble/ciphers/aes.js';
 import { describe, expect, test } from 'vitest';
+import { aesWays } from '../../host/core/core.ts';
 import { SelftestError } from '../../host/selftest/aead-core.ts';
 import { hex, toHex } from '../../host/selftest/hex.ts';
-import { describeReport, runSelftest } from '../../host/selftest/selftest.ts';
+import { describeReport, joinReports, runSelftest } from '../../host/selftest/selftest.ts';
 import { macs } from '../../host/selftest/vectors/rfc4493.ts';
 import { messages } from '../../host/selftest/vectors/rfc5297.ts';
 import { signatures } from '../../host/selftest/vectors/rfc8032.ts';
@@ -338,8 +339,18 @@ test('a byte order mark is passed over', async () => {
 test('the report is a table with a line for each file, then what failed', async () => {
   const { report } = await run(file('AES-SIV-CMAC', daead('valid'), daead('invalid')));
   const lines = describeReport(report);
-  expect(lines[0]).toMatch(/^Vectors +Algorithm +Passed +Failed +Skipped$/);
-  expect(lines[3]).toMatch(/^AES-SIV-CMAC\.json +AES-SIV-CMAC +1 +1 +0$/);
+  expect(lines[0]).toMatch(/^Vectors +Algorithm +AES +Passed +Failed +Skipped$/);
+  expect(lines[3]).toMatch(/^AES-SIV-CMAC\.json +AES-SIV-CMAC +table +1 +1 +0$/);
   expect(lines[4]).toMatch(/^total +\d+ +1 +0$/);
   expect(lines[5]).toBe('✗ AES-SIV-CMAC.json, tcId 2: a forgery was accepted');
+});
+
+test('reports of several ways are one', async () => {
+  const vectors = [file('AES-SIV-CMAC', daead('valid'), daead('invalid'))];
+  const reports = await Promise.all(aesWays.map(async (aes) => runSelftest(await loadCore({ aes }), vectors, aes)));
+  const report = joinReports(reports);
+  expect(report).toMatchObject({ ok: false, passed: 2 * reports[0]!.passed, failed: 2, skipped: 0 });
+  expect(report.files.map(({ name, aes }) => [name, aes])).toEqual(
+    aesWays.flatMap((aes) => ['built-in', 'AES-SIV-CMAC.json'].map((name) => [name, aes])),
+  );
 });

@@ -17,7 +17,7 @@
 import { Action, Event, RtcField } from '../../../as/abi/codes';
 import { actionsCut, actionsUsed, addAction, EVENT, endAction, PAYLOAD, put } from './interface';
 
-export { abiVersion, actionBuffer, eventBuffer, eventCapacity, memoryEnd } from './interface';
+export { abiVersion, actionBuffer, bitsliceAes, eventBuffer, eventCapacity, memoryEnd } from './interface';
 
 const START: usize = memory.data(192, 8);
 

@@ -6,7 +6,7 @@
 import { Action, Event, StartField } from '../../../as/abi/codes';
 import { actionsCut, actionsUsed, addAction, EVENT, PAYLOAD } from './interface';
 
-export { abiVersion, actionBuffer, eventBuffer, eventCapacity, memoryEnd } from './interface';
+export { abiVersion, actionBuffer, bitsliceAes, eventBuffer, eventCapacity, memoryEnd } from './interface';
 
 const STARTS_MOST: u32 = 64;
 

@@ -13,6 +13,8 @@ export function abiVersion(): u32 {
   return Abi.Version;
 }
 
+export function bitsliceAes(): void {}
+
 export function memoryEnd(): u32 {
   return <u32>__heap_base;
 }
