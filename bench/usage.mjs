@@ -1,6 +1,12 @@
 // What `--help` of the programs in this folder prints. Node built-ins only: it is printed before anything is set up.
 import { availableParallelism } from 'node:os';
 
+export const aeadUsage = `npm run bench:aead -- [options]
+
+  --rounds N      rounds of a hundred messages, all in turns (41)
+  --json          the figures as JSON
+  --help          this`;
+
 export const blackoutUsage = `npm run bench:blackout -- [options]
 
   --meters N      meters that come back (1000000)
