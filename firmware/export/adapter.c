@@ -2,6 +2,7 @@
 #include "names.h"
 
 #include <float.h>
+#include <string.h>
 
 #include "application.h"
 #include "firmware_identity.h"
@@ -41,6 +42,15 @@ bool storage_write_bytes(uint32_t offset, const uint8_t *from, uint32_t length) 
 
 _Noreturn void reset_restart_board(uint8_t cause, uint32_t trap_code) {
   metertime_restart(cause, trap_code);
+}
+
+// Zeros say that there is none.
+void image_compute_hash(uint8_t hash[IMAGE_HASH_BYTES]) {
+#ifdef METERTIME_HAS_IMAGE_HASH
+  metertime_hash_image(hash);
+#else
+  memset(hash, 0, IMAGE_HASH_BYTES);
+#endif
 }
 
 #ifdef METERTIME_HAS_ENTROPY

@@ -49,6 +49,11 @@ bool metertime_write_storage(uint32_t offset, const uint8_t *from, uint32_t leng
 /// Each start writes to the storage, so one that fails again and again has to wait longer each time.
 _Noreturn void metertime_restart(uint8_t cause, uint32_t trap_code);
 
+// ---- identification: where METERTIME_HAS_IMAGE_HASH is defined
+
+/// SHA-256 of the whole firmware as it is now, this one included, for reports and records. Once, by metertime_start.
+void metertime_hash_image(uint8_t hash[32]);
+
 // ---- entropy: where METERTIME_HAS_ENTROPY is defined
 
 /// Fills 32 bytes from a source of random bits; false when it does not give them.

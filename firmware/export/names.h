@@ -18,7 +18,7 @@
 #define core_tell_acceptance metertime_core_tell_acceptance
 #define core_tell_transaction metertime_core_tell_transaction
 #define entropy_read_bytes metertime_entropy_read_bytes
-#define firmware_identity metertime_identity
+#define image_compute_hash metertime_image_compute_hash
 #define line_accept_byte metertime_line_accept_byte
 #define line_next_byte metertime_line_next_byte
 #define link_drop_frame metertime_link_drop_frame
