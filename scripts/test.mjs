@@ -1,6 +1,6 @@
 // `npm test`: sets up everything, lints, runs all tests, and says at its end how many ran.
 // Arguments go to vitest (`npm test -- test/core`); with any, linting is left to `npm run lint`.
-// METERTIME_NATIVE_FUZZ=skip leaves native fuzzing out, with the compiler that it needs.
+// METERTIME_NATIVE_FUZZ=skip leaves native fuzzing out, with the compiler that it needs, and what else needs that.
 import { spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
@@ -24,7 +24,7 @@ const nativeFuzz = process.env.METERTIME_NATIVE_FUZZ !== 'skip';
 /** @type {string[]} why tests fail or are skipped */
 const reasons = nativeFuzz
   ? []
-  : ['native fuzzing, and storage while power fails, are left out: METERTIME_NATIVE_FUZZ=skip'];
+  : ['native fuzzing, storage while power fails, and the board posix are left out: METERTIME_NATIVE_FUZZ=skip'];
 try {
   /** @type {import('./debian.mjs').GroupName[]} */
   const needed = ['servers', 'firmware', 'emulator', 'riscv', 'token', 'flash', 'make'];

@@ -40,7 +40,9 @@ static uint8_t *core_locate_bytes(uint32_t at, uint32_t length) {
 
 void core_start_instance(void) {
   wasm2c_core_instantiate(&core);
-#ifdef BOARD_DATA_CACHE
+#ifdef BOARD_PROCESS
+  if (!process_wants_table()) w2c_core_bitsliceAes(&core);
+#elif defined BOARD_DATA_CACHE
   w2c_core_bitsliceAes(&core);
 #endif
   uint32_t capacity = w2c_core_eventCapacity(&core);

@@ -40,7 +40,12 @@ static void main_sleep(void) {
   cpu_restore_interrupts(held);
 }
 
+#ifdef BOARD_PROCESS
+int main(int argc, char **argv) {
+  process_start(argc, argv);
+#else
 int main(void) {
+#endif
   struct reset_report reset;
   reset_read_report(&reset);
   tick_start_counter();

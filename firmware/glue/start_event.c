@@ -26,7 +26,7 @@ uint32_t start_write_payload(uint8_t *payload, uint32_t capacity, const struct r
   bytes_put_u32(payload + START_FIELD_MAX_FREQUENCY_ERROR_PPB, BOARD_MAX_FREQUENCY_ERROR_PPB);
   bytes_put_u32(payload + START_FIELD_STORAGE_BYTES, BOARD_STORAGE_BYTES);
   bytes_put_u64(payload + START_FIELD_BUILD_UNIX_SECONDS, FIRMWARE_BUILD_UNIX_SECONDS);
-#ifdef BOARD_ENTROPY_BASE
+#ifdef BOARD_ENTROPY
   // Zeros say that there is none.
   uint8_t *entropy = payload + START_FIELD_ENTROPY;
   if (!entropy_read_bytes(entropy)) memset(entropy, 0, ENTROPY_BYTES);

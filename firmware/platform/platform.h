@@ -101,11 +101,11 @@ bool thermometer_read_temperature(int32_t *milli_celsius);
 
 #define IMAGE_HASH_BYTES 32u
 
-/// SHA-256 of the firmware as it is now, all of it: on a microcontroller what lies in flash. Takes some tenths of a
-/// second there.
+/// SHA-256 of the firmware as it is now, all of it: on a microcontroller what lies in flash, which takes some tenths of a
+/// second; of a process its file.
 void image_compute_hash(uint8_t hash[IMAGE_HASH_BYTES]);
 
-// ---- entropy: on boards with a source of random bits, which define BOARD_ENTROPY_BASE
+// ---- entropy: on boards with a source of random bits, which define BOARD_ENTROPY
 
 #define ENTROPY_BYTES 32u
 
@@ -118,6 +118,15 @@ bool entropy_read_bytes(uint8_t into[ENTROPY_BYTES]);
 void watchdog_start_timer(void);
 void watchdog_feed_timer(void);
 void watchdog_on_expiry(void);
+
+// ---- process: on boards that define BOARD_PROCESS, which are processes of an operating system
+
+/// Takes the arguments, opens what they name and takes over what a restart has left; ends the process where it cannot.
+/// First of all.
+void process_start(int argc, char **argv);
+
+/// Whether it was asked to compute AES with a table, which only simulations should.
+bool process_wants_table(void);
 
 // ---- reset
 

@@ -12,9 +12,12 @@ export function boardParts(board: Board): BoardPart[] {
   const { memory, budgets, link, ticks, watchdog, i2c, entropy, rtc, thermometer } = board;
   const tickHz = board.tickHz ?? board.clockHz;
   const parts: (BoardPart | undefined)[] = [
-    ['processor', `${board.chip}, ${mhz(board.clockHz)}`],
-    ['flash', `${kib(memory.flash.bytes)}, budget ${kib(budgets.flashBytes)}`],
-    ['RAM', `${kib(memory.ram.bytes)}, budget ${kib(budgets.ramBytes)} with ${kib(board.stackBytes)} of stack`],
+    ['processor', board.process === undefined ? `${board.chip}, ${mhz(board.clockHz)}` : board.chip],
+    board.process && ['code', `budget ${kib(budgets.flashBytes)}, and ${kib(budgets.ramBytes)} of data`],
+    board.process ? undefined : ['flash', `${kib(memory.flash.bytes)}, budget ${kib(budgets.flashBytes)}`],
+    board.process
+      ? undefined
+      : ['RAM', `${kib(memory.ram.bytes)}, budget ${kib(budgets.ramBytes)} with ${kib(board.stackBytes)} of stack`],
     ['servers', `${board.servers} at once`],
     ['oscillator', `±${board.maxFrequencyErrorPpb / 1000} ppm`],
     ['link', `${link.uart} (${board.uarts[link.uart]!.driver}), ${link.baud} baud, ${link.frames} frames`],
@@ -27,7 +30,7 @@ export function boardParts(board: Board): BoardPart[] {
     entropy && ['entropy', board.entropies[entropy.device]!.driver],
     board.application === undefined ? undefined : ['application', board.application],
     board.flash.length === 0 ? undefined : ['flashed by', board.flash.map(({ method }) => method).join(', ')],
-    board.emulation && ['emulator', board.emulation.program],
+    board.emulation && ['emulator', board.process ? 'none: it is a process of this machine' : board.emulation.program],
   ];
   return parts.filter((part) => part !== undefined);
 }
@@ -47,6 +50,7 @@ function storageText(storage: Board['storage']): string {
   if (storage.driver === 'at24c') {
     return `${kib(storage.bytes)} of EEPROM (at24c) at ${hex(storage.address)}, pages of ${storage.pageBytes} bytes`;
   }
+  if (storage.driver === 'posix_file') return `${kib(storage.bytes)} in a file`;
   const { bytes, device, units, unitBytes } = storage;
   return `${kib(bytes)} in ${units} units of ${kib(unitBytes)} flash (${device})`;
 }

@@ -16,6 +16,7 @@ import {
   positive,
   reset,
   rtc,
+  storageFile,
   thermometer,
   timer,
   uart,
@@ -36,7 +37,12 @@ export const boardSchema = z.strictObject({
   description: z.string().min(1),
   architecture: z.string(),
   chip: z.string(),
-  toolchain: z.strictObject({ prefix: z.string(), flags: z.array(z.string()) }),
+  toolchain: z.strictObject({
+    prefix: z.string(),
+    compiler: z.string().default('gcc').describe('what follows the prefix'),
+    flags: z.array(z.string()),
+  }),
+  process: z.literal(true).optional().describe('a process of this machine, with its C library'),
   sources: z.array(z.string()).describe("folders with the architecture's own C files and headers"),
   clockHz: positive.describe('of the processor'),
   tickHz: positive.optional().describe('of the tick counter; default clockHz'),
@@ -98,7 +104,7 @@ export const boardSchema = z.strictObject({
   entropy: z.strictObject({ device: z.string() }).optional(),
   rtc: rtc.optional(),
   thermometer: thermometer.optional().describe('beside the oscillator'),
-  storage: z.discriminatedUnion('driver', [eeprom, flashStore]),
+  storage: z.discriminatedUnion('driver', [eeprom, flashStore, storageFile]),
   application: z
     .string()
     .regex(/^[a-z0-9_]+$/, 'the name of a file in firmware/applications, without .c')

@@ -18,6 +18,8 @@ export interface ImageInputs {
   /** C files, relative to the checkout. */
   readonly sources: readonly string[];
   readonly elfPath: string;
+  /** Compiler and linker flags besides the board's, of a process. */
+  readonly moreFlags?: readonly string[];
   /** Breaks it off: compilers are ended, and what they wrote is left. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -37,21 +39,22 @@ function objectOf(source: string): string {
   return join('obj', source.replace(/^firmware\//, '').replace(/\.c$/, '.o'));
 }
 
-async function compileAll({ root, folder, board, gcc, sources, signal }: ImageInputs): Promise<void> {
+async function compileAll({ root, folder, board, gcc, sources, moreFlags = [], signal }: ImageInputs): Promise<void> {
+  const bare = board.process === undefined;
   const shared = [
     ...board.toolchain.flags,
+    ...moreFlags,
     '-std=gnu11',
-    '-ffreestanding',
+    ...(bare ? ['-ffreestanding', '-fcallgraph-info=su'] : []),
     '-fno-common',
     '-ffunction-sections',
     '-fdata-sections',
-    '-fcallgraph-info=su',
     '-g',
     // The last one that fits is taken. The compiler's own headers have a place of their own on each machine.
     `-ffile-prefix-map=${root}=.`,
     `-ffile-prefix-map=${folder}=build`,
     `-ffile-prefix-map=${dirname(dirname(gcc.path))}=/usr`,
-    '-Ifirmware/runtime/include',
+    ...(bare ? ['-Ifirmware/runtime/include'] : []),
     '-Ifirmware/runtime',
     '-Ifirmware/platform',
     '-Ifirmware/drivers',
@@ -66,6 +69,8 @@ async function compileAll({ root, folder, board, gcc, sources, signal }: ImageIn
     const core = join(folder, 'core.c');
     const object = join('obj', 'core', 'core.o');
     await compile([...coreFlags, '-DWASM_STACK_PROVEN'], core, object);
+    // Below a process' stack is a page that nobody may touch.
+    if (!bare) return;
     const graph = readFileSync(join(folder, object.replace(/o$/, 'ci')), 'utf8');
     if (!isStackBounded(graph)) await compile(coreFlags, core, object);
   };
@@ -89,18 +94,18 @@ async function worker(jobs: (() => Promise<unknown>)[]): Promise<void> {
   }
 }
 
-async function link({ root, folder, board, gcc, sources, elfPath, signal }: ImageInputs): Promise<void> {
+async function link(inputs: ImageInputs): Promise<void> {
+  const { root, folder, board, gcc, sources, elfPath, moreFlags = [], signal } = inputs;
   const objects = [join('obj', 'core', 'core.o'), ...sources.map(objectOf)].sort();
   const options = [
     ...board.toolchain.flags,
-    '-nostdlib',
+    ...moreFlags,
     '-Wl,--gc-sections',
     '-Wl,--build-id=none',
-    '-Wl,--no-warn-rwx-segments',
     `-Wl,-Map=${join(folder, 'firmware.map')}`,
-    '-T',
-    join(folder, 'link.ld'),
+    ...(board.process === undefined ? ['-nostdlib', '-Wl,--no-warn-rwx-segments', '-T', join(folder, 'link.ld')] : []),
   ];
+  const library = board.process === undefined ? '-lgcc' : '-lm';
   const paths = objects.map((object) => join(folder, object));
-  await runTool(gcc, [...options, ...paths, '-lgcc', '-o', elfPath], root, signal);
+  await runTool(gcc, [...options, ...paths, library, '-o', elfPath], root, signal);
 }

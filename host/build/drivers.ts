@@ -44,6 +44,7 @@ export const uart = z.discriminatedUnion('driver', [
   }),
   z.strictObject({ driver: z.literal('stellaris_uart'), ...stellaris, irq, ...stellarisPins }),
   z.strictObject({ driver: z.literal('stm32_usart'), ...stm32Usart, irq }),
+  z.strictObject({ driver: z.literal('posix_line') }).describe('a socket, pseudo terminal or serial device'),
 ]);
 
 /** Counts ticks or ends waits (`tick_...`). */
@@ -55,6 +56,7 @@ export const timer = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('stellaris_gptm'), ...stellaris, irq }),
   z.strictObject({ driver: z.literal('stm32_timer'), base, inputHz }).describe('counts only'),
   z.strictObject({ driver: z.literal('systick_alarm'), inputHz, irq: systickIrq }).describe('ends waits only'),
+  z.strictObject({ driver: z.literal('posix_timer') }),
 ]);
 
 /** Restarts a board that hangs (`watchdog_...`). */
@@ -63,6 +65,7 @@ export const watchdog = z.discriminatedUnion('driver', [
   z.strictObject({ driver: z.literal('nrf51_wdt'), base }),
   z.strictObject({ driver: z.literal('stellaris_watchdog'), base, irq }),
   z.strictObject({ driver: z.literal('stm32_iwdg'), base }),
+  z.strictObject({ driver: z.literal('posix_watchdog') }).describe('counts the time of the processor'),
 ]);
 
 /** Watchdogs whose first expiry is the processor's NMI, served by `watchdog_on_expiry`. */
@@ -82,7 +85,10 @@ export const i2c = z.discriminatedUnion('driver', [
 ]);
 
 /** A source of random bits (`entropy_...`). */
-export const entropy = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('nrf51_rng'), base })]);
+export const entropy = z.discriminatedUnion('driver', [
+  z.strictObject({ driver: z.literal('nrf51_rng'), base }),
+  z.strictObject({ driver: z.literal('posix_entropy') }),
+]);
 
 /** Brings interrupt lines to the processor, where the processor itself does not (`cpu_enable_interrupt`). */
 export const interruptController = z.discriminatedUnion('driver', [
@@ -126,6 +132,12 @@ export const flashStore = z.strictObject({
   units: positive.min(4).describe('that are erased one at a time'),
   unitBytes: positive,
   programBytes: positive.describe('what is programmed at once'),
+});
+
+/** A file of a process. */
+export const storageFile = z.strictObject({
+  driver: z.literal('posix_file'),
+  bytes: positive.max(maxStorageBytes).multipleOf(pageUnit),
 });
 
 /** Which function of a driver serves which of its device's interrupts, by the role that the device has. */

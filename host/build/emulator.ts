@@ -6,10 +6,8 @@
 // saved when `stop`, `kill` or `saveStorage` says so. No emulator outlives the process that started it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
-  accessSync,
   appendFileSync,
   chmodSync,
-  constants,
   existsSync,
   mkdtempSync,
   readFileSync,
@@ -24,6 +22,8 @@ import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { type Board, loadBoard } from './board.ts';
+import { startProcess } from './board-process.ts';
+import { awaitSocket, diesWithParent, keepFromOutliving } from './children.ts';
 import { parseElf, symbolAddress } from './elf.ts';
 import { EmulatedBridge, partBytes } from './emulated-bridge.ts';
 import { BuildError } from './errors.ts';
@@ -79,15 +79,11 @@ export interface Emulator {
   logTail(): string;
 }
 
-const startTimeoutMs = 20_000;
 const stopTimeoutMs = 2_000;
 const socketPathBytes = 107;
 const stackPaint = 0x5aa5c33c;
 /** QEMU's object for the device that the board's data name `id=thermometer`. */
 const thermometerPath = '/machine/peripheral/thermometer';
-
-const running = new Set<ChildProcess>();
-let exitHandled = false;
 
 /**
  * Starts a board's emulator and waits until its link can be connected to.
@@ -106,6 +102,7 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   }
   prepareStorage(options.storageFile, board);
   rmSync(options.link, { force: true });
+  if (board.process !== undefined) return startProcess(fillIn(board.emulation.arguments, board, options), options);
   const tool = requireTool(board.emulation.program);
   const bridge = await openBridge(board, options.storageFile);
   const flash = flashInMemory(board);
@@ -296,7 +293,7 @@ function prepareStorage(path: string, board: Board): void {
 }
 
 // A comma ends an option's value unless it is doubled.
-function fillIn(args: readonly string[], board: Board, options: EmulatorOptions, bridge: string | undefined): string[] {
+function fillIn(args: readonly string[], board: Board, options: EmulatorOptions, bridge?: string): string[] {
   const values: Record<string, string | undefined> = {
     link: options.link,
     bridge,
@@ -333,35 +330,4 @@ function eeproms({ name, storage }: Board, file: string): string[] {
     args.push('-device', `at24c-eeprom,address=${address},rom-size=${size},drive=storage${number}`);
   }
   return args;
-}
-
-// util-linux's setpriv lets the kernel kill the emulator with its parent, even when that is killed itself.
-function diesWithParent(): string[] {
-  for (const path of ['/usr/bin/setpriv', '/bin/setpriv']) {
-    try {
-      accessSync(path, constants.X_OK);
-      return [path, '--pdeathsig', 'KILL', '--'];
-    } catch {}
-  }
-  return [];
-}
-
-function keepFromOutliving(child: ChildProcess): void {
-  running.add(child);
-  child.on('close', () => running.delete(child));
-  if (exitHandled) return;
-  exitHandled = true;
-  process.on('exit', () => {
-    for (const left of running) left.kill('SIGKILL');
-  });
-}
-
-async function awaitSocket(path: string): Promise<void> {
-  const deadline = performance.now() + startTimeoutMs;
-  while (!existsSync(path)) {
-    if (performance.now() > deadline) {
-      throw new BuildError('emulator-failed', `the emulator did not open ${path} within ${startTimeoutMs / 1000} s`);
-    }
-    await delay(5);
-  }
 }

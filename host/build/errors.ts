@@ -16,6 +16,7 @@ export class BuildError extends Error {
       | 'over-budget'
       | 'image-invalid'
       | 'output-foreign'
+      | 'sanitize-bare'
       | 'emulator-failed',
     message: string,
     options?: ErrorOptions,

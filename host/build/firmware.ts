@@ -25,7 +25,9 @@ import { abiHeader, boardHeader, hasNmi, identityHeader, interruptHandlers, memo
 import { buildDate, packageVersion, sha256 } from './identity.ts';
 import { inspectCore } from './inspect-core.ts';
 import { linkerScript, stackReserveBytes } from './linker-script.ts';
+import { requireNative } from './native.ts';
 import { formatBuildReport } from './report.ts';
+import { type Sanitizer, sanitizerFlags } from './sanitizers.ts';
 import { measureSizes, type SizeReport } from './sizes.ts';
 import { isStackBounded, measureStack, type StackDepth } from './stack-depth.ts';
 import { requireCheckout, requireTool, runTool, type Tool } from './tools.ts';
@@ -36,9 +38,14 @@ export interface BuildOptions {
   readonly board: string;
   /** Time servers that it can use at once, in the place of the board's own number: the budgets are only reported then. */
   readonly servers?: number;
+  /** A process with the compiler's sanitizers, such as address and undefined: budgets are only reported then. */
+  readonly sanitize?: readonly Sanitizer[];
   /** A core other than this checkout's own: path of its wasm. */
   readonly corePath?: string;
-  /** Where to put it; default build/<board>, or build/<board>.servers-<n> for a number not the board's own. */
+  /**
+   * Where to put it; default build/<board>, or build/<board>.servers-<n> for a number not the board's own, and
+   * build/<board>.sanitized with sanitizers.
+   */
   readonly outDir?: string;
   /** The checkout; default the one that this program belongs to. */
   readonly root?: string;
@@ -53,15 +60,17 @@ export interface BuildReport extends SizeReport {
   readonly board: string;
   /** Time servers that the core can use at once; undefined for a core other than this checkout's own. */
   readonly servers: number | undefined;
-  /** Whether that is the board's own number, so that its budgets are rules. */
+  /** Whether that is the board's own number, and there are no sanitizers, so that its budgets are rules. */
   readonly budgetsHold: boolean;
+  readonly sanitize: readonly Sanitizer[];
   readonly version: string;
   readonly buildUnixSeconds: number;
   readonly elfPath: string;
-  readonly hexPath: string;
-  readonly binPath: string;
+  /** Undefined for a process, which is the ELF file. */
+  readonly hexPath: string | undefined;
+  readonly binPath: string | undefined;
   readonly coreSha256: string;
-  /** Of the BIN file, as the firmware computes it at each start over its flash. */
+  /** Of the BIN file, or of a process' ELF file, as the firmware computes it at each start. */
   readonly imageSha256: string;
   readonly imageBytes: number;
   readonly coreMemoryBytes: number;
@@ -71,25 +80,34 @@ export interface BuildReport extends SizeReport {
   readonly rebuilt: boolean;
 }
 
-type StoredReport = Omit<BuildReport, 'elfPath' | 'hexPath' | 'binPath' | 'rebuilt' | 'servers' | 'budgetsHold'>;
+type StoredReport = Omit<
+  BuildReport,
+  'elfPath' | 'hexPath' | 'binPath' | 'rebuilt' | 'servers' | 'budgetsHold' | 'sanitize'
+>;
 
 /**
  * Builds the firmware of a board.
  * Throws `BuildError`: board-unknown, board-invalid, tool-missing, tool-failed, core-invalid, wasm2c-changed,
- * over-budget, stack-unbounded, output-foreign; and the signal's reason.
+ * over-budget, stack-unbounded, output-foreign, sanitize-bare; and the signal's reason.
  */
 export async function buildFirmware(options: BuildOptions): Promise<BuildReport> {
   const { signal } = options;
   const root = options.root ?? requireCheckout();
   const board = loadBoard(options.board, root);
   const servers = options.corePath === undefined ? (options.servers ?? board.servers) : undefined;
-  const budgetsHold = servers === undefined || servers === board.servers;
+  const sanitize = options.sanitize ?? [];
+  if (sanitize.length > 0 && board.process === undefined) {
+    throw new BuildError('sanitize-bare', `board ${board.name} is no process: sanitizers need an operating system`);
+  }
+  const ownServers = servers === undefined || servers === board.servers;
+  const budgetsHold = ownServers && sanitize.length === 0;
   // No board's name has a dot.
-  const outDir = options.outDir ?? join(root, 'build', budgetsHold ? board.name : `${board.name}.servers-${servers}`);
+  const variant = `${ownServers ? '' : `.servers-${servers}`}${sanitize.length === 0 ? '' : '.sanitized'}`;
+  const outDir = options.outDir ?? join(root, 'build', `${board.name}${variant}`);
   options.onStep?.('core');
   const corePath = options.corePath ?? (await buildCore({ servers, update: board.update !== undefined, signal })).path;
   const core = inspectCore(corePath);
-  const gcc = requireTool(`${board.toolchain.prefix}gcc`);
+  const gcc = requireCompiler(board);
   const identity = {
     coreSha256: sha256(core.bytes),
     version: packageVersion(root),
@@ -101,12 +119,13 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     'board_config.h': boardHeader(board),
     'wasm_config.h': memoryHeader(core.memoryBytes),
     'firmware_identity.h': identityHeader(identity),
-    'link.ld': linkerScript(board),
+    ...(board.process === undefined ? { 'link.ld': linkerScript(board) } : {}),
   };
-  const inputs = await hashInputs(root, board, gcc, core.bytes, generated, signal);
+  const moreFlags = sanitizerFlags(sanitize);
+  const inputs = await hashInputs(root, [board, moreFlags], gcc, core.bytes, generated, signal);
   const stamp = join(outDir, 'report.json');
   const before = readStamp(stamp, inputs);
-  const about = { servers, budgetsHold, ...imagePaths(outDir, board) };
+  const about = { servers, budgetsHold, sanitize, ...imagePaths(outDir, board) };
   if (before) return checked({ ...before, ...about, rebuilt: false }, board);
 
   if (options.outDir !== undefined) refuseForeignFolder(outDir);
@@ -127,8 +146,8 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     const elfPath = imagePaths(folder, board).elfPath;
     // Its temporary files go with the folder when a build is broken off.
     const compiler = { ...gcc, env: { ...gcc.env, TMPDIR: folder } };
-    await compileImage({ root, folder, board, gcc: compiler, sources, elfPath, signal });
-    const image = await writeImage(folder, board, elfPath, signal);
+    await compileImage({ root, folder, board, gcc: compiler, sources, elfPath, moreFlags, signal });
+    const image = board.process === undefined ? await writeImage(folder, board, elfPath, signal) : readProgram(elfPath);
     const report: StoredReport = {
       board: board.name,
       version: identity.version,
@@ -138,7 +157,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
       imageBytes: image.bytes,
       coreMemoryBytes: core.memoryBytes,
       stackBytes: board.stackBytes,
-      stack: stackOf(folder, board),
+      stack: board.process === undefined ? stackOf(folder, board) : systemStack,
       ...measureSizes(readFileSync(join(folder, 'firmware.map'), 'utf8'), board),
     };
     writeFileSync(join(folder, 'report.json'), `${JSON.stringify({ inputs, report }, undefined, 2)}\n`);
@@ -153,7 +172,26 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
 
 function imagePaths(folder: string, board: Board) {
   const path = (ending: string) => join(folder, `${board.name}.${ending}`);
-  return { elfPath: path('elf'), hexPath: path('hex'), binPath: path('bin') };
+  const isFlashed = board.process === undefined;
+  return {
+    elfPath: path('elf'),
+    hexPath: isFlashed ? path('hex') : undefined,
+    binPath: isFlashed ? path('bin') : undefined,
+  };
+}
+
+/** Of a process: the system gives it one, with a page below it that ends what runs out of it. */
+const systemStack: StackDepth = {
+  totalBytes: undefined,
+  mainBytes: undefined,
+  unboundedBy: "it is the system's",
+  reserveBytes: 0,
+  chain: [],
+};
+
+function requireCompiler({ process, toolchain }: Board): Tool {
+  const name = `${toolchain.prefix}${toolchain.compiler}`;
+  return process === undefined ? requireTool(name) : requireNative(name);
 }
 
 // The folder is replaced as a whole: one of the caller's must be an earlier build's, or empty.
@@ -202,16 +240,20 @@ function firmwareSources(board: Board, root: string): string[] {
     storage.driver === 'flash_store' ? { driver: storage.device } : undefined,
   ];
   const drivers = devices.flatMap((device) => device?.driver ?? []).map((name) => `firmware/drivers/${name}.c`);
-  const folders = ['firmware/runtime', 'firmware/glue', 'firmware/platform', ...board.sources];
+  const folders = ['firmware/glue', 'firmware/platform', ...board.sources];
+  // Its system has a C library.
+  if (board.process === undefined) folders.push('firmware/runtime');
+  else drivers.push('firmware/runtime/wasm_runtime.c');
+  const isUsed = (path: string) => board.process === undefined || path !== join('firmware', 'platform', 'image.c');
   const { application } = board;
   const applications = application === undefined ? [] : [join('firmware', 'applications', `${application}.c`)];
-  return [...new Set([...folders.flatMap(inFolder), ...drivers, ...applications])].sort();
+  return [...new Set([...folders.flatMap(inFolder), ...drivers, ...applications])].filter(isUsed).sort();
 }
 
 // Everything that the image can depend on.
 async function hashInputs(
   root: string,
-  board: Board,
+  data: unknown,
   gcc: Tool,
   core: Uint8Array,
   generated: Record<string, string>,
@@ -219,7 +261,7 @@ async function hashInputs(
 ): Promise<string> {
   const hash = createHash('sha256')
     .update(core)
-    .update(JSON.stringify([generated, board]));
+    .update(JSON.stringify([generated, data]));
   hash.update(await runTool(gcc, ['--version'], root, signal));
   for (const folder of ['firmware', 'host/build']) {
     for (const path of readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).sort()) {
@@ -239,6 +281,12 @@ function readStamp(path: string, inputs: string): StoredReport | undefined {
   }
 }
 
+// The image of a process is its ELF file.
+function readProgram(path: string): { sha256: string; bytes: number } {
+  const image = readFileSync(path);
+  return { sha256: Buffer.from(sha256(image)).toString('hex'), bytes: image.length };
+}
+
 // Writes the image as BIN and HEX. Its hash is that of the BIN file: the firmware computes the same over its flash.
 async function writeImage(
   folder: string,
@@ -247,7 +295,7 @@ async function writeImage(
   signal: AbortSignal | undefined,
 ): Promise<{ sha256: string; bytes: number }> {
   const objcopy = requireTool(`${board.toolchain.prefix}objcopy`);
-  const { hexPath, binPath } = imagePaths(folder, board);
+  const { hexPath, binPath } = imagePaths(folder, board) as { hexPath: string; binPath: string };
   const elf = parseElf(readFileSync(elfPath));
   const hashed = symbolAddress(elf, 'image_end') - symbolAddress(elf, 'image_start');
   await runTool(objcopy, ['-O', 'binary', elfPath, binPath], folder, signal);

@@ -7,8 +7,9 @@ import type { MemoryUse } from './sizes.ts';
 /** The table of flash and RAM against the board's budgets, and what identifies the software. */
 export function formatBuildReport(report: BuildReport): string {
   const stack = report.stack.totalBytes;
-  const depth =
-    stack === undefined
+  const depth = isProcess(report)
+    ? "the system's"
+    : stack === undefined
       ? `no bound known (${report.stack.unboundedBy}); checked at run time`
       : `at most ${number(stack)} of ${number(report.stackBytes)} bytes (call graph)`;
   const date =
@@ -26,8 +27,7 @@ export function formatBuildReport(report: BuildReport): string {
     `core.wasm   sha256 ${report.coreSha256}`,
     `Image       sha256 ${report.imageSha256}`,
     `Files       ${report.elfPath}`,
-    `            ${report.hexPath}`,
-    `            ${report.binPath}`,
+    ...[report.hexPath, report.binPath].flatMap((path) => (path === undefined ? [] : [`            ${path}`])),
   ].join('\n');
 }
 
@@ -46,7 +46,7 @@ export function formatBuildTable(outcomes: readonly BuildOutcome[]): string[] {
     return [
       board,
       ...[flash, ram].flatMap((use) => [number(use.usedBytes), share(use.usedBytes, use)]),
-      stack.totalBytes === undefined ? 'checked' : number(stack.totalBytes),
+      isProcess(outcome.report) ? "system's" : stack.totalBytes === undefined ? 'checked' : number(stack.totalBytes),
       `${servers} ${coreSha256.slice(0, 8)}`,
       imageSha256.slice(0, 8),
     ];
@@ -54,7 +54,10 @@ export function formatBuildTable(outcomes: readonly BuildOutcome[]): string[] {
   return formatTable([{ heading: 'Board' }, ...columns.map((heading) => ({ heading, align: 'right' }) as const)], rows);
 }
 
-function serversLine({ servers, budgetsHold }: BuildReport): string[] {
+const isProcess = ({ binPath }: BuildReport): boolean => binPath === undefined;
+
+function serversLine({ servers, budgetsHold, sanitize }: BuildReport): string[] {
+  if (sanitize.length > 0) return [`with sanitizers (${sanitize.join(', ')}): its budgets are shown, not demanded`];
   if (servers === undefined) return [];
   const line = `for ${servers === 1 ? 'one time server' : `up to ${servers} time servers at once`}`;
   return [budgetsHold ? line : `${line}, which is not the board's number: its budgets are shown, not demanded`];

@@ -21,7 +21,8 @@ interface OutputSection {
   readonly inputs: { name: string; bytes: number; object: string }[];
 }
 
-const flashSections = ['.text', '.data'];
+// Constants of a process have sections of their own.
+const flashSections = ['.text', '.rodata', '.data'];
 const ramSections = ['.stack', '.data', '.bss', '.noinit'];
 
 /** Adds up what a map file of GNU ld says. */

@@ -60,7 +60,7 @@ export function checkTariffsOf(board: string, servers: number, settings: MeterSe
 interface Row {
   readonly name: string;
   readonly description: string;
-  readonly run: 'emulator' | 'this process' | 'hardware only';
+  readonly run: 'emulator' | 'this process' | 'a process' | 'hardware only';
   readonly board?: Board;
 }
 
@@ -133,7 +133,10 @@ const softwareRow: Row = {
   run: 'this process',
 };
 
-const runs = (emulated: boolean): Row['run'] => (emulated ? 'emulator' : 'hardware only');
+function runs({ process, emulation }: Board): Row['run'] {
+  if (process !== undefined) return 'a process';
+  return emulation === undefined ? 'hardware only' : 'emulator';
+}
 
 function jsonOf({ name, description, run, board }: Row): object {
   const about = { name, description, run };
@@ -166,7 +169,7 @@ async function showOne({ terminal }: Context, name: string, json: boolean): Prom
   const { description } = board;
   if (json) {
     terminal.printJson({
-      ...jsonOf({ name, description, run: runs(board.emulation !== undefined), board }),
+      ...jsonOf({ name, description, run: runs(board), board }),
       parts: Object.fromEntries(boardParts(board)),
     });
     return;
@@ -178,8 +181,9 @@ async function listAll({ terminal }: Context, json: boolean): Promise<void> {
   const { boardFeatures, BuildError, listBoards, loadBoard } = await import('../build/index.ts');
   const rows: Row[] = [softwareRow];
   try {
-    for (const { name, description, emulated } of listBoards()) {
-      rows.push({ name, description, run: runs(emulated), board: loadBoard(name) });
+    for (const { name, description } of listBoards()) {
+      const board = loadBoard(name);
+      rows.push({ name, description, run: runs(board), board });
     }
   } catch (error) {
     if (!(error instanceof BuildError) || error.code !== 'checkout-missing') throw error;

@@ -2,6 +2,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { serversMax } from '../../scripts/build-core.mjs';
 import type { BuildOutcome } from '../build/report.ts';
+import { type Sanitizer, sanitizerNames } from '../build/sanitizers.ts';
 import { type Context, withHelp } from './context.ts';
 import { usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
@@ -10,6 +11,7 @@ interface Options {
   readonly board?: string;
   readonly all?: boolean;
   readonly servers?: number;
+  readonly sanitize?: readonly Sanitizer[];
   readonly out?: string;
   readonly json?: boolean;
 }
@@ -23,6 +25,14 @@ function serverCount(text: string): number {
   return value;
 }
 
+function sanitizerList(text: string): readonly Sanitizer[] {
+  return text.split(',').map((name) => {
+    const known = sanitizerNames.find((each) => each === name);
+    if (known === undefined) throw new InvalidArgumentError(`Expected some of ${sanitizerNames.join(',')}.`);
+    return known;
+  });
+}
+
 export function buildCommand(context: Context): Command {
   const command = new Command('build')
     .summary('build firmware for a board, or for all of them')
@@ -30,8 +40,9 @@ export function buildCommand(context: Context): Command {
       "Builds the firmware of a board and prints its use of flash and RAM against the board's budgets; over budget fails. The same commit gives the same bits. With another number of servers than the board's, to see what they take, the budgets are only reported. With --all, one table of all boards. Needs a checkout of metertime.",
     )
     .option('-b, --board <board>', 'the board; metertime boards lists them')
-    .addOption(new Option('--all', 'all boards, in one table').conflicts(['board', 'servers', 'out']))
+    .addOption(new Option('--all', 'all boards, in one table').conflicts(['board', 'servers', 'sanitize', 'out']))
     .option('--servers <number>', "time servers at once, 1 to 4 (default: the board's number)", serverCount)
+    .option('--sanitize <list>', `a process with sanitizers: ${sanitizerNames.join(',')}`, sanitizerList)
     .option('-o, --out <folder>', 'where the image goes (default build/BOARD in the checkout)')
     .option('--json', 'print the report as JSON')
     .action((options: Options) => {
@@ -43,6 +54,7 @@ export function buildCommand(context: Context): Command {
     examples: [
       ['build --board mps2-an385', 'image, sizes and hashes'],
       ['build --board mps2-an385 --servers 4', 'what three further servers take'],
+      ['build --board posix --sanitize address,undefined', 'a process that ends where it does what C leaves undefined'],
       ['build --all', 'the memories of all boards'],
       ['build --board mps2-an385 --json', 'for a program'],
     ],
@@ -60,6 +72,7 @@ async function buildOne({ terminal, signal }: Context, board: string, options: O
         board,
         signal,
         ...(options.servers === undefined ? {} : { servers: options.servers }),
+        ...(options.sanitize === undefined ? {} : { sanitize: options.sanitize }),
         ...(options.out === undefined ? {} : { outDir: options.out }),
         onStep: (text) => {
           step = text;

@@ -69,7 +69,8 @@ async function flash(context: Context, options: Options): Promise<void> {
     () => buildFirmware({ board: board.name, signal, onStep }),
   );
   const { elfPath, binPath, imageSha256, imageBytes } = report;
-  const image = { elfPath, binPath, origin: board.memory.flash.origin };
+  // What has a way to be flashed has such a file.
+  const image = { elfPath, binPath: binPath!, origin: board.memory.flash.origin };
   if (options.dryRun === true) {
     const commands = flashSteps(method, target, image, '/tmp').map(({ tool, args }) => [tool, ...args]);
     if (options.json === true) terminal.printJson({ method: method.method, device: target.what, commands });
@@ -101,6 +102,12 @@ function chooseMethod(board: Board, wanted: string | undefined): FlashMethod {
   const names = board.flash.map(({ method }) => method);
   const method = wanted === undefined ? board.flash[0] : board.flash.find((each) => each.method === wanted);
   if (method !== undefined) return method;
+  if (board.process !== undefined) {
+    throw usageError(
+      `board ${board.name} is a process of this machine: there is nothing to flash`,
+      `metertime run --board ${board.name} starts it.`,
+    );
+  }
   if (names.length === 0) {
     const how = board.emulation === undefined ? '' : `: it is emulated; metertime run --board ${board.name} starts it`;
     throw usageError(`board ${board.name} names no way to flash it${how}`, 'docs/boards.md says what "flash" takes.');

@@ -153,7 +153,7 @@ describe('a build', { timeout: 120_000 }, () => {
       const there = await buildFirmware({ board: boardName, corePath, root: copyCheckout('elsewhere') });
       expect(there.rebuilt).toBe(true);
       for (const path of ['elfPath', 'hexPath', 'binPath'] as const) {
-        expect(readFileSync(there[path]).equals(readFileSync(here[path])), path).toBe(true);
+        expect(readFileSync(there[path]!).equals(readFileSync(here[path]!)), path).toBe(true);
       }
       expect(there.imageSha256).toBe(here.imageSha256);
       process.env.SOURCE_DATE_EPOCH = '1';

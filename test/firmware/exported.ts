@@ -1,10 +1,11 @@
 // Builds what `metertime export` writes, with its own Makefile.
+
+import { requireNative } from '../../host/build/native.ts';
 import { requireTool, runTool } from '../../host/build/tools.ts';
-import { requireClang } from '../native-fuzz/clang.ts';
 
 /** Variables of the Makefile for a program that runs here. */
 export function nativeCompiler(): Record<string, string> {
-  const { path, args } = requireClang();
+  const { path, args } = requireNative('clang-14');
   return { CC: [path, ...args].join(' '), OPTIMISE: '-O1' };
 }
 

@@ -37,7 +37,7 @@ describe('start', () => {
     const { line } = await start();
     const payload = await startPayload(line);
     const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
-    const image = readFileSync(report.binPath);
+    const image = readFileSync(report.binPath!);
     expect({
       abi: payload.readUInt16LE(StartField.AbiVersion),
       cause: payload[StartField.ResetCause],

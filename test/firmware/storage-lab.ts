@@ -4,9 +4,10 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { abiHeader } from '../../host/build/headers.ts';
+import { requireNative, sanitizerEnvironment } from '../../host/build/native.ts';
+import { sanitizerFlags } from '../../host/build/sanitizers.ts';
 import { runTool } from '../../host/build/tools.ts';
 import { root } from '../../scripts/lib/project.mjs';
-import { requireClang, sanitizerEnvironment, sanitizers } from '../native-fuzz/clang.ts';
 
 /** A flash behind flash_store.c. */
 export interface FlashMemory {
@@ -69,7 +70,7 @@ export interface LabOptions {
 export async function buildLab(
   folder: string,
   memory: FlashMemory | EepromMemory,
-  { main = 'lab', flags = [...sanitizers, '-O1', '-g'], change }: LabOptions = {},
+  { main = 'lab', flags = [...sanitizerFlags(['address', 'undefined']), '-O1', '-g'], change }: LabOptions = {},
 ): Promise<LabProgram> {
   mkdirSync(folder);
   if (change !== undefined) {
@@ -89,7 +90,7 @@ export async function buildLab(
   const sources = [main, 'units' in memory ? 'flash' : 'eeprom'].map((name) => join(lab, `${name}.c`));
   const path = join(folder, 'lab');
   const warnings = ['-std=gnu11', '-Wall', '-Wextra', '-Werror', ...(change === undefined ? [] : ['-w'])];
-  await runTool(requireClang(), [...flags, ...warnings, ...includes, ...sources, '-o', path], root);
+  await runTool(requireNative('clang-14'), [...flags, ...warnings, ...includes, ...sources, '-o', path], root);
   return { path };
 }
 

@@ -8,12 +8,13 @@ import { join, relative } from 'node:path';
 import asc from 'assemblyscript/asc';
 import * as layout from '../../as/link/layout.ts';
 import { abiHeader, enumLines } from '../../host/build/headers.ts';
+import { requireNative, sanitizerEnvironment } from '../../host/build/native.ts';
+import { sanitizerFlags } from '../../host/build/sanitizers.ts';
 import { runTool } from '../../host/build/tools.ts';
 import { convertWasm } from '../../host/build/wasm-to-c.ts';
 import { cacheDir, filesBelow, hashFiles, root } from '../../scripts/lib/project.mjs';
 import type { Change } from '../fuzz/checked-core.ts';
 import { insertZones, replaceOnce, zoneMagic } from '../fuzz/red-zones.ts';
-import { requireClang, sanitizerEnvironment, sanitizers } from './clang.ts';
 import { dataHeader } from './data.ts';
 
 const here = join(root, 'test', 'native-fuzz');
@@ -119,8 +120,9 @@ async function writeSources(folder: string, change: Change): Promise<void> {
 }
 
 async function compile(folder: string): Promise<string> {
-  const clang = requireClang();
-  const flags = [...sanitizers, '-O1', '-g', '-fno-omit-frame-pointer', '-fno-strict-aliasing', '-std=gnu11'];
+  const clang = requireNative('clang-14');
+  const sanitizers = sanitizerFlags(['address', 'undefined']);
+  const flags = [...sanitizers, '-O1', '-g', '-fno-strict-aliasing', '-std=gnu11'];
   const includes = [folder, join(here, 'harness'), join(root, 'firmware', 'runtime')].map((path) => `-I${path}`);
   const own = filesBelow(join(here, 'harness'), (path) => path.endsWith('.c'));
   const objects: string[] = [];

@@ -1,18 +1,11 @@
-// clang with its sanitizers, for C of the firmware that runs on this machine.
+// The compiler for programs of this machine, and what their sanitizers are told.
 import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { requireTool, type Tool } from '../../host/build/tools.ts';
+import { requireTool, type Tool } from './tools.ts';
 
-/** Flags for the compiler and the linker. */
-export const sanitizers = [
-  '-fsanitize=address,undefined',
-  '-fno-sanitize-recover=all',
-  '-fno-sanitize=nonnull-attribute',
-];
-
-/** clang, able to link. Throws `BuildError` tool-missing. */
-export function requireClang(): Tool {
-  const found = requireTool('clang-14');
+/** A compiler of Debian's, able to link. Throws `BuildError` tool-missing. */
+export function requireNative(name: string): Tool {
+  const found = requireTool(name);
   return { ...found, args: [...found.args, ...systemRoot(found)] };
 }
 
@@ -20,8 +13,8 @@ export function requireClang(): Tool {
  * Where there is no C library to develop with, clang was unpacked with one, and gets its folder as the root of a system.
  * What it links to at run time is the machine's own.
  */
-function systemRoot(clang: Tool): string[] {
-  const folder = dirname(dirname(dirname(clang.path)));
+function systemRoot(compiler: Tool): string[] {
+  const folder = dirname(dirname(dirname(compiler.path)));
   if (folder === '/' || !existsSync(join(folder, 'usr', 'include', 'stdio.h'))) return [];
   const libraries = readdirSync(join(folder, 'usr', 'lib')).find((name) => name.includes('-linux-')) ?? '';
   const shared = ['libc.so.6', 'libm.so.6', 'libmvec.so.1', 'libgcc_s.so.1', 'libstdc++.so.6'];
@@ -33,7 +26,12 @@ function systemRoot(clang: Tool): string[] {
     const link = join(folder, place);
     if (!existsSync(join('/', place)) || existsSync(link)) continue;
     mkdirSync(dirname(link), { recursive: true });
-    symlinkSync(join('/', place), link);
+    try {
+      symlinkSync(join('/', place), link);
+    } catch (error) {
+      // Another build was first.
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
   }
   return [`--sysroot=${folder}`];
 }
