@@ -13,6 +13,8 @@ import { requireWabt, runTool } from './tools.ts';
 export interface ConvertOptions {
   /** Exports that the image never calls, where there are such: left out, and what they alone can change is constant. */
   readonly leftOut?: readonly string[];
+  /** A macro of the compiler's: where it is defined, they are in. */
+  readonly leftOutUnless?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -21,7 +23,7 @@ export async function convertWasm(
   wasmPath: string,
   folder: string,
   name: string,
-  { leftOut = [], signal }: ConvertOptions = {},
+  { leftOut = [], leftOutUnless, signal }: ConvertOptions = {},
 ): Promise<void> {
   const source = join(folder, `${name}.c`);
   const header = join(folder, `${name}.h`);
@@ -30,7 +32,7 @@ export async function convertWasm(
   let interfaces = replaceOnce(readFileSync(header, 'utf8'), '#include "wasm-rt.h"', '#include "wasm_rt.h"');
   for (const exported of leftOut) {
     if (interfaces.includes(`/* export: '${exported}' */`)) {
-      [output, interfaces] = leaveOut(output, interfaces, name, exported);
+      [output, interfaces] = leaveOut(output, interfaces, name, exported, leftOutUnless);
     }
   }
   writeFileSync(header, sortGlobals(interfaces, output, name));
@@ -41,7 +43,17 @@ export async function convertWasm(
  * Leaves an exported function without arguments and result out of wasm2c's output, and writes the first value of each
  * global that nothing else sets in the global's place: the compiler drops what that shuts off.
  */
-function leaveOut(output: string, header: string, name: string, exported: string): [string, string] {
+function leaveOut(
+  output: string,
+  header: string,
+  name: string,
+  exported: string,
+  unless: string | undefined,
+): [string, string] {
+  const instead = (lines: string, by = '') => {
+    if (unless === undefined) return by;
+    return `#ifdef ${unless}\n${lines}${by === '' ? '' : `#else\n${by}`}#endif\n`;
+  };
   const outer = `w2c_${name}_${exported}`;
   const bodyOf = (called: string) => {
     const found = new RegExp(`^void ${called}\\(w2c_${name}\\* instance\\) \\{\\n[\\s\\S]*?^\\}\\n`, 'm').exec(output);
@@ -53,19 +65,27 @@ function leaveOut(output: string, header: string, name: string, exported: string
   if (inner === undefined) throw changed(`${outer} calls nothing`);
   const body = bodyOf(inner);
   const comment = `/* export: '${exported}' */\n`;
-  let text = replaceOnce(output, comment + wrapper, '');
-  text = replaceOnce(text, body, '');
-  text = replaceOnce(text, `static void ${inner}(w2c_${name}*);\n`, '');
-  let interfaces = replaceOnce(header, `${comment}void ${outer}(w2c_${name}*);\n`, '');
+  let text = replaceOnce(output, body, '');
+  let interfaces = header;
   for (const [, global] of body.matchAll(/\binstance->(w2c_g\d+) = /g)) {
     const first = new RegExp(`^  instance->${global} = (\\w+);\\n`, 'm');
     const sets = text.match(new RegExp(`\\binstance->${global} = `, 'g'))?.length;
     const value = first.exec(text)?.[1];
     if (sets !== 1 || value === undefined) continue;
-    text = text.replace(first, '').replaceAll(new RegExp(`\\binstance->${global}\\b`, 'g'), value);
-    interfaces = replaceOnce(interfaces, new RegExp(`^  \\w+ ${global};\\n`, 'm'), '');
+    if (unless === undefined) {
+      text = text.replace(first, '');
+      interfaces = replaceOnce(interfaces, new RegExp(`^  \\w+ ${global};\\n`, 'm'), '');
+    }
+    const use = new RegExp(`\\binstance->${global}\\b(?! = )`, 'g');
+    text = text.replace(new RegExp(`^.*${use.source}.*\\n`, 'gm'), (line) =>
+      instead(line, line.replaceAll(use, value)),
+    );
   }
-  return [text, interfaces];
+  const declaration = `static void ${inner}(w2c_${name}*);\n`;
+  text = replaceOnce(text, declaration, instead(declaration));
+  text = replaceOnce(text, comment + wrapper, instead(comment + wrapper + body));
+  const called = `${comment}void ${outer}(w2c_${name}*);\n`;
+  return [text, replaceOnce(interfaces, called, instead(called))];
 }
 
 const definitions = /(?:DEFINE_(?:LOAD|STORE)\([^)]*\)\n)+/g;

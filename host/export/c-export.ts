@@ -140,7 +140,11 @@ function replaceOnce(text: string, what: string, by: string): string {
 async function coreAsC(wasmPath: string, signal: AbortSignal | undefined): Promise<Record<string, string>> {
   const folder = mkdtempSync(join(tmpdir(), 'metertime-export-'));
   try {
-    await convertWasm(wasmPath, folder, 'core', { leftOut: ['bitsliceAes'], signal });
+    await convertWasm(wasmPath, folder, 'core', {
+      leftOut: ['bitsliceAes'],
+      leftOutUnless: 'METERTIME_HAS_DATA_CACHE',
+      signal,
+    });
     return Object.fromEntries(['core.c', 'core.h'].map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -150,7 +154,7 @@ async function coreAsC(wasmPath: string, signal: AbortSignal | undefined): Promi
 // The core's calls have a bound, which the build of each board proves; where the stack lies, the port knows.
 function configHeader(memoryBytes: number): string {
   const text = memoryHeader(memoryBytes);
-  return `${replaceOnce(text, '#pragma once\n', '#pragma once\n\n#include "names.h"\n')}#define WASM_STACK_PROVEN 1\n`;
+  return `${replaceOnce(text, '#pragma once\n', '#pragma once\n\n#include "metertime_config.h"\n#include "names.h"\n')}#define WASM_STACK_PROVEN 1\n`;
 }
 
 /** Version and date are the port's own where it says them. */

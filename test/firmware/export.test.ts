@@ -95,6 +95,29 @@ describe('what is written', () => {
   });
 });
 
+it('has AES bitsliced where the port says that there is a data cache, and nothing of it elsewhere', async () => {
+  const port = join(temporary.path, 'cached');
+  mkdirSync(port);
+  const config = readFileSync(join(folder, 'example', 'metertime_config.h'), 'utf8');
+  const preprocess = async (text: string) => {
+    writeFileSync(join(port, 'metertime_config.h'), text);
+    const includes = ['src', 'include', port].map((path) => `-I${path}`);
+    const headers = ['-ffreestanding', '-idirafter', join(root, 'firmware/runtime/include')];
+    return runTool(requireTool('arm-none-eabi-gcc'), ['-E', '-P', ...includes, ...headers, 'src/core.c'], folder);
+  };
+  const [table, chosen] = [
+    await preprocess(config),
+    await preprocess(config.replace('// #define METERTIME_HAS_DATA_CACHE', '#define METERTIME_HAS_DATA_CACHE')),
+  ];
+  expect(table.includes('w2c_core_bitsliceAes')).toBe(false);
+  expect(chosen.includes('void w2c_core_bitsliceAes(w2c_core* instance) {')).toBe(true);
+  const [, global] = /w2c_core_bitsliceAes_0\(void\) \{[^}]*?(w2c_g\d+) = /.exec(chosen) ?? [];
+  expect(global).toBeDefined();
+  const uses = (text: string) => text.split(`wasm_instance->${global}`).length - 1;
+  expect(uses(table)).toBe(0);
+  expect(uses(chosen)).toBeGreaterThan(4);
+});
+
 describe('what is refused', () => {
   it('a folder that is not empty, unless it is to be written over', async () => {
     const full = join(temporary.path, 'full');

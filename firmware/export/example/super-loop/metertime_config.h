@@ -21,6 +21,8 @@
 // What this port has. Without a definition the functions for it are not needed.
 #define METERTIME_HAS_ENTROPY 1
 // #define METERTIME_HAS_IMAGE_HASH 1
+// A data cache of the processor, which others could watch: AES without a table.
+// #define METERTIME_HAS_DATA_CACHE 1
 // #define METERTIME_HAS_RTC 1
 // #define METERTIME_HAS_THERMOMETER 1
 // #define METERTIME_HAS_REGISTERS 1
