@@ -47,13 +47,15 @@ const readSeconds = 61;
 /** And read again, as applications do that stamp one thing after the other. */
 const againSeconds = 0.01;
 const longestSeconds = 5_000_000;
+/** FNV-1a of nothing. */
+export const firstChecksum = 2_166_136_261;
 
 /** Plays the meter's life and keeps what it was told. */
 export function makeRecording(options: RecordingOptions): Recording {
   const { happened, asked } = live(options);
   const core = new CheckedCore({ plain: options.core.module }, { large: false });
   const labels = new Map<number, Label>();
-  let checksum = 2_166_136_261;
+  let checksum = firstChecksum;
   let request: { poll: number; untilTick: bigint } | undefined;
   let polls = 0;
   let answers = 0;
@@ -148,7 +150,8 @@ function isRequest({ kind, payload }: CoreAction): boolean {
   );
 }
 
-function addActions(before: number, actions: readonly CoreAction[]): number {
+/** FNV-1a, continued over actions as the core writes them. */
+export function addActions(before: number, actions: readonly CoreAction[]): number {
   let hash = before;
   const add = (bytes: Uint8Array) => {
     for (const byte of bytes) hash = Math.imul(hash ^ byte, 16_777_619) >>> 0;

@@ -45,8 +45,8 @@ bool metertime_write_storage(uint32_t offset, const uint8_t *from, uint32_t leng
 
 // ---- restart
 
-/// Restarts, and hands these numbers to metertime_start (enum ResetCause, enum TrapCode in core_abi.h): the core trapped.
-/// Each start writes to the storage, so one that fails again and again has to wait longer each time.
+/// Restarts, and hands these numbers to metertime_start (enum ResetCause, enum TrapCode in core_abi.h): the core trapped, or asks for it after it was provisioned over the line.
+/// Each start writes to the storage, so one that traps again and again has to wait longer each time.
 _Noreturn void metertime_restart(uint8_t cause, uint32_t trap_code);
 
 // ---- identification: where METERTIME_HAS_IMAGE_HASH is defined

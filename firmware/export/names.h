@@ -34,6 +34,7 @@
 #define rtc_read_time metertime_rtc_read_time
 #define rtc_set_time metertime_rtc_set_time
 #define sqrt metertime_sqrt
+double metertime_sqrt(double x);
 #define start_write_payload metertime_start_write_payload
 #define storage_read_bytes metertime_storage_read_bytes
 #define storage_write_bytes metertime_storage_write_bytes

@@ -3,6 +3,7 @@ import { Command, CommanderError } from 'commander';
 import { boardsCommand } from './boards.ts';
 import { buildCommand } from './build.ts';
 import { commandCommand } from './command.ts';
+import { conformanceCommand } from './conformance.ts';
 import type { Context } from './context.ts';
 import { dlmsCommand } from './dlms.ts';
 import { describeError, exitCodeOf } from './errors.ts';
@@ -91,6 +92,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     buildCommand(context),
     flashCommand(context),
     exportCommand(context),
+    conformanceCommand(context),
     runCommand(context),
     gatewayCommand(context, stderr),
     monitorCommand(context),

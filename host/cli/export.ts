@@ -28,7 +28,7 @@ export function exportCommand(context: Context): Command {
   const command = new Command('export')
     .summary('write the core for firmware of your own')
     .description(
-      'Writes a folder with the core for firmware that is not built here. As C: the compiled core, its runtime and the glue, one header of functions that your port has to have, and an example. It builds on its own, and names nothing of this machine. Prints what it takes of a Cortex-M3 where there is a compiler for that. Needs a checkout of metertime.',
+      'Writes a folder with the core for firmware that is not built here. As C: the compiled core, its runtime and the glue, one header of functions that your port has to have, an example, and a program that tries a port. It builds on its own, and names nothing of this machine. Prints what it takes of a Cortex-M3 where there is a compiler for that. Needs a checkout of metertime.',
     )
     .addOption(new Option('-t, --target <target>', 'what it is for').choices(targets).makeOptionMandatory())
     .option('--servers <number>', 'time servers at once: 1, or 4 with tariffs and records', serverCount, 1)

@@ -6,11 +6,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildCore } from '../../scripts/build-core.mjs';
+import { bundle } from '../../scripts/build-dist.mjs';
 import { BuildError } from '../build/errors.ts';
 import { abiHeader, identityHeader, memoryHeader } from '../build/headers.ts';
 import { buildDate, packageVersion, sha256 } from '../build/identity.ts';
 import { inspectCore } from '../build/inspect-core.ts';
-import { requireCheckout } from '../build/tools.ts';
+import { requireCheckout, runTool } from '../build/tools.ts';
 import { convertWasm } from '../build/wasm-to-c.ts';
 import { refuseFullFolder, writeFolder } from './folder.ts';
 import { measurePort, type PortNeeds } from './port-needs.ts';
@@ -77,6 +78,11 @@ const sources = {
     'runtime/wasm_runtime.c',
     'runtime/wasm_words.h',
   ],
+  conformance: [
+    'export/conformance/conformance.c',
+    'export/conformance/conformance.h',
+    'export/conformance/conformance.mk',
+  ],
   '': ['export/CMakeLists.txt', 'export/Makefile'],
 };
 
@@ -107,6 +113,8 @@ export async function exportC(options: CExportOptions): Promise<CExport> {
   }
   onStep?.('wasm2c');
   for (const [name, text] of Object.entries(await coreAsC(path, signal))) files.set(join('src', name), text);
+  onStep?.('trace');
+  files.set('conformance/trace.h', await traceHeader(root, servers, path, signal));
   files.set('include/core_abi.h', abiHeader());
   files.set('src/wasm_config.h', configHeader(core.memoryBytes));
   files.set('src/firmware_identity.h', ownIdentity(identityHeader(identity)));
@@ -146,6 +154,22 @@ async function coreAsC(wasmPath: string, signal: AbortSignal | undefined): Promi
       signal,
     });
     return Object.fromEntries(['core.c', 'core.h'].map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+// Recorded by the bench, which is no part of this program: it runs beside it.
+async function traceHeader(root: string, servers: number, corePath: string, signal?: AbortSignal): Promise<string> {
+  // What simulates the gateway's end of the line.
+  await buildCore({ signal });
+  const folder = mkdtempSync(join(root, 'build', 'conformance-'));
+  try {
+    await bundle('bench/conformance-trace.ts', folder);
+    const header = join(folder, 'trace.h');
+    const program = { path: process.execPath, args: [join(folder, 'metertime.mjs')], env: {} };
+    await runTool(program, [String(servers), corePath, header], root, signal);
+    return readFileSync(header, 'utf8');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

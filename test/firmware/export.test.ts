@@ -21,7 +21,7 @@ beforeAll(async () => {
   expect(stderr.replaceAll(/^exporting: .*\n/gm, '')).toBe('');
   expect(exitCode).toBe(ExitCode.Ok);
   exported = JSON.parse(stdout) as CExport;
-});
+}, 300_000);
 
 const filesBelow = (path: string) =>
   readdirSync(path, { recursive: true, withFileTypes: true })

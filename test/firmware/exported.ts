@@ -6,7 +6,7 @@ import { requireTool, runTool } from '../../host/build/tools.ts';
 /** Variables of the Makefile for a program that runs here. */
 export function nativeCompiler(): Record<string, string> {
   const { path, args } = requireNative('clang-14');
-  return { CC: [path, ...args].join(' '), OPTIMISE: '-O1' };
+  return { CC: [path, ...args].join(' '), OPTIMISE: '-O0' };
 }
 
 /** Makes targets in an export's folder. Rejects with what make and compiler say. */

@@ -162,9 +162,9 @@ bool metertime_read_entropy(uint8_t into[32]) {
 
 _Noreturn void metertime_restart(uint8_t cause, uint32_t trap_code) {
   char text[64];
-  snprintf(text, sizeof text, "%u %lu %u", cause, (unsigned long)trap_code, failures + 1);
+  snprintf(text, sizeof text, "%u %lu %u", cause, (unsigned long)trap_code, cause == RESET_CAUSE_TRAP ? failures + 1 : 0);
   fprintf(stderr, "restart: cause %u, trap code %lu\n", cause, (unsigned long)trap_code);
-  unsigned seconds = failures < 6 ? (1u << failures) >> 1 : RESTART_MOST_SECONDS;
+  unsigned seconds = cause != RESET_CAUSE_TRAP ? 0 : failures < 6 ? (1u << failures) >> 1 : RESTART_MOST_SECONDS;
   while (seconds > 0) seconds = sleep(seconds);
   setenv(RESET_VARIABLE, text, 1);
   close(line);
