@@ -1,7 +1,7 @@
 // A core that is watched: whatever it is given, it must not trap, grow, write outside its memory, or answer nonsense.
 // Two instances take every event. They differ in where they lie in memory and in what lies behind an event's payload,
 // so a read beyond the payload shows as a difference, and one beyond the core's memory as a trap. The second has red zones
-// around its static regions and each server's part of them, and could grow.
+// around its static regions and each server's part of them, could grow, and computes AES bitsliced, the first with a table.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
@@ -172,6 +172,7 @@ export class CheckedCore {
     if (twin && shifted !== undefined) {
       this.#twin = { ...shifted, exports: instance(shifted.module, large) };
       shifted.fresh.copy(Buffer.from(this.#twin.exports.memory.buffer));
+      this.#twin.exports.bitsliceAes();
     }
     this.#memory = Buffer.from(this.#exports.memory.buffer);
     this.#actionAt = this.#exports.actionBuffer();
