@@ -7,7 +7,7 @@
 // the system's own sources and keyrings; what the system has installed already is not fetched again.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { step } from './lib/progress.mjs';
 import { cacheDir, isMain, readText, root } from './lib/project.mjs';
@@ -31,7 +31,7 @@ const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
 
 const binutil = { version: ['--version'], expect: /GNU/ };
 
-/** @type {Record<'servers' | 'firmware' | 'emulator' | 'riscv' | 'token' | 'flash' | 'make' | 'fuzz', Group>} */
+/** @type {Record<'servers' | 'firmware' | 'emulator' | 'riscv' | 'token' | 'flash' | 'gdb' | 'make' | 'fuzz', Group>} */
 export const groups = {
   servers: {
     what: 'time servers and MQTT broker (chrony, ntpsec, mosquitto)',
@@ -125,6 +125,11 @@ export const groups = {
       socat: { version: ['-V'], expect: /socat version/ },
     },
   },
+  gdb: {
+    what: 'debugger that loads firmware over probes and into emulators (gdb-multiarch)',
+    fetches: [['gdb-multiarch']],
+    tools: { 'gdb-multiarch': { version: ['-nx', '--version'], expect: /GNU gdb/ } },
+  },
   make: {
     what: 'make, for what metertime export writes',
     fetches: [['make']],
@@ -209,7 +214,10 @@ function unpackedTool(name, groupName, folder) {
     ok: true,
     path,
     args: pathArguments(name, folder),
-    env: libraryPath.length > 0 ? { LD_LIBRARY_PATH: libraryPath.join(':') } : {},
+    env: {
+      ...(libraryPath.length > 0 ? { LD_LIBRARY_PATH: libraryPath.join(':') } : {}),
+      ...pathVariables(name, folder),
+    },
     origin: 'unpacked',
   };
 }
@@ -223,6 +231,18 @@ function pathArguments(name, folder) {
   if (name.startsWith('qemu-system-')) return ['-L', join(folder, 'usr/share/qemu')];
   if (name === 'openocd') return ['-s', join(folder, 'usr/share/openocd/scripts')];
   return [];
+}
+
+/**
+ * Variables that do the same.
+ * @param {string} name
+ * @param {string} folder
+ * @returns {Record<string, string>}
+ */
+function pathVariables(name, folder) {
+  // The debugger does not start without Python's own modules.
+  const python = name === 'gdb-multiarch' && existsSync(join(folder, 'usr/lib/python3.11'));
+  return python ? { PYTHONHOME: join(folder, 'usr') } : {};
 }
 
 /**

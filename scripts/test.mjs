@@ -27,7 +27,7 @@ const reasons = nativeFuzz
   : ['native fuzzing, storage while power fails, and the board posix are left out: METERTIME_NATIVE_FUZZ=skip'];
 try {
   /** @type {import('./debian.mjs').GroupName[]} */
-  const needed = ['servers', 'firmware', 'emulator', 'riscv', 'token', 'flash', 'make'];
+  const needed = ['servers', 'firmware', 'emulator', 'riscv', 'token', 'flash', 'gdb', 'make'];
   const missing = await setUp({ debian: nativeFuzz ? [...needed, 'fuzz'] : needed });
   for (const { reason } of missing) {
     reasons.push(reason);

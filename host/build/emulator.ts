@@ -41,6 +41,11 @@ export interface EmulatorOptions {
   readonly link: string;
   /** The storage's contents; made, blank, when it is missing, and filled up when it is shorter than the board's. */
   readonly storageFile: string;
+  /**
+   * Writes the image, as into a chip: the flash is erased, and the emulator is halted until this is done. It is told the
+   * socket at which a debugger finds the emulator, and lets it go on.
+   */
+  readonly load?: (gdbPath: string) => Promise<void>;
   /** What the real-time clock says at the start: the host's UTC (default), or an ISO date such as 2006-06-17T16:01:21. */
   readonly rtcBase?: string;
   /** Told what the emulator reports, such as RESET and WATCHDOG. */
@@ -106,12 +111,18 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const tool = requireTool(board.emulation.program);
   const bridge = await openBridge(board, options.storageFile);
   const flash = flashInMemory(board);
-  const gdbFolder = flash && mkdtempSync(join(tmpdir(), 'metertime-'));
+  const gdbFolder =
+    flash === undefined && options.load === undefined ? undefined : mkdtempSync(join(tmpdir(), 'metertime-'));
   const gdbPath = gdbFolder && join(gdbFolder, 'gdb');
   const halted = gdbPath === undefined ? [] : ['-S', '-gdb', `unix:${doubleCommas(gdbPath)},server=on,wait=off`];
   const args = [
     ...tool.args,
-    ...fillIn(board.emulation.arguments, board, options, bridge?.path),
+    ...fillIn(
+      options.load === undefined ? board.emulation.arguments : withoutImage(board),
+      board,
+      options,
+      bridge?.path,
+    ),
     ...halted,
     '-qmp',
     'stdio',
@@ -139,7 +150,8 @@ export async function startEmulator(options: EmulatorOptions): Promise<Emulator>
   const emulator = makeEmulator(child, exit, qmp, options, flash, () => log, append);
   const ready = async () => {
     await Promise.all([qmp.run('qmp_capabilities'), awaitSocket(options.link)]);
-    if (flash && gdbPath) await loadFlash(flash, gdbPath, options.storageFile);
+    if (flash && gdbPath) await loadFlash(flash, gdbPath, options.storageFile, options.load === undefined);
+    if (gdbPath) await options.load?.(gdbPath);
   };
   try {
     await Promise.race([
@@ -177,11 +189,11 @@ function flashInMemory({ name, storage }: Board): Flash | undefined {
   return { base: storage.base, bytes: storage.units * storage.unitBytes };
 }
 
-async function loadFlash(flash: Flash, gdbPath: string, file: string): Promise<void> {
+async function loadFlash(flash: Flash, gdbPath: string, file: string, goesOn: boolean): Promise<void> {
   const gdb = await GdbRemote.open(gdbPath);
   try {
     await gdb.writeMemory(flash.base, readFileSync(file));
-    await gdb.detach();
+    if (goesOn) await gdb.detach();
   } finally {
     gdb.close();
   }
@@ -290,6 +302,12 @@ function prepareStorage(path: string, board: Board): void {
     );
   }
   appendFileSync(path, Buffer.alloc(bytes - size, 0xff), { mode: 0o600 });
+}
+
+// Arguments that do not bring the image along.
+function withoutImage({ emulation }: Board): string[] {
+  const all = emulation?.arguments ?? [];
+  return all.filter((arg, at) => !arg.includes('{elf}') && !all[at + 1]?.includes('{elf}'));
 }
 
 // A comma ends an option's value unless it is doubled.

@@ -26,7 +26,18 @@ export const flashMethod = z.discriminatedUnion('method', [
     baud: z.number().int().positive().default(115_200),
     mode: z.enum(['8e1', '8n1']).default('8e1').describe('the boot loader of the chips wants even parity'),
   }),
+  z.strictObject({
+    method: z.literal('gdb'),
+    usb: z
+      .array(usbId)
+      .describe("debug probes that speak gdb's remote protocol themselves, such as a Black Magic Probe"),
+    attach: z.array(z.string()).default([]).describe('what gdb is told to find the chip, such as attach 1'),
+    reset: z.array(z.string()).min(1).describe('and what starts the firmware, such as monitor reset run'),
+  }),
 ]);
+
+/** How a board's emulator gets its image: as a chip does over a probe. */
+export const emulatorMethod = flashMethod.parse({ method: 'gdb', usb: [], reset: ['monitor system_reset'] });
 
 /** A way to flash a board, with everything it needs to know. */
 export type FlashMethod = z.output<typeof flashMethod>;

@@ -8,7 +8,7 @@ import { Command } from 'commander';
 import { BatchError, type BatchRow, doneBefore, readBatch, reportHead, reportLine } from '../provision/batch.ts';
 import { checkKeysFiles, writeKeysFiles } from '../provision/keys-files.ts';
 import { checkSettings, type MeterSettings, SettingsBlockError } from '../provision/settings-block.ts';
-import { provisionStorage, readStorageKeys, storageFileBytes } from '../provision/storage-file.ts';
+import { ProvisionError, provisionStorage, readStorageKeys, storageFileBytes } from '../provision/storage-file.ts';
 import { readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
 import { boardStorage, checkAgreement, checkTariffs } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
@@ -168,8 +168,14 @@ async function provisionJob(
   const force = options.force === true;
   const files = { keys };
   if (row.link !== undefined) {
-    await provisionAtLink(openMeterLink(row.link), settings, { files, force, board: options.board, signal, onStep });
-    return;
+    const job = { files, force, board: options.board, signal, onStep };
+    const { before } = await provisionAtLink(openMeterLink(row.link), settings, job);
+    // One that was interrupted may have settings and no row in the report.
+    if (!before || existsSync(keys)) return;
+    throw new ProvisionError(
+      'provision-refused',
+      `meter ${row.id} is provisioned already, and ${keys} with its keys is not there; write its storage anew`,
+    );
   }
   onStep('writing its storage');
   const board = options.board === undefined ? {} : await boardStorage(options.board);

@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
 import { checkKeysFiles, type KeysFiles, writeKeysFiles } from '../provision/keys-files.ts';
 import { meterKeys } from '../provision/meter-keys.ts';
-import { type BlankMeter, newRootKey, provisionOverLink } from '../provision/over-link.ts';
+import { type LinkProvisioned, newRootKey, provisionOverLink } from '../provision/over-link.ts';
 import type { MeterSettings } from '../provision/settings-block.ts';
 import { ProvisionError } from '../provision/storage-file.ts';
 import { checkAgreementOf, checkTariffsOf } from './boards.ts';
@@ -23,21 +23,26 @@ export interface LinkJob {
   /** The board that it has to be. */
   readonly board?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** As in `provisionOverLink`. */
+  readonly gatewayFollows?: boolean;
   readonly onStep?: (text: string) => void;
 }
 
-/** @throws {ProvisionError} @throws {SettingsBlockError} */
+/**
+ * A meter that has this id already is left as it is (`before`).
+ * @throws {ProvisionError} @throws {SettingsBlockError}
+ */
 export async function provisionAtLink(
   transport: LinkTransport,
   settings: MeterSettings,
-  { files, force, rootKey = newRootKey(), board, signal, onStep = () => {} }: LinkJob,
-): Promise<BlankMeter> {
+  { files, force, rootKey = newRootKey(), board, signal, gatewayFollows = false, onStep = () => {} }: LinkJob,
+): Promise<LinkProvisioned> {
   const keys = meterKeys(rootKey, settings.id);
   checkKeysFiles(files, keys, force);
   let written = false;
   try {
     return await provisionOverLink(settings, {
-      ...{ transport, rootKey, signal, onStep },
+      ...{ transport, rootKey, signal, gatewayFollows, onStep },
       check: (meter) => {
         if (board !== undefined && meter.board !== board) {
           throw new ProvisionError(

@@ -29,7 +29,7 @@ import { readDynamicFile, readProgramFile } from '../tariff/program-file.ts';
 import { formatPairs } from '../text/table.ts';
 import { boardStorage, checkAgreement, checkTariffs } from './boards.ts';
 import { type Context, withHelp } from './context.ts';
-import { usageError } from './errors.ts';
+import { CliError, usageError } from './errors.ts';
 import { ExitCode } from './exit-codes.ts';
 import { wholeNumber } from './options.ts';
 import { openMeterLink, provisionAtLink } from './provision-link.ts';
@@ -111,7 +111,7 @@ export function provisionCommand(context: Context): Command {
   });
 }
 
-function addServer(text: string, before: HostPort[] = []): HostPort[] {
+export function addServer(text: string, before: HostPort[] = []): HostPort[] {
   try {
     return [...before, parseHostPort(text)];
   } catch (error) {
@@ -183,7 +183,10 @@ export function storageHasTariffs(
 }
 
 /** @throws {SettingsBlockError} settings-value; where the file says what is wrong, with its line and column */
-async function wholeSettings(options: ProvisionCommandOptions, storage: number | undefined): Promise<MeterSettings> {
+export async function wholeSettings(
+  options: ProvisionCommandOptions,
+  storage: number | undefined,
+): Promise<MeterSettings> {
   const file = options.settings === undefined ? undefined : readSettingsFile(options.settings);
   const given = file?.given ?? {};
   const settings = mergeSettings(given, options, storageHasTariffs(given, options, storage));
@@ -277,7 +280,12 @@ async function provisionLink(
         },
       }),
   );
-  const { board, firmwareVersion } = result;
+  const { board, firmwareVersion, before } = result;
+  if (before) {
+    throw new CliError('provision-before', `${link}: meter ${settings.id} is provisioned already`, {
+      hint: 'It takes no other settings over its link; write its storage anew instead.',
+    });
+  }
   if (options.json) {
     terminal.printJson({ link, board, firmwareVersion, rootKey: rootKey === undefined ? 'new' : 'given', settings });
     return;

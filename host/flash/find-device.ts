@@ -12,11 +12,20 @@ export interface FlashTarget {
 }
 
 /**
- * Finds the device for a method. `port` is a serial port (stm32flash) or a device's serial number (the others).
+ * Finds the device for a method. `port` is a serial port (stm32flash), where gdb connects to (gdb; a serial port, HOST:PORT or
+ * the path of a socket) or a device's serial number (the others).
  * Throws `FlashError` flash-no-device or flash-ambiguous, with what is there.
  */
 export function findDevice(method: FlashMethod, port: string | undefined, devices = listUsbDevices()): FlashTarget {
-  return method.method === 'stm32flash' ? findPort(method.usb, port, devices) : findProbe(method, port, devices);
+  if (method.method === 'stm32flash') return findPort(method.usb, port, devices);
+  if (method.method !== 'gdb') return findProbe(method, port, devices);
+  if (port !== undefined) return { port, serial: undefined, what: port };
+  const probe = findProbe(method, undefined, devices);
+  if (probe.port !== undefined) return probe;
+  throw new FlashError(
+    'flash-no-device',
+    `${probe.what} has no serial port that gdb could connect to; name one: --port /dev/ttyACM0`,
+  );
 }
 
 function findPort(ids: readonly string[], port: string | undefined, devices: readonly UsbDevice[]): FlashTarget {

@@ -58,6 +58,20 @@ export function flashSteps(method: FlashMethod, target: FlashTarget, image: Flas
     return [{ what: 'writing and verifying', tool: 'stm32flash', args }];
   }
   const serial = target.serial === undefined ? [] : ['-S', target.serial];
+  if (method.method === 'gdb') {
+    const commands = [
+      'set confirm off',
+      'set pagination off',
+      `target extended-remote ${target.port ?? ''}`,
+      ...method.attach,
+      'load',
+      'compare-sections',
+      ...method.reset,
+      'detach',
+    ];
+    const args = ['-nx', '-batch', ...commands.flatMap((command) => ['-ex', command]), image.elfPath];
+    return [{ what: 'writing and verifying', tool: 'gdb-multiarch', args }];
+  }
   const device = ['-d', method.usb[0]!, '-a', String(method.alternate), ...serial];
   const bytes = readFileSync(image.binPath).length;
   return [
@@ -81,8 +95,9 @@ export async function flashBoard(
     for (const { what, tool: name, args } of flashSteps(method, target, image, scratch)) {
       onProgress(what);
       const tool = requireTool(name);
+      let output = '';
       try {
-        await run(tool.path, [...tool.args, ...args], {
+        output = await run(tool.path, [...tool.args, ...args], {
           env: { ...process.env, ...tool.env, LC_ALL: 'C' },
           onLine: (line) => {
             const last = [...line.matchAll(percent)].at(-1)?.[1];
@@ -93,6 +108,7 @@ export async function flashBoard(
         if (!(cause instanceof RunError)) throw cause;
         throw new FlashError('flash-failed', failure(name, what, target, cause), { cause });
       }
+      if (method.method === 'gdb') checkSections(output, target);
       if (what === 'reading back') compare(image.binPath, join(scratch, 'back'));
     }
   } finally {
@@ -107,7 +123,29 @@ function compare(written: string, back: string): void {
   throw new FlashError('flash-differs', `the flash differs from the image at byte ${at}; flash the board again`);
 }
 
-function failure(tool: string, what: string, { what: device }: FlashTarget, { output, message }: RunError): string {
+// gdb goes on after a command that failed: what counts is that it compared.
+function checkSections(output: string, target: FlashTarget): void {
+  const results = [...output.matchAll(/^Section (\S+), range .*: (.*)$/gm)];
+  const wrong = results.find(([, , result]) => !/^matched/.test(result!));
+  if (results.length > 0 && wrong === undefined) return;
+  if (wrong === undefined) {
+    throw new FlashError(
+      'flash-failed',
+      failure('gdb-multiarch', 'writing and verifying', target, { output, message: '' }),
+    );
+  }
+  throw new FlashError(
+    'flash-differs',
+    `the flash differs from the image in section ${wrong[1]}; flash the board again`,
+  );
+}
+
+function failure(
+  tool: string,
+  what: string,
+  { what: device }: FlashTarget,
+  { output, message }: Pick<RunError, 'output' | 'message'>,
+): string {
   const said = output
     .trim()
     .split(/[\r\n]+/)

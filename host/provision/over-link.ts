@@ -10,12 +10,17 @@ import { commandResultNames } from '../text/record-names.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings, settingsLimits } from './settings-block.ts';
 import { ProvisionError } from './storage-file.ts';
 
-/** What a meter without settings says of itself. */
-export interface BlankMeter {
+/** What a meter says of itself. */
+export interface MeterAtBench {
   readonly board: string;
   readonly firmwareVersion: string;
   /** Time servers that it can ask at once. */
   readonly serversMax: number;
+}
+
+export interface LinkProvisioned extends MeterAtBench {
+  /** Whether it had settings with this id before: then nothing was written. */
+  readonly before: boolean;
 }
 
 export interface LinkProvisionOptions {
@@ -28,8 +33,10 @@ export interface LinkProvisionOptions {
   readonly silenceMs?: number;
   /** What is being done, for people. */
   readonly onStep?: (text: string) => void;
-  /** May refuse the meter that answered, before anything is written. */
-  readonly check?: (meter: BlankMeter) => void;
+  /** Leaves the link when the settings are written: a gateway follows that the meter is to start at. */
+  readonly gatewayFollows?: boolean;
+  /** May refuse a meter without settings, before anything is written. */
+  readonly check?: (meter: MeterAtBench) => void;
 }
 
 /** A root key for a meter: 16 random bytes. */
@@ -48,33 +55,38 @@ function storageHead(settings: MeterSettings, rootKey: Uint8Array): Buffer {
 }
 
 /**
- * Provisions the meter at a link and waits until it has started with its settings.
+ * Provisions the meter at a link and, unless a gateway follows, waits until it has started with its settings.
  * @throws {ProvisionError} provision-silent, provision-refused, provision-link, provision-aborted; whatever `check` throws
  * @throws {SettingsBlockError} settings-value
  */
-export async function provisionOverLink(settings: MeterSettings, options: LinkProvisionOptions): Promise<BlankMeter> {
+export async function provisionOverLink(
+  settings: MeterSettings,
+  options: LinkProvisionOptions,
+): Promise<LinkProvisioned> {
   const { transport, rootKey, onStep = () => {} } = options;
   const head = storageHead(settings, rootKey);
   const meter = new MeterAtLink(transport, options.silenceMs ?? 15_000, options.signal);
   try {
     onStep(`waiting for a meter at ${transport.name}`);
     const info = await meter.info(() => true);
-    if (info.meterId !== '') {
+    const { board, firmwareVersion, serversMax, meterId } = info;
+    const blank = { board, firmwareVersion, serversMax };
+    if (meterId === settings.id) return { ...blank, before: true };
+    if (meterId !== '') {
       throw new ProvisionError(
         'provision-refused',
-        `${transport.name}: meter ${info.meterId} is provisioned already, and takes no other settings over its link; write its storage anew instead`,
+        `${transport.name}: meter ${meterId} is provisioned already, and takes no other settings over its link; write its storage anew instead`,
       );
     }
-    const { board, firmwareVersion, serversMax } = info;
-    const blank = { board, firmwareVersion, serversMax };
     options.check?.(blank);
     for (let offset = 0; offset < wholeBytes; offset += blockPartBytes) {
       onStep(`writing settings, ${offset} of ${wholeBytes} bytes`);
       await meter.write(offset, head.subarray(offset, Math.min(offset + blockPartBytes, wholeBytes)));
     }
+    if (options.gatewayFollows === true) return { ...blank, before: false };
     onStep('waiting for the meter to start with its settings');
     await meter.info(({ meterId }) => meterId === settings.id);
-    return blank;
+    return { ...blank, before: false };
   } finally {
     head.fill(0);
     await meter.close();

@@ -90,6 +90,19 @@ describe('metertime provision --link', () => {
     const again = await runMetertime([...args, '--force']);
     expect(again).toMatchObject({ exitCode: ExitCode.Failed });
     expect(again.stderr).toMatch(/meter one is provisioned already/);
+    const other = await runMetertime([
+      'provision',
+      '--link',
+      link,
+      '--id',
+      'two',
+      '--server',
+      'a',
+      '--keys',
+      file('two'),
+    ]);
+    expect(other.stderr).toMatch(/meter one is provisioned already, and takes no other settings/);
+    expect(existsSync(file('two'))).toBe(false);
     expect(storage.contents.slice(0, StorageMap.SettingsBytes)).toEqual(before);
     expect(existsSync(keys)).toBe(true);
   });
