@@ -1,7 +1,7 @@
 // A meter without settings at a link: its keys are written first, as nobody could ask for them later.
 import { rmSync } from 'node:fs';
 import { LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
-import { checkKeysFiles, type KeysFiles, writeKeysFiles } from '../provision/keys-files.ts';
+import { type KeysFiles, writeKeysFiles } from '../provision/keys-files.ts';
 import { meterKeys } from '../provision/meter-keys.ts';
 import { type LinkProvisioned, newRootKey, provisionOverLink } from '../provision/over-link.ts';
 import type { MeterSettings } from '../provision/settings-block.ts';
@@ -38,7 +38,6 @@ export async function provisionAtLink(
   { files, force, rootKey = newRootKey(), board, signal, gatewayFollows = false, onStep = () => {} }: LinkJob,
 ): Promise<LinkProvisioned> {
   const keys = meterKeys(rootKey, settings.id);
-  checkKeysFiles(files, keys, force);
   let written = false;
   try {
     return await provisionOverLink(settings, {

@@ -24,11 +24,11 @@ afterEach(async () => {
 });
 
 const imageOf = ({ board, elfPath, binPath }: BuildReport) => ({
-  ...{ elfPath, binPath },
+  ...{ elfPath, binPath: binPath! },
   origin: loadBoard(board).memory.flash.origin,
 });
 
-describe.each(['lm3s6965evb', 'netduinoplus2', 'mps2-an505', 'riscv-virt'])('%s', (name) => {
+describe.each(['netduinoplus2', 'riscv-virt'])('%s', (name) => {
   it('runs what was loaded into its erased flash', { timeout: 120_000 }, async () => {
     const board = loadBoard(name);
     const report = await buildFirmware({ board: name });
