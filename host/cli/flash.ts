@@ -156,9 +156,9 @@ async function flashEmulated(
     try {
       tell(context, options, board, report, 'gdb', emulatorName(board), performance.now() - startMs);
       if (settings !== undefined) await provision(context, `unix:${link}`, settings, options);
-      if (options.monitor === true && !signal.aborted) {
+      if (options.monitor !== true) terminal.note('The emulator ends with this command; --monitor watches the meter.');
+      else if (!signal.aborted)
         await monitorLink(context, `unix:${link}`, { ca: options.ca, json: options.json === true });
-      }
     } finally {
       await emulator.stop();
     }

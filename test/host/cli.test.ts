@@ -365,10 +365,19 @@ describe('boards BOARD', () => {
 });
 
 describe('flash', () => {
-  it('of a board that names no way to flash it says so, and how it runs', async () => {
-    const { exitCode, stderr } = await runMetertime(['flash', '--board', 'mps2-an385']);
+  it.each([
+    [
+      ['--board', 'posix'],
+      /posix is a process of this machine: there is nothing to flash\nmetertime run --board posix/,
+    ],
+    [['--board', 'mps2-an385', '--method', 'openocd'], /is not flashed by openocd\nIt has: emulator\./],
+    [['--board', 'mps2-an385', '--keys', 'k'], /--keys: no meter is provisioned/],
+    [['--board', 'mps2-an385', '--id', 'a', '--server', 'b'], /nobody would ever know the keys of this meter/],
+    [['--board', 'mps2-an385', '--dry-run'], /--dry-run is for boards that are plugged in/],
+  ])('with %j says why not, before anything is built', async (args, message) => {
+    const { exitCode, stderr } = await runMetertime(['flash', ...args]);
     expect(exitCode).toBe(ExitCode.Usage);
-    expect(stderr).toContain('names no way to flash it: it is emulated; metertime run --board mps2-an385 starts it');
+    expect(stderr).toMatch(message);
   });
 });
 
