@@ -1,4 +1,4 @@
-// `metertime export --target c`: the core as C with its runtime and glue, for firmware of one's own.
+// `metertime export`: the core with its glue, for firmware of one's own: as C, or as a module for a WebAssembly runtime.
 //
 // What always holds: what is exported of firmware/ is what boards are built from; the same commit gives the same files,
 // and none of them names this machine.
@@ -15,12 +15,17 @@ import { requireCheckout, runTool } from '../build/tools.ts';
 import { convertWasm } from '../build/wasm-to-c.ts';
 import { refuseFullFolder, writeFolder } from './folder.ts';
 import { measurePort, type PortNeeds } from './port-needs.ts';
+import { interfaceHeader, moduleHeader, stripCore } from './wasm-module.ts';
 
 /** Where a port may begin. */
 export const examples = ['super-loop'] as const;
 export type Example = (typeof examples)[number];
 
+/** The core as C, or as a module that a runtime executes. */
+export type Target = 'c' | 'wasm';
+
 export interface CExportOptions {
+  readonly target?: Target;
   readonly servers: number;
   readonly example: Example;
   readonly outDir: string;
@@ -36,21 +41,23 @@ export interface CExportOptions {
 
 /** What was exported; hashes lower-case hex. */
 export interface CExport {
-  readonly target: 'c';
+  readonly target: Target;
   readonly folder: string;
   readonly version: string;
   readonly servers: number;
   readonly example: Example;
   readonly coreSha256: string;
+  /** Of the module where a runtime executes it, else of the core that the C was made of. */
+  readonly coreBytes: number;
   /** The core's linear memory, bytes. */
   readonly coreMemoryBytes: number;
-  /** What it takes of a Cortex-M3; undefined without a compiler for that. */
+  /** What it takes of a Cortex-M3; undefined without a compiler for that, and where a runtime executes it. */
   readonly needs: PortNeeds | undefined;
   readonly files: readonly string[];
 }
 
-/** From firmware/, by folder of the export. */
-const sources = {
+/** From firmware/, by folder of the export: for both targets, then for each. */
+const shared = {
   include: ['export/metertime.h', 'export/metertime_platform.h', 'glue/core_time.h'],
   src: [
     'export/adapter.c',
@@ -68,15 +75,6 @@ const sources = {
     'platform/application.h',
     'platform/line.h',
     'platform/platform.h',
-    'runtime/double_add.c',
-    'runtime/include/alloca.h',
-    'runtime/include/assert.h',
-    'runtime/square_root.c',
-    'runtime/wasm_base.h',
-    'runtime/wasm_memory.h',
-    'runtime/wasm_rt.h',
-    'runtime/wasm_runtime.c',
-    'runtime/wasm_words.h',
   ],
   conformance: [
     'export/conformance/conformance.c',
@@ -86,46 +84,78 @@ const sources = {
   '': ['export/CMakeLists.txt', 'export/Makefile'],
 };
 
+const sources: Readonly<Record<Target, Readonly<Record<string, readonly string[]>>>> = {
+  c: {
+    src: [
+      'runtime/double_add.c',
+      'runtime/include/alloca.h',
+      'runtime/include/assert.h',
+      'runtime/square_root.c',
+      'runtime/wasm_base.h',
+      'runtime/wasm_memory.h',
+      'runtime/wasm_rt.h',
+      'runtime/wasm_runtime.c',
+      'runtime/wasm_words.h',
+    ],
+  },
+  wasm: {
+    src: [
+      'export/wasm/core.h',
+      'export/wasm/core_calls.h',
+      'export/wasm/core_wamr.c',
+      'export/wasm/core_wasm3.c',
+      'runtime/double_add.c',
+    ],
+    '': ['export/wasm/runtime.mk'],
+  },
+};
+
 /**
  * Writes the core as C to a folder that builds on its own.
  * Throws `BuildError`: checkout-missing, tool-missing, tool-failed, core-invalid, wasm2c-changed, output-foreign; and the
  * signal's reason.
  */
 export async function exportC(options: CExportOptions): Promise<CExport> {
-  const { servers, example, outDir, signal, onStep } = options;
+  const { target = 'c', servers, example, outDir, signal, onStep } = options;
   const root = options.root ?? requireCheckout();
   if (options.force !== true) refuseFullFolder(outDir);
   onStep?.('core');
   const { path } = await buildCore({ servers, signal });
   const core = inspectCore(path);
+  const module = target === 'c' ? core.bytes : stripCore(core.bytes, core.memoryBytes);
   const identity = {
-    coreSha256: sha256(core.bytes),
+    coreSha256: sha256(module),
     version: packageVersion(root),
     buildUnixSeconds: await buildDate(root),
   };
   const coreSha256 = Buffer.from(identity.coreSha256).toString('hex');
   const files = new Map<string, string | Uint8Array>();
-  for (const [folder, names] of Object.entries(sources)) {
+  for (const [folder, names] of [...Object.entries(shared), ...Object.entries(sources[target])]) {
     for (const name of names) files.set(join(folder, name.replace(/^.*\//, '')), exported(root, name));
   }
   for (const name of readdirSync(join(root, 'firmware', 'export', 'example', example)).sort()) {
     files.set(join('example', name), exported(root, join('export', 'example', example, name)));
   }
-  onStep?.('wasm2c');
-  for (const [name, text] of Object.entries(await coreAsC(path, signal))) files.set(join('src', name), text);
+  if (target === 'c') {
+    onStep?.('wasm2c');
+    for (const [name, text] of Object.entries(await coreAsC(path, signal))) files.set(join('src', name), text);
+  } else {
+    files.set('src/core_module.h', moduleHeader(module));
+    files.set('include/metertime_core.h', interfaceHeader(coreSha256, module.length, core.memoryBytes));
+  }
   onStep?.('trace');
   files.set('conformance/trace.h', await traceHeader(root, servers, path, signal));
   files.set('include/core_abi.h', abiHeader());
   files.set('src/wasm_config.h', configHeader(core.memoryBytes));
   files.set('src/firmware_identity.h', ownIdentity(identityHeader(identity)));
-  files.set('core.wasm', core.bytes);
+  files.set('core.wasm', module);
   files.set('LICENSE', readFileSync(join(root, 'LICENSE')));
-  const about = { target: 'c' as const, version: identity.version, servers, example, coreSha256 };
-  const facts = { ...about, coreMemoryBytes: core.memoryBytes };
+  const about = { target, version: identity.version, servers, example, coreSha256 };
+  const facts = { ...about, coreBytes: module.length, coreMemoryBytes: core.memoryBytes };
   files.set('export.json', `${JSON.stringify(facts, undefined, 2)}\n`);
-  files.set('README.md', readmeText(root, { ...facts, example }));
+  files.set('README.md', readmeText(root, target, facts));
   onStep?.('sizes');
-  const needs = options.measure === false ? undefined : await measurePort(root, files, signal);
+  const needs = options.measure === false || target === 'wasm' ? undefined : await measurePort(root, files, signal);
   signal?.throwIfAborted();
   writeFolder(outDir, files);
   return { ...facts, folder: outDir, needs, files: [...files.keys()].sort() };
@@ -197,19 +227,20 @@ function ownIdentity(text: string): string {
   return result;
 }
 
-function readmeText(
-  root: string,
-  facts: { version: string; servers: number; coreSha256: string; coreMemoryBytes: number; example: Example },
-): string {
-  const text = readFileSync(join(root, 'firmware', 'export', 'README.md'), 'utf8');
-  const about = readFileSync(join(root, 'firmware', 'export', 'example', facts.example, 'ABOUT.md'), 'utf8');
-  const values: Record<string, string> = {
-    ...Object.fromEntries(Object.entries(facts).map(([key, value]) => [key, String(value)])),
-    about: about.trim(),
+function readmeText(root: string, target: Target, facts: Readonly<Record<string, string | number>>): string {
+  const folder = join(root, 'firmware', 'export');
+  const text = readFileSync(join(folder, 'README.md'), 'utf8');
+  const read = (...path: string[]) => readFileSync(join(folder, ...path), 'utf8').trim();
+  const values: Record<string, string | number> = {
+    ...facts,
+    core: read(target === 'c' ? 'CORE.md' : 'wasm/CORE.md').replaceAll(/\{\{(\w+)\}\}/g, (_, name: string) =>
+      String(facts[name]),
+    ),
+    about: read('example', String(facts.example), 'ABOUT.md'),
   };
   return text.replaceAll(/\{\{(\w+)\}\}/g, (whole, name: string) => {
     const value = values[name];
     if (value === undefined) throw new BuildError('core-invalid', `README.md names ${whole}, which is nothing`);
-    return value;
+    return String(value);
   });
 }

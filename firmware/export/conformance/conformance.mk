@@ -11,4 +11,4 @@ $(BUILD)/conformance.o: conformance/conformance.c $(HEADERS) $(PORT_HEADERS) $(w
 	$(CC) $(LANGUAGE) $(WARNINGS) -Isrc $(INCLUDES) -c $< -o $@
 
 $(CONFORMANCE): $(CONFORMANCE_MAIN) $(PORT_SOURCES) $(BUILD)/conformance.o $(OBJECTS)
-	$(CC) $(LANGUAGE) $(WARNINGS) $(INCLUDES) -Iconformance $(LINK_FLAGS) $(CONFORMANCE_MAIN) $(PORT_SOURCES) $(BUILD)/conformance.o $(OBJECTS) -o $@
+	$(CC) $(LANGUAGE) $(WARNINGS) $(INCLUDES) -Iconformance $(LINK_FLAGS) $(CONFORMANCE_MAIN) $(PORT_SOURCES) $(BUILD)/conformance.o $(OBJECTS) $(RUNTIME_LIBRARY) -o $@
