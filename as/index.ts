@@ -14,6 +14,8 @@ import {
   meterReadings,
   meterRtcDone,
   meterRtcTime,
+  meterSlotData,
+  meterSlotDone,
   meterStart,
   meterStep,
   meterStorageData,
@@ -129,6 +131,12 @@ function handleMeter(event: u32, tick: u64, payload: usize, length: u32): void {
       break;
     case Event.CorrectionAccept:
       meterCorrectionAccept();
+      break;
+    case Event.SlotData:
+      if (UPDATE != 0 && length >= 4) meterSlotData(load<u32>(payload), payload + 4, length - 4);
+      break;
+    case Event.SlotDone:
+      if (UPDATE != 0 && length >= 1) meterSlotDone(load<u8>(payload) != 0);
       break;
     case Event.Message:
       if (length >= 2) meterMessage(load<u8>(payload), payload + 1, length - 1, tick);

@@ -4,7 +4,7 @@
 
 /** Version of everything in this file; Event.Start refuses another one. */
 export enum Abi {
-  Version = 4,
+  Version = 5,
   /** Bytes in front of each event's payload: the local tick (u64) at which it happened. */
   EventHeaderBytes = 8,
   /** Bytes in front of each action's payload: kind (u16), payload length (u16). */
@@ -45,6 +45,10 @@ export enum Event {
   LinkStart = 16,
   /** The gateway's end sends: channel u8, then the message. Refused (dropped, counted) unless `Action.LinkReady` said that there is room. */
   LinkSend = 17,
+  /** Answer to `Action.SlotErase`, `SlotWrite`, `SlotCommit` and `SlotConfirm`: result u8 (0 done, 1 failed). It is in the flash for good. */
+  SlotDone = 20,
+  /** Answer to `Action.SlotRead`: offset u32, then the bytes; fewer or none when they cannot be read. */
+  SlotData = 21,
 }
 
 /** What the core asks for, in the order in which it is to be done. */
@@ -75,6 +79,45 @@ export enum Action {
   TariffSwitch = 12,
   /** Restart the board, `ResetCause.Software`; nothing that follows counts. No payload. */
   Restart = 13,
+  /**
+   * The slot that does not run: erase the units of its flash that begin in these bytes: offset u32, length u32. At offset 0
+   * its trailer goes first, and with it whatever it said. At most one of the actions of slots is under way at a time.
+   */
+  SlotErase = 20,
+  /** The slot that does not run: offset u32, then the bytes; what is there is erased, or already the same. */
+  SlotWrite = 21,
+  /** The slot that does not run: offset u32, length u32. */
+  SlotRead = 22,
+  /** The image in the slot that does not run is whole, and to be tried at the next start: `SlotImageField`. */
+  SlotCommit = 23,
+  /** The slot that runs keeps running at each start from now on. No payload. */
+  SlotConfirm = 24,
+}
+
+/** Payload of `Action.SlotCommit`. */
+export enum SlotImageField {
+  /** u32. */
+  Length = 0,
+  /** u32. */
+  Version = 4,
+  /** 32 bytes: the first of SHA-512 of the image. */
+  Hash = 8,
+  Bytes = 40,
+}
+
+/** Slots of a board whose software can be replaced over the link. */
+export enum Slot {
+  /** The board has none. */
+  None = 0,
+  A = 1,
+  B = 2,
+}
+
+export enum SlotFlag {
+  /** The image that runs is tried: unless it is confirmed, the next start takes the other one. */
+  Trial = 1,
+  /** The image in the slot that does not run was tried and not confirmed. */
+  OtherFailed = 2,
 }
 
 /** Why the meter started. */
@@ -126,8 +169,22 @@ export enum StartField {
   Entropy = 88,
   /** u32, trap code where `ResetCause` is `Trap`. */
   TrapCode = 120,
+  /** u32, version of the image; of a board without slots 0, as what follows. */
+  ImageVersion = 124,
+  /** u32, bytes of the longest image that fits into a slot. */
+  SlotBytes = 128,
+  /** u8, `Slot` that runs. */
+  Slot = 132,
+  /** u8, `SlotFlag` bits. */
+  SlotFlags = 133,
   /** Two texts: board, firmware version; at most 31 bytes each. */
-  Names = 124,
+  Names = 136,
+}
+
+/** What is in a version: 1.2.3 is 0x01020003. */
+export enum CoreVersion {
+  /** Of the legally relevant part of the software, the core: it goes up with each change of what that decides. */
+  Number = 0x0100_0000,
 }
 
 export enum Capability {
@@ -388,6 +445,14 @@ export enum Message {
   Release = 0x3e,
   /** G>M: `ProvisionField`: a part of what a meter without settings is to have at the begin of its storage. */
   Provision = 0x3f,
+  /** M>G: `SlotsField`: what runs, and how far an update is. Of boards with slots only. */
+  Slots = 0x40,
+  /** G>M: `UpdateBeginField`: an image is to come, or to go on. */
+  UpdateBegin = 0x41,
+  /** G>M: `UpdatePartField`: a part of it. */
+  UpdatePart = 0x42,
+  /** G>M: `UpdateFinishField`: it is whole, and takes effect. */
+  UpdateFinish = 0x43,
 }
 
 /** Why a connection or socket failed, as the meter is told. */
@@ -772,10 +837,12 @@ export enum CommandResult {
   Damaged = 4,
   /** The block says what cannot be: Detail is a `ProgramError`; of `Message.Provision` a `SettingsError`. */
   Invalid = 5,
-  /** This meter has no tariffs, or no storage for them. */
+  /** This meter has no tariffs, or no storage for them; or no slots for software. */
   Absent = 6,
   /** This meter has settings, or none that could be written: it takes none over its link. */
   Provisioned = 7,
+  /** The software is not taken: Detail is an `UpdateRefusal`. */
+  Refused = 8,
 }
 
 /** `Message.BlockWrite`. Parts come in order, from offset 0 on. */
@@ -810,6 +877,125 @@ export enum BlockCommitField {
   /** u16, of the whole block. */
   Length = 4,
   Bytes = 6,
+}
+
+/** `Message.Slots`: with each new session, and when it changes. */
+export enum SlotsField {
+  /** u8, `Slot` that runs. */
+  Slot = 1,
+  /** u8, `SlotFlag` bits. */
+  Flags = 2,
+  /** u8, `UpdateState`. */
+  State = 3,
+  /** u32 each, versions: of the image that runs, and the lowest that is taken. */
+  ImageVersion = 4,
+  Floor = 8,
+  /** u32. */
+  SlotBytes = 12,
+  /** u32 each: how much of the image that comes is stored for good, its length, its version; 0 without one. */
+  Offset = 16,
+  Length = 20,
+  Version = 24,
+  /** 16 bytes: the first of SHA-512 of the key that updates have to be signed with; zeros without one. */
+  KeyId = 28,
+  Bytes = 44,
+}
+
+export enum UpdateState {
+  None = 0,
+  /** An image comes. */
+  Receiving = 1,
+  /** It is whole and in the logbook: tried from the next start on, and kept or given up. */
+  Accepted = 2,
+}
+
+/** `Message.UpdateBegin`. Answered when the signature was checked: Detail is the offset to go on from. */
+export enum UpdateBeginField {
+  /** u16, not 0. */
+  Token = 2,
+  /** `ManifestField`. */
+  Manifest = 4,
+  /** 64 bytes: Ed25519 (RFC 8032 5.1) of the 16 bytes "metertime update" and the manifest. */
+  Signature = 132,
+  Bytes = 196,
+}
+
+/** `Message.UpdatePart`. Parts come in order. Where another offset is expected, `CommandResult.Request` has it as Detail. */
+export enum UpdatePartField {
+  /** u16, not 0. */
+  Token = 2,
+  /** u32. */
+  Offset = 4,
+  Part = 8,
+}
+
+export enum UpdateLimit {
+  /** A part has a length and an offset that four divides, and lies within one step. */
+  PartBytes = 208,
+  StepBytes = 4096,
+}
+
+/** `Message.UpdateFinish`. Answered when the image is in the logbook, and will be tried. */
+export enum UpdateFinishField {
+  /** u16, not 0. */
+  Token = 2,
+  /** `ManifestField`: that of the begin. */
+  Manifest = 4,
+  Bytes = 132,
+}
+
+/** What an update says of its image, and what is signed. An image is linked for one of the two slots. */
+export enum ManifestField {
+  /** u32, "MTU1". */
+  Magic = 0,
+  /** u8, `Slot`; then a u8 0. */
+  Slot = 4,
+  /** u16, 1. */
+  Format = 6,
+  /** A text of at most 31 bytes; zeros up to 32. */
+  Board = 8,
+  /** u32 each, versions: of the image; the lowest that is taken once this one was confirmed; of the core in it. */
+  Version = 40,
+  Floor = 44,
+  CoreVersion = 48,
+  /** u32, bytes of the image: four divides it. */
+  Length = 52,
+  /** u64, Unix seconds: when it was built. */
+  BuildUnixSeconds = 56,
+  /** 32 bytes: the first of SHA-512 of the image. */
+  ImageHash = 64,
+  /** 32 bytes: SHA-256 of core.wasm. */
+  CoreSha256 = 96,
+  Bytes = 128,
+}
+
+export enum ManifestFormat {
+  /** "MTU1" read as a little-endian u32. */
+  Magic = 0x3155544d,
+  Format = 1,
+}
+
+/** Why software is not taken. */
+export enum UpdateRefusal {
+  None = 0,
+  /** The settings name no key for updates. */
+  NoKey = 1,
+  /** It is no manifest, or one of another format. */
+  Manifest = 2,
+  /** It is for another board. */
+  Board = 3,
+  /** It is linked for the slot that runs. */
+  Slot = 4,
+  /** It is longer than a slot, or four does not divide its length. */
+  Length = 5,
+  /** Its version, or the floor that it asks for, is below what is taken, or the floor is above the version. */
+  Version = 6,
+  /** The signature does not hold. */
+  Signature = 7,
+  /** What is in the slot is not what was signed. */
+  Image = 8,
+  /** There is no room in the logbook, or nobody to tell. */
+  NotLogged = 9,
 }
 
 /** What can be written over the link. */
@@ -968,6 +1154,14 @@ export enum MeterEvent {
   RecordsFull = 40,
   /** Records are kept again. a: how many were lost. */
   RecordsResumed = 41,
+  /** Other software was accepted, and will be tried. a: its version, and below it (32 bits each) that of what runs; b: first 8 bytes of its hash, big-endian. */
+  UpdateAccepted = 50,
+  /** The software that was tried stays. a: its version; b: the lowest version that is taken from now on. */
+  UpdateConfirmed = 51,
+  /** The software that was accepted does not run, and what ran before does. a: both versions, as above; b: 1 where it was tried. */
+  UpdateRolledBack = 52,
+  /** Software was not taken. a: `UpdateRefusal`; b: how often this happened since the last such event. */
+  UpdateRefused = 53,
 }
 
 /** What is wrong with the storage. */
@@ -1112,6 +1306,8 @@ export enum Reject {
  *   0x380  state B   256
  *   0x480  reserves 960   for each server in use: keys, cookie, cookie, each sealed with the storage key; 280 bytes every
  *                         320, so that no two share a page of 64 bytes or less
+ *   0x1380 update A   64   count u32, sealed with the storage key (AES-SIV): on boards with slots
+ *   0x13c0 update B   64
  */
 export enum StorageMap {
   Settings = 0x000,
@@ -1130,6 +1326,11 @@ export enum StorageMap {
   Bytes = 0x480,
   /** Storage with reserves for four servers. */
   FullBytes = 0x1380,
+  UpdateA = 0x1380,
+  UpdateB = 0x13c0,
+  UpdateSlotBytes = 64,
+  /** Smallest storage of a board whose software can be replaced. */
+  UpdateBytes = 0x1400,
   /** Signed heads (`HeadField`), two slots in turn. */
   HeadA = 0x1400,
   HeadB = 0x1500,
@@ -1665,6 +1866,8 @@ export enum SettingsTag {
   Calibration = 15,
   /** 8 bytes, up to four times: OBIS code (6 bytes), scale i8 (power of ten), unit u8 (DLMS unit) of a register. */
   Register = 16,
+  /** 32 bytes: Ed25519 public key that updates of the software have to be signed with; without it, all are refused. Boards without slots pass it over. */
+  UpdateKey = 0x91,
 }
 
 /** What is recorded, and what time is good enough for it. */

@@ -80,8 +80,25 @@ function isNetworks(code: u32): bool {
     code == MeterEvent.KeFailed ||
     code == MeterEvent.Nak ||
     code == MeterEvent.MajorityLost ||
-    code == MeterEvent.MajorityReached
+    code == MeterEvent.MajorityReached ||
+    (UPDATE != 0 && code == MeterEvent.UpdateRefused)
   );
+}
+
+/** Whether an event that is not the network's would be kept. */
+export function eventRoom(): bool {
+  return held < ENTRIES;
+}
+
+/** Number of the event that was raised last. */
+export function eventRaised(): u32 {
+  return sequence;
+}
+
+/** Whether that event, or one before it, is logged, or without a logbook stored by the gateway. */
+export function eventSettled(number: u32): bool {
+  if (logs) return logged == held || <i32>(load<u32>(unlogged()) - number) > 0;
+  return held == 0 || <i32>(load<u32>(RING + first * ENTRY_BYTES) - number) > 0;
 }
 
 /** Adds a refused answer: at most one event a minute for each reason. */

@@ -67,6 +67,20 @@ import {
   storeStep,
   storeTell,
 } from '../record/store';
+import {
+  updateData,
+  updateDeadline,
+  updateDone,
+  updateExpired,
+  updateMessage,
+  updateOwns,
+  updateRestart,
+  updateSend,
+  updateStart,
+  updateStep,
+  updateTakes,
+  updateWritten,
+} from '../update/update';
 import { answersRestart, answersSend } from './answers';
 import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
 import { networkIsOwn, networkStart } from './network';
@@ -179,6 +193,7 @@ export function meterStart(start: usize, length: u32): bool {
   seedEntropy(start + StartField.Entropy);
   clear(start + StartField.Entropy, 32);
   reportStart(start, names, namesBytes);
+  updateStart(start);
   const cause: u32 = load<u8>(start, StartField.ResetCause);
   raiseEvent(MeterEvent.Started, cause, cause == ResetCause.Trap ? load<u32>(start, StartField.TrapCode) : 0, false);
   const storageBytes = load<u32>(start, StartField.StorageBytes);
@@ -277,6 +292,10 @@ export function meterStorageData(offset: u32, data: usize, length: u32): void {
     if ((capabilities & Capability.Rtc) != 0) return begin(STAGE_RTC);
     keeperWithout();
     loadReserves();
+  } else if (updateOwns(offset)) {
+    if (!storageBusy) return;
+    storageBusy = false;
+    updateData(offset, data, length);
   } else if (slotsOwn(offset)) {
     if (!storageBusy) return;
     storageBusy = false;
@@ -321,6 +340,10 @@ export function meterStorageDone(offset: u32, failed: bool): void {
     if (!storageBusy) return;
     storageBusy = false;
     provisioningWritten(failed);
+  } else if (updateOwns(offset)) {
+    if (!storageBusy) return;
+    storageBusy = false;
+    updateWritten(failed);
   } else if (slotsOwn(offset)) {
     if (!storageBusy) return;
     storageBusy = false;
@@ -338,6 +361,20 @@ export function meterStorageDone(offset: u32, failed: bool): void {
     if (failed) raiseEvent(MeterEvent.StorageFailed, offset, 0, false);
     keeperWritten(timeNowLocal(), failed);
   }
+}
+
+/** `Event.SlotData`. */
+export function meterSlotData(offset: u32, data: usize, length: u32): void {
+  if (!storageBusy) return;
+  storageBusy = false;
+  updateData(offset, data, length);
+}
+
+/** `Event.SlotDone`. */
+export function meterSlotDone(failed: bool): void {
+  if (!storageBusy) return;
+  storageBusy = false;
+  updateDone(failed);
 }
 
 /** `Event.RtcTime`. */
@@ -358,7 +395,9 @@ function run(): void {
 function goOnline(): void {
   online = true;
   networkStart((capabilities & Capability.OwnNetwork) != 0, tickHz, randomReady() ? random32() : <u32>timeNowTicks());
-  if (networkIsOwn()) reportRestart();
+  if (!networkIsOwn()) return;
+  reportRestart();
+  if (UPDATE != 0) updateRestart();
 }
 
 /** `Event.RtcDone`. */
@@ -416,6 +455,7 @@ function receive(channel: u32, message: usize, length: u32, firstTick: u64, last
   } else if (channel == Channel.Report) {
     if (type == Message.EventAck && length >= 5) eventsAcknowledge(load<u32>(message, 1));
     else if (type == Message.Provision) provisioningMessage(message, length);
+    else if (updateTakes(type)) storageBusy = updateMessage(message, length, storageBusy) || storageBusy;
     else if (!tariffMessage(message, length)) storeMessage(message, length);
   }
 }
@@ -442,6 +482,7 @@ export function meterStep(): void {
     retryAt = i64.MAX_VALUE;
     begin(stage);
   }
+  if (updateExpired()) actionAdd(Action.Restart, 0);
   let due = retryAt;
   let stepDue = i64.MAX_VALUE;
   let exact = i64.MAX_VALUE;
@@ -452,6 +493,7 @@ export function meterStep(): void {
       eventsRestart();
       reportRestart();
       provisioningRestart();
+      if (UPDATE != 0) updateRestart();
       if (TARIFF != 0) {
         answersRestart();
         blocksRestart();
@@ -469,9 +511,11 @@ export function meterStep(): void {
         tariffStep(timeNowLocal());
         if (!storageBusy && !keeperSetting()) storageBusy = slotsStep(timeNowLocal());
       }
+      if (UPDATE != 0 && !storageBusy && !keeperSetting()) storageBusy = updateStep();
       if (!storageBusy && !keeperSetting()) storageBusy = storeStep(timeNowLocal());
       stepDue = thermometerStep();
       if (!storageBusy) stepDue = min<i64>(stepDue, min<i64>(keeperDeadline(), storeDeadline()));
+      if (UPDATE != 0 && !storageBusy) stepDue = min<i64>(stepDue, updateDeadline());
       if (TARIFF != 0) {
         if (!storageBusy) stepDue = min<i64>(stepDue, slotsDeadline());
         exact = tariffDeadline(timeNowLocal());
@@ -479,6 +523,7 @@ export function meterStep(): void {
     }
     provisioningStep();
     reportStep();
+    if (UPDATE != 0) updateSend();
     if (TARIFF != 0) {
       storeTell();
       answersSend();

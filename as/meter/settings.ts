@@ -71,6 +71,10 @@ const TARIFF_RULES: usize = TARIFF == 0 ? 0 : memory.data<u8>([15, 0, 0, 0, 0xe8
 const CALIBRATION: usize = TARIFF == 0 ? 0 : memory.data(56, 8);
 const REGISTERS: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 
+const UPDATE_KEY_BYTES: u32 = 32;
+const UPDATE_KEY: usize = UPDATE == 0 ? 0 : memory.data(32, 4);
+let updateKeyed: bool = false;
+
 const HOUR_NS: i64 = 3_600_000_000_000;
 const MILLISECOND_NS: i64 = 1_000_000;
 
@@ -167,6 +171,11 @@ export function settingsRegisters(): u32 {
 /** A register, 8 bytes: OBIS code (6 bytes), scale i8 (power of ten), unit u8 (DLMS unit). */
 export function settingsRegister(index: u32): usize {
   return REGISTERS + index * REGISTER_BYTES;
+}
+
+/** Ed25519 public key that updates have to be signed with, 32 bytes; 0 without one. */
+export function settingsUpdateKey(): usize {
+  return UPDATE != 0 && updateKeyed ? UPDATE_KEY : 0;
 }
 
 /** Reads the block at `at`, `length` bytes of it; returns `SettingsError`. */
@@ -268,12 +277,21 @@ function readItem(tag: u32, value: usize, size: u32): bool {
       return asymmetryPercent <= 100;
     case SettingsTag.Profile:
       return size == ProfileField.Bytes && rulesConfigure(value);
+    case SettingsTag.UpdateKey:
+      return UPDATE == 0 || readUpdateKey(value, size);
     default:
       if (TARIFF != 0 && tag >= <u32>SettingsTag.TariffRules && tag <= <u32>SettingsTag.Register) {
         return readTariffItem(tag, value, size);
       }
       return (tag & TAG_OPTIONAL) != 0;
   }
+}
+
+function readUpdateKey(value: usize, size: u32): bool {
+  if (updateKeyed || size != UPDATE_KEY_BYTES) return false;
+  copy(UPDATE_KEY, value, UPDATE_KEY_BYTES);
+  updateKeyed = true;
+  return true;
 }
 
 function readTariffItem(tag: u32, value: usize, size: u32): bool {

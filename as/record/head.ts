@@ -15,6 +15,7 @@ import { timeNowUtc } from '../meter/now';
 import { METER_ID } from '../meter/settings';
 import { SECOND_NS } from '../ntp/timestamp';
 import { SIGN_KEY_BYTES, signBegin, signKeyBegin, signSignature, signStep } from '../sign/ed25519';
+import { verifyBusy } from '../sign/verify';
 import { appendTrusted } from './append';
 import { HASH_BYTES } from './chain';
 import { contextKey } from './context';
@@ -95,6 +96,8 @@ export function headDeadline(): i64 {
 
 /** Does a slice of what is under way. `settled`: nothing waits that can be stored. */
 export function headWork(now: i64, settled: bool): void {
+  // Both are done in the same memory.
+  if (verifyBusy()) return;
   if (state == KEY_WANTED) {
     meterKey(KeyPurpose.Sign, DERIVED_KEY, SIGN_KEY_BYTES);
     signKeyBegin(DERIVED_KEY);

@@ -19,6 +19,8 @@ const HOUR_NS: i64 = 3600 * SECOND_NS;
 const FULL: u32 = <u32>StorageMap.LogbookSlots - 1;
 /** Up to here the logbook takes what a network can bring about. */
 const LIMITED: u32 = (<u32>StorageMap.LogbookSlots / 4) * 3;
+/** More events do not wait to be logged at once. */
+const EVENTS_MAX: u32 = 16;
 /** No ring: the event is not stored. */
 const NOWHERE: u32 = 0xff;
 
@@ -38,6 +40,7 @@ const NETWORK: u64 =
   ((<u64>1) << MeterEvent.MajorityLost) |
   ((<u64>1) << MeterEvent.MajorityReached) |
   ((<u64>1) << MeterEvent.LeapDisagrees) |
+  ((<u64>1) << MeterEvent.UpdateRefused) |
   // Daily, where prices change daily.
   ((<u64>1) << MeterEvent.DynamicStored);
 
@@ -75,6 +78,12 @@ function used(): u32 {
 export function logFull(): bool {
   if (TARIFF == 0) return false;
   return used() >= FULL;
+}
+
+/** Whether the logbook takes one more event, whatever others come before it. */
+export function logRoom(): bool {
+  if (TARIFF == 0) return true;
+  return used() + EVENTS_MAX < FULL;
 }
 
 /** Tells where the logbook was found full, or has become it. */

@@ -201,8 +201,42 @@ static void core_read_thermometer(void) {
 }
 #endif
 
+#ifdef BOARD_UPDATE_SLOT_BYTES
+static void core_tell_slot(bool done) {
+  core_add_answer(EVENT_SLOT_DONE, tick_read_now(), 1)->payload[0] = done ? 0 : 1;
+}
+
+// False where the action is none of a slot's.
+static bool core_do_slot_action(uint32_t kind, const uint8_t *payload, uint32_t length) {
+  if (kind == ACTION_SLOT_ERASE && length == 8) {
+    core_tell_slot(slot_erase_bytes(bytes_get_u32(payload), bytes_get_u32(payload + 4)));
+  } else if (kind == ACTION_SLOT_WRITE && length >= 4) {
+    core_tell_slot(slot_write_bytes(bytes_get_u32(payload), payload + 4, length - 4));
+  } else if (kind == ACTION_SLOT_READ && length == 8) {
+    uint32_t bytes = bytes_get_u32(payload + 4);
+    if (event_capacity < 4 || bytes > event_capacity - 4) core_refuse_action();
+    core_add_answer(EVENT_SLOT_DATA, UINT64_MAX, bytes)->offset = bytes_get_u32(payload);
+  } else if (kind == ACTION_SLOT_COMMIT && length == SLOT_IMAGE_FIELD_BYTES) {
+    struct slot_image image = {
+        .length = bytes_get_u32(payload + SLOT_IMAGE_FIELD_LENGTH),
+        .version = bytes_get_u32(payload + SLOT_IMAGE_FIELD_VERSION),
+    };
+    memcpy(image.hash, payload + SLOT_IMAGE_FIELD_HASH, sizeof image.hash);
+    core_tell_slot(slot_commit_image(&image));
+  } else if (kind == ACTION_SLOT_CONFIRM && length == 0) {
+    core_tell_slot(slot_confirm_image());
+  } else {
+    return false;
+  }
+  return true;
+}
+#endif
+
 static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t length) {
   if (kind == ACTION_FRAME_SEND && link_send_bytes(payload, length)) return;
+#ifdef BOARD_UPDATE_SLOT_BYTES
+  if (core_do_slot_action(kind, payload, length)) return;
+#endif
   if (kind == ACTION_WAKE && length == 8) {
     wake_tick = bytes_get_u64(payload);
   } else if (kind == ACTION_STORAGE_READ && length == 8) {

@@ -24,11 +24,11 @@ void core_clear_wake(void);
 /// What was asked for and is to be answered by an event of its own.
 struct core_answer {
   uint32_t event;
-  /// When it was done; of a read of the storage, which is still to be done, UINT64_MAX.
+  /// When it was done; of a read of storage or slot, which is still to be done, UINT64_MAX.
   uint64_t tick;
   uint32_t offset;
   uint32_t length;
-  /// The payload, but of a read of the storage or of the registers.
+  /// The payload, but of a read of storage, slot or registers.
   uint8_t payload[8];
 };
 
@@ -36,7 +36,7 @@ struct core_answer {
 const struct core_answer *core_peek_answer(void);
 void core_drop_answer(void);
 
-/// Writes the payload of an answer that is not a read of the storage.
+/// Writes the payload of an answer that is not a read of storage or slot.
 void core_put_answer(const struct core_answer *answer, uint8_t *payload);
 
 /// For the application, from the main loop: a transaction begins or ends, or an operator accepts the correction that was

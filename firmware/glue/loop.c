@@ -36,7 +36,7 @@ static void loop_hand_over_frame(void) {
   core_handle_event(EVENT_FRAME, tick, 8 + length);
 }
 
-// `tick` is that of a read of the storage, which has none of its own before it is done.
+// `tick` is that of a read of storage or slot, which has none of its own before it is done.
 static void loop_hand_over_answer(uint64_t tick) {
   const struct core_answer *answer = core_peek_answer();
   uint8_t *payload = core_get_payload();
@@ -45,6 +45,11 @@ static void loop_hand_over_answer(uint64_t tick) {
   if (event == EVENT_STORAGE_DATA) {
     bytes_put_u32(payload, answer->offset);
     length = storage_read_bytes(answer->offset, payload + 4, length) ? 4 + length : 4;
+#ifdef BOARD_UPDATE_SLOT_BYTES
+  } else if (event == EVENT_SLOT_DATA) {
+    bytes_put_u32(payload, answer->offset);
+    length = slot_read_bytes(answer->offset, payload + 4, length) ? 4 + length : 4;
+#endif
   } else {
     tick = answer->tick;
     core_put_answer(answer, payload);

@@ -34,6 +34,14 @@ uint32_t start_write_payload(uint8_t *payload, uint32_t capacity, const struct r
   memcpy(payload + START_FIELD_CORE_SHA256, core_sha256, sizeof core_sha256);
   image_compute_hash(payload + START_FIELD_IMAGE_SHA256);
   bytes_put_u32(payload + START_FIELD_TRAP_CODE, reset->trap_code);
+#ifdef BOARD_UPDATE_SLOT_BYTES
+  struct slot_report slots;
+  slot_read_report(&slots);
+  bytes_put_u32(payload + START_FIELD_IMAGE_VERSION, slots.version);
+  bytes_put_u32(payload + START_FIELD_SLOT_BYTES, BOARD_UPDATE_SLOT_BYTES);
+  payload[START_FIELD_SLOT] = slots.slot;
+  payload[START_FIELD_SLOT_FLAGS] = slots.flags;
+#endif
   uint8_t *names = payload + START_FIELD_NAMES;
   names += start_put_text(names, BOARD_NAME, board);
   start_put_text(names, FIRMWARE_VERSION, version);

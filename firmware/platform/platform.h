@@ -72,6 +72,47 @@ bool storage_read_bytes(uint32_t offset, uint8_t *into, uint32_t length);
 /// Writes in ascending order and reads back; true only when all bytes are in the storage for good.
 bool storage_write_bytes(uint32_t offset, const uint8_t *from, uint32_t length);
 
+// ---- slots: on boards that define BOARD_UPDATE_SLOT_BYTES, whose software can be replaced
+//
+// Two slots in code flash, each for one image, with a trailer in an erase unit of its own. A bootloader chooses at each
+// start (docs/update.md): what is complete and not tried is marked as tried and runs, where its hash holds; else of those that are
+// confirmed the one with the highest sequence whose hash holds. All but slot_confirm_image are about the slot that does
+// not run; no function ever touches the code that runs. Each returns when it is in the flash for good; interrupts may be held back
+// for as long as the flash takes for a unit. host/meter/slots.ts does the same in TypeScript.
+
+struct slot_report {
+  uint8_t slot;      // enum Slot: the one that runs
+  uint8_t flags;     // enum SlotFlag
+  uint32_t version;  // of the image that runs, as its trailer has it
+};
+
+struct slot_image {
+  uint32_t length;
+  uint32_t version;
+  /// The first 32 bytes of SHA-512 of the image.
+  uint8_t hash[32];
+};
+
+/// What the bootloader chose, and why.
+void slot_read_report(struct slot_report *report);
+
+/// Erases the units that begin in these bytes, `offset` counted from the slot's begin; what lies beyond the slot is left
+/// alone. At offset 0 the trailer is erased first, also where a cut left it in the midst: from then on the slot counts as empty.
+bool slot_erase_bytes(uint32_t offset, uint32_t length);
+
+/// Writes bytes that were erased, or are the same already, as those that a cut write left; reads back. Four divides
+/// offset and length.
+bool slot_write_bytes(uint32_t offset, const uint8_t *from, uint32_t length);
+
+bool slot_read_bytes(uint32_t offset, uint8_t *into, uint32_t length);
+
+/// Writes the trailer: a sequence above that of both slots, what is told of the image, and last, in a word of its own,
+/// that all this is complete. Cut off anywhere before that word, the slot counts as empty.
+bool slot_commit_image(const struct slot_image *image);
+
+/// Marks the image that runs as one to stay. Nothing where it is marked already.
+bool slot_confirm_image(void);
+
 // ---- real-time clock: on boards that define BOARD_RTC_ADDRESS; civil fields, no calendar arithmetic
 
 struct rtc_time {

@@ -226,3 +226,23 @@ export function truncateText(text: string, bytes: number): string {
   const room = new Uint8Array(bytes);
   return text.slice(0, toUtf8.encodeInto(text, room).read);
 }
+
+/** The number at `at`, which is one of `values`, an enum. */
+export function oneOf<Value extends number>(
+  r: ByteReader,
+  at: number,
+  values: Record<string, Value | string>,
+  what: string,
+) {
+  const value = r.u8(at);
+  if (values[value] === undefined) {
+    throw new MessageError('value', `${r.name}: expected ${what} of as/abi/codes.ts at byte ${at}, came ${value}`);
+  }
+  return value as Value;
+}
+
+/** The token of a command, which is not 0. */
+export function token(name: string, value: number): number {
+  if (value === 0) throw new MessageError('value', `${name}: expected a token other than 0`);
+  return value;
+}

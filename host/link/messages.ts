@@ -35,10 +35,13 @@ import {
   recordDecoders,
   recordEncoders,
 } from './record-messages.ts';
+import { type GatewayUpdateMessage, type Slots, updateDecoders, updateEncoders } from './update-messages.ts';
 
 export { MessageError } from './message-bytes.ts';
 export type * from './record-messages.ts';
 export { blockPartBytes, entryBytes, headBytes } from './record-messages.ts';
+export type * from './update-messages.ts';
+export { keyIdBytes, manifestBytes, signatureBytes } from './update-messages.ts';
 
 // ---------------------------------------------------------------- meter to gateway
 
@@ -257,7 +260,8 @@ export type MeterMessage =
   | Source
   | SourceCounts
   | MeterEventMessage
-  | MeterRecordMessage;
+  | MeterRecordMessage
+  | Slots;
 
 // ---------------------------------------------------------------- gateway to meter
 
@@ -344,7 +348,8 @@ export type GatewayMessage =
   | UdpOpened
   | UdpOpenFailed
   | EventAck
-  | GatewayRecordMessage;
+  | GatewayRecordMessage
+  | GatewayUpdateMessage;
 
 export type LinkMessage = MeterMessage | GatewayMessage;
 
@@ -375,6 +380,7 @@ const fromMeter = new Set<Message>([
   Message.Head,
   Message.Tariff,
   Message.Done,
+  Message.Slots,
 ]);
 
 /** The channel on which a message travels: by the range of its first byte. */
@@ -639,6 +645,7 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
   },
   [Message.EventAck]: (r) => ({ type: Message.EventAck, sequence: r.u32(1) }),
   ...recordDecoders,
+  ...updateDecoders,
 };
 
 /** The budget in a message, or in another payload of the core, at offset `at`. */
@@ -801,6 +808,7 @@ const encoders: Encoders = {
   [Message.UdpOpenFailed]: (m, w) => w.u8(m.socket).u8(m.reason).text(m.detail),
   [Message.EventAck]: (m, w) => w.u32(m.sequence),
   ...recordEncoders,
+  ...updateEncoders,
 };
 
 /** Whether `id` may be a meter's id: it becomes a part of MQTT topics and file names. */

@@ -20,7 +20,7 @@ import {
   Ring,
   TariffField,
 } from '../../as/abi/codes.ts';
-import { type ByteReader, type ByteWriter, MessageError } from './message-bytes.ts';
+import { type ByteReader, type ByteWriter, MessageError, oneOf, token } from './message-bytes.ts';
 
 // ---------------------------------------------------------------- meter to gateway
 
@@ -294,20 +294,6 @@ export const recordEncoders: Encoders = {
   [Message.Provision]: (m, w) => w.pad(ProvisionField.Token).u16(token('Provision', m.token)).u16(m.offset).raw(m.part),
   [Message.Release]: (m, w) => w.u8(m.ring).u16(token('Release', m.token)).u32(m.sequence),
 };
-
-/** The number at `at`, which is one of `values`, an enum. */
-function oneOf<Value extends number>(r: ByteReader, at: number, values: Record<string, Value | string>, what: string) {
-  const value = r.u8(at);
-  if (values[value] === undefined) {
-    throw new MessageError('value', `${r.name}: expected ${what} of as/abi/codes.ts at byte ${at}, came ${value}`);
-  }
-  return value as Value;
-}
-
-function token(name: string, value: number): number {
-  if (value === 0) throw new MessageError('value', `${name}: expected a token other than 0`);
-  return value;
-}
 
 function acknowledged(stored: number, delivered: number): { readonly stored: number; readonly delivered: number } {
   if (delivered > stored) {

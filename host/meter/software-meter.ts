@@ -4,6 +4,7 @@
 // A core that traps is thrown away and a new one started, as a microcontroller restarts.
 // With a clock and storage that answer at once everything happens synchronously, so years pass in seconds.
 
+import { createHash } from 'node:crypto';
 import type { ClockStatus } from '../../as/abi/codes.ts';
 import {
   Abi,
@@ -12,6 +13,8 @@ import {
   Event,
   ResetCause,
   RtcStatus,
+  SlotFlag,
+  SlotImageField,
   StartField,
   TimeFlag,
   TimeNowField,
@@ -36,6 +39,7 @@ import {
   type MeterStorage,
   type TariffSwitch,
 } from './parts.ts';
+import type { BootChoice, MeterSlots } from './slots.ts';
 
 /** A meter was asked for what it cannot do. */
 export class MeterError extends Error {
@@ -98,6 +102,8 @@ export interface SoftwareMeterOptions {
   readonly source?: CoreModule;
   /** How the core computes AES. */
   readonly aes?: AesWay | undefined;
+  /** Slots whose images are cores: what runs is what their bootloader chooses, in the place of `source`. */
+  readonly slots?: MeterSlots;
   /** Is told every event and action. These hold secrets. */
   readonly trace?: TraceSink;
   /** Told when the core trapped; it has been restarted by then, unless it trapped in its first event. */
@@ -143,7 +149,8 @@ const noPayload = new Uint8Array(0);
 
 export class SoftwareMeter {
   readonly #options: SoftwareMeterOptions;
-  readonly #source: CoreModule;
+  #source: CoreModule;
+  #chosen: BootChoice | undefined;
   #core: Core | undefined;
   /** Counts instances of the core: an answer to a question of an earlier one is dropped. */
   #generation = 0;
@@ -159,7 +166,7 @@ export class SoftwareMeter {
       throw new MeterError('meter-options', 'a meter has either a line to a gateway or a network of its own');
     }
     this.#options = options;
-    this.#source = options.source ?? loadCoreModule();
+    this.#source = options.slots === undefined ? (options.source ?? loadCoreModule()) : noSource;
     this.#splitter = new FrameSplitter((frame, firstTick, lastTick) => {
       const payload = new Uint8Array(8 + frame.length);
       new DataView(payload.buffer).setBigUint64(0, firstTick, true);
@@ -271,7 +278,7 @@ export class SoftwareMeter {
     this.#queue = [];
     this.#splitter.reset();
     this.#options.trace?.reset();
-    this.#core = new Core(this.#source, { aes: this.#options.aes });
+    this.#core = this.#load();
     this.#queue.push({
       event: Event.Start,
       tick: this.#options.clock.nowTicks(),
@@ -279,8 +286,28 @@ export class SoftwareMeter {
     });
   }
 
+  #load(): Core {
+    const { slots } = this.#options;
+    const { aes } = this.#options;
+    if (slots === undefined) return new Core(this.#source, { aes });
+    for (;;) {
+      this.#chosen = slots.boot();
+      try {
+        this.#source = coreOf(this.#chosen.image, this.#source);
+        return new Core(this.#source, { aes });
+      } catch (error) {
+        // An image that does not even begin is given up as one that traps.
+        if (!this.#isTrial()) throw error;
+      }
+    }
+  }
+
+  #isTrial(): boolean {
+    return this.#chosen !== undefined && (this.#chosen.flags & SlotFlag.Trial) !== 0;
+  }
+
   #startPayload(cause: ResetCause, trapCode: TrapCode): Uint8Array {
-    const { clock, rtc, storage, thermometer, registers, entropy, onMessage } = this.#options;
+    const { clock, rtc, storage, thermometer, registers, entropy, onMessage, slots } = this.#options;
     const encoder = new TextEncoder();
     const names = [this.#options.board ?? 'software', this.#options.version ?? ''].map((name) => {
       const text = encoder.encode(name);
@@ -310,6 +337,12 @@ export class SoftwareMeter {
       payload.set(random, StartField.Entropy);
     }
     view.setUint32(StartField.TrapCode, trapCode, true);
+    if (slots !== undefined && this.#chosen !== undefined) {
+      view.setUint32(StartField.ImageVersion, this.#chosen.version, true);
+      view.setUint32(StartField.SlotBytes, slots.slotBytes, true);
+      payload[StartField.Slot] = this.#chosen.slot;
+      payload[StartField.SlotFlags] = this.#chosen.flags;
+    }
     let at: number = StartField.Names;
     for (const text of names) {
       payload[at] = text.length;
@@ -358,8 +391,8 @@ export class SoftwareMeter {
     this.#options.trace?.trap();
     this.#traps++;
     const code = trapCode(error.cause);
-    // A core that cannot even start would restart for ever.
-    const restarted = event !== Event.Start;
+    // A core that cannot even start would restart for ever, but not one that is tried.
+    const restarted = event !== Event.Start || this.#isTrial();
     if (restarted) this.#boot(ResetCause.Trap, code);
     else this.powerCut();
     this.#options.onTrap?.({ code, event, restarted, error });
@@ -375,7 +408,7 @@ export class SoftwareMeter {
   }
 
   #do(kind: Action, payload: Uint8Array, generation: number): void {
-    const { clock, rtc, storage, thermometer, registers, line, onMessage, onTariff } = this.#options;
+    const { clock, rtc, storage, thermometer, registers, line, onMessage, onTariff, slots } = this.#options;
     const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
     const answer = (event: Event, body: Uint8Array, tick = clock.nowTicks()): void => {
       if (generation === this.#generation) this.#feed(event, tick, body);
@@ -454,6 +487,25 @@ export class SoftwareMeter {
       case Action.TariffSwitch:
         onTariff?.(decodeTariffSwitch(payload));
         break;
+      case Action.SlotErase:
+      case Action.SlotWrite:
+      case Action.SlotCommit:
+      case Action.SlotConfirm:
+        settle(
+          () => {
+            if (slots === undefined) throw new MeterError('meter-options', 'this meter has no slots');
+            changeSlot(slots, kind, payload);
+          },
+          () => answer(Event.SlotDone, Uint8Array.of(0)),
+          () => answer(Event.SlotDone, Uint8Array.of(1)),
+        );
+        break;
+      case Action.SlotRead: {
+        const offset = view.getUint32(0, true);
+        const bytes = slots?.read(offset, view.getUint32(4, true)) ?? noPayload;
+        answer(Event.SlotData, withOffset(offset, bytes));
+        break;
+      }
       case Action.Message:
         onMessage?.(payload[0] ?? 0, payload.slice(1));
         break;
@@ -461,6 +513,43 @@ export class SoftwareMeter {
         break;
     }
   }
+}
+
+const noSource: CoreModule = {
+  module: new WebAssembly.Module(Uint8Array.of(0, 0x61, 0x73, 0x6d, 1, 0, 0, 0)),
+  sha256: new Uint8Array(32),
+};
+
+/** The core that an image is: `before` where it is the same. What follows the module in it is what a slot is filled up with. */
+function coreOf(image: Uint8Array, before: CoreModule): CoreModule {
+  const bytes = withoutFill(image);
+  const sha256 = new Uint8Array(createHash('sha256').update(bytes).digest());
+  return Buffer.compare(sha256, before.sha256) === 0 ? before : { module: new WebAssembly.Module(bytes), sha256 };
+}
+
+/** A module ends with a section; 0xff begins none, so up to three of them are fill. */
+function withoutFill(image: Uint8Array): Uint8Array<ArrayBuffer> {
+  const copy = Uint8Array.from(image);
+  for (let end = copy.length; end > copy.length - 4; end--) {
+    const bytes = copy.subarray(0, end);
+    if (WebAssembly.validate(bytes)) return bytes.slice();
+  }
+  return copy;
+}
+
+function changeSlot(slots: MeterSlots, kind: Action, payload: Uint8Array): void {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const offset = payload.length < 4 ? 0 : view.getUint32(0, true);
+  if (kind === Action.SlotErase) slots.erase(offset, view.getUint32(4, true));
+  else if (kind === Action.SlotWrite) {
+    if (!slots.write(offset, payload.subarray(4))) throw new MeterError('meter-options', 'the slot did not take it');
+  } else if (kind === Action.SlotCommit) {
+    slots.commit({
+      length: view.getUint32(SlotImageField.Length, true),
+      version: view.getUint32(SlotImageField.Version, true),
+      hash: payload.slice(SlotImageField.Hash, SlotImageField.Bytes),
+    });
+  } else slots.confirm();
 }
 
 const absentRtc = { status: RtcStatus.Absent };

@@ -18,10 +18,13 @@ import {
   SourceState,
   TimeFlag,
 } from '../../as/abi/codes.ts';
+import { versionText } from '../update/version.ts';
 import { crcText } from './hex.ts';
 import { tamperingNames } from './record-names.ts';
+import { updateRefusalNames } from './update-names.ts';
 
 export * from './record-names.ts';
+export * from './update-names.ts';
 
 /** `name` is kebab-case and for programs; `text` is a sentence for people. */
 export interface Name {
@@ -329,6 +332,13 @@ export const meterEventNames: Names<MeterEvent> = {
     text: 'There is no room for records: the broker has not acknowledged any for too long.',
   },
   [MeterEvent.RecordsResumed]: { name: 'records-resumed', text: 'Records are kept again.' },
+  [MeterEvent.UpdateAccepted]: { name: 'update-accepted', text: 'Other software was accepted, and will be tried.' },
+  [MeterEvent.UpdateConfirmed]: { name: 'update-confirmed', text: 'The software that was tried stays.' },
+  [MeterEvent.UpdateRolledBack]: {
+    name: 'update-rolled-back',
+    text: 'The software that was accepted does not run; what ran before does.',
+  },
+  [MeterEvent.UpdateRefused]: { name: 'update-refused', text: 'Software was not taken.' },
 };
 
 const goodEvents = [
@@ -338,6 +348,7 @@ const goodEvents = [
   MeterEvent.RtcAccepted,
   MeterEvent.MajorityReached,
   MeterEvent.RecordsResumed,
+  MeterEvent.UpdateConfirmed,
 ];
 const badEvents = [
   MeterEvent.SettingsInvalid,
@@ -361,6 +372,8 @@ const badEvents = [
   MeterEvent.Tampered,
   MeterEvent.LogbookFull,
   MeterEvent.RecordsFull,
+  MeterEvent.UpdateRolledBack,
+  MeterEvent.UpdateRefused,
 ];
 
 /** What an event, by its code or its name, is to people who watch. */
@@ -585,7 +598,23 @@ export function describeEvent(event: {
       return `There is no room for records: those from ${b} to ${a} are not acknowledged by the broker.`;
     case MeterEvent.RecordsResumed:
       return `Records are kept again; ${countText(a, 'record')} ${a === 1n ? 'was' : 'were'} lost.`;
+    case MeterEvent.UpdateAccepted:
+      return `Software ${upperVersion(a)} (hash ${hashText(b)}) was accepted in the place of ${lowerVersion(a)}, and will be tried.`;
+    case MeterEvent.UpdateConfirmed:
+      return `Software ${lowerVersion(a)} stays; from now on nothing below ${lowerVersion(b)} is taken.`;
+    case MeterEvent.UpdateRolledBack:
+      return `Software ${upperVersion(a)} was ${b === 0n ? 'not tried' : 'tried, and not confirmed'}; ${lowerVersion(a)} runs.`;
+    case MeterEvent.UpdateRefused:
+      return `Software was not taken: ${nameOf(updateRefusalNames, Number(a)).text}${b > 1n ? ` (${b} times)` : ''}.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }
+}
+
+/** The two versions of an event of updates: what came, and what runs. */
+function upperVersion(pair: bigint): string {
+  return versionText(Number((pair >> 32n) & 0xffff_ffffn));
+}
+function lowerVersion(pair: bigint): string {
+  return versionText(Number(pair & 0xffff_ffffn));
 }

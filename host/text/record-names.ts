@@ -99,8 +99,12 @@ export const commandResultNames: Names<CommandResult> = {
   [CommandResult.Storage]: { name: 'storage', text: "the meter's storage failed" },
   [CommandResult.Damaged]: { name: 'damaged', text: 'the block is damaged, or parts of it are missing' },
   [CommandResult.Invalid]: { name: 'invalid', text: 'the block says what cannot be' },
-  [CommandResult.Absent]: { name: 'absent', text: 'this meter has no tariffs, or no storage for them' },
   [CommandResult.Provisioned]: { name: 'provisioned', text: 'the meter has settings already, or no storage for them' },
+  [CommandResult.Absent]: {
+    name: 'absent',
+    text: 'this meter has no tariffs, or no storage for them; or no slots for software',
+  },
+  [CommandResult.Refused]: { name: 'refused', text: 'the software is not taken' },
 };
 
 /** Why a tariff program or dynamic tariffs are refused. */

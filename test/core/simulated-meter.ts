@@ -36,7 +36,9 @@ export const startUtcNs = 1_795_305_600n * second;
 export const buildUnixSeconds = 1_795_000_000;
 
 export interface SimulatedMeterOptions
-  extends Partial<Pick<SoftwareMeterOptions, 'entropy' | 'thermometer' | 'trace' | 'source' | 'registers'>> {
+  extends Partial<
+    Pick<SoftwareMeterOptions, 'entropy' | 'thermometer' | 'trace' | 'source' | 'registers' | 'slots' | 'board'>
+  > {
   /** Items behind those of the settings: tariffs and records. */
   readonly items?: readonly Uint8Array[];
   /** How many servers the settings name: a.test, b.test and so on; without it, time.test. */
@@ -138,6 +140,8 @@ export class SimulatedMeter {
       ...(options.registers === undefined ? {} : { registers: options.registers }),
       ...(options.trace === undefined ? {} : { trace: options.trace }),
       ...(options.source === undefined ? {} : { source: options.source }),
+      ...(options.slots === undefined ? {} : { slots: options.slots }),
+      ...(options.board === undefined ? {} : { board: options.board }),
     });
   }
 

@@ -14,10 +14,12 @@ import {
   LinkReadyField,
   RtcField,
   SettingsFormat,
+  SlotImageField,
   StartField,
   StorageMap,
   TariffSwitchField,
   TimeNowField,
+  UpdateLimit,
 } from '../../as/abi/codes.ts';
 import { type CoreAction, type CoreExports, loadCoreModule, splitActions } from '../../host/core/core.ts';
 import { root } from '../../scripts/lib/project.mjs';
@@ -324,6 +326,15 @@ function actionProblem(kind: number, payload: Uint8Array, storageBytes: number, 
       return wrong(bytes === TariffSwitchField.Bytes);
     case Action.TimeNow:
       return wrong(bytes === TimeNowField.Bytes);
+    case Action.SlotErase:
+    case Action.SlotRead:
+      return wrong(bytes === 8);
+    case Action.SlotWrite:
+      return wrong(bytes > 4 && bytes <= 4 + UpdateLimit.PartBytes);
+    case Action.SlotCommit:
+      return wrong(bytes === SlotImageField.Bytes);
+    case Action.SlotConfirm:
+      return wrong(bytes === 0);
     case Action.LinkReady:
       return wrong(bytes === LinkReadyField.Bytes);
     default:

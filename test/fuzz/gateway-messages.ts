@@ -18,4 +18,7 @@ export const gatewayMessages: readonly Message[] = [
   Message.BlockWrite,
   Message.Provision,
   Message.BlockCommit,
+  Message.UpdateBegin,
+  Message.UpdatePart,
+  Message.UpdateFinish,
 ];

@@ -20,11 +20,16 @@ import {
   Reject,
   ReleaseField,
   Ring,
+  Slot,
+  SlotFlag,
+  SlotsField,
   SourceCountField,
   SourceField,
   SourceState,
   TariffField,
   TimeField,
+  UpdateBeginField,
+  UpdateState,
 } from '../../../as/abi/codes.ts';
 import { truncateText } from '../../../host/link/message-bytes.ts';
 import {
@@ -227,6 +232,22 @@ const messages: LinkMessage[] = [
   { type: Message.BlockCommit, block: Block.Program, token: 0xffff, length: 2_048 },
   { type: Message.Provision, token: 1, offset: 231, part: Uint8Array.of(1, 2, 3) },
   { type: Message.Release, ring: Ring.Logbook, token: 1, sequence: 0xffffffff },
+  {
+    type: Message.Slots,
+    slot: Slot.B,
+    flags: SlotFlag.Trial,
+    state: UpdateState.Accepted,
+    imageVersion: 0x0102_0003,
+    floor: 0x0100_0000,
+    slotBytes: 0x1_8000,
+    offset: 0x1000,
+    length: 0xffffffff,
+    version: 1,
+    keyId: new Uint8Array(16).fill(7),
+  },
+  { type: Message.UpdateBegin, token: 2, manifest: new Uint8Array(128).fill(1), signature: new Uint8Array(64).fill(2) },
+  { type: Message.UpdatePart, token: 0xffff, offset: 0xffffffff, part: new Uint8Array(208).fill(3) },
+  { type: Message.UpdateFinish, token: 3, manifest: new Uint8Array(128).fill(4) },
 ];
 
 test('the list above has every type of message', () => {
@@ -250,6 +271,7 @@ test.each(messages)('$type: each shorter message is refused, unless it ends in f
     Message.TlsExported,
     Message.BlockWrite,
     Message.Provision,
+    Message.UpdatePart,
   ];
   for (let length = 0; length < bytes.length; length++) {
     const cut = bytes.subarray(0, length);
@@ -330,6 +352,12 @@ test('layout: records, tariffs and commands are what as/abi/codes.ts draws', () 
   expect(of(Message.BlockCommit).length).toBe(BlockCommitField.Bytes);
   expect([...of(Message.Release)]).toEqual([0x3e, 1, 1, 0, 255, 255, 255, 255]);
   expect(of(Message.Release).length).toBe(ReleaseField.Bytes);
+  expect([...of(Message.Slots).subarray(0, 8)]).toEqual([0x40, 2, 1, 2, 3, 0, 2, 1]);
+  expect(of(Message.Slots).length).toBe(SlotsField.Bytes);
+  expect([...of(Message.UpdateBegin).subarray(0, 5)]).toEqual([0x41, 0, 2, 0, 1]);
+  expect(of(Message.UpdateBegin)[UpdateBeginField.Signature]).toBe(2);
+  expect([...of(Message.UpdatePart).subarray(0, 9)]).toEqual([0x42, 0, 255, 255, 255, 255, 255, 255, 3]);
+  expect([...of(Message.UpdateFinish).subarray(0, 5)]).toEqual([0x43, 0, 3, 0, 4]);
 });
 
 test.each<[string, Message, at: number, value: number, RegExp]>([
@@ -340,6 +368,8 @@ test.each<[string, Message, at: number, value: number, RegExp]>([
   ['block committed', Message.BlockCommit, BlockCommitField.Block, 3, /expected a block .* came 3/],
   ['result', Message.Done, DoneField.Result, 99, /expected a command result .* came 99/],
   ['letter', Message.Tariff, TariffField.Letter, 0x58, /expected a status letter S, I, R or U, came 0x58/],
+  ['slot', Message.Slots, SlotsField.Slot, 0, /expected slot 1 or 2, came 0/],
+  ['state of an update', Message.Slots, SlotsField.State, 3, /expected a state of an update .* came 3/],
   ['magic of a head', Message.Head, HeadField.Magic, 0x4e, /expected "MTH1" at byte 4, came 0x3148544e/],
 ])('a %s that is none is refused', (_, type, at, value, error) => {
   const bytes = encodeMessage(messages.find((message) => message.type === type)!);
@@ -401,7 +431,7 @@ test('a temperature may be unknown, and is refused beyond what a thermometer mea
 
 test('directions are told apart', () => {
   expect(messages.filter(isMeterMessage).map((message) => Message[message.type])).toEqual(
-    'UdpSend TimeReply TlsOpen TlsOpen TlsWrite TlsExport TlsExport TlsClose UdpOpen UdpClose Info Time Source SourceCounts Event Entry Head Tariff Done'.split(
+    'UdpSend TimeReply TlsOpen TlsOpen TlsWrite TlsExport TlsExport TlsClose UdpOpen UdpClose Info Time Source SourceCounts Event Entry Head Tariff Done Slots'.split(
       ' ',
     ),
   );
@@ -414,6 +444,8 @@ test('what does not fit its field is not encoded', () => {
   refuse({ type: Message.EventAck, sequence: -1 });
   refuse({ type: Message.TlsData, id: 1, data: new Uint8Array(236) });
   refuse({ type: Message.BlockWrite, block: Block.Program, token: 1, offset: 0, part: new Uint8Array(232) });
+  for (const bytes of [0, 3, 212])
+    refuse({ type: Message.UpdatePart, token: 1, offset: 0, part: new Uint8Array(bytes) });
   refuse({ type: Message.Entry, ring: Ring.Records, token: 0, entry: new Uint8Array(127) });
   refuse({ type: Message.UdpSend, socket: 0, exchange: 0, payload: new Uint8Array(1253) });
   refuse({ type: Message.TlsClosed, id: 1, reason: 0, detail: 'x'.repeat(234) });

@@ -257,6 +257,15 @@ static const char *action_problem(const core_action *action) {
       return length >= 2 && length <= LINK_MESSAGE_FIELD_MESSAGE + LINK_LIMIT_DATAGRAM_BYTES ? NULL : "length";
     case ACTION_TIME_NOW:
       return length == TIME_NOW_FIELD_BYTES ? NULL : "length";
+    case ACTION_SLOT_ERASE:
+    case ACTION_SLOT_READ:
+      return length == 8 ? NULL : "length";
+    case ACTION_SLOT_WRITE:
+      return length > 4 && length <= 4 + UPDATE_LIMIT_PART_BYTES ? NULL : "length";
+    case ACTION_SLOT_COMMIT:
+      return length == SLOT_IMAGE_FIELD_BYTES ? NULL : "length";
+    case ACTION_SLOT_CONFIRM:
+      return length == 0 ? NULL : "length";
     case ACTION_LINK_READY:
       return length == LINK_READY_FIELD_BYTES ? NULL : "length";
     default:
