@@ -29,6 +29,7 @@ import { statusCommand } from './status.ts';
 import { syncCommand } from './sync.ts';
 import { tariffCommand } from './tariff.ts';
 import { type Sink, Terminal } from './terminal.ts';
+import { updateCommand } from './update.ts';
 import { verifyCommand } from './verify.ts';
 
 export interface CliOptions {
@@ -100,6 +101,7 @@ export function makeProgram(context: Context, { stdout, stderr }: Pick<CliOption
     dlmsCommand(context),
     ocppCommand(context),
     commandCommand(context),
+    updateCommand(context),
     schemaCommand(context),
     keCommand(context),
     syncCommand(context),

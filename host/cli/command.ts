@@ -24,11 +24,14 @@ export function commandCommand(context: Context): Command {
   const command = new Command('command')
     .summary('send a command to a meter through the broker')
     .description(
-      'Sends a command over MQTT to the gateway of a meter, and prints the answer: tariff-program and dynamic-tariffs store what a file of YAML or JSON says; records and logbook tell entries by their sequence, the newest ones where no --from is given; logbook-release lets the meter overwrite what was read.',
+      'Sends a command over MQTT to the gateway of a meter, and prints the answer: tariff-program and dynamic-tariffs store what a file of YAML or JSON says; records and logbook tell entries by their sequence, the newest ones where no --from is given; logbook-release lets the meter overwrite what was read; update replaces its software, which takes minutes on a slow line (--timeout).',
     )
     .argument('<meter>', "the meter's id")
     .argument('<name>', names.join(', '))
-    .argument('[file]', 'a tariff program, or dynamic tariffs')
+    .argument(
+      '[file]',
+      "a tariff program, or dynamic tariffs; of update the name of a file in the gateway's folder of updates",
+    )
     .requiredOption('-m, --mqtt <url>', 'the broker, such as mqtt://localhost or mqtts://broker.example')
     .option('--from <sequence>', 'the first entry (records, logbook)', sequenceNumber)
     .option('--count <number>', `how many entries, 1 to ${entriesAtOnce.most} (records, logbook)`, wholeNumber)
@@ -82,6 +85,11 @@ function isCommand(name: string): name is CommandName {
 /** The JSON of a command, checked here already as far as it can be. */
 function payloadOf(name: CommandName, file: string | undefined, options: Options): string {
   const takesFile = name === 'tariff-program' || name === 'dynamic-tariffs';
+  if (name === 'update') {
+    const result = commandSchemas.update.safeParse({ file });
+    if (!result.success) throw usageError(`update: ${result.error.issues[0]?.message}`);
+    return JSON.stringify(result.data);
+  }
   if (takesFile && file === undefined) throw usageError(`${name}: expected a file`);
   if (!takesFile && file !== undefined) throw usageError(`${name}: expected no file, came "${printable(file)}"`);
   const { from, count, ring, sequence } = options;
@@ -105,6 +113,7 @@ function asJson(name: string, value: object, given: object): string {
 /** As others wrote them: not yet for a terminal. */
 function resultLines(result: AnyCommandResult): string[] {
   if ('released' in result) return [`Released up to entry ${result.released} of ${result.newest}.`];
+  if ('version' in result) return [`Sent software ${result.version} into slot ${result.slot}: the meter tries it now.`];
   if ('name' in result) {
     return [`Stored program ${result.name}, in force ${result.activationUtc ?? 'at once'}.`];
   }

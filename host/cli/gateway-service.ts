@@ -129,8 +129,15 @@ export class GatewayService {
       if (ring === Ring.Records) return tariff?.recordNewest;
       return ring === Ring.Logbook ? tariff?.logNewest : tariff?.networkNewest;
     };
+    const updates = this.#settings.mqtt?.updates;
     return {
-      commands: meter.session?.commands,
+      get commands() {
+        return meter.session?.commands;
+      },
+      get slots() {
+        return meter.session?.slots;
+      },
+      updates,
       newest,
       context: (sequence) => this.#records.get(meter)?.context(sequence),
     };

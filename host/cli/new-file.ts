@@ -4,7 +4,7 @@ import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { CliError } from './errors.ts';
 
 /** @param hint what to do where the file exists already */
-export function writeNewFile(file: string, text: string, mode: number, hint: string): void {
+export function writeNewFile(file: string, content: string | Uint8Array, mode: number, hint: string): void {
   let handle: number;
   try {
     handle = openSync(file, 'wx', mode);
@@ -16,7 +16,7 @@ export function writeNewFile(file: string, text: string, mode: number, hint: str
   }
   try {
     try {
-      writeFileSync(handle, text);
+      writeFileSync(handle, content);
     } finally {
       closeSync(handle);
     }

@@ -156,6 +156,7 @@ export function mergeSettings(file: GivenSettings, options: ProvisionCommandOpti
     ...(file.agreement === undefined ? {} : { agreement: file.agreement }),
     ...(file.spreadSeconds === undefined ? {} : { spreadSeconds: file.spreadSeconds }),
     ...(file.asymmetryPercent === undefined ? {} : { asymmetryPercent: file.asymmetryPercent }),
+    ...(file.updateKey === undefined ? {} : { updateKey: file.updateKey }),
     ...(file.limits === undefined ? {} : { limits: file.limits }),
     ...(file.timeRules === undefined ? {} : { timeRules: file.timeRules }),
     ...tariffSettings(file, tariffs),

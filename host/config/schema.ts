@@ -139,6 +139,17 @@ const mqtt = z
             'Whether commands to meters are taken from the broker: tariffs, release of the logbook, questions for records. Who may send them is for its access list to say.',
         }),
       ),
+    updates: z
+      .string({ error: 'expected a folder' })
+      .min(1)
+      .optional()
+      .meta(
+        meta({
+          description: 'Folder of updates of the software (metertime update): the command update names a file in it.',
+          example: '/var/lib/metertime/updates',
+          defaultText: 'none: the command update is refused',
+        }),
+      ),
     homeAssistant: z
       .union(
         [

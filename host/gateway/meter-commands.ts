@@ -1,4 +1,4 @@
-// Commands to one meter: asking for entries of its rings, writing blocks, releasing its logbook. A command is one message or
+// Commands to one meter: asking for entries of its rings, writing blocks, releasing its logbook, updating its software. A command is one message or
 // several, each of which has a token of its own and is answered by a Done.
 //
 // What always holds: one message is under way at a time, as the meter takes no more, and one command; some others wait,
@@ -11,6 +11,7 @@ import {
   type Entry,
   type GatewayMessage,
   type GatewayRecordMessage,
+  type GatewayUpdateMessage,
 } from '../link/messages.ts';
 
 /** A meter cannot be asked now. */
@@ -44,7 +45,7 @@ export interface CommandLimits {
 
 export const commandLimits: CommandLimits = { waiting: 8, silenceMs: 10_000, busyMs: 500 };
 
-type Step = (token: number) => GatewayRecordMessage;
+type Step = (token: number) => GatewayRecordMessage | GatewayUpdateMessage;
 
 interface Command {
   /** Each is sent when the one before it is done. */
@@ -99,6 +100,14 @@ export class MeterCommands {
    */
   release(ring: Ring.Logbook, sequence: number): Promise<CommandOutcome> {
     return this.#enqueue([(token) => ({ type: Message.Release, ring, token, sequence })]);
+  }
+
+  /**
+   * One message of an update, and its answer; what comes next depends on that (host/update/send.ts).
+   * @throws MeterSessionError
+   */
+  update(step: (token: number) => GatewayUpdateMessage): Promise<CommandOutcome> {
+    return this.#enqueue([step]);
   }
 
   /** Takes a message of the meter; what belongs to no command under way is of one that was given up. */

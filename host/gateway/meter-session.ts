@@ -9,7 +9,7 @@ import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { Channel, type ClockStatus, Failure, Message } from '../../as/abi/codes.ts';
 import type { LinkEnd, LinkEndEvents, ReceivedMessage } from '../link/link-end.ts';
-import type { Entry, Head, Info, MeterEventMessage, Tariff, Time, TimeReply } from '../link/messages.ts';
+import type { Entry, Head, Info, MeterEventMessage, Slots, Tariff, Time, TimeReply } from '../link/messages.ts';
 import { type Logger, silentLogger } from '../log.ts';
 import { Resolver } from '../net/dns.ts';
 import type { TlsTimeouts } from '../net/tls.ts';
@@ -70,6 +70,7 @@ export interface MeterSessionEvents {
   entry: [Entry];
   head: [Head];
   tariff: [Tariff];
+  slots: [Slots];
   /** A TLS connection stands for the meter. */
   tls: [OpenedConnection];
   /** The meter asked for too much and is not listened to for a while. */
@@ -114,6 +115,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   readonly #entries: TokenBucket;
   readonly #probes = new Map<number, { settle: (reply: TimeReply | undefined, firstTick: bigint) => void }>();
   readonly #servers = new ServerReports();
+  #slots: Slots | undefined;
   #generation = 0;
   #muted: NodeJS.Timeout | undefined;
 
@@ -168,6 +170,11 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   /** What the meter reported of its time servers in this session. */
   get servers(): readonly ServerReport[] {
     return this.#servers.all;
+  }
+
+  /** What the meter said of its slots in this session; undefined where it has none, or has not said it yet. */
+  get slots(): Slots | undefined {
+    return this.#slots;
   }
 
   start(): void {
@@ -246,6 +253,7 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
   #forget(): void {
     this.#generation++;
     this.#servers.keep(0);
+    this.#slots = undefined;
     this.commands.abandon();
     this.#tls.closeAll();
     this.#udp.closeAll();
@@ -318,6 +326,10 @@ export class MeterSession extends EventEmitter<MeterSessionEvents> {
         break;
       case Message.Head:
         this.emit('head', message);
+        break;
+      case Message.Slots:
+        this.#slots = message;
+        this.emit('slots', message);
         break;
       case Message.Tariff:
         this.emit('tariff', message);

@@ -50,6 +50,8 @@ const commandSummaries: Readonly<Record<keyof typeof commandSchemas, string>> = 
   records: 'Asks for entries of the records.',
   logbook: 'Asks for entries of the logbook, or of what the network provoked.',
   'logbook-release': 'Lets the meter overwrite what was read of the logbook.',
+  update:
+    'Replaces the software of the meter by that of a file in the folder of updates of the gateway; answered when the meter has it and is about to try it.',
 };
 
 const parameters: Readonly<Record<string, object>> = {

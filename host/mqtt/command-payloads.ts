@@ -36,6 +36,10 @@ export const commandSchemas = {
     /** The newest entry that was read: it and all before it may be overwritten. */
     sequence,
   }),
+  update: z.strictObject({
+    /** Name of a file in the gateway's folder of updates. */
+    file: z.string().regex(/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/, 'expected the name of a file, without a folder'),
+  }),
 } as const;
 
 export type CommandName = keyof typeof commandSchemas;
@@ -49,6 +53,8 @@ export const resultSchemas = {
   logbook: z.strictObject({ ring: z.string(), entries: z.array(entrySchema) }),
   /** `newest`: newest entry of the logbook. */
   'logbook-release': z.strictObject({ released: z.int(), newest: z.int() }),
+  /** `version`: what is tried from the next start on, which comes at once. */
+  update: z.strictObject({ version: z.string(), slot: z.enum(['A', 'B']), imageBytes: z.int() }),
 } as const;
 
 export const commandErrorCodes = [

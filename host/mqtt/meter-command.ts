@@ -1,13 +1,20 @@
 // Carries out one command on a meter: what came as text, what the meter is told, and what is answered.
 // What always holds: nothing reaches the meter that does not fit the command's schema, and what it refuses is said in words.
+
+import { join } from 'node:path';
 import type { z } from 'zod';
 import { Block, CommandResult, Ring } from '../../as/abi/codes.ts';
+import { FileError, readFileWithin } from '../files.ts';
 import type { CommandOutcome, MeterCommands } from '../gateway/meter-commands.ts';
 import { MeterSessionError } from '../gateway/meter-commands.ts';
+import type { Slots } from '../link/messages.ts';
 import type { Context } from '../record/entry.ts';
 import { TariffError } from '../tariff/errors.ts';
 import { parseDynamic, parseProgram } from '../tariff/program-file.ts';
 import { commandResultNames, nameOf, programErrorNames, ringNames } from '../text/names.ts';
+import { decodeUpdate, slotLetter, UpdateError, type UpdateImage, updateFileBytesMax } from '../update/manifest.ts';
+import { sendUpdate } from '../update/send.ts';
+import { versionText } from '../update/version.ts';
 import {
   type AnyCommandResult,
   CommandError,
@@ -21,9 +28,13 @@ import { type EntryPayload, entryPayload } from './record-payloads.ts';
 /** What commands need of a meter. */
 export interface CommandMeter {
   /** Undefined while it is offline. */
-  readonly commands: Pick<MeterCommands, 'entries' | 'write' | 'release'> | undefined;
+  readonly commands: Pick<MeterCommands, 'entries' | 'write' | 'release' | 'update'> | undefined;
   /** Sequence of the newest entry of a ring; undefined where the meter has not said it. */
   newest(ring: Ring): number | undefined;
+  /** What the meter said of its slots for software; undefined while it is offline, and where it has none. */
+  readonly slots: Slots | undefined;
+  /** The gateway's folder of updates. */
+  readonly updates: string | undefined;
   /** The context that holds for its records, where it is known. */
   context(sequence: number): Context | undefined;
 }
@@ -35,6 +46,9 @@ export async function carryOut(id: string, meter: CommandMeter, name: CommandNam
   } catch (error) {
     if (error instanceof MeterSessionError) {
       throw new CommandError(error.code, error.message, sessionHints[error.code], { cause: error });
+    }
+    if (error instanceof UpdateError) {
+      throw new CommandError('meter-refused', error.message, 'What ran before runs on.', { cause: error });
     }
     if (error instanceof TariffError) {
       throw new CommandError('command-invalid', error.message, 'Correct it and send it again; nothing was changed.', {
@@ -86,7 +100,28 @@ const carriers: { [Name in CommandName]: (...of: Parameters<Carrier>) => Promise
     assertDone(outcome);
     return { released: sequence, newest: outcome.detail };
   },
+  update: async (_, meter, text) => {
+    const { file } = parse('update', commandSchemas.update, text);
+    const { manifest } = await sendUpdate(meter, readUpdate(meter, file));
+    return { version: versionText(manifest.version), slot: slotLetter(manifest.slot), imageBytes: manifest.length };
+  },
 };
+
+function readUpdate({ updates }: CommandMeter, file: string): UpdateImage[] {
+  if (updates === undefined) {
+    throw new CommandError(
+      'command-invalid',
+      'this gateway has no folder of updates',
+      'Name one in its settings: mqtt.updates.',
+    );
+  }
+  try {
+    return decodeUpdate(readFileWithin(join(updates, file), updateFileBytesMax));
+  } catch (cause) {
+    if (!(cause instanceof FileError) && !(cause instanceof UpdateError)) throw cause;
+    throw new CommandError('command-invalid', `${file}: ${cause.message}`, 'Nothing was changed.', { cause });
+  }
+}
 
 function online({ commands }: CommandMeter): NonNullable<CommandMeter['commands']> {
   if (commands === undefined) throw new MeterSessionError('meter-offline', 'the meter is not connected to its gateway');

@@ -58,6 +58,8 @@ export interface MeterSettings {
   readonly calibration?: Calibration | undefined;
   /** What records carry, at most four. */
   readonly registers?: readonly Register[] | undefined;
+  /** Ed25519 public key that updates of the software have to be signed with, 32 bytes; without one none are taken. */
+  readonly updateKey?: Uint8Array | undefined;
 }
 
 export type Agreement = 'majority' | number;
@@ -81,6 +83,7 @@ export const settingsLimits = {
   rootMs: { least: 0, most: 65_535 },
   rootKeyBytes: 16,
   seedBytes: 32,
+  updateKeyBytes: 32,
 } as const;
 
 /** What the core takes where the block says nothing. */
@@ -186,6 +189,10 @@ function checkChoices(settings: MeterSettings): void {
     checkNumber('limits.rootDelayMs', limits.rootDelayMs, settingsLimits.rootMs, ' of milliseconds');
     checkNumber('limits.rootDispersionMs', limits.rootDispersionMs, settingsLimits.rootMs, ' of milliseconds');
   }
+  const { updateKey } = settings;
+  if (updateKey !== undefined && updateKey.length !== settingsLimits.updateKeyBytes) {
+    refuse(`updateKey: expected ${settingsLimits.updateKeyBytes} bytes, came ${updateKey.length}`, 'updateKey');
+  }
   const problem = timeRules && timeRulesProblem(timeRules);
   if (problem) refuse(`timeRules.${problem.setting}: ${problem.message}`, 'timeRules', problem.setting);
   checkTariffSettings(settings);
@@ -234,6 +241,7 @@ function choices(settings: MeterSettings): Uint8Array[] {
     [SettingsTag.Profile, timeRules && encodeTimeRules(timeRules)],
     [SettingsTag.TariffRules, settings.tariff && encodeTariffRules(settings.tariff)],
     [SettingsTag.Calibration, settings.calibration && encodeCalibration(settings.calibration)],
+    [SettingsTag.UpdateKey, settings.updateKey],
     ...(settings.registers ?? []).map((each): [SettingsTag, Uint8Array] => [
       SettingsTag.Register,
       encodeRegister(each),
@@ -341,6 +349,9 @@ function readChoice(
   if (tag === SettingsTag.Register) {
     const register = decodeRegister(value);
     return register && { registers: [...(before.registers ?? []), register] };
+  }
+  if (tag === SettingsTag.UpdateKey && value.length === settingsLimits.updateKeyBytes) {
+    return { updateKey: new Uint8Array(value) };
   }
   if (tag === SettingsTag.Limits && value.length === 5) {
     const [stratum, rootDelayMs, rootDispersionMs] = [value[0]!, value.readUInt16LE(1), value.readUInt16LE(3)];

@@ -119,6 +119,21 @@ export const meterSettingsSchema = z.strictObject({
         defaultText: `\`${coreDefaults.asymmetryPercent}\``,
       }),
     ),
+  updateKey: z
+    .string()
+    .regex(
+      /^[0-9a-fA-F]{64}$/,
+      'expected an Ed25519 public key of 64 hexadecimal digits, as metertime update key prints it',
+    )
+    .optional()
+    .meta(
+      settingMeta({
+        description:
+          'Public key that updates of the software have to be signed with (Ed25519, 64 hexadecimal digits): metertime update key makes one. A meter without slots for software passes it over.',
+        example: 'd75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a',
+        defaultText: 'none: no update is taken',
+      }),
+    ),
   poll: z
     .strictObject({
       minSeconds: whole(limits.pollSeconds, ofSeconds)
@@ -256,6 +271,7 @@ export interface GivenSettings extends GivenTariffSettings {
   readonly agreement?: MeterSettings['agreement'];
   readonly spreadSeconds?: number | undefined;
   readonly asymmetryPercent?: number | undefined;
+  readonly updateKey?: Uint8Array | undefined;
   /** Whole: what the file leaves out of it has its default. */
   readonly limits?: MeterSettings['limits'];
   /** Whole: what the file leaves out of it the profile has. */
@@ -296,6 +312,7 @@ export function parseSettings(text: string, file: string): SettingsFile {
     ...{ id: data.id, servers, firstDatesUnchecked: data.firstDatesUnchecked, poll: data.poll },
     ...{ reportSeconds: data.reportSeconds, keyAgeHours: data.keyAgeHours, agreement: data.agreement },
     ...{ spreadSeconds: data.spreadSeconds, asymmetryPercent: data.asymmetryPercent },
+    updateKey: data.updateKey === undefined ? undefined : new Uint8Array(Buffer.from(data.updateKey, 'hex')),
     aeads: readAeads(data.aeads, refuse),
     limits: data.limits === undefined ? undefined : wholeLimits(data.limits),
     timeRules: data.timeRules === undefined ? undefined : wholeRules(data.timeRules, refuse),

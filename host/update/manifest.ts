@@ -20,7 +20,9 @@ export class UpdateError extends Error {
       | 'update-version'
       | 'update-image'
       | 'update-key'
-      | 'update-unsigned',
+      | 'update-unsigned'
+      | 'update-refused'
+      | 'update-aborted',
     message: string,
     options?: ErrorOptions,
   ) {
@@ -43,6 +45,14 @@ export interface Manifest {
   readonly imageHash: Uint8Array;
   /** 32 bytes: SHA-256 of core.wasm. */
   readonly coreSha256: Uint8Array;
+}
+
+/** The longest file of an update that is read: two images of 4 MiB. */
+export const updateFileBytesMax = 9 * 1024 * 1024;
+
+/** How people call a slot. */
+export function slotLetter(slot: Slot.A | Slot.B): 'A' | 'B' {
+  return slot === Slot.A ? 'A' : 'B';
 }
 
 /** An image for one slot. */
@@ -186,7 +196,7 @@ export function decodeUpdate(bytes: Uint8Array): UpdateImage[] {
     const image = Uint8Array.from(file.subarray(at, at + manifest.length));
     at += manifest.length;
     if (image.length !== manifest.length || Buffer.compare(imageHash(image), manifest.imageHash) !== 0) {
-      throw new UpdateError('update-file', `the image for slot ${Slot[manifest.slot]} is damaged or cut off`);
+      throw new UpdateError('update-file', `the image for slot ${slotLetter(manifest.slot)} is damaged or cut off`);
     }
     return { manifest, signature, image };
   });

@@ -38,6 +38,8 @@ export async function startCommandGateway(given: CommandGatewayOptions) {
   const target: CommandMeter = {
     commands: session.commands,
     newest: (ring) => chain.rings[ring].length,
+    slots: undefined,
+    updates: undefined,
     context: () => undefined,
   };
   const away: CommandMeter = { ...target, commands: undefined };
