@@ -7,7 +7,7 @@ import { type Context, withHelp } from './context.ts';
 import { ExitCode } from './exit-codes.ts';
 
 const targets = ['c', 'wasm'] as const;
-const examples: readonly Example[] = ['super-loop'];
+const examples: readonly Example[] = ['super-loop', 'freertos', 'zephyr'];
 
 interface Options {
   readonly target: (typeof targets)[number];
@@ -40,6 +40,7 @@ export function exportCommand(context: Context): Command {
   return withHelp(command, {
     examples: [
       ['export --target c', 'into metertime-c, for one server'],
+      ['export --target c --example freertos', 'with a task of FreeRTOS to begin with'],
       ['export --target wasm', 'into metertime-wasm, for a WebAssembly runtime'],
       ['export --target c --servers 4 --out lib/metertime', 'four servers, tariffs and records'],
     ],

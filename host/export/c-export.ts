@@ -18,7 +18,7 @@ import { measurePort, type PortNeeds } from './port-needs.ts';
 import { interfaceHeader, moduleHeader, stripCore } from './wasm-module.ts';
 
 /** Where a port may begin. */
-export const examples = ['super-loop'] as const;
+export const examples = ['super-loop', 'freertos', 'zephyr'] as const;
 export type Example = (typeof examples)[number];
 
 /** The core as C, or as a module that a runtime executes. */

@@ -118,6 +118,21 @@ it('has AES bitsliced where the port says that there is a data cache, and nothin
   expect(uses(chosen)).toBeGreaterThan(4);
 });
 
+it.each(['freertos', 'zephyr'] as const)(
+  'the example for %s is there with its numbers and what it is',
+  async (example) => {
+    const out = join(temporary.path, example);
+    const { files } = await exportC({ servers: 4, example, outDir: out, measure: false });
+    expect(files).toEqual(expect.arrayContaining(['example/main.c', 'example/port.c', 'example/metertime_config.h']));
+    expect(readFileSync(join(out, 'README.md'), 'utf8')).toMatch(/compiled/);
+    // Its numbers suffice for the glue; what they are of Zephyr's is given.
+    const headers = `-mcpu=cortex-m3 -mthumb -ffreestanding -idirafter ${join(root, 'firmware/runtime/include')}`;
+    const flags = `${headers} -DCONFIG_SYS_CLOCK_TICKS_PER_SEC=10000`;
+    const objects = ['adapter', 'core_port', 'start_event'].map((name) => `build/${name}.o`);
+    await makeExported(out, objects, { CC: requireTool('arm-none-eabi-gcc').path, CPU: flags });
+  },
+);
+
 describe('what is refused', () => {
   it('a folder that is not empty, unless it is to be written over', async () => {
     const full = join(temporary.path, 'full');

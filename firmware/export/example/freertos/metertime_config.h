@@ -1,0 +1,19 @@
+// The numbers of this port: a microcontroller with FreeRTOS. All of them are your device's: these are an example's.
+#ifndef METERTIME_CONFIG_H_
+#define METERTIME_CONFIG_H_
+
+#define METERTIME_BOARD_NAME "freertos"
+/// Of metertime_read_ticks: a hardware counter, not FreeRTOS's tick, which is too coarse to measure time by.
+#define METERTIME_TICK_HZ 1000000u
+/// The largest error that the oscillator may have over its life and temperature range.
+#define METERTIME_MAX_FREQUENCY_ERROR_PPB 100000u
+#define METERTIME_STORAGE_BYTES 8192u
+#define METERTIME_LINK_FRAMES 4u
+#define METERTIME_HAS_ENTROPY 1
+// #define METERTIME_HAS_IMAGE_HASH 1
+// #define METERTIME_HAS_DATA_CACHE 1
+// #define METERTIME_HAS_RTC 1
+// #define METERTIME_HAS_THERMOMETER 1
+// #define METERTIME_HAS_REGISTERS 1
+
+#endif
