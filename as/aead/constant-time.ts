@@ -2,6 +2,8 @@
 //
 // The time taken depends on the length alone.
 
+import { clear } from '../abi/bytes';
+
 /** Whether two strings of `length` bytes are equal. */
 export function equalBytes(left: usize, right: usize, length: u32): bool {
   let difference: u32 = 0;
@@ -13,7 +15,5 @@ export function equalBytes(left: usize, right: usize, length: u32): bool {
 
 /** Overwrites `length` bytes with zeros. */
 export function wipe(target: usize, length: u32): void {
-  for (let i: u32 = 0; i < length; i++) {
-    store<u8>(target + i, 0);
-  }
+  clear(target, length);
 }

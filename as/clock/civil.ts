@@ -1,8 +1,8 @@
 // Dates of the Gregorian calendar as days since 1970-01-01, and back.
 // What always holds: valid for years 1970 to 9999; a civil date outside its ranges is refused, never rolled over.
 
-const DAYS_FROM_0000_03_01: i64 = 719_468;
-const DAYS_PER_ERA: i64 = 146_097;
+const DAYS_FROM_0000_03_01: u32 = 719_468;
+const DAYS_PER_ERA: u32 = 146_097;
 
 /** Days in a month. */
 export function monthDays(year: u32, month: u32): u32 {
@@ -11,12 +11,13 @@ export function monthDays(year: u32, month: u32): u32 {
 }
 
 /** Days since 1970-01-01 of a valid date; years begin in March, so that the leap day comes last. */
-export function daysFromCivil(year: i64, month: i64, day: i64): i64 {
+export function daysFromCivil(year: u32, month: u32, day: u32): i64 {
   if (month <= 2) year -= 1;
   const era = year / 400;
   const yearOfEra = year - era * 400;
-  const dayOfYear = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-  return era * DAYS_PER_ERA + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - DAYS_FROM_0000_03_01;
+  const dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+  const days = era * DAYS_PER_ERA + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear;
+  return <i64>days - DAYS_FROM_0000_03_01;
 }
 
 /** Results of `civilFromDays`. */
@@ -24,15 +25,15 @@ export let civilYear: u32 = 0;
 export let civilMonth: u32 = 0;
 export let civilDay: u32 = 0;
 
-/** Splits days since 1970-01-01 into `civilYear`, `civilMonth`, `civilDay`. */
+/** Splits days since 1970-01-01, also before, into `civilYear`, `civilMonth`, `civilDay`. */
 export function civilFromDays(days: i64): void {
-  const shifted = days + DAYS_FROM_0000_03_01;
+  const shifted: u32 = <u32>days + DAYS_FROM_0000_03_01;
   const era = shifted / DAYS_PER_ERA;
   const dayOfEra = shifted - era * DAYS_PER_ERA;
   const yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365;
   const dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100);
   const month = (5 * dayOfYear + 2) / 153;
-  civilDay = <u32>(dayOfYear - (153 * month + 2) / 5 + 1);
-  civilMonth = <u32>(month < 10 ? month + 3 : month - 9);
-  civilYear = <u32>(yearOfEra + era * 400) + (civilMonth <= 2 ? 1 : 0);
+  civilDay = dayOfYear - (153 * month + 2) / 5 + 1;
+  civilMonth = month < 10 ? month + 3 : month - 9;
+  civilYear = yearOfEra + era * 400 + (civilMonth <= 2 ? 1 : 0);
 }

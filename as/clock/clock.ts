@@ -32,7 +32,7 @@ import {
   estimatorShift,
   estimatorSpread,
 } from './estimator';
-import { wholeOf } from './gaussian';
+import { below, wholeOf } from './gaussian';
 import { localErrorNs, localResolutionNs, localShownErrorPpb } from './local';
 import { calibrationUtc } from './rtc-calibration';
 import {
@@ -334,7 +334,7 @@ function steer(t: i64): void {
     const wrong = abs<f64>(<f64>(to - estimatedDifference) * 1e-9);
     estimatorSpread(t);
     estimatorShift(to - estimatedDifference);
-    if (wrong > SURPRISE * estimatedDeviation) reopen(t, wrong);
+    if (below(SURPRISE * estimatedDeviation, wrong)) reopen(t, wrong);
   }
   apply(t, to - own, true);
 }

@@ -17,6 +17,7 @@ import {
   estimatorLearned,
   estimatorStates,
 } from './estimator';
+import { below, isAboveZero } from './gaussian';
 
 /** For filters with 2 and with 6 states, the larger case: 48 bytes, 2 numbers, and 20. */
 export const CRYSTAL_BYTES: u32 = 160;
@@ -24,6 +25,10 @@ export const CRYSTAL_BYTES: u32 = 160;
 const KIND: usize = 8;
 const WEIGHTS: usize = 16;
 const FILTERS: usize = 48;
+
+/** Of an f32: the bit of its sign, and the bits of 1. */
+const SIGN: u32 = 0x8000_0000;
+const ONE: u32 = 0x3f80_0000;
 
 /** What the numbers lose in storage, as a variance of each state, (s/s)², and as a share of it: 2^-24 for each of up to 5. */
 const ROUNDED: f64 = 1e-16;
@@ -39,7 +44,7 @@ function best(states: u32): usize {
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     if (estimatorStates(i) != states) continue;
-    if (found == 0 || load<f64>(filter) > load<f64>(found)) found = filter;
+    if (found == 0 || below(load<f64>(found), load<f64>(filter))) found = filter;
   }
   return found;
 }
@@ -77,8 +82,8 @@ function saveFilter(target: usize, states: u32): usize {
 export function crystalLoad(from: usize): void {
   if (load<i64>(from) == 0 || load<u32>(from, KIND) != kind()) return;
   for (let at: usize = WEIGHTS; at < <usize>CRYSTAL_BYTES; at += 4) {
-    // Also of NaN, which is not less.
-    if (!(abs<f32>(load<f32>(from + at)) <= 1)) return;
+    // As integers, the bits of what is no number are more than those of 1, whatever its sign.
+    if ((load<u32>(from + at) & ~SIGN) > ONE) return;
   }
   let weights: f64 = 0;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
@@ -89,19 +94,20 @@ export function crystalLoad(from: usize): void {
     loadFilter(filter, states, from + FILTERS + behind);
     if (!eliminate(filter + 8 + 8 * states, states)) return;
     loadFilter(filter, states, from + FILTERS + behind);
-    const weight = <f64>load<f32>(from + WEIGHTS + 4 * i);
-    if (weight < 0) return;
+    const at = from + WEIGHTS + 4 * i;
+    if ((load<u32>(at) & SIGN) != 0) return;
+    const weight = <f64>load<f32>(at);
     store<f64>(filter, weight);
     weights += weight;
   }
-  if (abs<f64>(weights - 1) < 0.01) estimatorLearned(load<i64>(from));
+  if (below(abs<f64>(weights - 1), 0.01)) estimatorLearned(load<i64>(from));
 }
 
 // Gauss's elimination, in place and without the offset: whether all pivots are positive, as those of a covariance are.
 function eliminate(p: usize, states: u32): bool {
   for (let k: u32 = 1; k < states; k++) {
     const pivot = load<f64>(estimatorElement(p, states, k, k));
-    if (!(pivot > 0)) return false;
+    if (!isAboveZero(pivot)) return false;
     for (let i = k + 1; i < states; i++) {
       const factor = load<f64>(estimatorElement(p, states, k, i)) / pivot;
       for (let j = i; j < states; j++) {

@@ -171,17 +171,17 @@ function contradict(path: Path, t: i64, estimate: i64, halfWidth: f64): void {
     path.heard = 0;
     path.seen = 0;
   } else {
-    if (path.witness < Infinity) path.heard = 1;
+    if (below(path.witness, Infinity)) path.heard = 1;
     // Against the one before it: what a jump of the frequency had done by then, it had done when this one agreed.
-    if (2 * path.witness < path.contradictedLast) path.seen = 1;
+    if (below(2 * path.witness, path.contradictedLast)) path.seen = 1;
   }
-  path.contradicted = min<f64>(path.contradicted, size);
+  if (below(size, path.contradicted)) path.contradicted = size;
   path.contradictedLast = size;
   path.witness = Infinity;
   path.contradictions += 1;
   if (path.contradictions < INSISTS) return;
   path.contradictions = 0;
-  if (path.seen != 0 || (path.heard != 0 && size < GROWN * path.contradicted)) {
+  if (path.seen != 0 || (path.heard != 0 && below(size, GROWN * path.contradicted))) {
     path.bias += sampleInnovation;
     path.biasVariance = size * size;
     return;

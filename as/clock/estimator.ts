@@ -35,7 +35,9 @@ import {
   cutVariance,
   inverseRoot,
   isNothing,
+  larger,
   notBelowZero,
+  shareOf,
   wholeOf,
 } from './gaussian';
 
@@ -323,7 +325,7 @@ function weigh(filter: usize, states: u32, sample: f64, halfWidth: f64, noise: f
   if (cutGaussian(innovation, prior, inverse, halfWidth)) {
     const honest = (1 - STRAY_SHARE) * cutMass;
     likelihood += honest;
-    share = <f64>(<f32>honest / <f32>likelihood);
+    share = shareOf(honest, likelihood);
     const move = innovation - cutMean;
     correction = share * move;
     left = share * cutVariance + (1 - share) * (prior + share * move * move);
@@ -411,7 +413,7 @@ function settle(): void {
  */
 export function estimatorReopen(seconds: f64, frequency: f64): void {
   // What no oscillator of this board could have done was a step of the time.
-  const jump = frequency > 2 * frequencyPrior ? JUMP_FREQUENCY : max<f64>(frequency, JUMP_FREQUENCY);
+  const jump = below(2 * frequencyPrior, frequency) ? JUMP_FREQUENCY : larger(frequency, JUMP_FREQUENCY);
   spreadAt = i64.MIN_VALUE;
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
@@ -479,20 +481,10 @@ export function estimatorSpread(now: i64): void {
   walk *= WALK_UNKNOWN;
   variance += walk * wandered(seconds);
   let frequencyVariance = walk * seconds;
-  // The filters' mean covariance, number by number: each counts with what both vectors make of it.
   for (let j: u32 = 0; j < statesMost; j++) {
-    for (let k = j; k < statesMost; k++) {
-      let step = load<f64>(STEP + 8 * j) * load<f64>(STEP + 8 * k);
-      let now = load<f64>(NOW + 8 * j) * load<f64>(NOW + 8 * k);
-      if (isNothing(step) && isNothing(now)) continue;
-      if (k > j) {
-        step += step;
-        now += now;
-      }
-      const both = meanCovariance(j, k);
-      variance += both * step;
-      if (!isNothing(now)) frequencyVariance += both * now;
-    }
+    meanRow(j);
+    variance += rowVariance(j, statesMost, STEP);
+    if (j > 0) frequencyVariance += rowVariance(j, statesMost, NOW);
   }
   const perTold = 1 / told;
   const scale = MODEL_VARIANCE * perTold;
@@ -502,15 +494,23 @@ export function estimatorSpread(now: i64): void {
   estimatedFrequencyDeviation = sqrt<f64>(scale * (frequencyVariance + notBelowZero(frequencySquare)));
 }
 
-// Sum of the covariances of two states, weighted, of all filters that count and have these states.
-function meanCovariance(j: u32, k: u32): f64 {
-  let sum: f64 = 0;
+// Row j, from the diagonal on, of the sum of all covariances that count, weighted: into ROW.
+function meanRow(j: u32): void {
+  clear(ROW, 8 * STATES_MAX);
   for (let i: u32 = 0; i < estimatorFilters(); i++) {
     const filter = estimatorFilter(i);
     const states = estimatorStates(i);
     const weight = load<f64>(filter);
-    if (states <= k || below(weight, WEIGHT_TOLD)) continue;
-    sum += weight * load<f64>(estimatorElement(filter + 8 + 8 * states, states, j, k));
+    if (states <= j || below(weight, WEIGHT_TOLD)) continue;
+    let place = estimatorElement(filter + 8 + 8 * states, states, j, j);
+    for (let at = 8 * j; at < 8 * states; at += 8, place += 8) add(ROW + at, weight * load<f64>(place));
   }
-  return sum;
+}
+
+// What that row adds to the variance in a direction: what is beside the diagonal counts twice.
+function rowVariance(j: u32, states: u32, vector: usize): f64 {
+  let sum: f64 = 0;
+  for (let at = 8 * (j + 1); at < 8 * states; at += 8) sum += load<f64>(ROW + at) * load<f64>(vector + at);
+  const own = load<f64>(vector + 8 * j);
+  return own * (sum + sum + load<f64>(ROW + 8 * j) * own);
 }

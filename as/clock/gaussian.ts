@@ -24,7 +24,8 @@ export function inverseRoot(x: f64): f64 {
 export function wholeOf(x: f64): i64 {
   const bits = reinterpret<i64>(x);
   const down = 1075 - (<i32>(bits >> 52) & 0x7ff);
-  if (down < -9) return x < 0 ? -i64.MAX_VALUE : i64.MAX_VALUE;
+  // Minus infinity and above it, with its sign, no numbers.
+  if (down < -9) return bits <= -(1 << 52) ? -i64.MAX_VALUE : i64.MAX_VALUE;
   const mantissa: i64 = (1 << 52) | (bits & 0xf_ffff_ffff_ffff);
   const size: i64 = down > 52 ? 0 : down >= 0 ? mantissa >> down : mantissa << -down;
   return bits < 0 ? -size : size;
@@ -33,6 +34,33 @@ export function wholeOf(x: f64): i64 {
 /** Whether a < b, of two numbers that are not below zero: integers tell it in a tenth of the instructions. */
 export function below(a: f64, b: f64): bool {
   return reinterpret<i64>(a) < reinterpret<i64>(b);
+}
+
+/** Whether a number is above zero; no number is not. */
+export function isAboveZero(x: f64): bool {
+  return reinterpret<u64>(x) - 1 < 0x7ff0_0000_0000_0000;
+}
+
+/** The larger of two numbers that are not below zero. */
+export function larger(a: f64, b: f64): f64 {
+  return below(a, b) ? b : a;
+}
+
+// The upper 32 bits of a mantissa.
+function mantissaOf(bits: u64): u64 {
+  return 0x8000_0000 | ((bits >> 21) & 0x7fff_ffff);
+}
+
+/**
+ * `part` / `whole` to 2^-31 of it, of normal numbers above zero of which `part` is not the larger; less than 2^-31 is 0. A
+ * division of integers.
+ */
+export function shareOf(part: f64, whole: f64): f64 {
+  const partBits = reinterpret<u64>(part);
+  const wholeBits = reinterpret<u64>(whole);
+  const down = (wholeBits >> 52) - (partBits >> 52);
+  if (down > 31) return 0;
+  return <f64>(<u32>(((mantissaOf(partBits) << 31) / mantissaOf(wholeBits)) >> down)) * (1 / 2_147_483_648.0);
 }
 
 /** Whether a number is zero. */
@@ -53,7 +81,7 @@ const HALF_PI: f64 = 1.5707963267948966;
 
 /** Sine and cosine, to 1e-9, of an angle in turns from 0 to 1. */
 export function turn(turns: f64): void {
-  const quarters = <i32>(turns * 4 + 0.5);
+  const quarters = <i32>wholeOf(turns * 4 + 0.5);
   const r = (turns * 4 - <f64>quarters) * HALF_PI;
   const r2 = r * r;
   const sine = r * (1 - r2 * (1 / 6 - r2 * (1 / 120 - r2 * (1 / 5040 - r2 * (1 / 362_880)))));

@@ -145,14 +145,18 @@ function shift(end: i64, delta: i64): void {
   sourceChanged(sourceReference());
 }
 
+/** Whether no month can end yet, or there is no time. */
+export function leapIdle(now: i64): bool {
+  return now < idleUntil || nextEnd == 0 || clockStatus() == ClockStatus.Unsynchronised;
+}
+
 /**
- * Lets months end. Before anything reads the clock.
+ * Lets months end, where it is not idle. Before anything reads the clock.
  *
  * @param needed how many servers have to agree
  * @returns whether anything changed for the servers' samples
  */
 export function leapStep(now: i64, needed: u32): bool {
-  if (now < idleUntil || nextEnd == 0 || clockStatus() == ClockStatus.Unsynchronised) return false;
   let changed = false;
   while (step(now, needed)) changed = true;
   return changed;

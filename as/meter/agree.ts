@@ -26,7 +26,7 @@ import {
   clockUncontradicted,
 } from '../clock/clock';
 import { disciplineGauge } from '../clock/discipline';
-import { leapDeadline, leapExcuses, leapForget, leapSampled, leapStep, leapTrust } from '../clock/leap';
+import { leapDeadline, leapExcuses, leapForget, leapIdle, leapSampled, leapStep, leapTrust } from '../clock/leap';
 import { SECOND_NS } from '../ntp/timestamp';
 import { FailureKind } from '../nts/backoff';
 import { exchangeAead } from '../nts/exchange';
@@ -152,7 +152,7 @@ export function agreeTake(
 /** Months end: before anything reads the clock. */
 export function agreeLeap(): void {
   const now = timeNowLocal();
-  if (leapStep(now, agreeNeeded(now))) dropped = true;
+  if (!leapIdle(now) && leapStep(now, agreeNeeded(now))) dropped = true;
 }
 
 /** Samples get too old: holdover begins when too few are left, or those that come do not agree for as long. */

@@ -131,6 +131,18 @@ const multiply = (a: number[][], b: number[][]) =>
 const transpose = (a: number[][]) => a[0]!.map((_, j) => a.map((row) => row[j]!));
 const identity = (n: number) => Array.from({ length: n }, (_, i) => Array.from({ length: n }, (_, j) => +(i === j)));
 
+/** One positive number's part of another, cut off after 31 binary digits, as both are after the first 32 of theirs. */
+function shareOf(part: number, whole: number): number {
+  if (part <= 0) return 0;
+  const exponent = (value: number) => {
+    const about = Math.floor(Math.log2(value));
+    return value < 2 ** about ? about - 1 : about;
+  };
+  const digits = (value: number) => BigInt(Math.floor(value / 2 ** (exponent(value) - 31)));
+  const down = BigInt(exponent(whole) - exponent(part));
+  return Number(((digits(part) << 31n) / digits(whole)) >> down) / 2 ** 31;
+}
+
 /** Whether rounding may decide on which side of a limit a number falls: ends of the cut are rounded. */
 const near = (value: number, limit: number) => Math.abs(value / limit - 1) < 1e-6;
 
@@ -201,8 +213,7 @@ export class ReferenceBank {
       this.undecided ||= near((2 * halfWidth) / deviation, 0.2);
       const cut = this.core.cut(innovation, prior, halfWidth);
       const honest = (1 - 1e-3) * (cut?.mass ?? 0);
-      // In single precision.
-      const share = Math.fround(Math.fround(honest) / Math.fround(honest + stray));
+      const share = shareOf(honest, honest + stray);
       const move = innovation - (cut?.mean ?? 0);
       // Two cases: the sample is true, and the Gaussian is the cut one; or it is stray, and nothing changes.
       const mean = share * move;
