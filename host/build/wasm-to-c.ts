@@ -36,7 +36,7 @@ export async function convertWasm(
     }
   }
   writeFileSync(header, sortGlobals(interfaces, output, name));
-  writeFileSync(source, shareInstance(insertChecks(output), name));
+  writeFileSync(source, shareInstance(packData(insertChecks(output)), name));
 }
 
 /**
@@ -105,6 +105,33 @@ export function insertChecks(output: string): string {
   const left = unconverted.exec(text);
   if (left) throw changed(`an access of a form not known here: ${left[0].trim()}`);
   return text;
+}
+
+const segment = /^static const u8 (data_segment_data_\w+)\[\] = \{\n([^}]*)\};\n\n?/gm;
+const loads = /(?:^ {2}LOAD_DATA\(instance->w2c_memory, \d+u, \w+, \d+\);\n)+/gm;
+
+/** Puts the data of the memory's begin into one table, of which one loop copies: code for each piece takes more than the piece. */
+function packData(output: string): string {
+  const bytes = new Map([...output.matchAll(segment)].map(([, name, text]) => [name!, text!]));
+  const pieces = [...output.matchAll(/^ {2}LOAD_DATA\(instance->w2c_memory, (\d+)u, (\w+), (\d+)\);$/gm)];
+  if (pieces.length === 0) return output;
+  const size = pieces.some(([, to, , length]) => Number(to) + Number(length) > 0xffff) ? 'u32' : 'u16';
+  const places = pieces.map(([, to, , length]) => `  {${to}, ${length}},\n`).join('');
+  const data = pieces.map(([, , name]) => {
+    const text = bytes.get(name!);
+    if (text === undefined) throw changed(`there is no ${name}`);
+    return text;
+  });
+  const table = `static const u8 data_bytes[] = {\n${data.join('')}};\n`;
+  const index = `static const struct {\n  ${size} to, length;\n} data_places[] = {\n${places}};\n\n`;
+  const loop = `  const u8* from = data_bytes;
+  for (u32 i = 0; i < sizeof data_places / sizeof data_places[0]; i++) {
+    LOAD_DATA(instance->w2c_memory, data_places[i].to, from, data_places[i].length);
+    from += data_places[i].length;
+  }
+`;
+  const text = replaceOnce(output.replace(segment, ''), loads, loop);
+  return replaceOnce(text, 'static void init_memories(', `${table}${index}static void init_memories(`);
 }
 
 const globalField = /^ {2}(?:u32|u64|f32|f64) (w2c_g\d+);\n/gm;
