@@ -27,9 +27,14 @@ _Static_assert(
 #define WASM_BASE_LIMIT(offset, bytes) \
   ((offset) <= WASM_MEMORY_ROOM - WASM_MEMORY_LIMIT - (bytes) ? WASM_MEMORY_LIMIT : WASM_LARGE_LIMIT(offset, bytes))
 
+// In one place: a call without arguments is the least that a check can end in.
+static _Noreturn __attribute__((noinline, cold)) void wasm_refuse_access(void) {
+  wasm_rt_trap(WASM_RT_TRAP_OOB);
+}
+
 #define WASM_CHECK_ACCESS(base, offset, bytes)                                                               \
   do {                                                                                                       \
-    if (UNLIKELY((offset) > WASM_MEMORY_ROOM - (bytes) || (base) > WASM_BASE_LIMIT(offset, bytes))) TRAP(OOB); \
+    if (UNLIKELY((offset) > WASM_MEMORY_ROOM - (bytes) || (base) > WASM_BASE_LIMIT(offset, bytes))) wasm_refuse_access(); \
   } while (0)
 
 // `stored` is what lies in memory, `widened` decides the sign on the way to `result`.
