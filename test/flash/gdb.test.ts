@@ -1,12 +1,10 @@
 // gdb itself, from Debian, against QEMU's erased boards: what it loads runs, and what does not hold is found.
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { Message } from '../../as/abi/codes.ts';
-import { emulatorMethod } from '../../host/build/flash-methods.ts';
 import { type BuildReport, buildFirmware, type Emulator, loadBoard } from '../../host/build/index.ts';
-import { flashBoard } from '../../host/flash/flash.ts';
 import { flashEmulator } from '../../host/flash/flash-emulator.ts';
 import { LinkEnd } from '../../host/link/link-end.ts';
 import type { Info } from '../../host/link/messages.ts';
