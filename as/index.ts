@@ -25,6 +25,7 @@ import {
   meterTransaction,
   meterWoken,
 } from './meter/meter';
+import { networkOwnDatagrams } from './meter/network';
 import { timeSetNow } from './meter/now';
 
 export * from './aead/exports';
@@ -58,6 +59,16 @@ export function enlargeBuffers(): void {
  */
 export function bitsliceAes(): void {
   if (role == ROLE_NONE) aesBitslice();
+}
+
+/**
+ * Datagrams leave from sockets of the board's own (`Capability.OwnDatagrams`): makes the buffers large enough, which moves
+ * both; before the first event, if at all.
+ */
+export function ownDatagrams(): void {
+  if (role != ROLE_NONE) return;
+  networkOwnDatagrams();
+  buffersEnlarge();
 }
 
 /** First byte of memory that the core does not use. */

@@ -29,7 +29,7 @@ export enum Event {
   RtcTime = 7,
   /** Answer to `Action.RtcSet`: result u8 (0 set, 1 failed). */
   RtcDone = 8,
-  /** A board with a network of its own: channel u8, then a message as on the link. */
+  /** A board with a network of its own, or with sockets of its own for datagrams: channel u8, then a message as on the link. */
   Message = 9,
   /** Asks for the time at the header's tick: answered by `Action.TimeNow`. No payload. */
   TimeAsk = 10,
@@ -65,7 +65,7 @@ export enum Action {
   RtcRead = 5,
   /** Set the real-time clock, now: `RtcField` from `Second` on. */
   RtcSet = 6,
-  /** A message for a board with a network of its own (channel u8, message), or one that the gateway's end received (`LinkMessageField`). */
+  /** A message for a board with a network of its own, or a datagram for one with sockets of its own (channel u8, message), or what the gateway's end received (`LinkMessageField`). */
   Message = 7,
   /** Answer to `Event.TimeAsk`: `TimeNowField`. */
   TimeNow = 8,
@@ -79,6 +79,8 @@ export enum Action {
   TariffSwitch = 12,
   /** Restart the board, `ResetCause.Software`; nothing that follows counts. No payload. */
   Restart = 13,
+  /** A board with sockets of its own: `DatagramTargetField`, where datagrams of a socket go from now on. A socket with the same low two bits is forgotten. */
+  DatagramTarget = 14,
   /**
    * The slot that does not run: erase the units of its flash that begin in these bytes: offset u32, length u32. At offset 0
    * its trailer goes first, and with it whatever it said. At most one of the actions of slots is under way at a time.
@@ -196,6 +198,8 @@ export enum Capability {
   Thermometer = 8,
   /** An application with registers, which answers `Action.ReadingsRead`. */
   Registers = 16,
+  /** Datagrams leave from sockets of the board's own; names and connections are the gateway's, at the link. */
+  OwnDatagrams = 32,
 }
 
 /** Payload of `Event.RtcTime`; `Action.RtcSet` carries the same from `Second` on. UTC, Gregorian. */
@@ -237,6 +241,19 @@ export enum ReadingsField {
   Count = 0,
   /** i64 each: the register's value, in units of its scale. */
   Values = 8,
+}
+
+/** Payload of `Action.DatagramTarget`. */
+export enum DatagramTargetField {
+  /** u8, as in `Message.UdpSend`. */
+  Socket = 0,
+  /** u8, 4 or 6. */
+  Family = 1,
+  /** u16. */
+  Port = 2,
+  /** 16 bytes, IPv4 in the first four. */
+  Address = 4,
+  Bytes = 20,
 }
 
 /** Payload of `Action.TariffSwitch`. */

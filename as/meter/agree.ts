@@ -32,7 +32,7 @@ import { FailureKind } from '../nts/backoff';
 import { exchangeAead } from '../nts/exchange';
 import { keysWanted } from './establish';
 import { raiseEvent } from './events';
-import { networkIsOwn } from './network';
+import { networkDatagramsAreOwn } from './network';
 import { timeNowLocal, timeNowUtc } from './now';
 import { pollsEnd } from './poll';
 import { settingsAgreement } from './settings';
@@ -142,7 +142,7 @@ export function agreeTake(
     return Reject.None;
   }
   countsUntil = until;
-  clockCorrect(source.index, now, estimate, delay, rootDistance, networkIsOwn());
+  clockCorrect(source.index, now, estimate, delay, rootDistance, networkDatagramsAreOwn());
   const gauge = sourceAt(disciplineGauge());
   sourceSetReference(gauge.agrees ? gauge : source);
   leapSampled(now);

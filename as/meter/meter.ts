@@ -83,7 +83,7 @@ import {
 } from '../update/update';
 import { answersRestart, answersSend } from './answers';
 import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
-import { networkIsOwn, networkStart } from './network';
+import { networkDatagramsAreOwn, networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
 import {
   provisioningDeadline,
@@ -439,9 +439,9 @@ export function meterFrameSent(tick: u64): void {
   if (online && !networkIsOwn()) linkFrameSent(tick);
 }
 
-/** `Event.Message` of a board with a network of its own. */
+/** `Event.Message` of a board with a network, or with sockets for datagrams, of its own. */
 export function meterMessage(channel: u32, message: usize, length: u32, tick: u64): void {
-  if (online && networkIsOwn()) receive(channel, message, length, tick, tick);
+  if (online && networkDatagramsAreOwn()) receive(channel, message, length, tick, tick);
 }
 
 function receive(channel: u32, message: usize, length: u32, firstTick: u64, lastTick: u64): void {

@@ -35,7 +35,15 @@ import {
 import { agreeDrop, agreeEnough, agreeTake } from './agree';
 import { establishAbandon, keysWanted, NUMBER_STEP } from './establish';
 import { raiseEvent, raiseRefused } from './events';
-import { networkBegin, networkDatagramLeft, networkDatagramTick, networkIsOwn, networkSend } from './network';
+import {
+  networkBegin,
+  networkDatagramLeft,
+  networkDatagramsAreOwn,
+  networkDatagramTick,
+  networkSend,
+  networkTarget,
+  OPENED_BYTES,
+} from './network';
 import { timeNowLocal, timeNowUtc } from './now';
 import { requestById, requestSocket } from './requests';
 import { randomBytes } from './seed';
@@ -230,9 +238,10 @@ function socketFailed(source: Source): void {
 }
 
 /** A message of the stream channel about the source's socket. */
-export function pollMessage(source: Source, type: u32): void {
-  if (type == Message.UdpOpened) {
-    if (source.socket == Socket.Opening) source.socket = Socket.Open;
+export function pollMessage(source: Source, message: usize, length: u32): void {
+  if (load<u8>(message) == Message.UdpOpened) {
+    if (source.socket != Socket.Opening || length < OPENED_BYTES) return;
+    if (networkTarget(message, source.ntpPort)) source.socket = Socket.Open;
   } else if (source.socket != Socket.Closed) {
     socketFailed(source);
   }
@@ -323,10 +332,10 @@ function poll(source: Source, now: i64): void {
   store<u16>(message, <u16>source.exchange, 2);
   const length = exchangeRequest(source.index, message + 4, RANDOM);
   networkSend(Channel.Time, 4 + length);
-  if (!networkIsOwn()) leaving = source.index;
+  if (!networkDatagramsAreOwn()) leaving = source.index;
   source.sentKnown = false;
   source.builtAt = now;
-  source.exchangeDeadline = now + (networkIsOwn() ? EXCHANGE_DEADLINE_NS : LEAVE_DEADLINE_NS);
+  source.exchangeDeadline = now + (networkDatagramsAreOwn() ? EXCHANGE_DEADLINE_NS : LEAVE_DEADLINE_NS);
   source.sent += 1;
 }
 
@@ -427,7 +436,7 @@ function measure(source: Source, message: usize, firstTick: u64, lastTick: u64):
     sent,
     received,
     sent + forward,
-    (networkIsOwn() ? received : first) - back,
+    (networkDatagramsAreOwn() ? received : first) - back,
     answerReceiveNs,
     answerTransmitNs,
     distance,

@@ -105,7 +105,7 @@ export function sessionMessage(message: usize, length: u32): void {
   const source = sourceAt(id & 3);
   sourceHandle(source);
   if (type == Message.UdpOpened || type == Message.UdpOpenFailed) {
-    if (id == source.socketId) pollMessage(source, type);
+    if (id == source.socketId) pollMessage(source, message, length);
   } else if (id == source.connection) {
     establishMessage(source, message, length);
   }

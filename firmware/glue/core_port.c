@@ -45,6 +45,9 @@ void core_start_instance(void) {
 #elif defined BOARD_DATA_CACHE
   w2c_core_bitsliceAes(&core);
 #endif
+#ifdef BOARD_DATAGRAMS
+  w2c_core_ownDatagrams(&core);
+#endif
   uint32_t capacity = w2c_core_eventCapacity(&core);
   event_buffer = core_locate_bytes(w2c_core_eventBuffer(&core), capacity);
   if (w2c_core_abiVersion(&core) != ABI_VERSION || capacity < ABI_EVENT_HEADER_BYTES) core_refuse_action();
@@ -232,6 +235,30 @@ static bool core_do_slot_action(uint32_t kind, const uint8_t *payload, uint32_t 
 }
 #endif
 
+#ifdef BOARD_DATAGRAMS
+// Of the event that is being handled: the core takes its requests to be built then.
+static uint64_t event_tick;
+
+static void core_set_target(const uint8_t *fields) {
+  uint16_t port = (uint16_t)bytes_get_u16(fields + DATAGRAM_TARGET_FIELD_PORT);
+  datagram_set_target(fields[DATAGRAM_TARGET_FIELD_SOCKET], fields[DATAGRAM_TARGET_FIELD_FAMILY], port,
+                      fields + DATAGRAM_TARGET_FIELD_ADDRESS);
+}
+
+// Channel, kind of message, socket, exchange, datagram. What cannot be sent is answered.
+static void core_send_datagram(const uint8_t *payload, uint32_t length) {
+  uint16_t exchange = (uint16_t)bytes_get_u16(payload + 3);
+  if (payload[0] != CHANNEL_TIME || payload[1] != MESSAGE_UDP_SEND) core_refuse_action();
+  if (datagram_send(payload[2], exchange, event_tick, payload + 5, length - 5)) return;
+  uint8_t *message = core_add_answer(EVENT_MESSAGE, tick_read_now(), 6)->payload;
+  message[0] = CHANNEL_TIME;
+  message[1] = MESSAGE_UDP_FAILED;
+  message[2] = payload[2];
+  bytes_put_u16(message + 3, exchange);
+  message[5] = FAILURE_CONNECT;
+}
+#endif
+
 static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t length) {
   if (kind == ACTION_FRAME_SEND && link_send_bytes(payload, length)) return;
 #ifdef BOARD_UPDATE_SLOT_BYTES
@@ -245,6 +272,12 @@ static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t lengt
     core_write_storage(payload, length);
   } else if (kind == ACTION_RESTART && length == 0) {
     reset_restart_board(RESET_CAUSE_SOFTWARE, 0);
+#ifdef BOARD_DATAGRAMS
+  } else if (kind == ACTION_DATAGRAM_TARGET && length == DATAGRAM_TARGET_FIELD_BYTES) {
+    core_set_target(payload);
+  } else if (kind == ACTION_MESSAGE && length >= 5) {
+    core_send_datagram(payload, length);
+#endif
 #ifdef BOARD_RTC_ADDRESS
   } else if (kind == ACTION_RTC_READ && length == 0) {
     core_read_clock();
@@ -273,6 +306,9 @@ static void core_do_action(uint32_t kind, const uint8_t *payload, uint32_t lengt
 static const uint8_t *core_run_event(uint32_t event, uint64_t tick, uint32_t length) {
   const uint8_t *time = NULL;
   bytes_put_u64(event_buffer, tick);
+#ifdef BOARD_DATAGRAMS
+  event_tick = tick;
+#endif
   uint32_t left = w2c_core_handle(&core, event, length);
   const uint8_t *at = core_locate_bytes(w2c_core_actionBuffer(&core), left);
   while (left > 0) {

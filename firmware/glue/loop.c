@@ -36,6 +36,52 @@ static void loop_hand_over_frame(void) {
   core_handle_event(EVENT_FRAME, tick, 8 + length);
 }
 
+#ifdef BOARD_DATAGRAMS
+static uint64_t loop_read_datagram_tick(void) {
+  const struct datagram *datagram = datagram_peek_answer();
+  return datagram == NULL ? NEVER : datagram->tick;
+}
+
+// From one tick to another, ns, as a message has it.
+static uint32_t loop_count_ns(uint64_t from, uint64_t to) {
+  uint64_t ns = to <= from ? 0 : (to - from) * 1000000000u / BOARD_TICK_HZ;
+  return ns < UINT32_MAX ? (uint32_t)ns : UINT32_MAX;
+}
+
+static void loop_hand_over_datagram(void) {
+  const struct datagram *datagram = datagram_peek_answer();
+  uint8_t *payload = core_get_payload();
+  uint8_t *message = payload + 1;
+  uint64_t tick = datagram->tick;
+  uint32_t length = datagram->length;
+  if (core_get_capacity() < 1 + UDP_RECEIVED_FIELD_PAYLOAD + DATAGRAM_BYTES) core_refuse_action();
+  payload[0] = CHANNEL_TIME;
+  message[UDP_RECEIVED_FIELD_SOCKET] = datagram->socket;
+  bytes_put_u16(message + UDP_RECEIVED_FIELD_EXCHANGE, datagram->exchange);
+  if (datagram->failure != FAILURE_NONE) {
+    message[0] = MESSAGE_UDP_FAILED;
+    message[4] = datagram->failure;
+    length = 5;
+  } else {
+    message[0] = MESSAGE_UDP_RECEIVED;
+    uint32_t forward_ns = loop_count_ns(datagram->asked_tick, datagram->sent_tick);
+    bytes_put_u32(message + UDP_RECEIVED_FIELD_FORWARD_RESIDENCE_NS, forward_ns);
+    bytes_put_u32(message + UDP_RECEIVED_FIELD_BACK_RESIDENCE_NS, loop_count_ns(datagram->arrived_tick, tick));
+    memcpy(message + UDP_RECEIVED_FIELD_PAYLOAD, datagram->bytes, length);
+    length += UDP_RECEIVED_FIELD_PAYLOAD;
+  }
+  datagram_drop_answer();
+  core_handle_event(EVENT_MESSAGE, tick, 1 + length);
+}
+#else
+static uint64_t loop_read_datagram_tick(void) {
+  return NEVER;
+}
+
+static void loop_hand_over_datagram(void) {
+}
+#endif
+
 // `tick` is that of a read of storage or slot, which has none of its own before it is done.
 static void loop_hand_over_answer(uint64_t tick) {
   const struct core_answer *answer = core_peek_answer();
@@ -62,7 +108,7 @@ static void loop_hand_over_answer(uint64_t tick) {
 static uint64_t loop_read_quiet_tick(void) {
   uint32_t held = cpu_hold_interrupts();
   uint64_t tick;
-  if (link_peek_frame() != NULL || link_peek_sent(&tick)) {
+  if (link_peek_frame() != NULL || link_peek_sent(&tick) || loop_read_datagram_tick() != NEVER) {
     tick = NEVER;
   } else {
     tick = tick_read_now();
@@ -85,6 +131,8 @@ bool loop_step(void) {
   if (!link_peek_sent(&sent_tick)) sent_tick = NEVER;
   uint64_t first = frame_tick < sent_tick ? frame_tick : sent_tick;
   if (answer_tick < first) first = answer_tick;
+  uint64_t datagram_tick = loop_read_datagram_tick();
+  if (datagram_tick < first) first = datagram_tick;
 
   if (first == NEVER) {
     uint64_t quiet = loop_read_quiet_tick();
@@ -100,6 +148,8 @@ bool loop_step(void) {
     loop_wake_core(first);
   } else if (first == answer_tick) {
     loop_hand_over_answer(answer_tick);
+  } else if (first == datagram_tick) {
+    loop_hand_over_datagram();
   } else if (first == sent_tick) {
     link_drop_sent();
     core_handle_event(EVENT_FRAME_SENT, sent_tick, 0);
@@ -118,5 +168,5 @@ bool loop_ask_time(struct core_time *time) {
 uint64_t loop_read_idle_end(void) {
   uint64_t tick;
   bool waits = link_peek_frame() != NULL || link_peek_sent(&tick) || core_peek_answer() != NULL;
-  return waits ? 0 : core_get_wake();
+  return waits || loop_read_datagram_tick() != NEVER ? 0 : core_get_wake();
 }

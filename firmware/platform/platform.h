@@ -138,6 +138,40 @@ bool rtc_set_time(const struct rtc_time *time);
 /// none answers, or when it had to be configured first and so has to measure anew.
 bool thermometer_read_temperature(int32_t *milli_celsius);
 
+// ---- datagrams: on boards that define BOARD_DATAGRAMS, which have sockets of their own for them
+
+/// Sockets at once: their numbers differ in the low two bits.
+#define DATAGRAM_SOCKETS 4u
+
+/// Largest datagram that is sent or handed on.
+#define DATAGRAM_BYTES 1232u
+
+/// What became of a request.
+struct datagram {
+  uint8_t socket;
+  uint8_t failure;  // enum Failure; FAILURE_NONE where these are the bytes of an answer
+  uint16_t exchange;
+  /// Ticks: that was given with the request; when it left; when the answer came, as near as can be; and one that is not
+  /// before that.
+  uint64_t asked_tick;
+  uint64_t sent_tick;
+  uint64_t arrived_tick;
+  uint64_t tick;
+  uint32_t length;
+  uint8_t bytes[DATAGRAM_BYTES];
+};
+
+/// Requests of this socket go there from now on; IPv4 has its address in the first four bytes.
+void datagram_set_target(uint8_t socket, uint8_t family, uint16_t port, const uint8_t address[16]);
+
+/// Sends a request from a fresh port; false where it cannot be sent. Answers to earlier ones of this socket are not heard
+/// any more.
+bool datagram_send(uint8_t socket, uint16_t exchange, uint64_t asked_tick, const uint8_t *bytes, uint32_t length);
+
+/// What came of a request, or NULL.
+const struct datagram *datagram_peek_answer(void);
+void datagram_drop_answer(void);
+
 // ---- image
 
 #define IMAGE_HASH_BYTES 32u

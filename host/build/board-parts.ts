@@ -28,6 +28,7 @@ export function boardParts(board: Board): BoardPart[] {
     thermometer && ['thermometer', `${thermometer.driver} at ${hex(thermometer.address)}`],
     ['storage', storageText(board.storage)],
     entropy && ['entropy', board.entropies[entropy.device]!.driver],
+    board.datagrams && ['datagrams', `sockets of its own (${board.datagrams.driver})`],
     board.application === undefined ? undefined : ['application', board.application],
     board.flash.length === 0 ? undefined : ['flashed by', board.flash.map(({ method }) => method).join(', ')],
     board.emulation && ['emulator', board.process ? 'none: it is a process of this machine' : board.emulation.program],
@@ -36,13 +37,14 @@ export function boardParts(board: Board): BoardPart[] {
 }
 
 /** The parts that not every board has. */
-export function boardFeatures({ rtc, thermometer, storage, watchdog, entropy }: Board): string[] {
+export function boardFeatures({ rtc, thermometer, storage, watchdog, entropy, datagrams }: Board): string[] {
   return [
     rtc && 'clock',
     thermometer && 'thermometer',
     `${kib(storage.bytes)} storage`,
     watchdog && 'watchdog',
     entropy && 'entropy',
+    datagrams && 'UDP sockets',
   ].filter((text) => text !== undefined);
 }
 

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { serversMax } from '../../scripts/build-core.mjs';
 import {
   address,
+  datagrams,
   eeprom,
   entropy,
   flashStore,
@@ -102,6 +103,7 @@ export const boardSchema = z.strictObject({
   watchdog: z.strictObject({ device: z.string(), timeoutMs: positive.max(60_000) }).optional(),
   i2c: z.strictObject({ device: z.string(), hz: positive.max(1_000_000) }).optional(),
   entropy: z.strictObject({ device: z.string() }).optional(),
+  datagrams: datagrams.optional().describe('NTP leaves from sockets of its own, beside the link'),
   rtc: rtc.optional(),
   thermometer: thermometer.optional().describe('beside the oscillator'),
   storage: z.discriminatedUnion('driver', [eeprom, flashStore, storageFile]),

@@ -140,6 +140,9 @@ export const storageFile = z.strictObject({
   bytes: positive.max(maxStorageBytes).multipleOf(pageUnit),
 });
 
+/** Sockets of the board's own (`datagram_...`). */
+export const datagrams = z.discriminatedUnion('driver', [z.strictObject({ driver: z.literal('posix_udp') })]);
+
 /** Which function of a driver serves which of its device's interrupts, by the role that the device has. */
 export const handlers = {
   uart: { receiveIrq: 'uart_on_receive', transmitIrq: 'uart_on_transmit', irq: 'uart_on_interrupt' },

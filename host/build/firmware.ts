@@ -106,7 +106,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
   const outDir = options.outDir ?? join(root, 'build', `${board.name}${variant}`);
   options.onStep?.('core');
   const corePath = options.corePath ?? (await buildCore({ servers, update: board.update !== undefined, signal })).path;
-  const core = inspectCore(corePath);
+  const core = inspectCore(corePath, board.datagrams !== undefined);
   const gcc = requireCompiler(board);
   const identity = {
     coreSha256: sha256(core.bytes),
@@ -141,6 +141,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     options.onStep?.('wasm2c');
     copyFileSync(corePath, join(folder, 'core.wasm'));
     const leftOut = board.dataCache ? [] : ['bitsliceAes'];
+    if (board.datagrams === undefined) leftOut.push('enlargeBuffers', 'ownDatagrams');
     await convertWasm(join(folder, 'core.wasm'), folder, 'core', { leftOut, signal });
     options.onStep?.('compiler');
     const elfPath = imagePaths(folder, board).elfPath;
@@ -237,6 +238,7 @@ function firmwareSources(board: Board, root: string): string[] {
     rtc,
     thermometer,
     storage,
+    board.datagrams,
     storage.driver === 'flash_store' ? { driver: storage.device } : undefined,
   ];
   const drivers = devices.flatMap((device) => device?.driver ?? []).map((name) => `firmware/drivers/${name}.c`);

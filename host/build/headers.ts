@@ -45,7 +45,8 @@ export function boardHeader(board: Board): string {
     codes.Capability.Storage |
     (rtc === undefined ? 0 : codes.Capability.Rtc) |
     (thermometer === undefined ? 0 : codes.Capability.Thermometer) |
-    (application === undefined ? 0 : codes.Capability.Registers);
+    (application === undefined ? 0 : codes.Capability.Registers) |
+    (board.datagrams === undefined ? 0 : codes.Capability.OwnDatagrams);
   return header(`Board ${board.name}: made from boards/${board.name}/board.json and what it inherits.`, [
     `#define BOARD_NAME ${JSON.stringify(board.name)}`,
     `#define BOARD_CAPABILITIES ${capabilities}u`,
@@ -79,6 +80,7 @@ export function boardHeader(board: Board): string {
     ...(rtc === undefined ? [] : deviceMacros('RTC', rtc)),
     ...(thermometer === undefined ? [] : deviceMacros('THERMOMETER', thermometer)),
     ...(application === undefined ? [] : ['#define BOARD_APPLICATION 1']),
+    ...(board.datagrams === undefined ? [] : ['#define BOARD_DATAGRAMS 1']),
     ...(update === undefined ? [] : [`#define BOARD_UPDATE_SLOT_BYTES ${update.slotBytes}u`]),
     ...deviceMacros('STORAGE', storage),
   ]);

@@ -6,10 +6,13 @@ import { BuildError } from './errors.ts';
 interface CoreExports {
   abiVersion?: () => number;
   memoryEnd?: () => number;
+  ownDatagrams?: () => void;
 }
 
-/** Bytes of a core and of its linear memory. Throws `BuildError` core-invalid where it imports something or speaks another interface. */
-export function inspectCore(path: string): { bytes: Buffer; memoryBytes: number } {
+/**
+ * Bytes of a core and of its linear memory, with `ownDatagrams` that of a board with sockets of its own. Throws `BuildError` core-invalid where it imports something or speaks another interface.
+ */
+export function inspectCore(path: string, ownDatagrams = false): { bytes: Buffer; memoryBytes: number } {
   const bytes = readFileSync(path);
   const module = new WebAssembly.Module(bytes);
   const imports = WebAssembly.Module.imports(module);
@@ -25,6 +28,7 @@ export function inspectCore(path: string): { bytes: Buffer; memoryBytes: number 
       `${path} speaks interface version ${version ?? 'none'}, this build ${Abi.Version}`,
     );
   }
+  if (ownDatagrams) exports.ownDatagrams?.();
   // The memory is an array of words on the microcontroller.
   return { bytes, memoryBytes: (exports.memoryEnd() + 7) & ~7 };
 }

@@ -13,8 +13,8 @@ import { requireWabt, runTool } from './tools.ts';
 export interface ConvertOptions {
   /** Exports that the image never calls, where there are such: left out, and what they alone can change is constant. */
   readonly leftOut?: readonly string[];
-  /** A macro of the compiler's: where it is defined, they are in. */
-  readonly leftOutUnless?: string;
+  /** Others, by a macro of the compiler's: where it is defined, they are in. */
+  readonly leftOutUnless?: Readonly<Record<string, readonly string[]>>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -23,16 +23,19 @@ export async function convertWasm(
   wasmPath: string,
   folder: string,
   name: string,
-  { leftOut = [], leftOutUnless, signal }: ConvertOptions = {},
+  { leftOut = [], leftOutUnless = {}, signal }: ConvertOptions = {},
 ): Promise<void> {
   const source = join(folder, `${name}.c`);
   const header = join(folder, `${name}.h`);
   await runTool(requireWabt('wasm2c'), [wasmPath, '-n', name, '-o', source], folder, signal);
   let output = readFileSync(source, 'utf8');
   let interfaces = replaceOnce(readFileSync(header, 'utf8'), '#include "wasm-rt.h"', '#include "wasm_rt.h"');
-  for (const exported of leftOut) {
-    if (interfaces.includes(`/* export: '${exported}' */`)) {
-      [output, interfaces] = leaveOut(output, interfaces, name, exported, leftOutUnless);
+  const left: [string | undefined, readonly string[]][] = [[undefined, leftOut], ...Object.entries(leftOutUnless)];
+  for (const [unless, names] of left) {
+    for (const exported of names) {
+      if (interfaces.includes(`/* export: '${exported}' */`)) {
+        [output, interfaces] = leaveOut(output, interfaces, name, exported, unless);
+      }
     }
   }
   writeFileSync(header, sortGlobals(interfaces, output, name));
@@ -65,6 +68,12 @@ function leaveOut(
   if (inner === undefined) throw changed(`${outer} calls nothing`);
   const body = bodyOf(inner);
   const comment = `/* export: '${exported}' */\n`;
+  const called = `${comment}void ${outer}(w2c_${name}*);\n`;
+  // asc makes one function of those that do the same: it goes with the last of them that is left out.
+  if (output.split(`${inner}(`).length > 4) {
+    const whole = comment + wrapper;
+    return [replaceOnce(output, whole, instead(whole)), replaceOnce(header, called, instead(called))];
+  }
   let text = replaceOnce(output, body, '');
   let interfaces = header;
   for (const [, global] of body.matchAll(/\binstance->(w2c_g\d+) = /g)) {
@@ -84,7 +93,6 @@ function leaveOut(
   const declaration = `static void ${inner}(w2c_${name}*);\n`;
   text = replaceOnce(text, declaration, instead(declaration));
   text = replaceOnce(text, comment + wrapper, instead(comment + wrapper + body));
-  const called = `${comment}void ${outer}(w2c_${name}*);\n`;
   return [text, replaceOnce(interfaces, called, instead(called))];
 }
 

@@ -179,8 +179,8 @@ async function coreAsC(wasmPath: string, signal: AbortSignal | undefined): Promi
   const folder = mkdtempSync(join(tmpdir(), 'metertime-export-'));
   try {
     await convertWasm(wasmPath, folder, 'core', {
-      leftOut: ['bitsliceAes'],
-      leftOutUnless: 'METERTIME_HAS_DATA_CACHE',
+      leftOut: ['enlargeBuffers', 'ownDatagrams'],
+      leftOutUnless: { METERTIME_HAS_DATA_CACHE: ['bitsliceAes'] },
       signal,
     });
     return Object.fromEntries(['core.c', 'core.h'].map((name) => [name, readFileSync(join(folder, name), 'utf8')]));

@@ -131,6 +131,7 @@ export const capabilityNames: Names<Capability> = {
   [Capability.Rtc]: { name: 'rtc', text: 'The board has a real-time clock.' },
   [Capability.Storage]: { name: 'storage', text: 'The board has storage that survives a power cut.' },
   [Capability.Thermometer]: { name: 'thermometer', text: "The board measures its oscillator's temperature." },
+  [Capability.OwnDatagrams]: { name: 'own-datagrams', text: 'The board sends NTP from sockets of its own.' },
   [Capability.Registers]: { name: 'registers', text: 'An application hands in its registers.' },
 };
 

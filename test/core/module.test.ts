@@ -50,6 +50,7 @@ describe('core.wasm', () => {
       'handle',
       'memory',
       'memoryEnd',
+      'ownDatagrams',
     ]);
   });
 

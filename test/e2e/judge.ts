@@ -67,6 +67,11 @@ export class Verdict {
     return this.timed.filter((probe) => surelyWithin(probe, probe.boundNs));
   }
 
+  /** Probes at which it was surely no larger than `limitNs`. */
+  within(limitNs: number): Judged[] {
+    return this.timed.filter((probe) => surelyWithin(probe, limitNs));
+  }
+
   /** Probes at which it was surely larger than `limitNs`. */
   beyond(limitNs: number): Judged[] {
     return this.timed.filter((probe) => surelyBeyond(probe, limitNs));

@@ -299,6 +299,7 @@ void cpu_wait_for_interrupt(void) {
   if (tick_read_now() >= timeout_tick) on_timeout();
   if (ready <= 0) return;
   for (int name = 0; name < PROCESS_WATCHES; name++) {
+    // One of those before may have ended this one.
     if (watched[name].fd >= 0 && watched[name].revents != 0) handlers[name](watched[name].revents);
   }
 }

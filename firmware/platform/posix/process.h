@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "platform.h"
+
 /// Exit codes, as those of the command line.
 #define PROCESS_FAILED 1
 #define PROCESS_USAGE 2
@@ -28,7 +30,13 @@ int process_find_kept(enum process_kept name);
 void process_keep(enum process_kept name, int fd);
 
 /// What can be waited for; each has one descriptor at most.
-enum process_watch { PROCESS_WATCH_LISTENER, PROCESS_WATCH_LINE, PROCESS_WATCHES };
+enum process_watch {
+  PROCESS_WATCH_LISTENER,
+  PROCESS_WATCH_LINE,
+  /// The first of DATAGRAM_SOCKETS.
+  PROCESS_WATCH_DATAGRAMS,
+  PROCESS_WATCHES = PROCESS_WATCH_DATAGRAMS + DATAGRAM_SOCKETS
+};
 
 /// From now on `on_ready` is called, while the process waits, with those of `events` (poll(2)) that hold. -1 for none.
 void process_watch(enum process_watch name, int fd, short events, void (*on_ready)(short events));

@@ -17,7 +17,15 @@
 import { Action, Event, RtcField } from '../../../as/abi/codes';
 import { actionsCut, actionsUsed, addAction, EVENT, endAction, PAYLOAD, put } from './interface';
 
-export { abiVersion, actionBuffer, bitsliceAes, eventBuffer, eventCapacity, memoryEnd } from './interface';
+export {
+  abiVersion,
+  actionBuffer,
+  bitsliceAes,
+  eventBuffer,
+  eventCapacity,
+  memoryEnd,
+  ownDatagrams,
+} from './interface';
 
 const START: usize = memory.data(192, 8);
 

@@ -6,7 +6,15 @@
 import { Action, Event, StartField } from '../../../as/abi/codes';
 import { actionsCut, actionsUsed, addAction, EVENT, PAYLOAD } from './interface';
 
-export { abiVersion, actionBuffer, bitsliceAes, eventBuffer, eventCapacity, memoryEnd } from './interface';
+export {
+  abiVersion,
+  actionBuffer,
+  bitsliceAes,
+  eventBuffer,
+  eventCapacity,
+  memoryEnd,
+  ownDatagrams,
+} from './interface';
 
 const STARTS_MOST: u32 = 64;
 

@@ -15,6 +15,8 @@ export function abiVersion(): u32 {
 
 export function bitsliceAes(): void {}
 
+export function ownDatagrams(): void {}
+
 export function memoryEnd(): u32 {
   return <u32>__heap_base;
 }
