@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { StorageMap } from '../../as/abi/codes.ts';
-import { type BuildReport, buildFirmware } from '../../host/build/firmware.ts';
+import { type BuildOptions, type BuildReport, buildFirmware } from '../../host/build/firmware.ts';
 import { type Emulator, type EmulatorOptions, loadBoard, startEmulator } from '../../host/build/index.ts';
 import { createPair } from '../../host/link/pair-transport.ts';
 import { type LinkTransport, openLink } from '../../host/link/transports.ts';
@@ -81,8 +81,9 @@ export class EmulatedMeter {
     settings: LabSettings,
     boardName = board,
     options: ProvisionOptions = {},
+    build: Omit<BuildOptions, 'board'> = {},
   ): Promise<EmulatedMeter> {
-    return new EmulatedMeter(await buildFirmware({ board: boardName }), settings, options);
+    return new EmulatedMeter(await buildFirmware({ board: boardName, ...build }), settings, options);
   }
 
   /** Power on. */
