@@ -2,7 +2,7 @@
 // What always holds: an event of the wrong length or for the other role does nothing; each call ends in bounded time.
 
 import { actionsAt, actionsBytes, actionsClear, buffersEnlarge, eventAt, eventBytes } from './abi/buffers';
-import { Abi, Event, RtcField, TemperatureField } from './abi/codes';
+import { Abi, Event, RtcField, StackField, TemperatureField } from './abi/codes';
 import { aesBitslice } from './aead/aes';
 import { agreeLeap } from './meter/agree';
 import { gatewayFrame, gatewayFrameSent, gatewaySend, gatewayStart, gatewayStep } from './meter/gateway-end';
@@ -27,6 +27,7 @@ import {
 } from './meter/meter';
 import { networkOwnDatagrams } from './meter/network';
 import { timeSetNow } from './meter/now';
+import { reportStack } from './meter/report';
 
 export * from './aead/exports';
 export * from './clock/exports';
@@ -148,6 +149,9 @@ function handleMeter(event: u32, tick: u64, payload: usize, length: u32): void {
       break;
     case Event.SlotDone:
       if (UPDATE != 0 && length >= 1) meterSlotDone(load<u8>(payload) != 0);
+      break;
+    case Event.Stack:
+      if (length >= <u32>StackField.Bytes) reportStack(payload);
       break;
     case Event.Message:
       if (length >= 2) meterMessage(load<u8>(payload), payload + 1, length - 1, tick);

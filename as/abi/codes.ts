@@ -41,6 +41,8 @@ export enum Event {
   CorrectionAccept = 13,
   /** Answer to `Action.ReadingsRead`: `ReadingsField`; the header's tick is that at which the registers were read. */
   Readings = 14,
+  /** How deep the stack was ever used: `StackField`. Where that is measured: whenever it has grown. */
+  Stack = 15,
   /** The gateway's end of a link starts: `LinkStartField`. Once, first, instead of `Start`. */
   LinkStart = 16,
   /** The gateway's end sends: channel u8, then the message. Refused (dropped, counted) unless `Action.LinkReady` said that there is room. */
@@ -187,6 +189,14 @@ export enum StartField {
 export enum CoreVersion {
   /** Of the legally relevant part of the software, the core: it goes up with each change of what that decides. */
   Number = 0x0100_0000,
+}
+
+/** Payload of `Event.Stack`. */
+export enum StackField {
+  /** u32 each, bytes: used at most since the start, and how many there are. */
+  UsedBytes = 0,
+  TotalBytes = 4,
+  Bytes = 8,
 }
 
 export enum Capability {
@@ -430,7 +440,7 @@ export enum Message {
   UdpOpenFailed = 0x25,
 
   // Report channel
-  /** M>G: `InfoField`. After each start of the link's session. */
+  /** M>G: `InfoField`. After each start of the link's session, and with a report of the time when the stack was used deeper. */
   Info = 0x30,
   /** M>G: `TimeField`. */
   Time = 0x31,
@@ -573,7 +583,7 @@ export enum InfoField {
   ImageSha256 = 48,
   /** u8: how many servers the core can use at once. */
   ServersMax = 80,
-  /** Three texts: meter id, board, firmware version. */
+  /** Three texts: meter id, board, firmware version. Then `StackField`, zeros where it is not measured. */
   Texts = 81,
 }
 

@@ -14,6 +14,7 @@ import {
   SourceCountField,
   SourceField,
   SourceFlag,
+  StackField,
   StartField,
   TimeField,
   TimeFlag,
@@ -65,7 +66,7 @@ import {
 } from './source';
 import { tariffReportSoon } from './tariff-report';
 
-const INFO_BYTES: u32 = InfoField.Texts + 33 + 32 + 32;
+const INFO_BYTES: u32 = InfoField.Texts + 33 + 32 + 32 + StackField.Bytes;
 const TIME_BYTES: u32 = TimeField.Texts + 64;
 const SOURCE_BYTES: u32 = SourceField.Texts + 64 + 66;
 const COUNTS_BYTES: u32 = SourceCountField.Rejected + 2 * REJECT_REASONS;
@@ -77,10 +78,15 @@ const NAMES: usize = memory.data(64, 4);
 
 const EMPTY: usize = memory.data(4, 4);
 
+// `StackField`; zeros as long as nobody says it.
+const STACK: usize = memory.data(8, 4);
+
 /** Changes that follow each other faster, as a flood of forged answers makes them, go into one report. */
 const CHANGE_NS: i64 = 50_000_000;
 
 let infoDue: bool = false;
+/** Whether the stack was used deeper than was told: goes with the next report of the time. */
+let stackNew: bool = false;
 let timeDue: bool = false;
 /** Sources to be told of: their state in the low bits, what was counted in the next. */
 let sourcesDue: u32 = 0;
@@ -99,6 +105,12 @@ export function reportStart(start: usize, names: usize, namesBytes: u32): void {
 /** What `Event.Start` said, up to the hashes of core and image. */
 export function reportFacts(): usize {
   return FACTS;
+}
+
+/** `Event.Stack`. */
+export function reportStack(fields: usize): void {
+  copy(STACK, fields, StackField.Bytes);
+  stackNew = true;
 }
 
 /** Two texts: board, firmware version. */
@@ -148,8 +160,9 @@ export function reportStep(): void {
     sourcesDue |= sourcesNew * (1 | (1 << SOURCES));
     sourcesNew = 0;
   }
-  if (infoDue && sendInfo()) infoDue = false;
-  if (infoDue) return;
+  infoDue = infoDue || (timeDue && stackNew);
+  if (infoDue && !sendInfo()) return;
+  infoDue = false;
   if (timeDue && sendTime()) {
     timeDue = false;
     tariffReportSoon();
@@ -181,7 +194,9 @@ function sendInfo(): bool {
   let at = appendText(message + InfoField.Texts, METER_ID);
   at = appendText(at, NAMES);
   at = appendText(at, NAMES + 1 + load<u8>(NAMES));
-  networkSend(Channel.Report, <u32>(at - message));
+  stackNew = false;
+  copy(at, STACK, StackField.Bytes);
+  networkSend(Channel.Report, <u32>(at - message) + StackField.Bytes);
   return true;
 }
 

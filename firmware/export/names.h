@@ -16,6 +16,7 @@
 #define core_refuse_action metertime_core_refuse_action
 #define core_start_instance metertime_core_start_instance
 #define core_tell_acceptance metertime_core_tell_acceptance
+#define core_tell_stack metertime_core_tell_stack
 #define core_tell_transaction metertime_core_tell_transaction
 #define entropy_read_bytes metertime_entropy_read_bytes
 #define image_compute_hash metertime_image_compute_hash

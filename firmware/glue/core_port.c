@@ -87,9 +87,13 @@ static struct core_answer *core_add_answer(uint32_t event, uint64_t tick, uint32
   return answer;
 }
 
+// What the core itself asks for has to fit behind it.
+static bool core_may_tell(void) {
+  return answers_added - answers_dropped < ANSWERS / 2;
+}
+
 static bool core_tell(uint32_t event, uint8_t value, uint32_t length) {
-  // What the core itself asks for has to fit behind it.
-  if (answers_added - answers_dropped >= ANSWERS / 2) return false;
+  if (!core_may_tell()) return false;
   core_add_answer(event, tick_read_now(), length)->payload[0] = value;
   return true;
 }
@@ -100,6 +104,14 @@ bool core_tell_transaction(bool runs) {
 
 bool core_tell_acceptance(void) {
   return core_tell(EVENT_CORRECTION_ACCEPT, 0, 0);
+}
+
+bool core_tell_stack(uint32_t used_bytes, uint32_t total_bytes) {
+  if (!core_may_tell()) return false;
+  uint8_t *fields = core_add_answer(EVENT_STACK, tick_read_now(), STACK_FIELD_BYTES)->payload;
+  bytes_put_u32(fields + STACK_FIELD_USED_BYTES, used_bytes);
+  bytes_put_u32(fields + STACK_FIELD_TOTAL_BYTES, total_bytes);
+  return true;
 }
 
 static void core_read_storage(const uint8_t *payload) {

@@ -44,6 +44,9 @@ void core_put_answer(const struct core_answer *answer, uint8_t *payload);
 bool core_tell_transaction(bool runs);
 bool core_tell_acceptance(void);
 
+/// For the main loop, in the same way: the stack was used deeper than before.
+bool core_tell_stack(uint32_t used_bytes, uint32_t total_bytes);
+
 /// Asks the core, once it is started, for the time at `tick`; false when there is none. What happened before has to be
 /// handed over before: an application uses loop_ask_time.
 bool core_ask_time(uint64_t tick, struct core_time *time);

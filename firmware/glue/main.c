@@ -30,6 +30,16 @@ static void main_delay_restart(uint32_t failures) {
   }
 }
 
+// True when the core is to be told.
+static bool main_measure_stack(void) {
+  static uint32_t told_bytes;
+  struct stack_use use;
+  stack_read_use(&use);
+  if (use.used_bytes <= told_bytes || !core_tell_stack(use.used_bytes, use.total_bytes)) return false;
+  told_bytes = use.used_bytes;
+  return true;
+}
+
 static void main_sleep(void) {
   uint32_t held = cpu_hold_interrupts();
   uint64_t end = loop_read_idle_end();
@@ -58,7 +68,7 @@ int main(void) {
   uint64_t healthy_at = tick_read_now() + HEALTHY_TICKS;
   for (;;) {
     main_feed_watchdog();
-    if (!loop_step()) main_sleep();
+    if (!loop_step() && !main_measure_stack()) main_sleep();
     if (tick_read_now() > healthy_at) {
       healthy_at = NEVER;
       reset_clear_failures();

@@ -172,6 +172,16 @@ bool datagram_send(uint8_t socket, uint16_t exchange, uint64_t asked_tick, const
 const struct datagram *datagram_peek_answer(void);
 void datagram_drop_answer(void);
 
+// ---- stack
+
+struct stack_use {
+  /// At most since the start, and how many there are.
+  uint32_t used_bytes;
+  uint32_t total_bytes;
+};
+
+void stack_read_use(struct stack_use *use);
+
 // ---- image
 
 #define IMAGE_HASH_BYTES 32u

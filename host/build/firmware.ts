@@ -15,7 +15,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { type Board, loadBoard } from './board.ts';
 import { compileImage } from './compile.ts';
@@ -246,7 +246,9 @@ function firmwareSources(board: Board, root: string): string[] {
   // Its system has a C library.
   if (board.process === undefined) folders.push('firmware/runtime');
   else drivers.push('firmware/runtime/wasm_runtime.c');
-  const isUsed = (path: string) => board.process === undefined || path !== join('firmware', 'platform', 'image.c');
+  // A file of the board's own folders stands in for the one of the same name that all others have.
+  const own = new Set(board.sources.flatMap(inFolder).map((path) => basename(path)));
+  const isUsed = (path: string) => dirname(path) !== join('firmware', 'platform') || !own.has(basename(path));
   const { application } = board;
   const applications = application === undefined ? [] : [join('firmware', 'applications', `${application}.c`)];
   return [...new Set([...folders.flatMap(inFolder), ...drivers, ...applications])].filter(isUsed).sort();

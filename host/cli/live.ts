@@ -27,6 +27,8 @@ export class LiveView {
   readonly #servers = new Map<string, string>();
   /** What was last shown of each meter's tariff. */
   readonly #tariffs = new Map<string, string>();
+  /** What was last said of what each meter is. */
+  readonly #infos = new Map<string, string>();
   /** Meters whose last report said that too few servers agree. */
   readonly #divided = new Set<string>();
 
@@ -145,21 +147,24 @@ export class LiveView {
     if (this.#json) this.#object('head', payload, gateway);
   }
 
+  /** A line for each start of the meter or its link; in JSON, each report. */
   info(meter: string, payload: InfoPayload, gateway?: string): void {
-    if (this.#json) this.#object('info', payload, gateway);
-    else {
-      const { board, firmwareVersion, software } = payload;
-      const image = software.imageSha256 === null ? '' : `, image ${software.imageSha256.slice(0, 16)}…`;
-      this.#line(
-        meter,
-        ' ',
-        `board ${printable(board)}, firmware ${printable(firmwareVersion) || '-'}, core ${software.coreSha256.slice(0, 16)}…${image}`,
-      );
+    if (this.#json) {
+      this.#object('info', payload, gateway);
+      return;
     }
+    const { board, firmwareVersion, software } = payload;
+    const key = `${gateway ?? ''}/${meter}`;
+    const image = software.imageSha256 === null ? '' : `, image ${software.imageSha256.slice(0, 16)}…`;
+    const now = `board ${printable(board)}, firmware ${printable(firmwareVersion) || '-'}, core ${software.coreSha256.slice(0, 16)}…${image}`;
+    if (this.#infos.get(key) === now) return;
+    this.#infos.set(key, now);
+    this.#line(meter, ' ', now);
   }
 
   /** Whether the meter is there. */
   presence(meter: string, online: boolean, reason: string | undefined, gateway?: string): void {
+    this.#infos.delete(`${gateway ?? ''}/${meter}`);
     if (this.#json) this.#object('state', { meter, state: stateName(online), reason }, gateway);
     else this.#presenceLine(meter, online, reason);
   }

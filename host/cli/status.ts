@@ -291,6 +291,7 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
       ['Core SHA-256', info?.software.coreSha256],
       ['Image SHA-256', info?.software.imageSha256 ?? undefined],
       ['Started by', info === null ? undefined : printable(info.resetCause)],
+      ['Stack', info === null ? undefined : stackText(info)],
       ...(time === null ? [] : timePairs(terminal, time)),
     ],
     tableColumns(terminal),
@@ -303,6 +304,12 @@ export function meterLines(terminal: Terminal, status: MeterStatus): string[] {
     ...(budget.length === 0 ? [] : ['', ...budget]),
     ...(servers.length === 0 ? [] : ['', ...serverLines(terminal, servers, hasMajority(time))]),
   ];
+}
+
+function stackText({ stack }: InfoPayload): string | undefined {
+  if (stack === null) return undefined;
+  const [used, total] = [stack.usedBytes, stack.totalBytes].map((bytes) => bytes.toLocaleString('en-US'));
+  return `at most ${used} of ${total} bytes since its start`;
 }
 
 function rtcText({ realTimeClock }: TimePayload): string | undefined {

@@ -46,6 +46,7 @@ export class MeterWatch {
   #time: Time | undefined;
   #connection: OpenedConnection | undefined;
   /** The connection is told behind the start, though its messages overtake those about the start on the line. */
+  #infoTold = false;
   #startTold = false;
   #clockSet = false;
   #synchronised: MeterEventMessage | undefined;
@@ -93,6 +94,9 @@ export class MeterWatch {
   /** The meter, as soon as the gateway knows who it is. */
   attachMeter(meter: Meter): void {
     this.#meter = meter;
+    meter.on('up', () => {
+      this.#infoTold = false;
+    });
     meter.on('info', (info) => this.#info(info));
     meter.on('time', (time) => {
       this.#time = time;
@@ -107,7 +111,10 @@ export class MeterWatch {
     if (!signal.aborted) story.line(this.id, mark, text, facts);
   }
 
+  // It comes again whenever the meter's stack was used deeper.
   #info({ board, firmwareVersion }: Info): void {
+    if (this.#infoTold) return;
+    this.#infoTold = true;
     this.#say('ok', `has started and reached its gateway: board ${board}, metertime ${firmwareVersion}`, {
       event: 'info',
       board,

@@ -105,6 +105,11 @@ export class ByteReader {
     return texts;
   }
 
+  /** Where the next field begins, behind the last that was read. */
+  get next(): number {
+    return this.#position;
+  }
+
   /** The message has this length. */
   exactly(length: number): void {
     if (this.message.length !== length) {

@@ -21,6 +21,7 @@ import {
   SourceCountField,
   SourceField,
   type SourceState,
+  StackField,
   TimeField,
   TimeReplyField,
   TlsOpenedField,
@@ -123,6 +124,14 @@ export interface Info {
   readonly meterId: string;
   readonly board: string;
   readonly firmwareVersion: string;
+  /** Undefined where the meter does not measure it. */
+  readonly stack?: StackUse | undefined;
+}
+
+/** A microcontroller's stack: what was used of it at most since the start, and how much there is; bytes. */
+export interface StackUse {
+  readonly usedBytes: number;
+  readonly totalBytes: number;
 }
 
 /** What an expanded uncertainty is made of (`BudgetField`); durations saturated at 4,294,967,295 ns. */
@@ -503,7 +512,7 @@ const decoders: Decoders & Record<number, ((reader: ByteReader) => LinkMessage) 
         'Info: expected a meter id of up to 32 letters, digits, dots, dashes and underscores',
       );
     }
-    return { type: Message.Info, abiVersion, ...fixed, meterId, board, firmwareVersion };
+    return { type: Message.Info, abiVersion, ...fixed, meterId, board, firmwareVersion, stack: stackUse(r) };
   },
   [Message.Time]: (r) => {
     const fixed = {
@@ -698,7 +707,9 @@ const encoders: Encoders = {
       .u8(m.serversMax)
       .text(m.meterId)
       .text(m.board)
-      .text(m.firmwareVersion),
+      .text(m.firmwareVersion)
+      .u32(m.stack?.usedBytes ?? 0)
+      .u32(m.stack?.totalBytes ?? 0),
   [Message.Time]: (m, w) =>
     w
       .u8(m.status)
@@ -822,6 +833,13 @@ function clockStatus(reader: ByteReader, at: number): ClockStatus {
     throw new MessageError('value', `${reader.name}: expected a clock status of 0 to 2, came ${status}`);
   }
   return status;
+}
+
+function stackUse(reader: ByteReader): StackUse | undefined {
+  const at = reader.next;
+  const usedBytes = reader.u32(at + StackField.UsedBytes);
+  const totalBytes = reader.u32(at + StackField.TotalBytes);
+  return totalBytes === 0 ? undefined : { usedBytes, totalBytes };
 }
 
 function ofRtc(reader: ByteReader, at: number): number | undefined {

@@ -77,6 +77,8 @@ export const infoSchema = z.strictObject({
   serversMax: count,
   /** When the software was built: no time before it is ever believed. */
   buildUtc: z.iso.datetime().nullable(),
+  /** The microcontroller's stack: used at most since the start, and how much there is; null where it is not measured. */
+  stack: z.strictObject({ usedBytes: count, totalBytes: count }).nullable(),
   software: z.strictObject({
     /** SHA-256 of core.wasm. */
     coreSha256: sha256,
@@ -265,6 +267,7 @@ export function infoPayload(info: Omit<Info, 'type'>): InfoPayload {
     maxFrequencyErrorPpb: info.maxFrequencyErrorPpb,
     serversMax: info.serversMax,
     buildUtc: build === null ? null : build.replace(/\.\d+Z$/, 'Z'),
+    stack: info.stack ?? null,
     software: {
       coreSha256: hex(info.coreSha256),
       imageSha256: info.imageSha256.every((byte) => byte === 0) ? null : hex(info.imageSha256),

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Capability, ClockStatus, MeterEvent, ResetCause, Ring, StorageMap } from '../../as/abi/codes.ts';
 import { type Board, buildFirmware, loadBoard } from '../../host/build/index.ts';
 import type { Gateway } from '../../host/gateway/gateway.ts';
+import type { Info } from '../../host/link/messages.ts';
 import { openLink } from '../../host/link/transports.ts';
 import { meterKeys } from '../../host/provision/meter-keys.ts';
 import { verifyEvidence } from '../../host/record/verify.ts';
@@ -105,6 +106,15 @@ export function testWholeBoard(name: string, also: (running: Running) => Promise
     expect(surely.length).toBeGreaterThan(10);
     expect(verdict.unanswered).toBe(0);
     await also({ meter, watch, server });
+
+    // That of a process is the system's.
+    if (board.process === undefined) {
+      const used = (info: Info) => info.stack?.usedBytes ?? 0;
+      await watch.until('its stack used deeper than at first', () => used(watch.infos.at(-1)!) > used(watch.infos[0]!));
+      const told = watch.infos.at(-1)!.stack!;
+      expect(told.totalBytes).toBe(board.stackBytes);
+      expect(told.usedBytes).toBeLessThanOrEqual(meter.firmware.stack.totalBytes!);
+    }
 
     line.close();
     await watch.until('the link down', () => !watch.isUp);

@@ -6,7 +6,7 @@ import { listBoards, loadBoard } from '../../host/build/index.ts';
 import { until } from '../../host/setup/until.ts';
 import { boardName, buildEchoFirmware, hex, hostNs } from './echo-meter.ts';
 import { checkImageHash } from './image-hash.ts';
-import { busyShare, checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
+import { busyShare, checkStack, checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
 import { randomNumbers } from './random.ts';
 import { useEchoMeters } from './use-echo-meters.ts';
 
@@ -48,6 +48,11 @@ describe.each(names.filter((name) => !isLeft(name)))('%s', (name) => {
 
   it('reports the hash of what is in its flash: a bit that flipped there shows', async () => {
     await checkImageHash(await buildEchoFirmware(name), board, { newFolder, start, stop });
+  });
+
+  it.runIf(board.process === undefined)('tells how deep its stack was used', async () => {
+    const { line, emulator } = await start(newFolder(), { board });
+    await checkStack(line, emulator, board.stackBytes);
   });
 
   it('hands on frames as they are, many at once too', async () => {

@@ -9,7 +9,7 @@ import type { BuildReport } from '../../host/build/index.ts';
 import { loadBoard } from '../../host/build/index.ts';
 import { boardName, buildEchoFirmware, hex, Line, startEchoMeter, tickHz } from './echo-meter.ts';
 import { checkImageHash } from './image-hash.ts';
-import { busyShare, checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
+import { busyShare, checkStack, checkTicks, isoSeconds, parseEcho, readClock, setClock } from './line-checks.ts';
 import { randomNumbers } from './random.ts';
 import { useEchoMeters } from './use-echo-meters.ts';
 
@@ -69,6 +69,11 @@ describe('start', () => {
 
   it('tells the core the hash of what is in its flash: a bit that flipped there shows', async () => {
     await checkImageHash(report, board, { newFolder, start, stop });
+  });
+
+  it('tells the core how deep its stack was used', async () => {
+    const { line, emulator } = await start();
+    await checkStack(line, emulator, board.stackBytes);
   });
 
   it('leaves most of the stack unused and sleeps when nothing happens', async () => {

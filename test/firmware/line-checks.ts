@@ -1,9 +1,12 @@
-// What tests ask of the echo core on any board: ticks against the host's clock, the real-time clock in civil terms.
+// What tests ask of the echo core on any board: ticks against the host's clock, the real-time clock in civil terms, the
+// stack's mark.
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from 'vitest';
+import { StackField } from '../../as/abi/codes.ts';
 import type { Emulator } from '../../host/build/index.ts';
-import { hostNs, type Line } from './echo-meter.ts';
+import { until } from '../../host/setup/until.ts';
+import { hex, hostNs, type Line } from './echo-meter.ts';
 import { randomNumbers } from './random.ts';
 
 /** First tick, last tick, tick of the last byte sent before, and the data. */
@@ -98,3 +101,33 @@ export async function setClock(line: Line, iso: string): Promise<string> {
 }
 
 export const isoSeconds = (iso: string): number => Date.parse(`${iso}Z`) / 1000;
+
+/** What was told of the stack is what is in memory; what uses more of it moves that. */
+export async function checkStack(line: Line, emulator: Emulator, stackBytes: number): Promise<void> {
+  const told = async () => {
+    const fields = Buffer.from(await line.ask('K'), 'hex');
+    return {
+      usedBytes: fields.readUInt32LE(StackField.UsedBytes),
+      totalBytes: fields.readUInt32LE(StackField.TotalBytes),
+    };
+  };
+  const settled = async () => {
+    let mark = await told();
+    await until('the mark told', async () => {
+      mark = await told();
+      return mark.usedBytes === (await emulator.readStack()).usedBytes;
+    });
+    return mark;
+  };
+  const before = await settled();
+  expect(before.totalBytes).toBe(stackBytes);
+  expect(before.usedBytes).toBeGreaterThan(0);
+  // Deeper, step by step, until that is deeper than the start was; a frame has another size on each processor.
+  let after = before;
+  for (let depth = 16; depth < 256 && after.usedBytes < before.usedBytes + 64; depth += 16) {
+    await line.ask(`D${hex(depth, 2)}`);
+    after = await settled();
+  }
+  expect(after.usedBytes).toBeGreaterThanOrEqual(before.usedBytes + 64);
+  expect(after.usedBytes).toBeLessThan(stackBytes);
+}

@@ -142,6 +142,7 @@ async function publishMeter(gateway: string, meter: string, report: Omit<Time, '
       meterId: meter,
       board: 'mps2-an385',
       firmwareVersion: '0.1.0',
+      stack: { usedBytes: 1232, totalBytes: 2176 },
     },
   };
   await publish(`${gateway}/state`, { state: 'online', sinceUtc: new Date().toISOString(), version: '0.1.0' });

@@ -40,15 +40,17 @@ describe('info', () => {
       maxFrequencyErrorPpb: 50_000,
       serversMax: 4,
       buildUtc: '2026-11-22T02:00:00Z',
+      stack: { usedBytes: 1_232, totalBytes: 2_176 },
       software: { coreSha256: '11'.repeat(32), imageSha256: '22'.repeat(32) },
     });
   });
 
   test('has no image where there is none, and no date where there is no such one', () => {
-    const bare = { ...info, imageSha256: new Uint8Array(32), buildUnixSeconds: (1n << 64n) - 1n };
+    const bare = { ...info, imageSha256: new Uint8Array(32), buildUnixSeconds: (1n << 64n) - 1n, stack: undefined };
     const payload = infoSchema.parse(infoPayload(bare));
     expect(payload.software.imageSha256).toBeNull();
     expect(payload.buildUtc).toBeNull();
+    expect(payload.stack).toBeNull();
   });
 
   test('keeps what a later version says', () => {

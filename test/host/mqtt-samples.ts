@@ -36,6 +36,7 @@ export const info: Info = {
   meterId: 'm1',
   board: 'mps2-an385',
   firmwareVersion: '0.1.0',
+  stack: { usedBytes: 1_232, totalBytes: 2_176 },
 };
 
 export const time: Time = {

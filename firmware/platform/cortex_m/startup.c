@@ -5,17 +5,14 @@
 #include "cpu.h"
 #include "platform.h"
 #include "protection.h"
+#include "stack.h"
 
-extern uint32_t stack_bottom[], stack_top[];
 extern uint32_t data_start[], data_end[], data_image[];
 extern uint32_t bss_start[], bss_end[];
 
 int main(void);
 _Noreturn void startup_on_reset(void);
 _Noreturn void startup_handle_fault(uint32_t exception);
-
-/// Painted over the unused stack, so that a debugger or emulator can tell how much was ever used.
-#define STACK_PAINT 0x5AA5C33Cu
 
 _Noreturn void startup_on_reset(void) {
 #ifdef PROTECTION_MPU

@@ -7,8 +7,8 @@
 #include "cpu.h"
 #include "platform.h"
 #include "protection.h"
+#include "stack.h"
 
-extern uint32_t stack_bottom[], stack_top[];
 extern uint32_t data_start[], data_end[], data_image[];
 extern uint32_t bss_start[], bss_end[];
 
@@ -19,9 +19,6 @@ void startup_on_interrupt(void);
 void tick_on_alarm(void);
 _Noreturn void startup_on_reset(void);
 _Noreturn void startup_handle_fault(uint32_t exception);
-
-/// Painted over the unused stack, so that a debugger or emulator can tell how much was ever used.
-#define STACK_PAINT 0x5AA5C33Cu
 
 /// mcause of interrupts (table 3.6).
 #define CAUSE_TIMER 0x80000007u

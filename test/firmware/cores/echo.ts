@@ -11,10 +11,12 @@
 //   A ticks        wake-up after so many ticks: a, tick asked for, tick of the event
 //   U              stores and loads of each width at eight addresses in a row: u, how many bytes came out wrong
 //   B              bytes of text as many as a frame holds
+//   K              how deep the stack was used, as it was last told: StackField, hex of the bytes as they came
+//   D depth        calls itself as often, which uses the stack
 //   X kind         break: o load out of bounds, u unreachable, d division, r recursion, l endless loop,
 //                  a action of no kind, c action cut off
 
-import { Action, Event, RtcField } from '../../../as/abi/codes';
+import { Action, Event, RtcField, StackField } from '../../../as/abi/codes';
 import { actionsCut, actionsUsed, addAction, EVENT, endAction, PAYLOAD, put } from './interface';
 
 export {
@@ -28,6 +30,7 @@ export {
 } from './interface';
 
 const START: usize = memory.data(192, 8);
+const STACK: usize = memory.data(8, 4);
 
 let startBytes: u32 = 0;
 let sentTick: u64 = 0;
@@ -145,6 +148,15 @@ function command(at: usize, length: u32, first: u64, last: u64): void {
     frameStart(98);
     for (let i: u32 = 0; i < 253; i++) put(65 + (i % 26));
     frameEnd();
+  } else if (letter === 75) {
+    frameStart(107);
+    for (let i: u32 = 0; i < <u32>StackField.Bytes; i++) putHex(load<u8>(STACK + i), 2);
+    frameEnd();
+  } else if (letter === 68) {
+    const result = recurse(<u32>getHex(data, 2));
+    frameStart(100);
+    putHex(result, 8);
+    frameEnd();
   } else if (letter === 88) {
     breakDown(load<u8>(data), 0);
   } else {
@@ -179,6 +191,8 @@ export function handle(event: u32, length: u32): u32 {
     answerHex(116, length);
   } else if (event === Event.RtcDone) {
     answerHex(115, length);
+  } else if (event === Event.Stack) {
+    for (let i: u32 = 0; i < length; i++) store<u8>(STACK + i, load<u8>(PAYLOAD + i));
   } else if (event === Event.Temperature) {
     answerHex(104, length);
   } else if (event === Event.Wake) {

@@ -80,6 +80,7 @@ const messages: LinkMessage[] = [
     meterId: 'meter-1',
     board: 'mps2-an385',
     firmwareVersion: '0.1.0',
+    stack: { usedBytes: 1_232, totalBytes: 2_176 },
   },
   {
     type: Message.Time,
