@@ -234,7 +234,7 @@ function certificatesHold(now: i64): bool {
 
 function refuse(source: Source): void {
   sourceHandle(source);
-  source.lastReject = Reject.Certificate;
+  source.lastReject = <u8>Reject.Certificate;
   raiseEvent(MeterEvent.CertificateRefused, source.notBefore, source.notAfter, true);
   serverFailed(source.server, FailureKind.Tls);
   // As after a start without keys: the others of a fleet find the same.

@@ -99,13 +99,13 @@ let readAt: i64 = 0;
 
 /** New keys are wanted, when the server's wait allows it. */
 export function keysWanted(source: Source): void {
-  if (source.ke == Ke.Idle) source.ke = Ke.Waiting;
+  if (source.ke == Ke.Idle) source.ke = <u8>Ke.Waiting;
   sourceChanged(source);
 }
 
 /** Does what is due. */
 export function establishStep(source: Source, now: i64): void {
-  switch (source.ke) {
+  switch (<u32>source.ke) {
     case Ke.Idle:
       break;
     case Ke.Waiting:
@@ -140,24 +140,24 @@ function deadlineOf(source: Source): i64 {
 export function establishAbandon(source: Source): void {
   if (source.ke <= <u32>Ke.Waiting) return;
   leave(source, false);
-  source.wants = (source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE;
-  source.ke = Ke.Waiting;
+  source.wants = <u16>((source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE);
+  source.ke = <u8>Ke.Waiting;
 }
 
 /** The network was lost: a key establishment under way begins anew, as if it had failed. */
 export function establishReset(source: Source): void {
-  source.wants &= ~(WANT_CLOSE | WANT_OPEN | WANT_REQUEST | WANT_EXPORTS);
+  source.wants = <u16>(source.wants & ~(WANT_CLOSE | WANT_OPEN | WANT_REQUEST | WANT_EXPORTS));
   if (source.ke == Ke.Idle || source.ke == Ke.Waiting) return;
   leave(source, false);
-  source.ke = Ke.Waiting;
+  source.ke = <u8>Ke.Waiting;
   serverFailed(source.server, FailureKind.Tcp);
 }
 
 function begin(source: Source, now: i64): void {
-  source.ke = Ke.Opening;
+  source.ke = <u8>Ke.Opening;
   // The low bits say whose it is.
-  source.connection = (((source.connection & ~3) + NUMBER_STEP) | source.index) & 0xff;
-  source.wants |= WANT_OPEN;
+  source.connection = <u8>(((<u32>source.connection & ~3) + NUMBER_STEP) | source.index);
+  source.wants = <u16>(source.wants | WANT_OPEN);
   source.deadline = now + OPEN_DEADLINE_NS;
   source.keAttempts += 1;
   sourceChanged(source);
@@ -173,9 +173,9 @@ function mayAsk(source: Source): bool {
 }
 
 function ask(source: Source, now: i64): void {
-  source.ke = Ke.Establishing;
+  source.ke = <u8>Ke.Establishing;
   source.deadline = now + ANSWER_DEADLINE_NS;
-  source.wants |= WANT_REQUEST;
+  source.wants = <u16>(source.wants | WANT_REQUEST);
   reading = source.index;
   readAt = now;
   if (serverIsPlain(source.server)) keBegin(source.index, AEAD_SIV_CMAC_256_ALONE, 1);
@@ -198,8 +198,8 @@ function fail(source: Source, error: u32, detail: u32): void {
   source.expired = error == KeError.Connection && detail == Failure.Expired;
   raiseEvent(MeterEvent.KeFailed, error, detail, true);
   leave(source, false);
-  source.wants = (source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE;
-  source.ke = Ke.Waiting;
+  source.wants = <u16>((source.wants & ~(WANT_OPEN | WANT_REQUEST | WANT_EXPORTS)) | WANT_CLOSE);
+  source.ke = <u8>Ke.Waiting;
   serverFailed(source.server, failureKind(error, detail));
   if (error == KeError.PeerUnrecognizedCritical || error == KeError.PeerBadRequest) requestRefused(source);
   // Keys without a cookie serve nothing.
@@ -247,8 +247,8 @@ function opened(source: Source, message: usize, length: u32): void {
   if (!isProtocol(chosen, length - TlsOpenedField.Texts)) return fail(source, KeError.Alpn, 0);
   source.opensNotBefore = load<i64>(message, TlsOpenedField.NotBefore);
   source.opensNotAfter = load<i64>(message, TlsOpenedField.NotAfter);
-  copy(FINGERPRINTS + source.index * 32, message + TlsOpenedField.Fingerprint, 32);
-  source.ke = Ke.Queued;
+  copy(FINGERPRINTS + <usize>source.index * 32, message + TlsOpenedField.Fingerprint, 32);
+  source.ke = <u8>Ke.Queued;
   if (mayAsk(source)) ask(source, timeNowLocal());
 }
 
@@ -261,9 +261,9 @@ function received(source: Source, bytes: usize, length: u32): void {
   if (keError() == KeError.None && !keEnded()) return;
   const verdict = keFinish();
   if (verdict != KeError.None) return fail(source, verdict, keErrorDetail());
-  source.ke = Ke.Exporting;
+  source.ke = <u8>Ke.Exporting;
   clear(keSpare(), KEYS_BYTES);
-  source.wants |= keContextAead() == keAead() ? WANT_EXPORT | (WANT_EXPORT << 1) : WANT_EXPORTS;
+  source.wants = <u16>(source.wants | (keContextAead() == keAead() ? WANT_EXPORT | (WANT_EXPORT << 1) : WANT_EXPORTS));
 }
 
 function closed(source: Source, message: usize, length: u32): void {
@@ -285,15 +285,15 @@ function exported(source: Source, message: usize, length: u32): void {
   if (tag > (other ? 3 : 1) || length != 3 + bytes) return fail(source, KeError.Export, length);
   copy(keSpare() + (tag & 1) * AEAD_KEY_MAX_BYTES + (tag >> 1) * (AEAD_KEY_MAX_BYTES / 2), message + 3, bytes);
   clear(message + 3, bytes);
-  source.keysSeen |= 1 << tag;
+  source.keysSeen = <u8>(source.keysSeen | ((<u32>1) << tag));
   if (source.keysSeen == (other ? ALL_KEYS : BOTH_KEYS)) establish(source, other);
 }
 
 function establish(source: Source, other: bool): void {
   exchangeSetKeys(source.index, keAead(), keSpare(), other);
   leave(source, true);
-  source.ke = Ke.Idle;
-  source.wants |= WANT_CLOSE;
+  source.ke = <u8>Ke.Idle;
+  source.wants = <u16>(source.wants | WANT_CLOSE);
   source.keysSinceLocal = timeNowLocal();
   source.keysSinceUtc = timeNowUtc();
   source.restored = false;
@@ -302,10 +302,10 @@ function establish(source: Source, other: bool): void {
   source.datesUnproven = source.opensUnproven;
   source.notBefore = source.opensNotBefore;
   source.notAfter = source.opensNotAfter;
-  copy(sourceCertificate(source), FINGERPRINTS + source.index * 32, 32);
+  copy(sourceCertificate(source), FINGERPRINTS + <usize>source.index * 32, 32);
   contextFingerprint(source.server, sourceCertificate(source));
   putNtpHost(source);
-  source.ntpPort = kePort() != 0 ? kePort() : NTP_PORT;
+  source.ntpPort = <u16>(kePort() != 0 ? kePort() : NTP_PORT);
   pollsBegin(source);
   raiseEvent(MeterEvent.KeysEstablished, keAead(), cookiesHeld(source.index), true);
 }

@@ -135,7 +135,7 @@ export function pollsBegin(source: Source): void {
   source.pollAt = timeNowLocal();
   source.pollSeconds = max<u32>(settingsPollMin(), source.pollFloor);
   source.answersAtPoll = 0;
-  source.burst = source.pollFloor == 0 ? BURST_POLLS : 0;
+  source.burst = <u8>(source.pollFloor == 0 ? BURST_POLLS : 0);
   source.silence = 0;
   source.useless = 0;
   source.proven = false;
@@ -145,8 +145,8 @@ export function pollsBegin(source: Source): void {
 
 /** The network was lost or came back without memory of our sockets. */
 export function pollsReset(source: Source): void {
-  source.socket = Socket.Closed;
-  source.wants &= ~(WANT_UDP_CLOSE | WANT_UDP_OPEN);
+  source.socket = <u8>Socket.Closed;
+  source.wants = <u16>(source.wants & ~(WANT_UDP_CLOSE | WANT_UDP_OPEN));
   exchangeClose(source.index);
   leaving = NOBODY;
 }
@@ -204,7 +204,7 @@ export function pollMissed(source: Source, now: i64): void {
   if (now < source.pollAt) return;
   source.overdue = true;
   exchangeClose(source.index);
-  source.reach = (source.reach << 1) & 0xff;
+  source.reach = <u8>((<u32>source.reach) << 1);
   sourceChanged(source);
   source.pollAt = now + <i64>source.pollSeconds * SECOND_NS;
 }
@@ -218,17 +218,17 @@ function refreshDue(source: Source, now: i64): bool {
 }
 
 function openSocket(source: Source, now: i64): void {
-  source.socket = Socket.Opening;
+  source.socket = <u8>Socket.Opening;
   // The low bits say whose it is.
-  source.socketId = (((source.socketId & ~3) + NUMBER_STEP) | source.index) & 0xff;
+  source.socketId = <u8>(((<u32>source.socketId & ~3) + NUMBER_STEP) | source.index);
   source.socketDeadline = now + SOCKET_DEADLINE_NS;
-  source.wants |= WANT_UDP_OPEN;
+  source.wants = <u16>(source.wants | WANT_UDP_OPEN);
 }
 
 // The gateway keeps few sockets for a meter, so each is closed, also one that may open yet.
 function closeSocket(source: Source): void {
-  if (source.socket != Socket.Closed) source.wants = (source.wants & ~WANT_UDP_OPEN) | WANT_UDP_CLOSE;
-  source.socket = Socket.Closed;
+  if (source.socket != Socket.Closed) source.wants = <u16>((source.wants & ~WANT_UDP_OPEN) | WANT_UDP_CLOSE);
+  source.socket = <u8>Socket.Closed;
 }
 
 function socketFailed(source: Source): void {
@@ -241,7 +241,7 @@ function socketFailed(source: Source): void {
 export function pollMessage(source: Source, message: usize, length: u32): void {
   if (load<u8>(message) == Message.UdpOpened) {
     if (source.socket != Socket.Opening || length < OPENED_BYTES) return;
-    if (networkTarget(message, source.ntpPort)) source.socket = Socket.Open;
+    if (networkTarget(message, source.ntpPort)) source.socket = <u8>Socket.Open;
   } else if (source.socket != Socket.Closed) {
     socketFailed(source);
   }
@@ -255,7 +255,7 @@ export function pollUdpFailed(source: Source, message: usize, length: u32): void
 // A poll without an answer.
 function miss(source: Source, now: i64): void {
   source.silence += 1;
-  source.reach = (source.reach << 1) & 0xff;
+  source.reach = <u8>((<u32>source.reach) << 1);
   sourceChanged(source);
   if (source.silence % SILENCE_ADDRESS == 0) {
     closeSocket(source);
@@ -326,7 +326,7 @@ function poll(source: Source, now: i64): void {
   if (cookiesHeld(source.index) == 0) return withoutCookies(source);
   const message = networkBegin(Channel.Time, 4 + NTP_MAX_BYTES);
   if (message == 0 || !randomBytes(RANDOM, REQUEST_RANDOM_BYTES)) return;
-  source.exchange = (source.exchange + 1) & 0xffff;
+  source.exchange = <u16>(<u32>source.exchange + 1);
   store<u8>(message, Message.UdpSend);
   store<u8>(message, <u8>source.socketId, 1);
   store<u16>(message, <u16>source.exchange, 2);
@@ -408,7 +408,7 @@ export function pollDatagram(source: Source, message: usize, length: u32, firstT
 // An authenticated answer came, whatever it says.
 function answered(source: Source): void {
   source.authenticated += 1;
-  source.reach = ((source.reach << 1) | 1) & 0xff;
+  source.reach = <u8>(((<u32>source.reach) << 1) | 1);
   source.silence = 0;
   source.nakSeen = false;
   if (!source.proven) {
@@ -420,7 +420,7 @@ function answered(source: Source): void {
   }
   if (timeNowLocal() - source.keysSinceLocal >= KEYS_LASTED_NS) serverKeysLasted(source.server);
   // New keys are not needed after all.
-  if (source.ke == Ke.Waiting && cookiesHeld(source.index) > 0) source.ke = Ke.Idle;
+  if (source.ke == Ke.Waiting && cookiesHeld(source.index) > 0) source.ke = <u8>Ke.Idle;
   sourceChanged(source);
   schedulePoll(source, timeNowLocal());
 }
@@ -442,8 +442,8 @@ function measure(source: Source, message: usize, firstTick: u64, lastTick: u64):
     distance,
   );
   if (!measured) return uselessAnswer(source, Reject.Delay);
-  source.stratum = answerStratum;
-  source.leap = answerLeap;
+  source.stratum = <u8>answerStratum;
+  source.leap = <u8>answerLeap;
   source.rootDelayNs = answerRootDelayNs;
   source.rootDispersionNs = answerRootDispersionNs;
   if (
@@ -496,7 +496,7 @@ function kissed(source: Source): void {
   serverRefuses(source.server);
   pollsEnd(source);
   source.stopped = !sourceMoves(source);
-  if (source.stopped) source.ke = Ke.Idle;
+  if (source.stopped) source.ke = <u8>Ke.Idle;
   else keysWanted(source);
 }
 

@@ -244,7 +244,7 @@ function restore(source: Source): void {
   pollsBegin(source);
   // The meters of a fleet come back together.
   source.pollAt += <i64>(random32() & 0x3fff_ffff);
-  source.ke = Ke.Idle;
+  source.ke = <u8>Ke.Idle;
   source.restored = true;
   source.keysSinceLocal = timeNowLocal();
   source.reserveKeys = source.keysSinceLocal;

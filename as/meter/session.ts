@@ -148,11 +148,11 @@ export function sessionMissing(): u32 {
 
 function sendWanted(source: Source): void {
   while (source.wants != 0) {
-    const want = source.wants & (0 - source.wants);
+    const want = <u32>source.wants & (0 - <u32>source.wants);
     const message = networkBegin(Channel.Stream, REQUEST_MAX_BYTES);
     if (message == 0) return;
     const length = want < WANT_UDP_CLOSE ? establishWanted(source, message, want) : pollWanted(source, message, want);
     networkSend(Channel.Stream, length);
-    source.wants &= ~want;
+    source.wants = <u16>(source.wants & ~want);
   }
 }

@@ -43,81 +43,33 @@ export enum Socket {
 
 @unmanaged
 export class Source {
-  /** Its place, from 0, and that of its server in the settings. */
-  index: u32;
-  server: u32;
-  stopped: bool;
+  // Ordered by size, as fields lie at multiples of theirs.
 
   // Key establishment.
-  ke: u32;
-  /** Messages still to be sent: bits of `establish.ts` and `poll.ts`. */
-  wants: u32;
-  connection: u32;
   deadline: i64;
-  keysSeen: u32;
-  /** Whether the connection's certificate was accepted without a look at its dates. */
-  opensUnchecked: bool;
-  opensUnproven: bool;
   opensNotBefore: i64;
   opensNotAfter: i64;
-  /** The last one failed because its certificate had expired at the meter's time. */
-  expired: bool;
 
   // The keys in use; `exchangeAead` says whether there are any.
   keysSinceLocal: i64;
   keysSinceUtc: i64;
-  /** Whether they led to an authenticated answer yet. */
-  proven: bool;
-  restored: bool;
-  /** Whether the certificate is still to hold at a time obtained, and whether its dates were looked at before. */
-  datesUnproven: bool;
-  datesUnchecked: bool;
   notBefore: i64;
   notAfter: i64;
-  ntpPort: u32;
-  /** NTP is served by a host that the NTS-KE server named: any of its addresses will do (RFC 8915 4.1.7). */
-  ntpElsewhere: bool;
 
   // Its reserve in the storage: see `reserve.ts`.
-  /** Number of its parts, 0 where nothing in the storage is known to count; the keys are those made at this local time. */
-  reserve: u32;
+  /** The keys there are those made at this local time. */
   reserveKeys: i64;
-  /** The second cookie has not been loaded yet. */
-  reserveLeft: bool;
-  /** A cookie in the jar is being erased from the storage: it may not be sent yet. */
-  taking: bool;
   /** Local time before which it is not stored again. */
   storeAt: i64;
 
   // Polls.
-  socket: u32;
-  socketId: u32;
   socketDeadline: i64;
-  address: u32;
-  exchange: u32;
   builtAt: i64;
   exchangeDeadline: i64;
   sentTick: u64;
-  sentKnown: bool;
-  nakSeen: bool;
   pollAt: i64;
-  /** A poll fell due without a network. */
-  overdue: bool;
-  pollSeconds: u32;
-  /** s, the least that the server's RATE leaves, also under new keys and when answers fail; 0 where it never asked for less. */
-  pollFloor: u32;
-  answersAtPoll: u32;
-  burst: u32;
-  silence: u32;
-  useless: u32;
-
-  /** Whether its last sample meets that of the majority, or contradicts it. */
-  agrees: bool;
-  disagrees: bool;
 
   // The last authenticated answer.
-  stratum: u32;
-  leap: u32;
   rootDelayNs: i64;
   rootDispersionNs: i64;
   offsetNs: i64;
@@ -125,15 +77,78 @@ export class Source {
   lastUtc: i64;
 
   // Counted since the start.
-  reach: u32;
   sent: u32;
   authenticated: u32;
   naks: u32;
   keAttempts: u32;
   keFailures: u32;
-  lastReject: u32;
-  lastKeError: u32;
   kiss: u32;
+
+  /** Number of the parts of its reserve, 0 where nothing in the storage is known to count. */
+  reserve: u32;
+  pollSeconds: u32;
+  /** s, the least that the server's RATE leaves, also under new keys and when answers fail; 0 where it never asked for less. */
+  pollFloor: u32;
+
+  answersAtPoll: u16;
+  silence: u16;
+  exchange: u16;
+  ntpPort: u16;
+  /** Messages still to be sent: bits of `establish.ts` and `poll.ts`. */
+  wants: u16;
+
+  /** Its place, from 0, and that of its server in the settings. */
+  index: u8;
+  server: u8;
+  stopped: bool;
+
+  // Key establishment.
+  ke: u8;
+  connection: u8;
+  keysSeen: u8;
+  /** Whether the connection's certificate was accepted without a look at its dates. */
+  opensUnchecked: bool;
+  opensUnproven: bool;
+  /** The last one failed because its certificate had expired at the meter's time. */
+  expired: bool;
+
+  // The keys in use.
+  /** Whether they led to an authenticated answer yet. */
+  proven: bool;
+  restored: bool;
+  /** Whether the certificate is still to hold at a time obtained, and whether its dates were looked at before. */
+  datesUnproven: bool;
+  datesUnchecked: bool;
+  /** NTP is served by a host that the NTS-KE server named: any of its addresses will do (RFC 8915 4.1.7). */
+  ntpElsewhere: bool;
+
+  // Its reserve in the storage.
+  /** The second cookie has not been loaded yet. */
+  reserveLeft: bool;
+  /** A cookie in the jar is being erased from the storage: it may not be sent yet. */
+  taking: bool;
+
+  // Polls.
+  socket: u8;
+  socketId: u8;
+  address: u8;
+  sentKnown: bool;
+  nakSeen: bool;
+  /** A poll fell due without a network. */
+  overdue: bool;
+  burst: u8;
+  useless: u8;
+  reach: u8;
+
+  /** Whether its last sample meets that of the majority, or contradicts it. */
+  agrees: bool;
+  disagrees: bool;
+
+  // The last authenticated answer, the last refused one, and the last failed key establishment.
+  stratum: u8;
+  leap: u8;
+  lastReject: u8;
+  lastKeError: u8;
 }
 
 const SOURCE_BYTES: usize = (offsetof<Source>() + 7) & ~7;
@@ -176,11 +191,11 @@ export function sourceAt(index: u32): Source {
 }
 
 export function sourceCertificate(source: Source): usize {
-  return CERTIFICATES + source.index * 32;
+  return CERTIFICATES + <usize>source.index * 32;
 }
 
 export function sourceNtpHost(source: Source): usize {
-  return NTP_HOSTS + source.index * 68;
+  return NTP_HOSTS + <usize>source.index * 68;
 }
 
 /** The settings are known: each source gets its server. */
@@ -188,11 +203,11 @@ export function sourcesStart(): void {
   clear(TABLE, <u32>SOURCE_BYTES * SOURCES);
   for (let i: u32 = 0; i < sources(); i++) {
     const source = sourceAt(i);
-    source.index = i;
-    source.server = i;
-    source.connection = i;
-    source.socketId = i;
-    source.ke = Ke.Waiting;
+    source.index = <u8>i;
+    source.server = <u8>i;
+    source.connection = <u8>i;
+    source.socketId = <u8>i;
+    source.ke = <u8>Ke.Waiting;
   }
 }
 
@@ -235,13 +250,13 @@ export let sourcesLastKeError: u32 = 0;
 /** Counts a failed key establishment. */
 export function sourceCountKeFailure(source: Source, error: u32): void {
   source.keFailures += 1;
-  source.lastKeError = error;
+  source.lastKeError = <u8>error;
   sourcesLastKeError = error;
 }
 
 /** Counts a refused answer. */
 export function sourceCountReject(source: Source, reason: u32): void {
-  source.lastReject = reason;
+  source.lastReject = <u8>reason;
   sourcesLastReject = reason;
   const at = REJECTED + 2 * (source.index * REJECT_REASONS + reason - 1);
   if (load<u16>(at) != 0xffff) store<u16>(at, load<u16>(at) + 1);
@@ -327,7 +342,7 @@ export function sourceMoves(source: Source): bool {
 
 /** The same, to one that may be asked before local time `until`. */
 export function sourceMovesBefore(source: Source, until: i64): bool {
-  let best = source.server;
+  let best: u32 = source.server;
   let bestAt = serverIsRefusing(best) ? i64.MAX_VALUE : until;
   for (let i: u32 = 0; i < settingsServers(); i++) {
     if (serverIsRefusing(i) || isTaken(i) || serverRetryAt(i) >= bestAt) continue;
@@ -339,7 +354,7 @@ export function sourceMovesBefore(source: Source, until: i64): bool {
     source.pollFloor = 0;
     pathForget(source.index);
   }
-  source.server = best;
+  source.server = <u8>best;
   return moved;
 }
 
@@ -354,7 +369,7 @@ export function sourceServes(source: Source, server: u32): bool {
     if (other.restored) return false;
     other.server = source.server;
   }
-  source.server = server;
+  source.server = <u8>server;
   return true;
 }
 
