@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { BuildError } from './errors.ts';
+import { boundGlobals } from './global-bounds.ts';
 import { requireWabt, runTool } from './tools.ts';
 
 /** What of a module becomes C. */
@@ -146,17 +147,24 @@ const globalField = /^ {2}(?:u32|u64|f32|f64) (w2c_g\d+);\n/gm;
 
 /**
  * Orders the instance's globals in the header: those of eight bytes first, as pairs of words are reached only near the
- * instance's begin; of either kind those used most.
+ * instance's begin, then by size; of each size those used most. A global of four bytes gets one or two where that is enough
+ * for all that it ever has.
  */
 function sortGlobals(header: string, output: string, name: string): string {
   const [before, fields, after] = splitOnce(header, `typedef struct w2c_${name} {\n`, `} w2c_${name};\n`);
   const uses = new Map<string, number>();
   for (const [global] of output.matchAll(/\bw2c_g\d+\b/g)) uses.set(global, (uses.get(global) ?? 0) + 1);
+  const bounds = boundGlobals(output);
   const sorted = [...fields.matchAll(globalField)].map(([line, global]) => {
-    return { line, wide: line.includes('64'), uses: uses.get(global!) ?? 0 };
+    const bytes = line.includes('64') ? 8 : line.includes('f32') ? 4 : bytesFor(bounds.get(global!));
+    return { line: bytes < 4 ? line.replace('u32', `u${8 * bytes}`) : line, bytes, uses: uses.get(global!) ?? 0 };
   });
-  sorted.sort((a, b) => Number(b.wide) - Number(a.wide) || b.uses - a.uses);
+  sorted.sort((a, b) => b.bytes - a.bytes || b.uses - a.uses);
   return before + sorted.map(({ line }) => line).join('') + fields.replace(globalField, '') + after;
+}
+
+function bytesFor(most = 0xffff_ffff): number {
+  return most <= 0xff ? 1 : most <= 0xffff ? 2 : 4;
 }
 
 function splitOnce(text: string, from: string, to: string): [string, string, string] {
