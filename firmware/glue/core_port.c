@@ -13,7 +13,12 @@
 #include "application.h"
 #endif
 
+// What waits to be answered at most: of a board with the storage alone, little.
+#if defined(BOARD_RTC_ADDRESS) || defined(BOARD_THERMOMETER_ADDRESS) || defined(BOARD_APPLICATION)
 #define ANSWERS 8u
+#else
+#define ANSWERS 4u
+#endif
 
 static w2c_core core;
 static uint8_t *event_buffer;
@@ -81,9 +86,9 @@ void core_drop_answer(void) {
 static struct core_answer *core_add_answer(uint32_t event, uint64_t tick, uint32_t length) {
   if (answers_added - answers_dropped == ANSWERS) core_refuse_action();
   struct core_answer *answer = &answers[answers_added++ % ANSWERS];
-  answer->event = event;
+  answer->event = (uint8_t)event;
   answer->tick = tick;
-  answer->length = length;
+  answer->length = (uint16_t)length;
   return answer;
 }
 

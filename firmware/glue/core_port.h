@@ -23,11 +23,11 @@ void core_clear_wake(void);
 
 /// What was asked for and is to be answered by an event of its own.
 struct core_answer {
-  uint32_t event;
   /// When it was done; of a read of storage or slot, which is still to be done, UINT64_MAX.
   uint64_t tick;
   uint32_t offset;
-  uint32_t length;
+  uint16_t length;
+  uint8_t event;
   /// The payload, but of a read of storage, slot or registers.
   uint8_t payload[8];
 };

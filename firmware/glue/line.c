@@ -35,7 +35,7 @@ void line_accept_byte(uint8_t byte) {
     if (!room) skipping = true;
     if (skipping) return;
     if (frame->length == 0) frame->first_tick = tick;
-    if (frame->length < LINK_FRAME_BYTES) frame->bytes[frame->length++] = byte;
+    if (frame->length < LINK_FRAME_INNER_BYTES) frame->bytes[frame->length++] = byte;
     return;
   }
   if (skipping) {

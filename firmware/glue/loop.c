@@ -29,7 +29,7 @@ static void loop_hand_over_frame(void) {
   uint8_t *payload = core_get_payload();
   uint64_t tick = frame->last_tick;
   uint32_t length = frame->length;
-  if (core_get_capacity() < 8 + LINK_FRAME_BYTES) core_refuse_action();
+  if (core_get_capacity() < 8 + LINK_FRAME_INNER_BYTES) core_refuse_action();
   bytes_put_u64(payload, frame->first_tick);
   memcpy(payload + 8, frame->bytes, length);
   link_drop_frame();

@@ -29,15 +29,17 @@ void tick_sleep_until(uint64_t at);
 
 // ---- link: a serial line, split at 0x00 only
 
-/// Largest number of bytes between two zeros that is handed on whole; a longer frame is cut to this.
+/// Largest number of bytes of a frame, with the zeros around it.
 #define LINK_FRAME_BYTES 256u
+/// Largest number of bytes between two zeros that is handed on; of a longer frame, which is none of the link's, the rest is not.
+#define LINK_FRAME_INNER_BYTES 254u
 
 struct link_frame {
   /// When the first byte after a zero came, and when the zero came that ended the frame.
   uint64_t first_tick;
   uint64_t last_tick;
-  uint32_t length;
-  uint8_t bytes[LINK_FRAME_BYTES];
+  uint16_t length;
+  uint8_t bytes[LINK_FRAME_INNER_BYTES];
 };
 
 /// The oldest frame received and not dropped yet, or NULL.

@@ -48,7 +48,7 @@ export function addBoard(name: string, origin: BoardOrigin, root: string = requi
 }
 
 /** What the firmware needs on a Cortex-M. */
-const leastStackBytes = 2176;
+const leastStackBytes = 1536;
 
 type Data = Record<string, unknown>;
 

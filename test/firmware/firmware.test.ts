@@ -15,9 +15,9 @@ import { useEchoMeters } from './use-echo-meters.ts';
 
 const board = loadBoard(boardName);
 
-/** The UART driver's `frames`: four of two ticks, a length, 256 bytes, and what aligns them. */
+/** The line's `frames`: four of two ticks, a length and 254 bytes. */
 const frameSlots = 4;
-const frameSlotBytes = 280;
+const frameSlotBytes = 272;
 const { newFolder, start, stop } = useEchoMeters();
 let report: BuildReport;
 
