@@ -51,7 +51,7 @@ const SLOT_SENT: u32 = 1;
 const SLOT_RESENT: u32 = 2;
 
 // Powers of two, for a sequence's slot must stay its own where the sequence wraps around.
-const STREAM_SLOTS: u32 = 2;
+const STREAM_SLOTS: u32 = SERVERS_MAX == 1 ? 1 : 2;
 const REPORT_SLOTS: u32 = SERVERS_MAX == 1 ? 1 : 2;
 
 // A sequence this far ahead is out of order; farther, it is none that a sender can have reached.

@@ -303,7 +303,7 @@ function establish(source: Source, other: bool): void {
   source.notBefore = source.opensNotBefore;
   source.notAfter = source.opensNotAfter;
   copy(sourceCertificate(source), FINGERPRINTS + <usize>source.index * 32, 32);
-  contextFingerprint(source.server, sourceCertificate(source));
+  contextFingerprint(source.server);
   putNtpHost(source);
   source.ntpPort = <u16>(kePort() != 0 ? kePort() : NTP_PORT);
   pollsBegin(source);

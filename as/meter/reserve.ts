@@ -41,6 +41,7 @@ import {
 } from '../nts/cookies';
 import { exchangeAead, exchangeClear, exchangeKeys, exchangeOpen, exchangeSetKeys, KEYS_BYTES } from '../nts/exchange';
 import { SERVER_NAME_BYTES } from '../nts/key-establishment';
+import { contextFingerprint } from '../record/context';
 import { raiseEvent } from './events';
 import { meterUseStorageKey } from './keys';
 import { timeNowLocal, timeNowUtc } from './now';
@@ -231,6 +232,7 @@ function takeKeys(source: Source, record: usize): bool {
   source.notBefore = load<i64>(record, NOT_BEFORE);
   source.notAfter = load<i64>(record, NOT_AFTER);
   copy(sourceCertificate(source), record + FINGERPRINT, 32);
+  contextFingerprint(source.server);
   copy(sourceNtpHost(source), record + NTP_HOST, 1 + host);
   return true;
 }

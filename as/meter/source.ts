@@ -156,7 +156,10 @@ const TABLE: usize = memory.data(<i32>(SOURCE_BYTES * <u32>SERVERS_MAX), 8);
 // u16 for each reason and source.
 const REJECTED: usize = memory.data(<i32>(2 * REJECT_REASONS * <u32>SERVERS_MAX), 4);
 
-/** SHA-256 of the certificate behind each source's keys. */
+/**
+ * SHA-256 of the certificate behind each source's keys. With as many sources as the settings can have servers its place is
+ * that of the server; before there are keys, it is then that of the last context (`record/context.ts`).
+ */
 const CERTIFICATES: usize = memory.data(<i32>(32 * <u32>SERVERS_MAX), 4);
 /** Host of NTP of each source: a text of at most 65 bytes. */
 const NTP_HOSTS: usize = memory.data(<i32>(68 * <u32>SERVERS_MAX), 4);
@@ -191,7 +194,12 @@ export function sourceAt(index: u32): Source {
 }
 
 export function sourceCertificate(source: Source): usize {
-  return CERTIFICATES + <usize>source.index * 32;
+  return certificateAt(SOURCES == SERVERS ? source.server : source.index);
+}
+
+/** The same by its place. */
+export function certificateAt(place: u32): usize {
+  return CERTIFICATES + <usize>place * 32;
 }
 
 export function sourceNtpHost(source: Source): usize {

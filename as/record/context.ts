@@ -24,6 +24,7 @@ import {
   settingsServerName,
   settingsServers,
 } from '../meter/settings';
+import { certificateAt } from '../meter/source';
 import { SIGN_KEY_BYTES, signPublicKey } from '../sign/ed25519';
 import { sha512Start, sha512Update } from '../sign/sha512';
 import { HASH_BYTES, hashEnd, hashOf } from './chain';
@@ -35,7 +36,6 @@ const FINGERPRINT_BYTES: u32 = 32;
 
 const SETTINGS_HASH: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 const PROGRAM_HASH: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
-const FINGERPRINTS: usize = TARIFF == 0 ? 0 : memory.data(128, 4);
 /** The public key: of an earlier context, until the meter has made it. */
 const PUBLIC_KEY: usize = TARIFF == 0 ? 0 : memory.data(32, 4);
 const NUMBER: usize = TARIFF == 0 ? 0 : memory.data(8, 8);
@@ -78,10 +78,9 @@ export function contextProgram(at: usize, bytes: u32, name: usize): void {
 /** The name that was in force with that hash: while another program is loaded, its name is not this one's yet. */
 let programName: usize = 0;
 
-/** A server's certificate: SHA-256. */
-export function contextFingerprint(server: u32, at: usize): void {
+/** A server's certificate is known, and at `certificateAt`. */
+export function contextFingerprint(server: u32): void {
   if (TARIFF == 0) return;
-  copy(FINGERPRINTS + server * FINGERPRINT_BYTES, at, FINGERPRINT_BYTES);
   told |= 1 << server;
 }
 
@@ -100,7 +99,7 @@ export function contextRecall(part: usize): void {
     if (ofKey < SIGN_KEY_BYTES && !keyMade) store<u8>(PUBLIC_KEY + ofKey, byte);
     const at = from + i - <u32>ContextField.Fingerprints;
     if (at >= SERVERS_NAMED * FINGERPRINT_BYTES || (told & (1 << (at / FINGERPRINT_BYTES))) != 0) continue;
-    store<u8>(FINGERPRINTS + at, byte);
+    store<u8>(certificateAt(at / FINGERPRINT_BYTES) + (at % FINGERPRINT_BYTES), byte);
   }
 }
 
@@ -174,7 +173,7 @@ function putAll(length: u32): void {
   put(PUBLIC_KEY, SIGN_KEY_BYTES);
   for (let i: u32 = 0; i < settingsRegisters(); i++) put(settingsRegister(i), REGISTER_BYTES);
   putZeros(ContextField.Fingerprints);
-  put(FINGERPRINTS, SERVERS_NAMED * FINGERPRINT_BYTES);
+  for (let i: u32 = 0; i < SERVERS_NAMED; i++) put(certificateAt(i), FINGERPRINT_BYTES);
   putText(METER_ID);
   putText(reportNames());
   putText(reportNames() + 1 + load<u8>(reportNames()));

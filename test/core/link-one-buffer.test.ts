@@ -15,8 +15,8 @@ beforeAll(async () => {
   await newLink(1);
 });
 
-function standing(): Script {
-  const script = new Script(newLinkSync(1), false);
+function standing(servers = 1): Script {
+  const script = new Script(newLinkSync(servers), false);
   script.open();
   return script;
 }
@@ -126,10 +126,13 @@ describe('one buffer', () => {
   });
 });
 
-test('two requests of the greatest length are queued whole, a longer one is refused', () => {
-  const script = standing();
+test.each([
+  [1, 1],
+  [4, 2],
+])('with a core for %i servers %i of the longest requests are queued whole, a longer one is refused', (servers) => {
+  const script = standing(servers);
   expect(script.send(Channel.Stream, bytes(REQUEST_MAX_BYTES + 1))).toBe(false);
-  const requests = [3, 5].map((step) => bytes(REQUEST_MAX_BYTES, step));
+  const requests = (servers === 1 ? [3] : [3, 5]).map((step) => bytes(REQUEST_MAX_BYTES, step));
   for (const request of requests) expect(script.send(Channel.Stream, request)).toBe(true);
   expect(script.send(Channel.Stream, requests[0]!)).toBe(false);
   expect(script.send(Channel.Report, bytes(237))).toBe(true);
