@@ -13,8 +13,8 @@
 enum { CONFIG_CORRECT_BIAS = 1u << 0 };
 
 // With the correction a byte takes 677 us on average and no longest time is guaranteed (nRF51822 Product Specification
-// 3.1, 8.13): nearly ten times as long for all of them.
-#define MOST_TICKS (BOARD_TICK_HZ / 5u)
+// 3.1, 8.13): some fifty times as long for all of them.
+#define MOST_TICKS BOARD_TICK_HZ
 
 bool entropy_read_bytes(uint8_t into[ENTROPY_BYTES]) {
   uint64_t start = tick_read_now();

@@ -223,6 +223,15 @@ function checkReferences(board: Board): void {
     const onBus = part !== undefined && 'address' in part;
     if (onBus && board.i2c === undefined) throw invalid(`${name} is on I2C, and no i2c is named`);
   }
+  const { flash } = board.memory;
+  const { storage } = board;
+  if (storage.driver === 'flash_store' && storage.device === 'nrf51_nvmc') {
+    if (storage.base === undefined) throw invalid('storage.base is missing');
+    const end = storage.base + storage.units * storage.unitBytes;
+    if (storage.base < flash.origin + flash.bytes && end > flash.origin) {
+      throw invalid('its storage lies in memory.flash, which is for the firmware alone');
+    }
+  }
   if (board.budgets.flashBytes > board.memory.flash.bytes || board.budgets.ramBytes > board.memory.ram.bytes) {
     throw invalid('its budgets are larger than its memories');
   }

@@ -3,7 +3,7 @@
 // What always holds: the emulator listens on the link's socket for as long as it runs and takes one client at a time,
 // so a gateway may come and go; what the meter sends meanwhile is lost, as on a wire. The storage file keeps what was
 // written, however the emulator ends; but flash that the emulator has in its memory only is put there before the start and
-// saved when `stop`, `kill` or `saveStorage` says so. No emulator outlives the process that started it.
+// saved when `stop` or `kill` says so. No emulator outlives the process that started it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import {
   appendFileSync,

@@ -1,0 +1,4 @@
+// A whole meter on microbit: board-whole.ts says what is looked at.
+import { testWholeBoard } from './board-whole.ts';
+
+testWholeBoard('microbit');
