@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadBoard } from '../host/build/board.ts';
+import { exportsLeftOut } from '../host/build/firmware.ts';
 import { linkerScript } from '../host/build/linker-script.ts';
 import { convertWasm } from '../host/build/wasm-to-c.ts';
 import { loadCoreModule } from '../host/core/core.ts';
@@ -68,7 +69,7 @@ export async function countOnBoard(wasmPath: string, recording: Recording, marke
       // The bench's own frames lie above the core's.
       'link.ld': linkerScript({ ...loadBoard(boardName), stackBytes: 4096 }),
     });
-    await convertWasm(wasmPath, folder, 'core', { leftOut: ['bitsliceAes'] });
+    await convertWasm(wasmPath, folder, 'core', { leftOut: exportsLeftOut(loadBoard(boardName)) });
     const recordingPath = join(folder, 'recording');
     writeFileSync(recordingPath, recording.bytes);
     const { code, output } = await runOnBoard(

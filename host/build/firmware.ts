@@ -140,9 +140,7 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     for (const [name, text] of Object.entries(generated)) writeFileSync(join(folder, name), text);
     options.onStep?.('wasm2c');
     copyFileSync(corePath, join(folder, 'core.wasm'));
-    const leftOut = board.dataCache ? [] : ['bitsliceAes'];
-    if (board.datagrams === undefined) leftOut.push('enlargeBuffers', 'ownDatagrams');
-    await convertWasm(join(folder, 'core.wasm'), folder, 'core', { leftOut, signal });
+    await convertWasm(join(folder, 'core.wasm'), folder, 'core', { leftOut: exportsLeftOut(board), signal });
     options.onStep?.('compiler');
     const elfPath = imagePaths(folder, board).elfPath;
     // Its temporary files go with the folder when a build is broken off.
@@ -169,6 +167,14 @@ export async function buildFirmware(options: BuildOptions): Promise<BuildReport>
     process.off('exit', remove);
     remove();
   }
+}
+
+/** What the core can do and a board has no use of; it is not in its image. */
+export function exportsLeftOut({ dataCache, datagrams }: Board): string[] {
+  return [
+    ...(dataCache ? [] : ['bitsliceAes']),
+    ...(datagrams === undefined ? ['enlargeBuffers', 'ownDatagrams'] : []),
+  ];
 }
 
 function imagePaths(folder: string, board: Board) {

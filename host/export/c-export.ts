@@ -122,7 +122,7 @@ export async function exportC(options: CExportOptions): Promise<CExport> {
   onStep?.('core');
   const { path } = await buildCore({ servers, signal });
   const core = inspectCore(path);
-  const module = target === 'c' ? core.bytes : stripCore(core.bytes, core.memoryBytes);
+  const module = target === 'c' ? core.bytes : await stripCore(core.bytes, core.memoryBytes);
   const identity = {
     coreSha256: sha256(module),
     version: packageVersion(root),

@@ -3,7 +3,7 @@
 //
 // What always holds: the functions are those of the core that it is made of; the memory does not grow and nothing asks for
 // its size, or WAMR gave it a whole page of 64 KiB.
-import binaryen from 'assemblyscript/binaryen';
+import type Binaryen from 'assemblyscript/binaryen';
 import { BuildError } from '../build/errors.ts';
 
 /** Exports that the glue calls, with what their result is. */
@@ -19,11 +19,11 @@ export const glueExports = {
 
 // WAMR takes the first global that changes, where it begins within the memory, for a stack pointer, and checks what it is
 // set to unless it begins at 0.
-function requireNoStack(module: binaryen.Module): void {
+function requireNoStack(binaryen: typeof Binaryen, module: Binaryen.Module): void {
   for (let index = 0; index < module.getNumGlobals(); index++) {
     const { mutable, type, init } = binaryen.getGlobalInfo(module.getGlobalByIndex(index));
     if (!mutable || type !== binaryen.i32) continue;
-    const { value } = binaryen.getExpressionInfo(init) as binaryen.ConstInfo;
+    const { value } = binaryen.getExpressionInfo(init) as Binaryen.ConstInfo;
     if (value === 0) return;
     throw new BuildError('core-invalid', `the core's first global begins at ${value}, expected 0`);
   }
@@ -33,7 +33,9 @@ function requireNoStack(module: binaryen.Module): void {
  * Strips a core; `memoryBytes` is what it uses of its memory. The same core gives the same bytes.
  * Throws `BuildError` core-invalid where an export is missing or the memory could grow.
  */
-export function stripCore(core: Uint8Array, memoryBytes: number): Uint8Array {
+export async function stripCore(core: Uint8Array, memoryBytes: number): Promise<Uint8Array> {
+  // Of a checkout: the bundled command line does without.
+  const { default: binaryen } = await import('assemblyscript/binaryen');
   const module = binaryen.readBinary(core);
   try {
     module.setFeatures(binaryen.Features.MVP);
@@ -44,7 +46,7 @@ export function stripCore(core: Uint8Array, memoryBytes: number): Uint8Array {
       if (!names.includes(name)) throw new BuildError('core-invalid', `the core does not export ${name}`);
     }
     for (const name of names) if (name !== 'memory' && !Object.hasOwn(glueExports, name)) module.removeExport(name);
-    requireNoStack(module);
+    requireNoStack(binaryen, module);
     for (const name of ['__data_end', '__heap_base']) {
       module.addGlobal(name, binaryen.i32, false, module.i32.const(memoryBytes));
       module.addGlobalExport(name, name);

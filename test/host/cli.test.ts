@@ -328,7 +328,7 @@ describe('boards', () => {
     expect(stdout).toMatch(/^mps2-an385 +: Cortex-M3 on .*\n {15}/m);
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(stdout).toMatch(/^mps2-an385 +cortex-m3 +96 KiB +16 KiB +1 +±100 ppm +emulator/m);
-    expect(stdout).toMatch(/^mps2-an385-4 +cortex-m3 +160 KiB +32 KiB +4 +±100 ppm +emulator/m);
+    expect(stdout).toMatch(/^mps2-an385-4 +cortex-m3 +160 KiB +25 KiB +4 +±100 ppm +emulator/m);
     const json = JSON.parse((await runMetertime(['boards', '--json'])).stdout);
     expect(json).toContainEqual(
       expect.objectContaining({ name: 'mps2-an385', servers: 1, budgets: { flashBytes: 98_304, ramBytes: 16_384 } }),
