@@ -5,7 +5,14 @@ import { actionsAt, actionsBytes, actionsClear, buffersEnlarge, eventAt, eventBy
 import { Abi, Event, RtcField, StackField, TemperatureField } from './abi/codes';
 import { aesBitslice } from './aead/aes';
 import { agreeLeap } from './meter/agree';
-import { gatewayFrame, gatewayFrameSent, gatewaySend, gatewayStart, gatewayStep } from './meter/gateway-end';
+import {
+  gatewayFrame,
+  gatewayFrameSent,
+  gatewayKey,
+  gatewaySend,
+  gatewayStart,
+  gatewayStep,
+} from './meter/gateway-end';
 import {
   meterCorrectionAccept,
   meterFrame,
@@ -172,6 +179,9 @@ function handleGateway(event: u32, tick: u64, payload: usize, length: u32): void
       break;
     case Event.LinkSend:
       if (length >= 2) gatewaySend(load<u8>(payload), payload + 1, length - 1);
+      break;
+    case Event.LinkKey:
+      gatewayKey(payload, length);
       break;
   }
 }

@@ -47,6 +47,8 @@ export enum Event {
   LinkStart = 16,
   /** The gateway's end sends: channel u8, then the message. Refused (dropped, counted) unless `Action.LinkReady` said that there is room. */
   LinkSend = 17,
+  /** Answer to `Action.LinkHello` that asks: `LinkKeyField`. */
+  LinkKey = 18,
   /** Answer to `Action.SlotErase`, `SlotWrite`, `SlotCommit` and `SlotConfirm`: result u8 (0 done, 1 failed). It is in the flash for good. */
   SlotDone = 20,
   /** Answer to `Action.SlotRead`: offset u32, then the bytes; fewer or none when they cannot be read. */
@@ -96,6 +98,8 @@ export enum Action {
   SlotCommit = 23,
   /** The slot that runs keeps running at each start from now on. No payload. */
   SlotConfirm = 24,
+  /** The gateway's end: a meter says hello, `LinkHelloField`. */
+  LinkHello = 14,
 }
 
 /** Payload of `Action.SlotCommit`. */
@@ -353,9 +357,49 @@ export enum Channel {
 export enum LinkStartField {
   /** u32, ticks per second of the ticks that this end is told, 1,000 or more. */
   TickHz = 0,
-  /** u32, random: what tells this run of the gateway from the last. */
+  /** u64, random: what tells this run of the gateway from all others. */
   Nonce = 4,
-  Bytes = 8,
+  /** u8, 1: any meter whose link is open is served, and not asked about. */
+  ServesOpen = 12,
+  Bytes = 13,
+}
+
+/** `Action.LinkHello`. */
+export enum LinkHelloField {
+  /** u8, `LinkHello`. */
+  Kind = 0,
+  /** u8, 1 when the meter's link is to be sealed. */
+  Sealed = 1,
+  /** Text of up to 32 bytes: who the meter says it is; empty without settings. */
+  Meter = 2,
+}
+
+/** What is to be said of a hello. */
+export enum LinkHello {
+  /** What does the gateway know of this meter? The hello waits for `Event.LinkKey`. */
+  Asks = 0,
+  /** Its proof does not hold under the key that the host gave: the meter has another one, or it is somebody else. */
+  Refused = 1,
+}
+
+/** Payload of `Event.LinkKey`; it holds until another meter says hello. */
+export enum LinkKeyField {
+  /** u8, `LinkKnown`. */
+  Known = 0,
+  /** 16 bytes, where there is a key. */
+  Key = 1,
+  /** Text: the meter that this is about. */
+  Meter = 17,
+}
+
+/** What a gateway knows of a meter. */
+export enum LinkKnown {
+  /** Nothing, and it is not to be served. */
+  Nothing = 0,
+  /** It has no key: its link is open. */
+  Open = 1,
+  /** Its key: its link is sealed, and never open. */
+  Key = 2,
 }
 
 /** `Action.Message` of the gateway's end. */
@@ -381,18 +425,25 @@ export enum LinkReadyField {
   ReportRoom = 3,
   /** u16, session number: another one means that the meter or its link started anew. */
   Session = 4,
+  /** u8, 1 when it is sealed. */
+  Sealed = 6,
   /** Counters, u32 each: frames received, frames damaged (CRC, COBS, header), frames sent, frames sent again. */
   FramesReceived = 8,
   FramesDamaged = 12,
   FramesSent = 16,
   FramesResent = 20,
-  Bytes = 24,
+  /** u32 each, of a sealed session: frames without the seal that they should have, and frames that came before or too late. */
+  FramesForged = 24,
+  FramesReplayed = 28,
+  /** Text of up to 32 bytes: the meter that the session is with. Proven where it is sealed, said where it is not. */
+  Meter = 32,
+  Bytes = 68,
 }
 
-/** Largest message on the stream and report channels: one frame's payload. */
+/** Largest message on the stream and report channels: one frame's payload, with its seal. */
 export enum LinkLimit {
   FrameBytes = 256,
-  MessageBytes = 237,
+  MessageBytes = 221,
   /** Largest message on the time channel, sent in pieces: a UDP payload of 1,232 bytes and its header. */
   DatagramBytes = 1256,
 }
@@ -1181,6 +1232,8 @@ export enum MeterEvent {
   RecordsFull = 40,
   /** Records are kept again. a: how many were lost. */
   RecordsResumed = 41,
+  /** Frames on a sealed link were refused. a: `LinkRefusal`. b: how often this happened since the last such event. */
+  LinkRefused = 42,
   /** Other software was accepted, and will be tried. a: its version, and below it (32 bits each) that of what runs; b: first 8 bytes of its hash, big-endian. */
   UpdateAccepted = 50,
   /** The software that was tried stays. a: its version; b: the lowest version that is taken from now on. */
@@ -1189,6 +1242,14 @@ export enum MeterEvent {
   UpdateRolledBack = 52,
   /** Software was not taken. a: `UpdateRefusal`; b: how often this happened since the last such event. */
   UpdateRefused = 53,
+}
+
+/** Why a frame on a sealed link was refused. */
+export enum LinkRefusal {
+  /** It has no seal, or one that does not hold: somebody made or altered it, or it is of another session. */
+  Forged = 1,
+  /** Its counter is not above the last one: somebody sent it again, or it came too late. */
+  Replayed = 2,
 }
 
 /** What is wrong with the storage. */
@@ -1974,6 +2035,8 @@ export enum TransactionRule {
 export enum TrustPolicy {
   /** Without any trusted time, one key establishment may ignore certificate dates; they are checked at the time it leads to. */
   FirstDatesUnchecked = 1,
+  /** The link is sealed under the link key, and never open. */
+  SealedLink = 2,
 }
 
 export enum SettingsError {

@@ -16,12 +16,15 @@
 //   meter    LONG   1036  the long message that is being sent, or pieces received, from the first on, without a gap
 //   gateway               both apart, 1,256 bytes each (memory.ts)
 //   both     SHORT    64  the short message that is being sent
+//
+// In a sealed session a short message is sealed as any frame is; one of more than 64 bytes is readable, with a tag behind it.
 
 import { copy } from '../abi/bytes';
 import { Channel, LinkLimit } from '../abi/codes';
-import { frameBegin, frameEnd } from './frame';
-import { FrameFlag, METER_DATAGRAM_BYTES } from './layout';
+import { frameBegin, frameBeginOpen, frameEnd, frameHeader } from './frame';
+import { FrameFlag, FrameKey, FrameSize, METER_DATAGRAM_BYTES } from './layout';
 import { memoryOfGateway, memoryReceiving, memorySending } from './memory';
+import { sealHeader, sealStands, sealTag, sealTagBytes } from './seal';
 
 /** A message up to this size is short. */
 export const SHORT_BYTES: u32 = 64;
@@ -144,22 +147,35 @@ function reassembles(): bool {
 
 /** Builds the next frame, which must be ready, and returns its length on the line. */
 export function datagramBuild(session: u32): u32 {
+  const sequence = sequenceNext++ & 0xff;
   let length = shortLength;
-  let flags: u32 = FrameFlag.First | FrameFlag.Last;
   let source = SHORT;
   if (length != 0 && !shortSent && !datagramBegun()) {
     shortSent = true;
   } else {
-    source = sending() + datagramSent;
-    length = datagramLength - datagramSent;
-    flags = datagramSent == 0 ? FrameFlag.First : 0;
-    const pieces = (length + LinkLimit.MessageBytes - 1) / LinkLimit.MessageBytes;
-    if (pieces == 1) flags |= FrameFlag.Last;
-    length = (length + pieces - 1) / pieces;
-    datagramSent += length;
+    if (datagramLength > SHORT_BYTES) return buildPiece(session, sequence);
+    source = sending();
+    length = datagramLength;
+    datagramSent = length;
   }
-  copy(frameBegin(Channel.Time, flags, session, sequenceNext & 0xff, 0, 0), source, length);
-  sequenceNext++;
+  copy(frameBegin(Channel.Time, FrameFlag.First | FrameFlag.Last, session, sequence, 0, 0), source, length);
+  return frameEnd(length);
+}
+
+function buildPiece(session: u32, sequence: u32): u32 {
+  const tagged = sealStands();
+  const most = <u32>FrameSize.PayloadBytes - (tagged ? sealTagBytes(memoryOfGateway()) : 0);
+  const source = sending() + datagramSent;
+  const pieces = (datagramLength - datagramSent + most - 1) / most;
+  let length = (datagramLength - datagramSent + pieces - 1) / pieces;
+  const flags: u32 = (datagramSent == 0 ? FrameFlag.First : 0) | (pieces == 1 ? FrameFlag.Last : 0);
+  datagramSent += length;
+  const payload = frameBeginOpen(Channel.Time, flags, session, sequence, 0, 0);
+  copy(payload, source, length);
+  if (tagged) {
+    sealHeader(frameHeader(), FrameKey.Tagged);
+    if (pieces == 1) length += sealTag(frameHeader(), sending(), datagramLength, payload + length);
+  }
   return frameEnd(length);
 }
 
@@ -179,7 +195,8 @@ export function datagramFrameSent(): bool {
 
 /** Takes a frame; true when it completes a message. */
 export function datagramReceived(sequence: u32, flags: u32, payload: usize, length: u32, firstTick: u64): bool {
-  if (anyReceived && ((sequenceNewest - sequence) & 0xff) < DOUBLE_WINDOW) return false;
+  // Where frames are sealed, counters tell; a sequence that somebody made up must not keep others away.
+  if (!sealStands() && anyReceived && ((sequenceNewest - sequence) & 0xff) < DOUBLE_WINDOW) return false;
   const follows = ((sequenceNewest + 1) & 0xff) == sequence;
   sequenceNewest = sequence;
   anyReceived = true;

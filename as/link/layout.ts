@@ -12,18 +12,18 @@
  *    8  session, u16
  *   10  sequence
  *   11  acknowledge
- *   12  payload, 1 to 237 bytes
+ *   12  payload, 1 to 237 bytes: open; or tag (16 bytes) and ciphertext; or a piece, of a message with a tag behind it
  *       CRC-32 over all before it, u32
  */
 export enum FrameField {
   VersionChannel = 0,
-  /** `FrameFlag`; time channel only. */
+  /** `FrameFlag`. */
   Flags = 1,
-  /** 0: not sealed. */
+  /** `FrameKey`. */
   KeyId = 2,
   /** Stream and report: frames from `Acknowledge` on that the sender will take on this channel; 0 counts as 1. */
   Credit = 3,
-  /** 0: not sealed. */
+  /** Of a sealed session: frames sent in it, from 1 on; else 0. */
   Counter = 4,
   Session = 8,
   /** Time, stream and report: each channel and direction counts from 0 in a new session, modulo 256. */
@@ -33,9 +33,23 @@ export enum FrameField {
   Payload = 12,
 }
 
+/** How a frame is sealed. */
+export enum FrameKey {
+  Open = 0,
+  /** Tag and ciphertext of AES-SIV-CMAC-256, with the header as associated data. */
+  Sealed = 1,
+  /** Time channel: part of a message that is readable, with a tag behind it, in the last of its frames (seal.ts). */
+  Tagged = 2,
+}
+
 export enum FrameSize {
-  Version = 1,
+  Version = 2,
   CrcBytes = 4,
+  PayloadBytes = 237,
+  SealBytes = 16,
+  /** Behind a readable message: what fits one frame together with a request that has a cookie of 100 bytes; and from a gateway. */
+  MeterTagBytes = 5,
+  GatewayTagBytes = 8,
   /** Header, payload and CRC. With at most 254 bytes COBS adds exactly one, in front. */
   DecodedBytes = 253,
   /** Between the delimiters: one byte of payload, and 237. */
@@ -43,17 +57,19 @@ export enum FrameSize {
   EncodedBytes = 254,
 }
 
-/** A message on the time channel that fits one frame has both. */
 export enum FrameFlag {
+  /** Time channel: first and last piece of a message; one that fits one frame has both. */
   First = 1,
   Last = 2,
+  /** With a key id: the gateway sent it. */
+  Gateway = 4,
 }
 
 /** First byte of a control frame's payload. */
 export enum Control {
-  /** Meter to gateway, header's session 0: the meter wants a session. `OpenField`. */
+  /** Meter to gateway, header's session 0: the meter wants a session. `OpenField`, then `HelloField`. */
   Hello = 1,
-  /** Gateway to meter, header's session is that of the new session: `OpenField` with the nonce of the hello. */
+  /** Gateway to meter, header's session is that of the new session: `OpenField` with the nonce of the hello, then `AnswerField`. */
   Answer = 2,
   /** Gateway to meter, no more payload. Header's session: this one is not known, open a new one; 0: say something. */
   Call = 3,
@@ -68,9 +84,25 @@ export enum OpenField {
   /** u8 each: credit of the sender at the start of the session. */
   StreamCredit = 2,
   ReportCredit = 3,
-  /** u32. Another one for each session that a meter asks for. */
+  /** u64. Another one for each session that a meter asks for. */
   Nonce = 4,
-  Bytes = 8,
+  Bytes = 12,
+}
+
+export enum HelloField {
+  /** u8, 1: the link is to be sealed. */
+  Sealed = 12,
+  /** Text of up to 32 bytes: the meter's id. Behind it, where the link is to be sealed, the proof, 16 bytes. */
+  Meter = 13,
+  MostBytes = 62,
+}
+
+export enum AnswerField {
+  /** u64. Another one for each session that a gateway offers. */
+  Nonce = 12,
+  /** 16 bytes, of a session that is sealed. */
+  Proof = 20,
+  SealedBytes = 36,
 }
 
 export enum StatusField {
@@ -89,6 +121,8 @@ export enum StatusFlag {
   /** The frame expected next is missing: send from there on again. */
   RejectStream = 1,
   RejectReport = 2,
+  /** Whoever has this session says a status, too. */
+  Ask = 4,
 }
 
 /** Longest message that a meter sends on the stream channel: what it asks of its gateway. */

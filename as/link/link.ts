@@ -6,6 +6,9 @@
 // - A frame counts only when its session is this end's. A session's number is chosen by the gateway and never used again
 //   (in 65,535 sessions), so frames of older sessions, late or doubled, change nothing.
 // - A session stands at the gateway only when a status with its number came: a hello alone, late or doubled, ends none.
+// - Where the link is sealed, a session stands only with an answer that proves the link key, and a status that opens under the
+//   session's keys; only what opens under them counts. A meter whose link is sealed takes no open session, a gateway none that
+//   its host does not allow, and none at all as long as a sealed one stands.
 // - A call that begins a session delivers no message.
 // - Each frame received leads to a bounded amount of work and to at most one frame sent.
 // - Nothing is sent without an end while nobody answers, except one short frame every five seconds.
@@ -21,8 +24,13 @@
 //     wants a session         <------------    Call, header's session s
 //   gateway started, line quiet:
 //     Hello or Status         <------------    Call, header's session 0
+//
+// Anybody can say Call, so a sealed session ends by it only where nothing answers a Status that asks.
 
-import { Channel } from '../abi/codes';
+import { clear, copy } from '../abi/bytes';
+import { Channel, LinkKnown } from '../abi/codes';
+import { equalBytes } from '../aead/constant-time';
+import { DIGEST } from '../aead/scratch';
 import {
   datagramAt,
   datagramBegun,
@@ -41,9 +49,20 @@ import {
   datagramWaits,
   SHORT_BYTES,
 } from './datagram';
-import { FRAME_DAMAGED, frameBegin, frameEnd, frameOpen, framePlace } from './frame';
-import { Control, FrameField, FrameSize, OpenField, StatusField, StatusFlag } from './layout';
-import { memoryOfGateway } from './memory';
+import { FRAME_DAMAGED, frameBegin, frameBeginOpen, frameEnd, frameHeader, frameOpen, framePlace } from './frame';
+import {
+  AnswerField,
+  Control,
+  FrameField,
+  FrameFlag,
+  FrameKey,
+  FrameSize,
+  HelloField,
+  OpenField,
+  StatusField,
+  StatusFlag,
+} from './layout';
+import { memoryAsker, memoryHello, memoryKnown, memoryOffered, memoryOfGateway, memoryPeer } from './memory';
 import {
   ownCredit,
   reliableAcknowledged,
@@ -64,6 +83,26 @@ import {
   reliableStart,
   reliableTimer,
 } from './reliable';
+import {
+  LINK_KEY,
+  PROOF_BYTES,
+  SESSION_KEYS,
+  SESSION_KEYS_BYTES,
+  sealBegin,
+  sealDeriveSession,
+  sealEnd,
+  sealExhausted,
+  sealForged,
+  sealOpen,
+  sealOpenFirst,
+  sealPiece,
+  sealProveAnswer,
+  sealProveHello,
+  sealStands,
+  sealTagBytes,
+  sealTagHolds,
+  sealTaken,
+} from './seal';
 import { NEVER, tenths, timingAnswer, timingFrame, timingStart } from './timing';
 
 // Durations, tenths of a second.
@@ -78,6 +117,10 @@ const SILENCE: u32 = 150;
 const SILENCE_OPEN: u32 = 100;
 /** The session is over too when a peer that is heard lets this many timeouts pass without acknowledging anything. */
 const RETRIES: u32 = 32;
+/** So long a sealed session that was called for waits for a sign of the gateway. */
+const DOUBT: u32 = 15;
+/** The longest id of a meter: a text. */
+const METER_BYTES: u32 = 33;
 
 // What the outstanding frame is; stream and report frames have their channel's number.
 const LINE_IDLE: u32 = 0;
@@ -94,11 +137,26 @@ let changed: bool = false;
 let heardTick: u64 = 0;
 let spokeTick: u64 = 0;
 // Meter: nonce of its hello. Gateway: nonce of the last hello, and the session that it got (0: none is offered).
-let nonce: u32 = 0;
+let nonce: u64 = 0;
 let offered: u32 = 0;
+let offeredSealed: bool = false;
 let offeredStreamCredit: u32 = 0;
 let offeredReportCredit: u32 = 0;
 let sessionsOffered: u32 = 0;
+// Gateway: nonce of the session that is offered.
+let ownNonce: u64 = 0;
+// Meter: its id, 0 for none; whether its link is to be sealed; until when a called session waits for a sign, 0: for none.
+let meter: usize = 0;
+let sealed: bool = false;
+let doubtTick: u64 = 0;
+// Gateway: bytes of the hello that waits, 0 for none; whether the host is to be asked about it; whether its proof does not
+// hold; whether the host has said something of the meter at `memoryKnown`, and what: `LinkKnown`.
+let helloLength: u32 = 0;
+let helloAsks: bool = false;
+let helloRefused: bool = false;
+let answered: bool = false;
+let known: u32 = 0;
+let servesOpen: bool = false;
 
 // What is to be sent.
 let openTick: u64 = NEVER;
@@ -133,14 +191,21 @@ let framesReceived: u32 = 0;
 let framesDamaged: u32 = 0;
 let framesSent: u32 = 0;
 
+/** Of a meter, before its start: its id, a text; whether its link is sealed, under `LINK_KEY`. */
+export function linkIdentify(id: usize, isSealed: bool): void {
+  meter = id;
+  sealed = isSealed;
+}
+
 /**
  * Starts this end, before anything else; again, it begins a new session. `tickHz` (1,000 or more): local ticks a second; `seed`: random, another
  * one for each start.
  */
-export function linkStart(gateway: bool, tickHz: u32, seed: u32): void {
+export function linkStart(gateway: bool, tickHz: u32, seed: u64): void {
   atGateway = gateway;
   nonce = seed;
-  sessionsOffered = seed;
+  ownNonce = seed;
+  sessionsOffered = <u32>seed;
   timingStart(tickHz);
   endSession();
 }
@@ -154,8 +219,10 @@ function endSession(): void {
   statusDue = false;
   damageDue = false;
   answerDue = false;
+  doubtTick = 0;
   openDelay = tenths(OPEN_FIRST);
   openTick = 0;
+  sealEnd();
   startChannels(1, 1);
 }
 
@@ -172,6 +239,7 @@ function startSession(number: u32, streamCredit: u32, reportCredit: u32, now: u6
   startChannels(streamCredit, reportCredit);
   session = number;
   up = true;
+  doubtTick = 0;
   heard = atGateway;
   changed = true;
   offered = 0;
@@ -204,14 +272,19 @@ export function linkReceive(frame: usize, length: u32, firstTick: u64, lastTick:
     }
     return false;
   }
-  framesReceived++;
   const header = frame + 1;
-  const payload = header + FrameField.Payload;
   const channel = <u32>load<u8>(header) & 15;
   const number: u32 = load<u16>(header, FrameField.Session);
-  const kind: u32 = channel == Channel.Control ? <u32>load<u8>(payload) : 0;
+  const key: u32 = load<u8>(header, FrameField.KeyId);
+  if (key != FrameKey.Open && up && number == session && !sealStands()) {
+    framesDamaged++;
+    return false;
+  }
+  framesReceived++;
+  const open = channel == Channel.Control && key == FrameKey.Open;
+  const kind: u32 = open ? <u32>load<u8>(header, FrameField.Payload) : 0;
   if (kind != 0 && kind < <u32>Control.Status) {
-    receiveOpen(kind, number, payload, payloadLength, now);
+    receiveOpen(header, kind, number, payloadLength, now);
     return false;
   }
   if (number == 0) return false;
@@ -223,32 +296,74 @@ export function linkReceive(frame: usize, length: u32, firstTick: u64, lastTick:
       return false;
     }
     // Only a status begins a session, so that no message arrives together with the news of its session.
-    if (kind != Control.Status) return false;
-    startSession(number, offeredStreamCredit, offeredReportCredit, now);
+    if (channel == Channel.Control) receiveFirst(header, payloadLength, firstTick, lastTick, now);
+    return false;
   }
+  return receiveOwn(header, channel, key, payloadLength, firstTick, lastTick, now);
+}
+
+/** A control frame of the session that is offered. */
+function receiveFirst(header: usize, length: u32, firstTick: u64, lastTick: u64, now: u64): void {
+  let payload = header + FrameField.Payload;
+  const key: u32 = load<u8>(header, FrameField.KeyId);
+  if (key != <u32>(offeredSealed ? FrameKey.Sealed : FrameKey.Open)) return;
+  if (offeredSealed) {
+    length = sealOpenFirst(memoryOffered(), header, length);
+    payload += FrameSize.SealBytes;
+    if (length == 0) return;
+  }
+  if (load<u8>(payload) != <u8>Control.Status) return;
+  if (offeredSealed) copy(SESSION_KEYS, memoryOffered(), SESSION_KEYS_BYTES);
+  else sealEnd();
+  sealBegin(offeredSealed);
+  sealTaken(header);
+  copy(memoryPeer(), memoryAsker(), METER_BYTES);
+  startSession(offered, offeredStreamCredit, offeredReportCredit, now);
+  isHeard(now);
+  if (length >= <u32>StatusField.Bytes) receiveStatus(payload, firstTick, lastTick);
+}
+
+/** The peer has said something of this session. */
+function isHeard(now: u64): void {
   heardTick = now;
   damageReported = false;
-  if (!heard) {
-    heard = true;
-    openTick = NEVER;
+  doubtTick = 0;
+  if (heard) return;
+  heard = true;
+  openTick = NEVER;
+}
+
+/** A frame of the session that stands. */
+function receiveOwn(header: usize, channel: u32, key: u32, length: u32, firstTick: u64, lastTick: u64, now: u64): bool {
+  let payload = header + FrameField.Payload;
+  if (sealStands()) {
+    if (key == FrameKey.Tagged && channel == Channel.Time)
+      return receiveTagged(header, length, firstTick, lastTick, now);
+    if (key != FrameKey.Sealed) {
+      sealForged();
+      return false;
+    }
+    length = sealOpen(header, length);
+    if (length == 0) return false;
+    payload += FrameSize.SealBytes;
   }
+  isHeard(now);
   const sequence: u32 = load<u8>(header, FrameField.Sequence);
   if (channel == Channel.Control) {
-    if (kind == Control.Status && payloadLength >= StatusField.Bytes) receiveStatus(payload, firstTick, lastTick);
+    if (load<u8>(payload) == <u8>Control.Status && length >= <u32>StatusField.Bytes) {
+      receiveStatus(payload, firstTick, lastTick);
+    }
     return false;
   }
   messageChannel = channel;
   messageLastTick = lastTick;
   if (channel == Channel.Time) {
     const flags: u32 = load<u8>(header, FrameField.Flags);
-    if (!datagramReceived(sequence, flags, payload, payloadLength, firstTick)) {
-      if (answerTick != 0) answerTick = now + timingAnswer();
+    if (!datagramReceived(sequence, flags, payload, length, firstTick)) {
+      answerGoesOn(now);
       return false;
     }
-    messageAt = datagramAt();
-    messageLength = datagramLengthReceived();
-    messageFirstTick = datagramFirstTick();
-    if (messageLength > SHORT_BYTES) answerTick = 0;
+    datagramCame();
     return true;
   }
   reliableAcknowledged(
@@ -260,46 +375,207 @@ export function linkReceive(frame: usize, length: u32, firstTick: u64, lastTick:
     lastTick,
   );
   messageAt = payload;
-  messageLength = payloadLength;
+  messageLength = length;
   messageFirstTick = firstTick;
   return reliableReceived(channel, sequence);
 }
 
+/** Part of a readable message of a sealed session: what it says counts when the whole has come and its tag holds. */
+function receiveTagged(header: usize, length: u32, firstTick: u64, lastTick: u64, now: u64): bool {
+  if (!sealPiece(header)) return false;
+  const payload = header + FrameField.Payload;
+  const flags: u32 = load<u8>(header, FrameField.Flags);
+  const last = (flags & FrameFlag.Last) != 0;
+  const tagBytes = last ? sealTagBytes(!atGateway) : 0;
+  if (length <= tagBytes) {
+    sealForged();
+    return false;
+  }
+  length -= tagBytes;
+  if (!datagramReceived(load<u8>(header, FrameField.Sequence), flags, payload, length, firstTick)) {
+    answerGoesOn(now);
+    return false;
+  }
+  const at = datagramAt();
+  // A short one is sealed.
+  if (datagramLengthReceived() <= SHORT_BYTES) {
+    sealForged();
+    return false;
+  }
+  if (!sealTagHolds(header, at, datagramLengthReceived(), payload + length)) return false;
+  isHeard(now);
+  messageChannel = Channel.Time;
+  messageLastTick = lastTick;
+  datagramCame();
+  return true;
+}
+
+/** A piece came, and what it is part of is not whole yet. */
+function answerGoesOn(now: u64): void {
+  if (answerTick != 0) answerTick = now + timingAnswer();
+}
+
+function datagramCame(): void {
+  messageAt = datagramAt();
+  messageLength = datagramLengthReceived();
+  messageFirstTick = datagramFirstTick();
+  if (messageLength > SHORT_BYTES) answerTick = 0;
+}
+
 /** Hello, answer and call: they are about sessions, not of one. */
-function receiveOpen(kind: u32, number: u32, payload: usize, length: u32, now: u64): void {
+function receiveOpen(header: usize, kind: u32, number: u32, length: u32, now: u64): void {
   if (kind == Control.Call) {
     if (atGateway) return;
     if (up && number == session) {
-      endSession();
+      if (sealStands()) {
+        if (doubtTick == 0) doubtTick = now + tenths(DOUBT);
+        statusDue = true;
+      } else {
+        endSession();
+      }
     } else if (number == 0) {
       if (up) statusDue = true;
       else hasten();
     }
     return;
   }
-  if (length < <u32>OpenField.Bytes) return;
-  const streamCredit: u32 = load<u8>(payload, OpenField.StreamCredit);
-  const reportCredit: u32 = load<u8>(payload, OpenField.ReportCredit);
-  const peerNonce = load<u32>(payload, OpenField.Nonce);
-  const version: u32 = load<u8>(payload, OpenField.Version);
-  if (atGateway) {
-    if (kind != Control.Hello || version < <u32>FrameSize.Version) return;
-    if (offered == 0 || peerNonce != nonce) {
-      nonce = peerNonce;
-      // Never 0, and never the one that stands.
-      do offered = ++sessionsOffered & 0xffff;
-      while (offered == 0 || offered == session);
-    }
-    offeredStreamCredit = streamCredit;
-    offeredReportCredit = reportCredit;
-    answerDue = true;
-  } else if (kind == Control.Answer && version == FrameSize.Version && !up && peerNonce == nonce && number != 0) {
-    startSession(number, streamCredit, reportCredit, now);
+  const payload = header + FrameField.Payload;
+  if (memoryOfGateway()) {
+    if (kind == Control.Hello) receiveHello(header, length);
+  } else if (
+    kind == Control.Answer &&
+    length >= <u32>AnswerField.Proof &&
+    <u32>load<u8>(payload, OpenField.Version) == FrameSize.Version &&
+    !up &&
+    load<u64>(payload, OpenField.Nonce) == nonce &&
+    number != 0 &&
+    answerHolds(header, length)
+  ) {
+    sealBegin(sealed);
+    startSession(number, load<u8>(payload, OpenField.StreamCredit), load<u8>(payload, OpenField.ReportCredit), now);
   }
+}
+
+/** Whether an answer proves what it has to; then the session's keys are made. */
+function answerHolds(header: usize, length: u32): bool {
+  if (!sealed) return true;
+  if (length < <u32>AnswerField.SealedBytes) {
+    sealForged();
+    return false;
+  }
+  const before: u32 = FrameField.Payload + AnswerField.Proof;
+  sealProveAnswer(header, before, DIGEST);
+  if (!equalBytes(DIGEST, header + before, PROOF_BYTES)) {
+    sealForged();
+    return false;
+  }
+  sealDeriveSession(header, before, SESSION_KEYS);
+  return true;
+}
+
+function receiveHello(header: usize, length: u32): void {
+  if (length <= <u32>HelloField.Meter) return;
+  const hello = header + FrameField.Payload;
+  const idLength: u32 = load<u8>(hello, HelloField.Meter);
+  const isSealed: u32 = load<u8>(hello, HelloField.Sealed);
+  if (
+    load<u8>(hello, OpenField.Version) < <u8>FrameSize.Version ||
+    idLength >= METER_BYTES ||
+    isSealed > 1 ||
+    length != <u32>HelloField.Meter + 1 + idLength + isSealed * PROOF_BYTES
+  ) {
+    return;
+  }
+  if (offered != 0 && load<u64>(hello, OpenField.Nonce) == nonce && isSealed == (offeredSealed ? 1 : 0)) {
+    answerDue = true;
+    return;
+  }
+  helloLength = FrameField.Payload + length;
+  copy(memoryHello(), header, helloLength);
+  considerHello();
+}
+
+/** The hello that waits: offers it a session, as far as is known who says it. */
+function considerHello(): void {
+  if (helloLength == 0) return;
+  const hello = memoryHello() + FrameField.Payload;
+  const isSealed = load<u8>(hello, HelloField.Sealed) != 0;
+  const id = hello + HelloField.Meter;
+  const idBytes: u32 = 1 + load<u8>(id);
+  if (isSealed || !servesOpen) {
+    if (!answered || !equalBytes(id, memoryKnown(), idBytes)) {
+      helloAsks = true;
+      return;
+    }
+    if (known != <u32>(isSealed ? LinkKnown.Key : LinkKnown.Open)) return;
+  }
+  helloAsks = false;
+  const length = helloLength;
+  helloLength = 0;
+  if (!isSealed && sealStands()) return;
+  if (isSealed) {
+    const proof = memoryHello() + length - PROOF_BYTES;
+    sealProveHello(memoryHello(), length - PROOF_BYTES, DIGEST);
+    if (!equalBytes(DIGEST, proof, PROOF_BYTES)) {
+      helloRefused = true;
+      return;
+    }
+  }
+  nonce = load<u64>(hello, OpenField.Nonce);
+  ownNonce++;
+  // Never 0, and never the one that stands.
+  do offered = ++sessionsOffered & 0xffff;
+  while (offered == 0 || offered == session);
+  offeredSealed = isSealed;
+  offeredStreamCredit = load<u8>(hello, OpenField.StreamCredit);
+  offeredReportCredit = load<u8>(hello, OpenField.ReportCredit);
+  clear(memoryAsker(), METER_BYTES);
+  copy(memoryAsker(), id, idBytes);
+  answerDue = true;
+}
+
+/** Gateway: any open link is served, without a question. */
+export function linkServeOpen(): void {
+  servesOpen = true;
+}
+
+/** Gateway: what the host knows of a meter, `LinkKnown`, whose id is the text at `id`; with a key, of 16 bytes. */
+export function linkKnow(id: usize, what: u32, key: usize): void {
+  if (!memoryOfGateway() || load<u8>(id) >= METER_BYTES) return;
+  copy(memoryKnown(), id, 1 + load<u8>(id));
+  known = what;
+  answered = true;
+  copy(LINK_KEY, key, PROOF_BYTES);
+  considerHello();
+}
+
+/** Gateway: whether a hello waits for `linkKnow`. */
+export function linkAsks(): bool {
+  const result = helloAsks;
+  helloAsks = false;
+  return result;
+}
+
+/** Gateway: whether a hello's proof did not hold since this was last asked. */
+export function linkHelloRefused(): bool {
+  const result = helloRefused;
+  helloRefused = false;
+  return result;
+}
+
+/** Gateway: the payload of the last hello that led to something. */
+export function linkHello(): usize {
+  return memoryHello() + FrameField.Payload;
+}
+
+/** Gateway: the meter that the session is with, a text; 0 without one. */
+export function linkPeer(): usize {
+  return up ? memoryPeer() : 0;
 }
 
 function receiveStatus(payload: usize, firstTick: u64, lastTick: u64): void {
   const flags: u32 = load<u8>(payload, StatusField.Flags);
+  if ((flags & StatusFlag.Ask) != 0) statusDue = true;
   reliableAcknowledged(
     Channel.Stream,
     load<u8>(payload, StatusField.StreamAcknowledge),
@@ -380,7 +656,7 @@ export function linkDatagramWaits(): bool {
 }
 
 /**
- * Takes a message: 1 to 237 bytes on the stream and report channels (from a meter `REQUEST_MAX_BYTES` on stream), 1 to
+ * Takes a message: 1 to 221 bytes on the stream and report channels (from a meter `REQUEST_MAX_BYTES` on stream), 1 to
  * 1,036 on the time channel, from a gateway 1,256; there one of up to 64 bytes finds a place even when `linkRoom` is 0 if no other such waits. False, and nothing taken, when it does not fit.
  */
 export function linkSend(channel: u32, message: usize, length: u32): bool {
@@ -403,7 +679,7 @@ function silenceTick(): u64 {
  * no other. The link does not look at it again.
  */
 export function linkPoll(now: u64, target: usize): u32 {
-  if (up && now >= silenceTick()) endSession();
+  if (up && (now >= silenceTick() || (doubtTick != 0 && now >= doubtTick) || sealExhausted())) endSession();
   if (now >= answerTick) answerTick = 0;
   if (line != LINE_IDLE) return 0;
   if (up && max(reliableExpire(Channel.Stream, now), reliableExpire(Channel.Report, now)) > RETRIES) {
@@ -423,7 +699,7 @@ function build(now: u64): u32 {
   line = LINE_OTHER;
   if (answerDue) {
     answerDue = false;
-    return buildOpen(Control.Answer, offered, nonce);
+    return buildAnswer();
   }
   if (now >= openTick) {
     openedTick = now;
@@ -433,10 +709,10 @@ function build(now: u64): u32 {
       if (up) openTick = NEVER;
       const number = callSession;
       callSession = 0;
-      store<u8>(frameBegin(Channel.Control, 0, number, 0, 0, 0), Control.Call);
+      store<u8>(frameBeginOpen(Channel.Control, 0, number, 0, 0, 0), Control.Call);
       return frameEnd(1);
     }
-    if (!up) return buildOpen(Control.Hello, 0, nonce);
+    if (!up) return buildHello();
     statusDue = true;
   }
   if (up) {
@@ -477,20 +753,46 @@ function statusOwed(channel: u32, busy: bool): bool {
   return reliableRejects(channel) || (reliableOwes(channel) && (busy || !reliableReady(channel)));
 }
 
-function buildOpen(kind: u32, number: u32, openNonce: u32): u32 {
-  const payload = frameBegin(Channel.Control, 0, number, 0, 0, 0);
+function beginOpen(kind: u32, number: u32): usize {
+  const payload = frameBeginOpen(Channel.Control, 0, number, 0, 0, 0);
   store<u8>(payload, kind);
   store<u8>(payload, FrameSize.Version, OpenField.Version);
   store<u8>(payload, ownCredit(Channel.Stream, atGateway), OpenField.StreamCredit);
   store<u8>(payload, ownCredit(Channel.Report, atGateway), OpenField.ReportCredit);
-  store<u32>(payload, openNonce, OpenField.Nonce);
-  return frameEnd(OpenField.Bytes);
+  store<u64>(payload, nonce, OpenField.Nonce);
+  return payload;
+}
+
+function buildHello(): u32 {
+  const payload = beginOpen(Control.Hello, 0);
+  store<u8>(payload, sealed ? 1 : 0, HelloField.Sealed);
+  const id = payload + HelloField.Meter;
+  const idBytes: u32 = meter == 0 ? 1 : 1 + load<u8>(meter);
+  store<u8>(id, 0);
+  if (meter != 0) copy(id, meter, idBytes);
+  let length: u32 = HelloField.Meter + idBytes;
+  if (sealed) {
+    sealProveHello(frameHeader(), FrameField.Payload + length, payload + length);
+    length += PROOF_BYTES;
+  }
+  return frameEnd(length);
+}
+
+function buildAnswer(): u32 {
+  const payload = beginOpen(Control.Answer, offered);
+  store<u64>(payload, ownNonce, AnswerField.Nonce);
+  if (!offeredSealed) return frameEnd(AnswerField.Proof);
+  const before: u32 = FrameField.Payload + AnswerField.Proof;
+  sealProveAnswer(frameHeader(), before, payload + AnswerField.Proof);
+  sealDeriveSession(frameHeader(), before, memoryOffered());
+  return frameEnd(AnswerField.SealedBytes);
 }
 
 function buildStatus(): u32 {
   let flags: u32 = 0;
   if (damageDue || reliableRejects(Channel.Stream)) flags |= StatusFlag.RejectStream;
   if (damageDue || reliableRejects(Channel.Report)) flags |= StatusFlag.RejectReport;
+  if (doubtTick != 0) flags |= StatusFlag.Ask;
   damageDue = false;
   statusDue = false;
   const payload = frameBegin(Channel.Control, 0, session, 0, 0, 0);
@@ -538,6 +840,7 @@ export function linkDeadline(): u64 {
   let tick = min(openTick, silence);
   if (!up) return tick;
   if (answerTick != 0) tick = min(tick, answerTick);
+  if (doubtTick != 0) tick = min(tick, doubtTick);
   tick = min(tick, spokeTick + tenths(KEEPALIVE));
   return min(tick, min(reliableTimer(Channel.Stream), reliableTimer(Channel.Report)));
 }
@@ -547,7 +850,7 @@ export function linkFramesReceived(): u32 {
   return framesReceived;
 }
 
-/** Frames whose COBS or CRC-32 do not hold, or that are of another version, of an unknown channel, or sealed. */
+/** Frames whose COBS or CRC-32 do not hold, or that are of another version, of an unknown channel or key. */
 export function linkFramesDamaged(): u32 {
   return framesDamaged;
 }

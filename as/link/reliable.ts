@@ -16,7 +16,7 @@
 // A slot, for one message; a sequence's slot is the sequence modulo the channel's slots:
 //    0  tick u64: last byte left, with SLOT_SENT
 //    8  length u8; `SLOT_` bits u8
-//   10  message, up to 237 bytes; on the stream channel of a meter's end up to `REQUEST_MAX_BYTES`
+//   10  message, up to 221 bytes; on the stream channel of a meter's end up to `REQUEST_MAX_BYTES`
 
 import { copy } from '../abi/bytes';
 import { Channel, LinkLimit } from '../abi/codes';
@@ -60,7 +60,7 @@ const WINDOW: u32 = 8;
 const STATES: usize = memory.data(48, 8);
 // Each with its header, up to a multiple of eight.
 const STREAM_SLOT_BYTES: u32 = 176;
-const REPORT_SLOT_BYTES: u32 = 248;
+const REPORT_SLOT_BYTES: u32 = 232;
 const STREAM_QUEUE: usize = memory.data(<i32>(STREAM_SLOT_BYTES * STREAM_SLOTS), 8);
 const REPORT_QUEUE: usize = memory.data(<i32>(REPORT_SLOT_BYTES * REPORT_SLOTS), 8);
 

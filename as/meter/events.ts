@@ -30,6 +30,8 @@ const MINUTE_SECONDS: u32 = 60;
 const REASONS: u32 = 18;
 /** For each reason: when it was last told (u32, seconds of local time and one, 0: never), how often it happened since (u32). */
 const REPEATS: usize = memory.data(144, 4);
+/** For each `LinkRefusal`: when it was last told, as above, and how many there had been by then (u32). */
+const REFUSALS: usize = memory.data(16, 4);
 
 let first: u32 = 0;
 let held: u32 = 0;
@@ -81,6 +83,7 @@ function isNetworks(code: u32): bool {
     code == MeterEvent.Nak ||
     code == MeterEvent.MajorityLost ||
     code == MeterEvent.MajorityReached ||
+    code == MeterEvent.LinkRefused ||
     (UPDATE != 0 && code == MeterEvent.UpdateRefused)
   );
 }
@@ -115,6 +118,19 @@ export function raiseRefused(reason: u32): void {
   store<u32>(at, now);
   store<u32>(at, 0, 4);
   raiseEvent(MeterEvent.AnswerRefused, reason, times, true);
+}
+
+/** So many frames of the link have been refused for a reason since the start: at most one event a minute for each reason. */
+export function raiseLinkRefused(reason: u32, times: u32): void {
+  const at = REFUSALS + (reason - 1) * 8;
+  const before = load<u32>(at, 4);
+  if (times == before || held >= NETWORK_ENTRIES) return;
+  const now = <u32>(timeNowLocal() / SECOND_NS) + 1;
+  const last = load<u32>(at);
+  if (last != 0 && now - last <= MINUTE_SECONDS) return;
+  store<u32>(at, now);
+  store<u32>(at, times, 4);
+  raiseEvent(MeterEvent.LinkRefused, reason, times - before, false);
 }
 
 // The first one goes.

@@ -3,10 +3,13 @@
 // that waits for the line tells how long.
 
 import { actionAdd, actionScratch, gatewayMemory } from '../abi/buffers';
-import { clear, copy } from '../abi/bytes';
+import { appendText, clear, copy } from '../abi/bytes';
 import {
   Action,
   Channel,
+  LinkHello,
+  LinkHelloField,
+  LinkKeyField,
   LinkMessageField,
   LinkReadyField,
   LinkStartField,
@@ -14,7 +17,9 @@ import {
   UdpReceivedField,
 } from '../abi/codes';
 import { SHORT_BYTES } from '../link/datagram';
+import { HelloField } from '../link/layout';
 import {
+  linkAsks,
   linkChannel,
   linkDatagramBuffer,
   linkDatagramWaits,
@@ -25,18 +30,24 @@ import {
   linkFramesReceived,
   linkFramesResent,
   linkFramesSent,
+  linkHello,
+  linkHelloRefused,
+  linkKnow,
   linkLastTick,
   linkMessage,
   linkMessageLength,
+  linkPeer,
   linkPoll,
   linkReceive,
   linkRoom,
   linkSend,
+  linkServeOpen,
   linkSession,
   linkStart,
   linkUp,
 } from '../link/link';
-import { linkUseMemory } from '../link/memory';
+import { linkUseMemory, memoryTold } from '../link/memory';
+import { sealFramesForged, sealFramesReplayed, sealStands } from '../link/seal';
 import { timeNowTicks } from './now';
 
 let tickHz: u32 = 0;
@@ -51,7 +62,8 @@ export function gatewayStart(start: usize, length: u32): bool {
   if (length < <u32>LinkStartField.Bytes || load<u32>(start, LinkStartField.TickHz) < 1000) return false;
   tickHz = load<u32>(start, LinkStartField.TickHz);
   linkUseMemory(gatewayMemory());
-  linkStart(true, tickHz, load<u32>(start, LinkStartField.Nonce));
+  if (load<u8>(start, LinkStartField.ServesOpen) == 1) linkServeOpen();
+  linkStart(true, tickHz, load<u64>(start, LinkStartField.Nonce));
   return true;
 }
 
@@ -70,6 +82,23 @@ export function gatewayFrame(frame: usize, length: u32, firstTick: u64, lastTick
 /** `Event.FrameSent`. */
 export function gatewayFrameSent(tick: u64): void {
   linkFrameSent(tick);
+}
+
+/** `Event.LinkKey`. */
+export function gatewayKey(at: usize, length: u32): void {
+  if (length <= <u32>LinkKeyField.Meter || length != <u32>LinkKeyField.Meter + 1 + load<u8>(at, LinkKeyField.Meter))
+    return;
+  linkKnow(at + LinkKeyField.Meter, load<u8>(at, LinkKeyField.Known), at + LinkKeyField.Key);
+  clear(at, length);
+}
+
+function tellHello(kind: u32): void {
+  const hello = linkHello();
+  const id = hello + HelloField.Meter;
+  const at = actionAdd(Action.LinkHello, LinkHelloField.Meter + 1 + load<u8>(id));
+  store<u8>(at, <u8>kind, LinkHelloField.Kind);
+  store<u8>(at, load<u8>(hello, HelloField.Sealed), LinkHelloField.Sealed);
+  appendText(at + LinkHelloField.Meter, id);
 }
 
 /** `Event.LinkSend`. */
@@ -93,12 +122,11 @@ function answerResides(): void {
   store<u32>(linkDatagramBuffer(), <u32>min<u64>(residence, u32.MAX_VALUE), UdpReceivedField.BackResidenceNs);
 }
 
-// What the host was told last: LinkReadyField.
-const TOLD: usize = memory.data(24, 8);
-
 /** After each event: the next frame, what changed, the next wake-up. */
 export function gatewayStep(): void {
   answerResides();
+  if (linkAsks()) tellHello(LinkHello.Asks);
+  if (linkHelloRefused()) tellHello(LinkHello.Refused);
   const frameBytes = linkPoll(timeNowTicks(), actionScratch());
   if (frameBytes != 0) actionAdd(Action.FrameSend, frameBytes);
   const ready = actionScratch();
@@ -108,15 +136,19 @@ export function gatewayStep(): void {
   store<u8>(ready, <u8>linkRoom(Channel.Stream), LinkReadyField.StreamRoom);
   store<u8>(ready, <u8>linkRoom(Channel.Report), LinkReadyField.ReportRoom);
   store<u16>(ready, <u16>linkSession(), LinkReadyField.Session);
+  store<u8>(ready, sealStands() ? 1 : 0, LinkReadyField.Sealed);
   store<u32>(ready, linkFramesReceived(), LinkReadyField.FramesReceived);
   store<u32>(ready, linkFramesDamaged(), LinkReadyField.FramesDamaged);
   store<u32>(ready, linkFramesSent(), LinkReadyField.FramesSent);
   store<u32>(ready, linkFramesResent(), LinkReadyField.FramesResent);
+  store<u32>(ready, sealFramesForged(), LinkReadyField.FramesForged);
+  store<u32>(ready, sealFramesReplayed(), LinkReadyField.FramesReplayed);
+  if (linkPeer() != 0) appendText(ready + LinkReadyField.Meter, linkPeer());
   let same = true;
   for (let i: usize = 0; i < <usize>LinkReadyField.Bytes; i += 4)
-    same = same && load<u32>(ready + i) == load<u32>(TOLD + i);
+    same = same && load<u32>(ready + i) == load<u32>(memoryTold() + i);
   if (!same) {
-    copy(TOLD, ready, LinkReadyField.Bytes);
+    copy(memoryTold(), ready, LinkReadyField.Bytes);
     actionAdd(Action.LinkReady, LinkReadyField.Bytes);
   }
   const wake = linkDeadline();

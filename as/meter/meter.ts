@@ -16,6 +16,7 @@ import {
   Capability,
   Channel,
   ClockStatus,
+  LinkRefusal,
   Message,
   MeterEvent,
   ResetCause,
@@ -54,6 +55,7 @@ import {
   linkReceive,
   linkSessionChanged,
 } from '../link/link';
+import { sealFramesForged, sealFramesReplayed } from '../link/seal';
 import { cookiesSpare } from '../nts/cookies';
 import {
   storeData,
@@ -82,7 +84,7 @@ import {
   updateWritten,
 } from '../update/update';
 import { answersRestart, answersSend } from './answers';
-import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent } from './events';
+import { eventsAcknowledge, eventsRestart, eventsSetBoot, raiseEvent, raiseLinkRefused } from './events';
 import { networkDatagramsAreOwn, networkIsOwn, networkStart } from './network';
 import { timeNowLocal, timeNowTicks } from './now';
 import {
@@ -394,7 +396,8 @@ function run(): void {
 // Also begins a new session, in which everything is told anew, where the link runs since the storage failed.
 function goOnline(): void {
   online = true;
-  networkStart((capabilities & Capability.OwnNetwork) != 0, tickHz, randomReady() ? random32() : <u32>timeNowTicks());
+  const seed = randomReady() ? ((<u64>random32()) << 32) | random32() : timeNowTicks();
+  networkStart((capabilities & Capability.OwnNetwork) != 0, tickHz, seed);
   if (!networkIsOwn()) return;
   reportRestart();
   if (UPDATE != 0) updateRestart();
@@ -432,6 +435,8 @@ export function meterFrame(frame: usize, length: u32, firstTick: u64, lastTick: 
   if (linkReceive(frame, length, firstTick, lastTick, timeNowTicks())) {
     receive(linkChannel(), linkMessage(), linkMessageLength(), linkFirstTick(), linkLastTick());
   }
+  raiseLinkRefused(LinkRefusal.Forged, sealFramesForged());
+  raiseLinkRefused(LinkRefusal.Replayed, sealFramesReplayed());
 }
 
 /** `Event.FrameSent`. */

@@ -4,15 +4,20 @@
 import { actionAdd, actionRoom, actionScratch, actionScratchRoom } from '../abi/buffers';
 import { copy } from '../abi/bytes';
 import { Action, Channel, DatagramTargetField } from '../abi/codes';
+import { AES_KEY_BYTES } from '../aead/aes';
 import {
   linkDatagramBuffer,
   linkDatagramSent,
   linkDatagramTick,
+  linkIdentify,
   linkRoom,
   linkSend,
   linkStart,
   linkUp,
 } from '../link/link';
+import { LINK_KEY } from '../link/seal';
+import { KeyPurpose, meterKey } from './keys';
+import { METER_ID, settingsLinkSealed } from './settings';
 
 /** A message on the time channel up to this size has a place of its own in the link. */
 const SHORT_BYTES: u32 = 64;
@@ -28,9 +33,13 @@ let datagramTick: u64 = 0;
 let datagramLeft: bool = false;
 
 /** Starts the way to the network. */
-export function networkStart(ownNetwork: bool, tickHz: u32, seed: u32): void {
+export function networkStart(ownNetwork: bool, tickHz: u32, seed: u64): void {
   own = ownNetwork;
-  if (!own) linkStart(false, tickHz, seed);
+  if (own) return;
+  const sealed = settingsLinkSealed();
+  if (sealed) meterKey(KeyPurpose.Link, LINK_KEY, AES_KEY_BYTES);
+  linkIdentify(METER_ID, sealed);
+  linkStart(false, tickHz, seed);
 }
 
 /** Datagrams leave from sockets of the board's own, beside the link. */

@@ -13,6 +13,7 @@ import {
   SettingsTag,
   StorageMap,
   TariffRulesField,
+  TrustPolicy,
 } from '../abi/codes';
 import { aeadKeyBytes } from '../aead/aead';
 import { AES_KEY_BYTES } from '../aead/aes';
@@ -97,6 +98,10 @@ export function settingsServerName(index: u32): usize {
 /** `TrustPolicy` bits. */
 export function settingsTrustPolicy(): u32 {
   return trustPolicy;
+}
+/** Whether the link is to be sealed. */
+export function settingsLinkSealed(): bool {
+  return servers != 0 && (trustPolicy & TrustPolicy.SealedLink) != 0;
 }
 /** Shortest poll interval, s. */
 export function settingsPollMin(): u32 {

@@ -41,6 +41,7 @@ const NETWORK: u64 =
   ((<u64>1) << MeterEvent.MajorityReached) |
   ((<u64>1) << MeterEvent.LeapDisagrees) |
   ((<u64>1) << MeterEvent.UpdateRefused) |
+  ((<u64>1) << MeterEvent.LinkRefused) |
   // Daily, where prices change daily.
   ((<u64>1) << MeterEvent.DynamicStored);
 

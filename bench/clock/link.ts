@@ -82,6 +82,7 @@ export class Link {
     const view = new DataView(payload.buffer);
     view.setUint32(LinkStartField.TickHz, 1e9, true);
     view.setUint32(LinkStartField.Nonce, this.random.u32(), true);
+    view.setUint8(LinkStartField.ServesOpen, 1);
     this.#handle(Event.LinkStart, payload);
   }
 

@@ -42,7 +42,7 @@ const slewedSeconds = 100;
 const frequencySeconds = 250;
 
 const hourNs = 3600e9;
-const pieceBytes = 235;
+const pieceBytes = 219;
 
 /** Where a server's time is off from true UTC. */
 class Server extends NtsServer {

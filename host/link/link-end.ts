@@ -7,12 +7,17 @@
 //   does not fit is refused at once. A new session forgets what waited for the old one.
 // - Ticks are nanoseconds of process.hrtime.bigint().
 // - A core that traps is replaced by a new one, which opens a new session.
-import { randomInt } from 'node:crypto';
+// - A link key is handed to the core and to nothing else.
+import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import {
   Action,
   Channel,
   Event,
+  LinkHello,
+  LinkHelloField,
+  LinkKeyField,
+  LinkKnown,
   LinkMessageField,
   LinkReadyField,
   LinkStartField,
@@ -54,6 +59,9 @@ export interface LinkCounters {
   readonly framesDamaged: number;
   readonly framesSent: number;
   readonly framesResent: number;
+  /** In sealed sessions: without the seal that they should have; sent again or come too late. */
+  readonly framesForged: number;
+  readonly framesReplayed: number;
   /** Longer than a frame may be: noise, or another protocol. */
   readonly framesTooLong: number;
   /** Messages that made no sense. */
@@ -62,6 +70,18 @@ export interface LinkCounters {
   readonly messagesDropped: number;
   readonly coreRestarts: number;
 }
+
+/** Why a meter gets no session. */
+export type TurnedAway =
+  /** Its link is sealed, and there is no key. */
+  | 'no-key'
+  /** Its link is open, though there is a key; or open links are not served. */
+  | 'open'
+  /** It does not prove the key. */
+  | 'wrong-key';
+
+/** What a gateway knows of a meter: its link key (16 bytes); that its link is open; or nothing, and it is not served. */
+export type LinkKeys = (meter: string) => Uint8Array | 'open' | undefined;
 
 export interface LinkEndEvents {
   /** A session stands; a number other than the last one means that everything before is forgotten. */
@@ -73,6 +93,10 @@ export interface LinkEndEvents {
   refused: [MessageError];
   /** A channel's queue is short again after `isBusy`. */
   drain: [];
+  /** A meter, or somebody in its name, asks for a session and gets none; it asks again and again. */
+  turnedAway: [meter: string, reason: TurnedAway];
+  /** Frames of a sealed session were refused: how many of each kind since the link's core started. */
+  tampered: [{ readonly forged: number; readonly replayed: number }];
   /** The transport ended for good. */
   closed: [];
 }
@@ -84,6 +108,8 @@ export interface LinkEndOptions {
   readonly transport: LinkTransport;
   readonly log?: Logger;
   readonly core?: CoreModule;
+  /** Without it, every open link is served, and no sealed one. */
+  readonly linkKeys?: LinkKeys | undefined;
 }
 
 interface QueuedEvent {
@@ -98,6 +124,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
   readonly transport: LinkTransport;
   readonly #log: Logger;
   readonly #module: CoreModule | undefined;
+  readonly #linkKeys: LinkKeys | undefined;
   readonly #splitter: FrameSplitter;
   readonly #queues: Record<DataChannel, (Uint8Array | MessageMaker)[]> = {
     [Channel.Time]: [],
@@ -125,6 +152,7 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     this.transport = options.transport;
     this.#log = options.log ?? silentLogger;
     this.#module = options.core;
+    this.#linkKeys = options.linkKeys;
     this.#splitter = new FrameSplitter(
       (frame, first, last, keptNs) => this.#frame(frame, first, last, keptNs),
       options.transport.byteNs,
@@ -141,6 +169,16 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     return this.#session;
   }
 
+  /** Whether the session that stands is sealed. */
+  get isSealed(): boolean {
+    return this.#up && this.#ready[LinkReadyField.Sealed] === 1;
+  }
+
+  /** The meter that the session is with: proven where it is sealed, as it says where it is not. */
+  get meter(): string | undefined {
+    return this.#up ? textAt(this.#ready, LinkReadyField.Meter) : undefined;
+  }
+
   /** The stream queue is long: whoever has more for it should wait for `drain`. */
   get isBusy(): boolean {
     return this.#busy;
@@ -153,6 +191,8 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
       framesDamaged: view.getUint32(LinkReadyField.FramesDamaged, true),
       framesSent: view.getUint32(LinkReadyField.FramesSent, true),
       framesResent: view.getUint32(LinkReadyField.FramesResent, true),
+      framesForged: view.getUint32(LinkReadyField.FramesForged, true),
+      framesReplayed: view.getUint32(LinkReadyField.FramesReplayed, true),
       framesTooLong: this.#splitter.dropped,
       messagesRefused: this.#refused,
       messagesDropped: this.#dropped,
@@ -191,7 +231,8 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     const payload = new Uint8Array(LinkStartField.Bytes);
     const view = new DataView(payload.buffer);
     view.setUint32(LinkStartField.TickHz, 1e9, true);
-    view.setUint32(LinkStartField.Nonce, randomInt(2 ** 32), true);
+    payload.set(randomBytes(8), LinkStartField.Nonce);
+    view.setUint8(LinkStartField.ServesOpen, this.#linkKeys === undefined ? 1 : 0);
     this.#happenNow(Event.LinkStart, payload);
   }
 
@@ -333,6 +374,9 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
       case Action.LinkReady:
         this.#told(payload, view);
         break;
+      case Action.LinkHello:
+        this.#hello(payload);
+        break;
       default:
         this.#log.warn('the core of a link asks for what a gateway does not have', { action: kind });
     }
@@ -365,8 +409,32 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     });
   }
 
+  #hello(payload: Uint8Array): void {
+    const meter = textAt(payload, LinkHelloField.Meter);
+    if (payload[LinkHelloField.Kind] === LinkHello.Refused) {
+      this.emit('turnedAway', meter, 'wrong-key');
+      return;
+    }
+    const sealed = payload[LinkHelloField.Sealed] === 1;
+    const key = this.#linkKeys?.(meter);
+    const answer = new Uint8Array(LinkKeyField.Meter + payload.length - LinkHelloField.Meter);
+    answer.set(payload.subarray(LinkHelloField.Meter), LinkKeyField.Meter);
+    if (key === 'open') answer[LinkKeyField.Known] = LinkKnown.Open;
+    else if (key !== undefined) {
+      answer[LinkKeyField.Known] = LinkKnown.Key;
+      answer.set(key, LinkKeyField.Key);
+    }
+    this.#happenNow(Event.LinkKey, answer);
+    const isOpen = key === 'open';
+    if (sealed && (isOpen || key === undefined)) this.emit('turnedAway', meter, 'no-key');
+    else if (!sealed && !isOpen) this.emit('turnedAway', meter, 'open');
+  }
+
   #told(payload: Uint8Array, view: DataView): void {
+    const before = this.counters;
     this.#ready = payload;
+    const { framesForged: forged, framesReplayed: replayed } = this.counters;
+    if (forged > before.framesForged || replayed > before.framesReplayed) this.emit('tampered', { forged, replayed });
     this.#room = {
       [Channel.Time]: payload[LinkReadyField.TimeRoom]!,
       [Channel.Stream]: payload[LinkReadyField.StreamRoom]!,
@@ -391,4 +459,9 @@ export class LinkEnd extends EventEmitter<LinkEndEvents> {
     this.#up = false;
     this.emit('down', reason);
   }
+}
+
+/** A text of the core: its length in a byte, then that many bytes. */
+function textAt(bytes: Uint8Array, at: number): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset + at + 1, bytes[at]).toString('utf8');
 }

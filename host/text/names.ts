@@ -7,6 +7,7 @@ import {
   Failure,
   Invalidity,
   KeError,
+  LinkRefusal,
   MeterEvent,
   Missing,
   Reject,
@@ -340,6 +341,7 @@ export const meterEventNames: Names<MeterEvent> = {
     text: 'The software that was accepted does not run; what ran before does.',
   },
   [MeterEvent.UpdateRefused]: { name: 'update-refused', text: 'Software was not taken.' },
+  [MeterEvent.LinkRefused]: { name: 'link-refused', text: 'Frames on the sealed link were refused.' },
 };
 
 const goodEvents = [
@@ -370,6 +372,7 @@ const badEvents = [
   MeterEvent.PeriodsInvalid,
   MeterEvent.HoldoverEnded,
   MeterEvent.TransactionOverdue,
+  MeterEvent.LinkRefused,
   MeterEvent.Tampered,
   MeterEvent.LogbookFull,
   MeterEvent.RecordsFull,
@@ -447,6 +450,11 @@ function dateText(unixSeconds: bigint): string {
 function dayBefore(end: bigint): string {
   return dateText(end - 1n).replace(/T.*/, '');
 }
+
+const linkRefusalNames: Names<LinkRefusal> = {
+  [LinkRefusal.Forged]: { name: 'forged', text: 'without a seal that holds' },
+  [LinkRefusal.Replayed]: { name: 'replayed', text: 'that had come before, or came too late' },
+};
 
 /** `1 cookie`, `2 cookies`. */
 function countText(count: bigint, unit: string): string {
@@ -607,6 +615,8 @@ export function describeEvent(event: {
       return `Software ${upperVersion(a)} was ${b === 0n ? 'not tried' : 'tried, and not confirmed'}; ${lowerVersion(a)} runs.`;
     case MeterEvent.UpdateRefused:
       return `Software was not taken: ${nameOf(updateRefusalNames, Number(a)).text}${b > 1n ? ` (${b} times)` : ''}.`;
+    case MeterEvent.LinkRefused:
+      return `Frames on the sealed link were refused: ${countText(b, 'frame')} ${nameOf(linkRefusalNames, Number(a)).text}.`;
     default:
       return `${nameOf(meterEventNames, code).text.replace(/\.$/, '')}${from}.`;
   }

@@ -451,9 +451,9 @@ export class AttackedMeter extends GatewaySockets<Connection> {
     if (failure === 'silence') return;
     // He may break the connection anywhere within the answer.
     const end = failure === undefined ? answer.length : this.#random.below(answer.length);
-    const pieces = Math.ceil(end / 235);
+    const pieces = Math.ceil(end / 219);
     for (let piece = 0; piece < pieces; piece++) {
-      const data = answer.subarray(piece * 235, Math.min(end, piece * 235 + 235));
+      const data = answer.subarray(piece * 219, Math.min(end, piece * 219 + 219));
       this.#later(2 * server.pathNs + ((piece + 1) * afterNs) / pieces, () => {
         if (this.connections.get(id) === connection) this.#deliver({ type: Message.TlsData, id, data });
       });

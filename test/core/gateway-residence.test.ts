@@ -1,6 +1,6 @@
 // The residence that a gateway's end of the link tells of an answer: until its first byte departs, whatever is on the line.
 import { beforeAll, expect, it } from 'vitest';
-import { Action, Channel, Event, Message } from '../../as/abi/codes.ts';
+import { Action, Channel, Event, LinkStartField, Message } from '../../as/abi/codes.ts';
 import { Core } from '../../host/core/core.ts';
 import { decodeMessage, encodeMessage, type UdpReceived } from '../../host/link/messages.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
@@ -26,8 +26,10 @@ class Scene {
   readonly received: UdpReceived[] = [];
 
   constructor() {
-    const start = new Uint8Array(8);
-    new DataView(start.buffer).setUint32(0, 1e9, true);
+    const start = new Uint8Array(LinkStartField.Bytes);
+    const view = new DataView(start.buffer);
+    view.setUint32(LinkStartField.TickHz, 1e9, true);
+    view.setUint8(LinkStartField.ServesOpen, 1);
     this.handle(Event.LinkStart, start);
     this.meter.linkStart(0, 1e9, 1);
     for (let round = 0; round < 20; round++) {

@@ -26,7 +26,7 @@ const acknowledge = (script: Script, stream: number, credit = 4, flags = 0) =>
   script.hearFrame({ payload: statusPayload({ stream: [stream, credit], flags }) });
 
 describe('sending on stream and report', () => {
-  test('room for 4 stream and 2 report messages, of 1 to 237 bytes', () => {
+  test('room for 4 stream and 2 report messages, of 1 to 221 bytes', () => {
     const script = standing();
     expect([0, 1, 2, 3, 4].map((channel) => script.core.linkRoom(channel))).toEqual([0, 1, 4, 2, 0]);
     expect(script.send(Channel.Stream, [])).toBe(false);
@@ -152,7 +152,7 @@ describe('sending on stream and report', () => {
     const script = new Script(newLinkSync(), true);
     script.frameMs = 250;
     script.open();
-    script.send(Channel.Stream, new Uint8Array(237));
+    script.send(Channel.Stream, new Uint8Array(221));
     names(script);
     const at = script.ms;
     while (script.next()!.channel !== Channel.Stream);

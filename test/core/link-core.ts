@@ -8,16 +8,45 @@ const root = join(import.meta.dirname, '..', '..');
 
 const entry = `
 export * from './as/link/link';
-import { linkPoll as linkPollAt, linkStart as linkStartEnd } from './as/link/link';
+import {
+  linkAsks,
+  linkHello,
+  linkKnow,
+  linkPoll as linkPollAt,
+  linkReceive as linkReceiveAt,
+  linkStart as linkStartEnd,
+} from './as/link/link';
+import { LINK_KEY } from './as/link/seal';
+export { sealFramesForged, sealFramesReplayed, sealStands } from './as/link/seal';
 import { GATEWAY_MEMORY_BYTES, linkUseMemory } from './as/link/memory';
 const FRAME: usize = memory.data(256);
 export function linkPoll(now: u64): u32 {
   return linkPollAt(now, FRAME);
 }
-const GATEWAY: usize = memory.data(3504, 8);
+const GATEWAY: usize = memory.data(3744, 8);
 export function linkStart(gateway: bool, tickHz: u32, seed: u32): void {
-  if (gateway && GATEWAY_MEMORY_BYTES <= 3504) linkUseMemory(GATEWAY);
+  if (gateway && GATEWAY_MEMORY_BYTES <= 3744) linkUseMemory(GATEWAY);
   linkStartEnd(gateway, tickHz, seed);
+}
+/** A host that knows this of every meter. */
+let known: u32 = 1;
+export function linkTrust(what: u32): usize {
+  known = what;
+  return LINK_KEY;
+}
+const NAME: usize = memory.data(36);
+/** Where a meter's id may be put: a text. */
+export function linkName(): usize {
+  return NAME;
+}
+const KEY: usize = memory.data(16);
+export function linkReceive(frame: usize, length: u32, firstTick: u64, lastTick: u64, now: u64): bool {
+  const result = linkReceiveAt(frame, length, firstTick, lastTick, now);
+  if (linkAsks()) {
+    memory.copy(KEY, LINK_KEY, 16);
+    linkKnow(linkHello() + 13, known, KEY);
+  }
+  return result;
 }
 export function linkFrame(): usize {
   return FRAME;
@@ -37,7 +66,16 @@ export interface LinkExports {
   crc32(ptr: number, length: number): number;
   cobsEncode(ptr: number, length: number): void;
   cobsDecode(ptr: number, length: number): number;
+  linkIdentify(id: number, sealed: number): void;
   linkStart(gateway: number, tickHz: number, seed: number): void;
+  /** Gateway: what `LinkKnown` is said of any meter. Either end: where its link key is. */
+  linkTrust(known: number): number;
+  linkName(): number;
+  linkHelloRefused(): number;
+  linkPeer(): number;
+  sealStands(): number;
+  sealFramesForged(): number;
+  sealFramesReplayed(): number;
   linkReceive(frame: number, length: number, firstTick: bigint, lastTick: bigint, now: bigint): number;
   linkChannel(): number;
   linkMessage(): number;
@@ -111,4 +149,14 @@ export function newLinkSync(servers = 4): LinkExports {
   const module = modules.get(servers);
   if (module === undefined) throw new Error(`newLink must have been called for ${servers} servers`);
   return new WebAssembly.Instance(module, {}).exports as unknown as LinkExports;
+}
+
+/** Gives an end, before its start, a meter's link key: the meter's link is sealed, and the gateway knows the key. */
+export function giveKey(core: LinkExports, gateway: boolean, meter: string, key: Uint8Array): void {
+  const at = core.linkTrust(2);
+  const memory = new Uint8Array(core.memory.buffer);
+  memory.set(key, at);
+  if (gateway) return;
+  memory.set([meter.length, ...Buffer.from(meter)], core.linkName());
+  core.linkIdentify(core.linkName(), 1);
 }

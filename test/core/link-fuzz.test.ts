@@ -3,6 +3,7 @@
 // it got, and afterwards still talks to an honest peer.
 import { beforeAll, describe, expect, test } from 'vitest';
 import { Channel } from '../../as/abi/codes.ts';
+import { FrameSize } from '../../as/link/layout.ts';
 import { newLink, newLinkSync } from './link-core.ts';
 import { bringUp, joinEnds, Traffic } from './link-line.ts';
 import { encodeFrame, Script } from './link-wire.ts';
@@ -22,7 +23,7 @@ function randomFrame(random: SeededRandom, session: number): Uint8Array {
   const payload = random.bytes(length);
   if (channel === Channel.Control && length > 0) payload[0] = random.below(6);
   return encodeFrame({
-    version: random.below(50) > 0 ? 1 : random.below(16),
+    version: random.below(50) > 0 ? FrameSize.Version : random.below(16),
     channel,
     flags: random.below(4),
     keyId: random.below(50) > 0 ? 0 : random.below(256),

@@ -6,7 +6,7 @@
 // - An end is told what firmware tells the core: what lies between two zeros, and ticks of first and last bytes.
 import { Channel, LinkLimit } from '../../as/abi/codes.ts';
 import { METER_DATAGRAM_BYTES, REQUEST_MAX_BYTES } from '../../as/link/layout.ts';
-import { type LinkExports, newLinkSync } from './link-core.ts';
+import { giveKey, type LinkExports, newLinkSync } from './link-core.ts';
 import type { SeededRandom } from './random.ts';
 
 const NS = 1_000_000_000;
@@ -42,6 +42,8 @@ export interface LineOptions {
   readonly tickHz: { readonly meter: number; readonly gateway: number };
   /** Servers that the meter's core is built for; the gateway's is for four. */
   readonly servers: number;
+  /** The link key that both ends have. */
+  readonly key?: Uint8Array | undefined;
 }
 
 interface Planned {
@@ -163,6 +165,7 @@ export class LinkEnd {
     this.#restartedAt = this.timeline.nowNs;
     this.#partial = [];
     this.#wakeAt = Number.POSITIVE_INFINITY;
+    if (this.options.key !== undefined) giveKey(this.core, this.gateway, 'meter-1', this.options.key);
     this.core.linkStart(this.gateway ? 1 : 0, this.tickHz, this.random.below(2 ** 32));
     const run = this.#run;
     this.timeline.plan(this.timeline.nowNs, () => {

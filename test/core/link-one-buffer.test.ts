@@ -135,8 +135,8 @@ test.each([
   const requests = (servers === 1 ? [3] : [3, 5]).map((step) => bytes(REQUEST_MAX_BYTES, step));
   for (const request of requests) expect(script.send(Channel.Stream, request)).toBe(true);
   expect(script.send(Channel.Stream, requests[0]!)).toBe(false);
-  expect(script.send(Channel.Report, bytes(237))).toBe(true);
-  expect(script.frames().map(({ payload }) => payload)).toEqual([...requests, bytes(237)]);
+  expect(script.send(Channel.Report, bytes(221))).toBe(true);
+  expect(script.frames().map(({ payload }) => payload)).toEqual([...requests, bytes(221)]);
 });
 
 test.each([

@@ -79,15 +79,15 @@ describe('opening', () => {
     expect(script.frames().map((frame) => frame.channel)).toEqual([Channel.Control, Channel.Time]);
   });
 
-  test('an answer to another hello, of version 2 or with session 0 is not taken', () => {
+  test('an answer to another hello, of version 3 or with session 0 is not taken', () => {
     const script = meter();
     const nonce = nonceOf(script.next());
     script.hear(encodeFrame({ session: 9, payload: openPayload(Control.Answer, nonce + 1) }));
     script.hear(encodeFrame({ session: 0, payload: openPayload(Control.Answer, nonce) }));
     const later = openPayload(Control.Answer, nonce);
-    later[OpenField.Version] = 2;
+    later[OpenField.Version] = 3;
     script.hear(encodeFrame({ session: 9, payload: later }));
-    script.hear(encodeFrame({ session: 9, payload: openPayload(Control.Answer, nonce).subarray(0, 7) }));
+    script.hear(encodeFrame({ session: 9, payload: openPayload(Control.Answer, nonce).subarray(0, 19) }));
     expect(script.core.linkUp()).toBe(0);
   });
 

@@ -18,7 +18,7 @@ function keAnswer(baud: number, latencyMs: number): { taken: number; wire: numbe
   timeline.run(timeline.nowNs + 1_000_000_000);
   const answer = new Uint8Array(1000).fill(0x42);
   const pieces: Uint8Array[] = [];
-  for (let at = 0; at < answer.length; at += 235) pieces.push(answer.subarray(at, at + 235));
+  for (let at = 0; at < answer.length; at += 219) pieces.push(answer.subarray(at, at + 219));
   let received = 0;
   let doneNs = 0;
   meter.onMessage = ({ message }) => {
@@ -85,7 +85,8 @@ test.each([9_600, 115_200])('a time datagram of 400 bytes waits for one frame at
 test('size of the link alone', async () => {
   const bytes = (await compileLink()).length;
   const memory = (await newLink()).scratch();
-  console.log(`link: ${bytes} bytes of wasm, ${memory} bytes of memory, of which 3,504 are a gateway's`);
-  expect(bytes).toBeLessThan(6000);
-  expect(memory).toBeLessThan(5900);
+  console.log(`link: ${bytes} bytes of wasm, ${memory} bytes of memory, of which 3,744 are a gateway's`);
+  // With AES and what is made of it, which the core has anyway.
+  expect(bytes).toBeLessThan(10_600);
+  expect(memory).toBeLessThan(7900);
 });

@@ -1,7 +1,15 @@
 // Frames of the link made and read without the core: a second implementation of the layout in as/link/layout.ts, of
 // COBS and of CRC-32, to say things to an end that the core would not say, and to read what it says.
 import type { Channel } from '../../as/abi/codes.ts';
-import { Control, FrameField, OpenField, StatusField } from '../../as/link/layout.ts';
+import {
+  AnswerField,
+  Control,
+  FrameField,
+  FrameSize,
+  HelloField,
+  OpenField,
+  StatusField,
+} from '../../as/link/layout.ts';
 import type { LinkExports } from './link-core.ts';
 
 const crcTable = Uint32Array.from({ length: 256 }, (_, byte) => {
@@ -59,7 +67,7 @@ export type Spoken = Partial<Omit<Frame, 'payload'>> & { readonly payload: Array
 export function encodeFrame(frame: Spoken): Uint8Array {
   const decoded = new Uint8Array(FrameField.Payload + frame.payload.length + 4);
   const view = new DataView(decoded.buffer);
-  view.setUint8(FrameField.VersionChannel, ((frame.version ?? 1) << 4) | (frame.channel ?? 0));
+  view.setUint8(FrameField.VersionChannel, ((frame.version ?? FrameSize.Version) << 4) | (frame.channel ?? 0));
   view.setUint8(FrameField.Flags, frame.flags ?? 0);
   view.setUint8(FrameField.KeyId, frame.keyId ?? 0);
   view.setUint8(FrameField.Credit, frame.credit ?? 4);
@@ -93,9 +101,10 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   };
 }
 
+/** Of an open link; a hello is of a meter without a name. */
 export function openPayload(kind: Control.Hello | Control.Answer, nonce: number, credits = [4, 4]): Uint8Array {
-  const payload = new Uint8Array(OpenField.Bytes);
-  payload.set([kind, 1, ...credits]);
+  const payload = new Uint8Array(kind === Control.Hello ? HelloField.Meter + 1 : AnswerField.Proof);
+  payload.set([kind, FrameSize.Version, ...credits]);
   new DataView(payload.buffer).setUint32(OpenField.Nonce, nonce, true);
   return payload;
 }

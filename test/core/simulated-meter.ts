@@ -214,8 +214,8 @@ export class SimulatedMeter {
         const server = this.#serverOf(message.id);
         let after = 1_000_000n;
         for (const piece of server.establish(message.id, Buffer.from(message.data))) {
-          for (let at = 0; at < piece.length; at += 235) {
-            this.deliver({ type: Message.TlsData, id: message.id, data: piece.subarray(at, at + 235) }, after++);
+          for (let at = 0; at < piece.length; at += 219) {
+            this.deliver({ type: Message.TlsData, id: message.id, data: piece.subarray(at, at + 219) }, after++);
           }
         }
         const reason = server.behaviour.closeReason;

@@ -9,6 +9,7 @@ import {
   Abi,
   Action,
   Event,
+  LinkHelloField,
   LinkLimit,
   LinkMessageField,
   LinkReadyField,
@@ -337,6 +338,8 @@ function actionProblem(kind: number, payload: Uint8Array, storageBytes: number, 
       return wrong(bytes === 0);
     case Action.LinkReady:
       return wrong(bytes === LinkReadyField.Bytes);
+    case Action.LinkHello:
+      return wrong(bytes > LinkHelloField.Meter && bytes === LinkHelloField.Meter + 1 + payload[LinkHelloField.Meter]!);
     default:
       return 'unknown';
   }

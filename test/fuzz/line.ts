@@ -1,5 +1,5 @@
 // A serial line in virtual time and the gateway's end of its link, a core of its own; frames can be changed on the way.
-import { Action, Channel, Event, LinkMessageField, LinkReadyField } from '../../as/abi/codes.ts';
+import { Action, Channel, Event, LinkMessageField, LinkReadyField, LinkStartField } from '../../as/abi/codes.ts';
 import { VirtualClock, type VirtualTime } from '../../host/meter/clocks.ts';
 import { CheckedCore, type CheckedModules, type CheckOptions } from './checked-core.ts';
 import type { Device } from './device.ts';
@@ -40,10 +40,11 @@ export class GatewayLine {
   }
 
   start(): void {
-    const payload = new Uint8Array(8);
+    const payload = new Uint8Array(LinkStartField.Bytes);
     const view = new DataView(payload.buffer);
-    view.setUint32(0, tickHz, true);
-    view.setUint32(4, this.#nonce, true);
+    view.setUint32(LinkStartField.TickHz, tickHz, true);
+    view.setUint32(LinkStartField.Nonce, this.#nonce, true);
+    view.setUint8(LinkStartField.ServesOpen, 1);
     this.#handle(Event.LinkStart, payload);
   }
 

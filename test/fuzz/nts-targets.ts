@@ -175,7 +175,7 @@ function tlsOpened(id: number) {
 function answerKe(random: Prng, meter: DirectMeter, id: number, offered: readonly number[], keHost: string): void {
   meter.events.length = 0;
   const answer = randomKeAnswer(random);
-  const pieceBytes = random.chance(0.3) ? 1 + random.size(20) : 235;
+  const pieceBytes = random.chance(0.3) ? 1 + random.size(20) : 219;
   const read = readKeAnswer(answer, offered);
   // What comes after the end is seen where it comes in the same piece, and not waited for.
   const endPieceBytes = read && Math.min(Math.ceil(read.endBytes / pieceBytes) * pieceBytes, answer.length);
@@ -286,8 +286,8 @@ export class Servers {
       });
       const cookieBytes = random.pick([1, 16, 100, 170, 256]);
       const answer = keAnswer(8, cookieBytes, aead, compliant ? [compliantRecord()] : []);
-      for (let at = 0; at < answer.length; at += 235) {
-        meter.tell({ type: Message.TlsData, id: message.id, data: answer.subarray(at, at + 235) });
+      for (let at = 0; at < answer.length; at += 219) {
+        meter.tell({ type: Message.TlsData, id: message.id, data: answer.subarray(at, at + 219) });
       }
     } else if (message.type === Message.TlsExport) {
       this.#export(message);

@@ -283,8 +283,8 @@ export class GatewaySockets {
     this.establishments++;
     connection.keys = this.#newKeys(connection.host, data);
     const answer = this.#keAnswer(connection.keys);
-    for (let at = 0, after = 1e6; at < answer.length; at += 235, after += 1000) {
-      this.tell({ type: Message.TlsData, id, data: answer.subarray(at, at + 235) }, after);
+    for (let at = 0, after = 1e6; at < answer.length; at += 219, after += 1000) {
+      this.tell({ type: Message.TlsData, id, data: answer.subarray(at, at + 219) }, after);
     }
   }
 

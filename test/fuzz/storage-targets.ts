@@ -348,7 +348,7 @@ const start: Target = {
       const core = new CheckedCore(modules, { large, twin: true, record: true });
       let tick = BigInt(random.size(1e12));
       const good = startPayload(random.below(16));
-      const linkStart = Uint8Array.of(0, 0xca, 0x9a, 0x3b, 1, 2, 3, 4);
+      const linkStart = Uint8Array.of(0, 0xca, 0x9a, 0x3b, 1, 2, 3, 4, 5, 6, 7, 8, 1);
       for (let event = random.size(60) + 1; event > 0; event--) {
         inputs++;
         const kind = random.below(5);

@@ -281,7 +281,7 @@ describe('TLS', () => {
     start({ limits: { messages: { burst: 1_000, perSecond: 1 } } });
     link.say(tlsOpen(await serveTls()));
     await link.expect(Message.TlsOpened);
-    for (let times = 0; times < 300; times++) link.say({ type: Message.TlsWrite, id: 1, data: new Uint8Array(235) });
+    for (let times = 0; times < 300; times++) link.say({ type: Message.TlsWrite, id: 1, data: new Uint8Array(219) });
     expect(link.sent.filter((one) => one.type === Message.TlsClosed)).toMatchObject([{ reason: Failure.Limit }]);
   });
 

@@ -29,6 +29,8 @@ export class ScriptedLink extends EventEmitter<LinkEndEvents> {
       framesDamaged: 0,
       framesSent: 0,
       framesResent: 0,
+      framesForged: 0,
+      framesReplayed: 0,
       framesTooLong: 0,
       messagesRefused: 0,
       messagesDropped: 0,

@@ -61,7 +61,7 @@ const messages: LinkMessage[] = [
   },
   { type: Message.TlsOpen, id: 3, validAt: 4_102_444_800n, port: 4460, alpn: 'ntske/1', host: 'time.example' },
   { type: Message.TlsOpen, id: 3, validAt: undefined, port: 4460, alpn: 'ntske/1', host: '::1' },
-  { type: Message.TlsWrite, id: 255, data: new Uint8Array(235).fill(9) },
+  { type: Message.TlsWrite, id: 255, data: new Uint8Array(219).fill(9) },
   { type: Message.TlsExport, id: 1, tag: 2, length: 32, label: 'EXPORTER-x', context: Uint8Array.of(0, 0, 0, 15, 1) },
   { type: Message.TlsExport, id: 1, tag: 2, length: 32, label: 'EXPORTER-x', context: new Uint8Array(0) },
   { type: Message.TlsClose, id: 9 },
@@ -229,9 +229,9 @@ const messages: LinkMessage[] = [
   { type: Message.Done, result: CommandResult.Absent, token: 0x1234, detail: 0xffffffff },
   { type: Message.RecordAck, stored: 0xffffffff, delivered: 0xfffffffe },
   { type: Message.EntriesAsk, ring: Ring.Logbook, token: 0x1234, from: 0xffffffff, count: 0xffff },
-  { type: Message.BlockWrite, block: Block.Dynamic, token: 7, offset: 0xffff, part: new Uint8Array(231).fill(4) },
+  { type: Message.BlockWrite, block: Block.Dynamic, token: 7, offset: 0xffff, part: new Uint8Array(215).fill(4) },
   { type: Message.BlockCommit, block: Block.Program, token: 0xffff, length: 2_048 },
-  { type: Message.Provision, token: 1, offset: 231, part: Uint8Array.of(1, 2, 3) },
+  { type: Message.Provision, token: 1, offset: 215, part: Uint8Array.of(1, 2, 3) },
   { type: Message.Release, ring: Ring.Logbook, token: 1, sequence: 0xffffffff },
   {
     type: Message.Slots,
@@ -444,7 +444,7 @@ test('what does not fit its field is not encoded', () => {
   refuse({ type: Message.TlsClose, id: 1.5 });
   refuse({ type: Message.EventAck, sequence: -1 });
   refuse({ type: Message.TlsData, id: 1, data: new Uint8Array(236) });
-  refuse({ type: Message.BlockWrite, block: Block.Program, token: 1, offset: 0, part: new Uint8Array(232) });
+  refuse({ type: Message.BlockWrite, block: Block.Program, token: 1, offset: 0, part: new Uint8Array(216) });
   for (const bytes of [0, 3, 212])
     refuse({ type: Message.UpdatePart, token: 1, offset: 0, part: new Uint8Array(bytes) });
   refuse({ type: Message.Entry, ring: Ring.Records, token: 0, entry: new Uint8Array(127) });
