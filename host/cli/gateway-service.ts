@@ -16,6 +16,7 @@ import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import type { TransactionFollower } from '../ocmf/maker.ts';
 import { OcmfService } from '../ocmf/service.ts';
 import { Outbox } from '../outbox/outbox.ts';
+import { readLinkKeys } from '../provision/meter-keys.ts';
 import { reportTo } from '../report.ts';
 import { EventIntake } from './event-intake.ts';
 
@@ -50,6 +51,8 @@ export class GatewayService {
       links: settings.links,
       anchors: loadTrustAnchors(trust),
       log,
+      linkKeys: new Map(settings.linkKeys.files.flatMap(readLinkKeys).map(({ meter, linkKey }) => [meter, linkKey])),
+      sealedOnly: settings.linkKeys.sealedOnly,
       limits: {
         tlsConnections: limits.connections,
         tlsOpens: perMinute(limits.connectionsPerMinute),

@@ -2,6 +2,7 @@
 import { Gateway } from '../gateway/gateway.ts';
 import { loggerTo } from '../log.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
+import { readLinkKeys } from '../provision/meter-keys.ts';
 import type { Context } from './context.ts';
 import { LiveView } from './live.ts';
 import { printable } from './terminal.ts';
@@ -10,6 +11,8 @@ import { terminalLogger, watchMeters } from './watch-meters.ts';
 
 export interface MonitorLinkOptions {
   readonly ca: readonly string[];
+  /** Files with link keys. */
+  readonly keys: readonly string[];
   readonly leaveEvents?: boolean;
   readonly verbose?: boolean;
   readonly json?: boolean;
@@ -23,6 +26,7 @@ export async function monitorLink(context: Context, link: string, options: Monit
   const gateway = new Gateway({
     links: [link],
     anchors: loadTrustAnchors({ system: true, files: options.ca }),
+    linkKeys: new Map(options.keys.flatMap(readLinkKeys).map(({ meter, linkKey }) => [meter, linkKey])),
     log: loggerTo(({ level, message, fields }) => {
       // Why a link does not come up is told where it waits.
       if (typeof fields.reason === 'string') trouble = `: ${printable(fields.reason)}`;

@@ -15,6 +15,7 @@ interface Options extends BrokerOptions {
   leaveEvents?: boolean;
   verbose?: boolean;
   ca: string[];
+  keys: string[];
 }
 
 export function monitorCommand(context: Context): Command {
@@ -33,6 +34,7 @@ export function monitorCommand(context: Context): Command {
     .option('-v, --verbose', "show the gateway's log too (link)")
     .option('--json', 'print one JSON object a line')
     .option('--ca <file>', "further certificate authorities of the meter's time servers (link)", collect, [])
+    .option('--keys <file>', "the meter's keys, where its link is sealed (link)", collect, [])
     .action((source: string, options: Options) => monitor(context, source, options));
   return withHelp(withBrokerOptions(command), {
     examples: [

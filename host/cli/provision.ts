@@ -14,6 +14,7 @@ import {
 import { type GivenSettings, readSettingsFile } from '../provision/settings-file.ts';
 import {
   keysKept,
+  linkWasSealed,
   maxStorageBytes,
   newStorageBytes,
   newTariffStorageBytes,
@@ -51,6 +52,8 @@ export interface ProvisionCommandOptions {
   keys?: string;
   publicKey?: string;
   link?: string;
+  sealedLink?: boolean;
+  openLink?: boolean;
   force?: boolean;
   json?: boolean;
 }
@@ -73,6 +76,8 @@ export function provisionCommand(context: Context): Command {
       '--always-check-dates',
       'without a trusted time, no certificate is taken: such a meter needs a clock that keeps the time (default: the first key establishment may ignore dates, which are checked at the time it leads to)',
     )
+    .option('--sealed-link', 'seal the link to the gateway, which then needs the link key: give --keys too')
+    .option('--open-link', 'leave the link open (default: what it was, open for a new meter)')
     .option('--poll-min <seconds>', `shortest poll interval (default ${settingsDefaults.poll.minSeconds})`, wholeNumber)
     .option('--poll-max <seconds>', `longest poll interval (default ${settingsDefaults.poll.maxSeconds})`, wholeNumber)
     .option('--report <seconds>', `interval of time reports (default ${settingsDefaults.reportSeconds})`, wholeNumber)
@@ -88,7 +93,10 @@ export function provisionCommand(context: Context): Command {
     )
     .option('--tariff <file>', 'tariff program, YAML or JSON (docs/tariff.md); replaces those that the meter has')
     .option('--dynamic <file>', 'dynamic tariffs, YAML or JSON; replace those that the meter has')
-    .option('--keys <file>', 'write the keys of those who verify records: the record key is secret, the root key stays')
+    .option(
+      '--keys <file>',
+      'write the keys of those who verify records, and the link key of the gateway: a secret; the root key stays',
+    )
     .option('--public-key <file>', 'write the public key alone, PEM: the meter signs the heads of its records for it')
     .option('-f, --force', 'replace what the files hold, also another meter')
     .option('--json', 'print the result as JSON')
@@ -136,6 +144,7 @@ export function mergeSettings(file: GivenSettings, options: ProvisionCommandOpti
   if (servers === undefined) {
     throw usageError('the meter needs a time server', 'Give --server HOST, or servers in the --settings file.');
   }
+  const sealedLink = options.sealedLink === true || (options.openLink !== true && file.sealedLink === true);
   const shortest = options.pollMin ?? file.poll?.minSeconds;
   const longest = options.pollMax ?? file.poll?.maxSeconds;
   const { minSeconds, maxSeconds } = settingsDefaults.poll;
@@ -144,6 +153,7 @@ export function mergeSettings(file: GivenSettings, options: ProvisionCommandOpti
     servers,
     firstDatesUnchecked:
       options.alwaysCheckDates === true ? false : (file.firstDatesUnchecked ?? settingsDefaults.firstDatesUnchecked),
+    ...(sealedLink ? { sealedLink } : {}),
     poll: {
       // One given alone moves the other one's default out of its way.
       minSeconds: shortest ?? Math.min(minSeconds, longest ?? minSeconds),
@@ -217,6 +227,9 @@ function isOption(setting: SettingPath, options: ProvisionCommandOptions): boole
 }
 
 async function provision(context: Context, file: string | undefined, options: ProvisionCommandOptions): Promise<void> {
+  if (options.sealedLink === true && options.openLink === true) {
+    throw usageError('--sealed-link and --open-link exclude each other', 'Name one of them.');
+  }
   if (options.link !== undefined) return await provisionLink(context, options.link, file, options);
   if (file === undefined) throw usageError('nothing says where to', "Name a storage FILE, or the meter's --link.");
   const { terminal } = context;
@@ -224,7 +237,9 @@ async function provision(context: Context, file: string | undefined, options: Pr
   const force = options.force === true;
   const board = options.board === undefined ? {} : await boardStorage(options.board);
   const bytes = options.bytes ?? board.bytes;
-  const settings = await wholeSettings(options, storageFileBytes(file, { ...board, force }) ?? bytes);
+  const chosen = await wholeSettings(options, storageFileBytes(file, { ...board, force }) ?? bytes);
+  const keepsSeal = options.openLink !== true && linkWasSealed(file, chosen.id, { ...board, force });
+  const settings = keepsSeal ? { ...chosen, sealedLink: true } : chosen;
   const program = options.tariff === undefined ? undefined : readProgramFile(options.tariff);
   const dynamic = options.dynamic === undefined ? undefined : readDynamicFile(options.dynamic);
   const rootKey = options.rootKeyFile === undefined ? undefined : readRootKeyFile(options.rootKeyFile);
@@ -348,6 +363,7 @@ function settingsPairs(settings: MeterSettings): [string, string | undefined][] 
         ? 'checked; without a trusted time, at the time obtained'
         : 'always checked; no key establishment without a trusted time',
     ],
+    ['Link', settings.sealedLink === true ? 'sealed; its gateway needs the link key' : 'open'],
     ['Poll', `${settings.poll.minSeconds} to ${settings.poll.maxSeconds} s`],
     ['Time reports', `every ${settings.reportSeconds} s`],
     ...choicePairs(settings),

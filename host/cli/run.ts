@@ -9,7 +9,7 @@ import { Gateway } from '../gateway/gateway.ts';
 import { loadTrustAnchors } from '../net/trust-anchors.ts';
 import type { HostPort } from '../provision/host-port.ts';
 import { type MeterSettings, settingsDefaults } from '../provision/settings-block.ts';
-import { provisionStorage, readStorageSettings } from '../provision/storage-file.ts';
+import { provisionStorage, readStorageKeys, readStorageSettings } from '../provision/storage-file.ts';
 import { boardStorage, checkAgreement, softwareBoard } from './boards.ts';
 import { type Context, collect, withHelp } from './context.ts';
 import { CliError, usageError } from './errors.ts';
@@ -139,9 +139,11 @@ async function run(context: Context, options: Options): Promise<void> {
   const view = new LiveView(terminal, { json: options.json === true });
   const log = terminalLogger(terminal, options.verbose === true ? 'debug' : 'warn');
   let stopMeter: (() => Promise<unknown>) | undefined;
-  const gateway = new Gateway({ links: [], anchors, log });
+  const linkKeys = new Map<string, Uint8Array>();
+  const gateway = new Gateway({ links: [], anchors, log, linkKeys });
   try {
     await provision(options, servers, storageFile);
+    addSealedLink(linkKeys, storageFile);
     watchMeters(gateway, view, { acknowledge: true });
     if (options.board === softwareBoard) {
       const meter = await startSoftware(gateway, softwareRun(context, options, rtcNs, storageFile));
@@ -169,6 +171,13 @@ async function run(context: Context, options: Options): Promise<void> {
     await stopMeter?.();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Adds the link key of the meter, where its link is sealed. */
+function addSealedLink(linkKeys: Map<string, Uint8Array>, storageFile: string): void {
+  if (readStorageSettings(storageFile).sealedLink !== true) return;
+  const { meter, linkKey } = readStorageKeys(storageFile);
+  linkKeys.set(meter, linkKey!);
 }
 
 /** ISO date to ns since 1970. */

@@ -8,7 +8,7 @@ import { checkFile, FileError, readFileWithin } from '../files.ts';
 import { loadTrustAnchors, splitPem, TrustAnchorError } from '../net/trust-anchors.ts';
 import { OcmfError } from '../ocmf/from-records.ts';
 import { pemSigner } from '../ocmf/signer.ts';
-import { KeysFileError, keysOf } from '../provision/meter-keys.ts';
+import { KeysFileError, keysOf, LinkKeysFileError, linkKeysOf } from '../provision/meter-keys.ts';
 import { type Problem, pathText, type Reading } from './problems.ts';
 import type { RawSettings } from './schema.ts';
 
@@ -30,8 +30,11 @@ interface NamedFile {
   readonly wrong?: (contents: Buffer, file: string) => string | undefined;
 }
 
-function namedFiles({ trust, mqtt, ocmf }: RawSettings): NamedFile[] {
+function namedFiles({ linkKeys, trust, mqtt, ocmf }: RawSettings): NamedFile[] {
   return [
+    ...linkKeys.files.map((name, index): NamedFile => {
+      return { path: ['linkKeys', 'files', index], name, secret: 'refuse', wrong: wrongLinkKeys };
+    }),
     ...trust.files.map((name, index) => ({ path: ['trust', 'files', index], name, wrong: wrongAnchors })),
     { path: ['mqtt', 'caFile'], name: mqtt?.caFile, wrong: wrongCertificates },
     { path: ['mqtt', 'certFile'], name: mqtt?.certFile, wrong: wrongCertificates },
@@ -138,6 +141,10 @@ function wrongOcmfKey(contents: Buffer, file: string): string | undefined {
 
 function wrongMeterKeys(contents: Buffer, file: string): string | undefined {
   return messageOf(KeysFileError, file, () => keysOf(contents.toString('utf8'), file));
+}
+
+function wrongLinkKeys(contents: Buffer, file: string): string | undefined {
+  return messageOf(LinkKeysFileError, file, () => linkKeysOf(contents.toString('utf8'), file));
 }
 
 /** What an error of this kind says, without the file's name. */

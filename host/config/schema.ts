@@ -239,6 +239,25 @@ export const settingsSchema = z
           example: ['serial:/dev/ttyUSB0?baud=115200', 'unix-listen:/run/metertime/m1.sock'],
         }),
       ),
+    linkKeys: z
+      .strictObject({
+        files: z
+          .array(file({ description: 'A file.' }))
+          .default([])
+          .meta(
+            meta({
+              description:
+                'Link keys of meters whose links are sealed: files that metertime provision --keys wrote, or lists of such; meter and linkKey are all that is read. Refused where everyone can read them. A meter whose key is here is served in sealed sessions only.',
+              example: ['/etc/metertime/m1.keys.json'],
+            }),
+          ),
+        sealedOnly: z
+          .boolean({ error: 'expected true or false' })
+          .default(false)
+          .meta(meta({ description: 'Whether meters without a key here are turned away.' })),
+      })
+      .prefault({})
+      .meta(meta({ description: 'Who the meters are, and what their links are sealed with.' })),
     trust: z
       .strictObject({
         system: z

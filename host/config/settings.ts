@@ -105,6 +105,7 @@ function resolveSettings(raw: RawSettings, file: string): Settings {
   return {
     ...rest,
     file,
+    linkKeys: { ...raw.linkKeys, files: raw.linkKeys.files.map(from) },
     trust: { ...raw.trust, files: raw.trust.files.map(from) },
     ...(mqtt === undefined ? {} : { mqtt: resolveMqtt(mqtt, raw.name, from) }),
     ...(raw.ocmf === undefined ? {} : { ocmf: resolveOcmf(raw.ocmf, from) }),

@@ -4,10 +4,11 @@
 // - A meter is who its Info says. Where two links say the same id, the newer one speaks for the meter: a meter that
 //   comes back before its old connection is found dead must not be turned away. The older link's sockets are closed
 //   and its reports are not passed on until it says its id again; `duplicate` tells that it happened.
+// - A meter whose link key is known speaks for itself only in a session sealed under that key.
 // - Links and meters are apart: a link that fails, floods or traps costs no other one anything.
 import { EventEmitter } from 'node:events';
 import type { CoreModule } from '../core/core.ts';
-import { LinkEnd } from '../link/link-end.ts';
+import { LinkEnd, type TurnedAway } from '../link/link-end.ts';
 import type { Entry, Head, Info, Tariff, Time } from '../link/messages.ts';
 import { type AcceptLimits, LinkListener, type LinkTransport, openLink } from '../link/transports.ts';
 import { type Logger, silentLogger } from '../log.ts';
@@ -23,6 +24,8 @@ import type { ServerReport } from './server-reports.ts';
 
 /** More meters than this are not taken in. */
 const meterCount = 4_096;
+/** Log lines of one link about meters that get no session there, and about frames that were refused. */
+const refusalLines = { burst: 4, perSecond: 1 / 60 } as const;
 /** Log lines of one listener about connections that it turned away; the others are counted. */
 const turnedAwayLines = { burst: 4, perSecond: 1 / 60 } as const;
 
@@ -90,6 +93,23 @@ export interface GatewayOptions {
   readonly acceptLimits?: Partial<AcceptLimits>;
   readonly tlsTimeouts?: Partial<TlsTimeouts>;
   readonly core?: CoreModule;
+  /** Link keys by meter: their links are sealed, and never open. */
+  readonly linkKeys?: ReadonlyMap<string, Uint8Array>;
+  /** Meters without one are not served. */
+  readonly sealedOnly?: boolean;
+}
+
+/** Why a meter gets no session, and what to do. */
+function turnedAwayText(meter: string, reason: TurnedAway): string {
+  const name = meter === '' ? 'a meter without settings' : `meter ${meter}`;
+  switch (reason) {
+    case 'no-key':
+      return `the link of ${name} is sealed and this gateway has no link key of it: add its file of keys (metertime provision --keys) to linkKeys.files`;
+    case 'open':
+      return `the link of ${name} is open, and this gateway takes sealed ones of it only: provision it with --sealed-link, or take its key out of linkKeys.files, and linkKeys.sealedOnly`;
+    case 'wrong-key':
+      return `${name} does not prove the link key that this gateway has of it: its root key is another one, or somebody else says its name; write its keys anew (metertime provision --keys)`;
+  }
 }
 
 export class Gateway extends EventEmitter<GatewayEvents> {
@@ -183,7 +203,14 @@ export class Gateway extends EventEmitter<GatewayEvents> {
   /** Takes one link into service; the transport is started here. */
   addLink(transport: LinkTransport): MeterSession {
     const { core, anchors, limits, tlsTimeouts } = this.#options;
-    const link = new LinkEnd({ transport, log: this.#log, ...(core ? { core } : {}) });
+    const { linkKeys, sealedOnly = false } = this.#options;
+    const needsKeys = sealedOnly || (linkKeys !== undefined && linkKeys.size > 0);
+    const known = (meter: string) => linkKeys?.get(meter) ?? (sealedOnly ? undefined : 'open');
+    const link = new LinkEnd({
+      ...{ transport, log: this.#log, ...(core ? { core } : {}) },
+      linkKeys: needsKeys ? known : undefined,
+    });
+    this.#watchSeal(link);
     const session = new MeterSession({
       link,
       anchors,
@@ -196,7 +223,7 @@ export class Gateway extends EventEmitter<GatewayEvents> {
     const { name } = transport;
     this.#sessions.set(session, undefined);
     session.on('up', () => {
-      this.#log.info('link up', { link: name });
+      this.#log.info('link up', { link: name, sealed: link.isSealed });
       this.emit('link', { name, up: true, reason: '' });
     });
     session.on('down', (reason) => {
@@ -229,8 +256,40 @@ export class Gateway extends EventEmitter<GatewayEvents> {
     return session;
   }
 
+  #watchSeal(link: LinkEnd): void {
+    const { name } = link.transport;
+    const lines = new TokenBucket(refusalLines);
+    const said = new Set<string>();
+    link.on('turnedAway', (meter, reason) => {
+      const about = `${meter} ${reason}`;
+      if ((said.has(about) && !lines.take()) || said.size > 64) return;
+      said.add(about);
+      this.#log.warn('a meter gets no session', { link: name, meter, reason: turnedAwayText(meter, reason) });
+    });
+    link.on('session', () => said.clear());
+    const tampered = new TokenBucket(refusalLines);
+    link.on('tampered', ({ forged, replayed }) => {
+      if (!tampered.take()) return;
+      this.#log.warn('frames of a sealed link were refused: somebody makes, alters or repeats them', {
+        ...{ link: name, meter: link.meter ?? '', forged, replayed },
+      });
+    });
+  }
+
+  /** Whether a session may speak for a meter. */
+  #mayBe(session: MeterSession, meter: string): boolean {
+    const { link } = session;
+    if (link.isSealed) return link.meter === meter;
+    return this.#options.linkKeys?.has(meter) !== true && this.#options.sealedOnly !== true;
+  }
+
   #identify(session: MeterSession, info: Info): void {
     const link = session.link.transport.name;
+    if (!this.#mayBe(session, info.meterId)) {
+      this.#log.warn('a link says the name of a meter whose key it did not prove', { link, meter: info.meterId });
+      this.#detach(session, 'the link says the name of another meter');
+      return;
+    }
     let meter = this.#meters.get(info.meterId);
     if (meter === undefined) {
       if (this.#meters.size >= meterCount) {
@@ -258,7 +317,14 @@ export class Gateway extends EventEmitter<GatewayEvents> {
     meter.info = info;
     if (meter.session !== session) {
       meter.session = session;
-      this.#log.info('meter online', { meter: meter.id, link, board: info.board, firmware: info.firmwareVersion });
+      const sealed = session.link.isSealed;
+      this.#log.info('meter online', {
+        meter: meter.id,
+        link,
+        sealed,
+        board: info.board,
+        firmware: info.firmwareVersion,
+      });
       meter.emit('up');
     }
     meter.emit('info', info);

@@ -83,7 +83,17 @@ export interface MeterSessionEvents {
 export interface SessionLink
   extends Pick<
     LinkEnd,
-    'start' | 'stop' | 'restart' | 'send' | 'isUp' | 'isBusy' | 'session' | 'counters' | 'transport'
+    | 'start'
+    | 'stop'
+    | 'restart'
+    | 'send'
+    | 'isUp'
+    | 'isBusy'
+    | 'isSealed'
+    | 'meter'
+    | 'session'
+    | 'counters'
+    | 'transport'
   > {
   on<Name extends keyof LinkEndEvents>(name: Name, listener: (...args: LinkEndEvents[Name]) => void): unknown;
 }

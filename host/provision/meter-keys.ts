@@ -1,5 +1,6 @@
 // Keys that follow from a meter's root key, for those who verify what it says: the record key, which checks (and makes)
-// seals, and the public key that its heads are signed for. K = KDF(root, label, meter id), as in as/meter/keys.ts.
+// seals, and the public key that its heads are signed for; and for its gateway, the link key. K = KDF(root, label, meter id),
+// as in as/meter/keys.ts.
 //
 // What always holds: neither the root key nor the seed of the signing key is in what is returned, written or said; a file
 // of keys is readable by its owner only.
@@ -32,6 +33,21 @@ export interface MeterKeys {
   readonly recordKey: Uint8Array;
   /** Ed25519. */
   readonly publicKey: KeyObject;
+  /** 16 bytes: seals the meter's link. Missing where the file leaves it out. */
+  readonly linkKey?: Uint8Array | undefined;
+}
+
+/** What a gateway needs of a meter whose link is sealed. */
+export interface LinkKey {
+  readonly meter: string;
+  readonly linkKey: Uint8Array;
+}
+
+const linkKeyBytes = 16;
+
+/** The link key of a meter. */
+export function linkKeyOf(rootKey: Uint8Array, meter: string): Uint8Array {
+  return new Uint8Array(derive(rootKey, 'link', meter, linkKeyBytes));
 }
 
 /** NIST SP 800-108r1 4.1 in counter mode with AES-CMAC. */
@@ -55,7 +71,8 @@ export function meterKeys(rootKey: Uint8Array, meter: string): MeterKeys {
   const publicKey = createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
   seed.fill(0);
   der.fill(0);
-  return { meter, recordKey: new Uint8Array(derive(rootKey, 'record', meter, recordKeyBytes)), publicKey };
+  const recordKey = new Uint8Array(derive(rootKey, 'record', meter, recordKeyBytes));
+  return { meter, recordKey, publicKey, linkKey: linkKeyOf(rootKey, meter) };
 }
 
 /** The 32 bytes of a public key of Ed25519. */
@@ -75,19 +92,27 @@ const keysFileSchema = z.strictObject({
   meter: z.string().min(1),
   recordKey: hex(recordKeyBytes),
   publicKey: hex(publicKeyBytes),
+  linkKey: hex(linkKeyBytes).optional(),
 });
 
+/** What a gateway reads of it: what else stands there is not its business, and may be left out. */
+const linkKeySchema = z.object({ meter: z.string().min(1).max(32), linkKey: hex(linkKeyBytes) });
+const linkKeysSchema = z.union([linkKeySchema.transform((one) => [one]), z.array(linkKeySchema).min(1)]);
+
 /** The contents of a file of keys. */
-export function keysFileText({ meter, recordKey, publicKey }: MeterKeys): string {
+export function keysFileText({ meter, recordKey, publicKey, linkKey }: MeterKeys): string {
   const contents: z.output<typeof keysFileSchema> = {
     meter,
     recordKey: Buffer.from(recordKey).toString('hex'),
     publicKey: Buffer.from(publicKeyOf(publicKey)).toString('hex'),
+    ...(linkKey === undefined ? {} : { linkKey: Buffer.from(linkKey).toString('hex') }),
   };
   return `${JSON.stringify(contents, null, 2)}\n`;
 }
 
 const limitBytes = 65_536;
+/** Of a fleet. */
+const linkKeysLimitBytes = 4 << 20;
 
 /**
  * Reads a file that `metertime provision --keys` wrote.
@@ -103,24 +128,52 @@ export function readKeysFile(path: string): MeterKeys {
  * @throws {KeysFileError} The message holds nothing of the file.
  */
 export function keysOf(text: string, path: string): MeterKeys {
-  const { meter, recordKey, publicKey } = parseKeys(text, path);
+  const { meter, recordKey, publicKey, linkKey } = parseKeys(keysFileSchema, text, () => new KeysFileError(path));
   return {
     meter,
     recordKey: new Uint8Array(Buffer.from(recordKey, 'hex')),
     publicKey: ed25519Key(Buffer.from(publicKey, 'hex')),
+    ...(linkKey === undefined ? {} : { linkKey: new Uint8Array(Buffer.from(linkKey, 'hex')) }),
   };
 }
 
-function parseKeys(text: string, path: string): z.output<typeof keysFileSchema> {
+/** A file of link keys holds something else. */
+export class LinkKeysFileError extends Error {
+  /** As those of `FileError`: the command line names the wrong file. */
+  readonly code = 'file-keys';
+
+  constructor(path: string) {
+    const how = 'as metertime provision --keys writes it, or a list of such';
+    super(`${path}: expected JSON with meter and linkKey (32 hexadecimal digits), ${how}`);
+    this.name = 'LinkKeysFileError';
+  }
+}
+
+/**
+ * The link keys that a file holds: one that `metertime provision --keys` wrote, or a list of such.
+ * @throws {FileError}
+ * @throws {LinkKeysFileError} The message holds nothing of the file.
+ */
+export function readLinkKeys(path: string): LinkKey[] {
+  return linkKeysOf(readTextWithin(path, linkKeysLimitBytes), path);
+}
+
+/** As `readLinkKeys`, of what was read from a file. @throws {LinkKeysFileError} */
+export function linkKeysOf(text: string, path: string): LinkKey[] {
+  const found = parseKeys(linkKeysSchema, text, () => new LinkKeysFileError(path));
+  return found.map(({ meter, linkKey }) => ({ meter, linkKey: new Uint8Array(Buffer.from(linkKey, 'hex')) }));
+}
+
+function parseKeys<Schema extends z.ZodType>(schema: Schema, text: string, wrong: () => Error): z.output<Schema> {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     // Its message quotes the text.
-    if (error instanceof SyntaxError) throw new KeysFileError(path);
+    if (error instanceof SyntaxError) throw wrong();
     throw error;
   }
-  const result = keysFileSchema.safeParse(value);
-  if (!result.success) throw new KeysFileError(path);
+  const result = schema.safeParse(value);
+  if (!result.success) throw wrong();
   return result.data;
 }

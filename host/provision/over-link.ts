@@ -2,11 +2,12 @@
 // damaged ones, refuses them, and nothing over the link reads them back.
 import { randomBytes } from 'node:crypto';
 import { CommandResult, Message, type SettingsError, StorageMap } from '../../as/abi/codes.ts';
-import { LinkEnd } from '../link/link-end.ts';
+import { LinkEnd, type LinkKeys } from '../link/link-end.ts';
 import { blockPartBytes, type Done, type Info } from '../link/messages.ts';
 import type { LinkTransport } from '../link/transport.ts';
 import { nameOf, settingsErrorNames } from '../text/names.ts';
 import { commandResultNames } from '../text/record-names.ts';
+import { linkKeyOf } from './meter-keys.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings, settingsLimits } from './settings-block.ts';
 import { ProvisionError } from './storage-file.ts';
 
@@ -65,7 +66,9 @@ export async function provisionOverLink(
 ): Promise<LinkProvisioned> {
   const { transport, rootKey, onStep = () => {} } = options;
   const head = storageHead(settings, rootKey);
-  const meter = new MeterAtLink(transport, options.silenceMs ?? 15_000, options.signal);
+  const linkKey = linkKeyOf(rootKey, settings.id);
+  const key = (id: string) => (id !== settings.id || settings.sealedLink !== true ? 'open' : linkKey);
+  const meter = new MeterAtLink(transport, key, options.silenceMs ?? 15_000, options.signal);
   try {
     onStep(`waiting for a meter at ${transport.name}`);
     const info = await meter.info(() => true);
@@ -73,10 +76,7 @@ export async function provisionOverLink(
     const blank = { board, firmwareVersion, serversMax };
     if (meterId === settings.id) return { ...blank, before: true };
     if (meterId !== '') {
-      throw new ProvisionError(
-        'provision-refused',
-        `${transport.name}: meter ${meterId} is provisioned already, and takes no other settings over its link; write its storage anew instead`,
-      );
+      throw alreadyProvisioned(transport.name, meterId);
     }
     options.check?.(blank);
     for (let offset = 0; offset < wholeBytes; offset += blockPartBytes) {
@@ -93,19 +93,33 @@ export async function provisionOverLink(
   }
 }
 
+function alreadyProvisioned(link: string, meter: string): ProvisionError {
+  return new ProvisionError(
+    'provision-refused',
+    `${link}: meter ${meter} is provisioned already, and takes no other settings over its link; write its storage anew instead`,
+  );
+}
+
 /** A meter that is asked one thing after the other. */
 class MeterAtLink {
   readonly #end: LinkEnd;
   readonly #waiting = new Set<(message: Info | Done) => void>();
   readonly #silenceMs: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #refusing = new Set<(error: ProvisionError) => void>();
+  #refusal: ProvisionError | undefined;
   #info: Info | undefined;
   #token = 0;
 
-  constructor(transport: LinkTransport, silenceMs: number, signal: AbortSignal | undefined) {
+  constructor(transport: LinkTransport, linkKeys: LinkKeys, silenceMs: number, signal: AbortSignal | undefined) {
     this.#silenceMs = silenceMs;
     this.#signal = signal;
-    this.#end = new LinkEnd({ transport });
+    this.#end = new LinkEnd({ transport, linkKeys });
+    // One whose link is sealed has settings.
+    this.#end.on('turnedAway', (id) => {
+      this.#refusal = alreadyProvisioned(transport.name, id);
+      for (const refuse of this.#refusing) refuse(this.#refusal);
+    });
     this.#end.on('message', ({ message }) => {
       if (message.type === Message.Event) this.#end.send({ type: Message.EventAck, sequence: message.sequence });
       if (message.type === Message.Info) this.#info = message;
@@ -151,6 +165,7 @@ class MeterAtLink {
       const ended = (then: () => void) => {
         clearTimeout(timer);
         this.#waiting.delete(take);
+        this.#refusing.delete(refused);
         this.#signal?.removeEventListener('abort', aborted);
         then();
       };
@@ -174,7 +189,10 @@ class MeterAtLink {
           ),
         this.#silenceMs,
       );
+      const refused = (error: ProvisionError) => ended(() => reject(error));
       this.#waiting.add(take);
+      this.#refusing.add(refused);
+      if (this.#refusal !== undefined) return refused(this.#refusal);
       if (this.#signal?.aborted === true) aborted();
       else this.#signal?.addEventListener('abort', aborted);
     });

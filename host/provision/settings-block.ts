@@ -34,6 +34,8 @@ export interface MeterSettings {
   readonly servers: readonly HostPort[];
   /** Without any trusted time, one key establishment may ignore certificate dates; they are checked afterwards. */
   readonly firstDatesUnchecked: boolean;
+  /** The link is sealed under the link key, and never open. */
+  readonly sealedLink?: boolean | undefined;
   /** Shortest and longest poll interval. */
   readonly poll: { readonly minSeconds: number; readonly maxSeconds: number };
   /** Interval of time reports. */
@@ -264,7 +266,7 @@ export function encodeSettings(settings: MeterSettings, rootKey: Uint8Array): Ui
     ...settings.servers.map(({ host, port }) =>
       item(SettingsTag.Server, Uint8Array.of(...u16(port), ...Buffer.from(host))),
     ),
-    item(SettingsTag.TrustPolicy, Uint8Array.of(settings.firstDatesUnchecked ? TrustPolicy.FirstDatesUnchecked : 0)),
+    item(SettingsTag.TrustPolicy, Uint8Array.of(trustPolicy(settings))),
     item(SettingsTag.Poll, Uint8Array.of(...u16(settings.poll.minSeconds), ...u16(settings.poll.maxSeconds))),
     item(SettingsTag.ReportSeconds, Uint8Array.of(...u16(settings.reportSeconds))),
     ...choices(settings),
@@ -288,6 +290,10 @@ export function checkRootKey(rootKey: Uint8Array): void {
   if (rootKey.every((byte) => byte === rootKey[0])) refuse('root key: expected random bytes, all of them are the same');
 }
 
+function trustPolicy({ firstDatesUnchecked, sealedLink }: MeterSettings): number {
+  return (firstDatesUnchecked ? TrustPolicy.FirstDatesUnchecked : 0) | (sealedLink ? TrustPolicy.SealedLink : 0);
+}
+
 /**
  * Reads a settings block.
  * @throws {SettingsBlockError} settings-absent, settings-version, settings-damaged
@@ -296,6 +302,7 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
   let id = '';
   let rootKey = new Uint8Array(0);
   let firstDatesUnchecked = false;
+  let sealedLink = false;
   let poll: MeterSettings['poll'] = settingsDefaults.poll;
   let reportSeconds: number = settingsDefaults.reportSeconds;
   let chosen: Partial<MeterSettings> = {};
@@ -307,6 +314,7 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
       servers.push({ host: value.toString('utf8', 2), port: value.readUInt16LE(0) });
     } else if (tag === SettingsTag.TrustPolicy && value.length === 1) {
       firstDatesUnchecked = (value[0]! & TrustPolicy.FirstDatesUnchecked) !== 0;
+      sealedLink = (value[0]! & TrustPolicy.SealedLink) !== 0;
     } else if (tag === SettingsTag.Poll && value.length === 4) {
       poll = { minSeconds: value.readUInt16LE(0), maxSeconds: value.readUInt16LE(2) };
     } else if (tag === SettingsTag.ReportSeconds && value.length === 2) reportSeconds = value.readUInt16LE(0);
@@ -316,7 +324,8 @@ export function decodeSettings(block: Uint8Array): { settings: MeterSettings; ro
       chosen = { ...chosen, ...choice };
     }
   }
-  const settings = { id, servers, firstDatesUnchecked, poll, reportSeconds, ...chosen };
+  const seal = sealedLink ? { sealedLink } : {};
+  const settings = { id, servers, firstDatesUnchecked, ...seal, poll, reportSeconds, ...chosen };
   // A block that names one server twice is a meter's all the same: its root key is not to be lost for that.
   checkBlock(settings);
   return { settings, rootKey };

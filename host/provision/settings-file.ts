@@ -83,6 +83,16 @@ export const meterSettingsSchema = z.strictObject({
         defaultText: `\`${settingsDefaults.firstDatesUnchecked}\``,
       }),
     ),
+  sealedLink: z
+    .boolean()
+    .optional()
+    .meta(
+      settingMeta({
+        description:
+          'The link to the gateway is sealed, and never open; the gateway needs the link key, which metertime provision --keys writes.',
+        defaultText: 'what it was, `false` for a new meter',
+      }),
+    ),
   aeads: z
     .array(z.union([z.string(), z.number()], { error: `expected ${aeadChoice}` }))
     .optional()
@@ -264,6 +274,7 @@ export interface GivenSettings extends GivenTariffSettings {
   readonly id?: string | undefined;
   readonly servers?: MeterSettings['servers'] | undefined;
   readonly firstDatesUnchecked?: boolean | undefined;
+  readonly sealedLink?: boolean | undefined;
   readonly poll?: { readonly minSeconds?: number | undefined; readonly maxSeconds?: number | undefined } | undefined;
   readonly reportSeconds?: number | undefined;
   readonly aeads?: MeterSettings['aeads'];
@@ -310,6 +321,7 @@ export function parseSettings(text: string, file: string): SettingsFile {
   });
   const given = {
     ...{ id: data.id, servers, firstDatesUnchecked: data.firstDatesUnchecked, poll: data.poll },
+    sealedLink: data.sealedLink,
     ...{ reportSeconds: data.reportSeconds, keyAgeHours: data.keyAgeHours, agreement: data.agreement },
     ...{ spreadSeconds: data.spreadSeconds, asymmetryPercent: data.asymmetryPercent },
     updateKey: data.updateKey === undefined ? undefined : new Uint8Array(Buffer.from(data.updateKey, 'hex')),

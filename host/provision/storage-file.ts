@@ -172,6 +172,13 @@ export function keysKept(path: string, meter: string, options: StoredOptions = {
   return found && meterKeys(found.rootKey, meter);
 }
 
+/** Whether a storage file is there, is this meter's, and has its link sealed. @throws {FileError} */
+export function linkWasSealed(path: string, meter: string, options: StoredOptions = {}): boolean {
+  const contents = ifThere(() => readStored(path, options))?.contents;
+  const found = contents === undefined ? undefined : findMeter(path, contents, meter, true);
+  return found !== undefined && decodeSettings(contents!).settings.sealedLink === true;
+}
+
 /** Size of a storage; undefined when its file is not there, or is an erased flash. @throws {FileError} */
 export function storageFileBytes(path: string, options: StoredOptions = {}): number | undefined {
   return ifThere(() => readStored(path, options))?.contents.length;

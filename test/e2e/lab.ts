@@ -4,7 +4,7 @@ import type { LinkTransport } from '../../host/link/transports.ts';
 import type { SoftwareMeterOptions } from '../../host/meter/software-meter.ts';
 import { splitPem, TrustAnchors } from '../../host/net/trust-anchors.ts';
 import type { LabCa } from '../../host/setup/lab-ca.ts';
-import { type LabSettings, softwareMeter } from './meters.ts';
+import { type LabSettings, softwareMeter, storedLinkKey } from './meters.ts';
 import { MeterWatch } from './watch.ts';
 
 export function labGateway(ca: LabCa, options: Partial<GatewayOptions> = {}): Gateway {
@@ -28,9 +28,11 @@ export function labMeter(
     readonly line?: (transport: LinkTransport) => LinkTransport;
   } = {},
 ) {
-  const gateway = labGateway(ca, gatewayOptions);
+  const linkKeys = new Map<string, Uint8Array>();
+  const gateway = labGateway(ca, { linkKeys, ...gatewayOptions });
   const watch = new MeterWatch(gateway, settings.id);
   const { meter, transport, storage } = softwareMeter(settings, meterOptions);
+  if (settings.sealedLink === true) linkKeys.set(settings.id, storedLinkKey(storage.contents));
   gateway.addLink(line(transport));
   return {
     gateway,

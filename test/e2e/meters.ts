@@ -10,13 +10,20 @@ import { type LinkTransport, openLink } from '../../host/link/transports.ts';
 import { SystemClock } from '../../host/meter/clocks.ts';
 import { lineOf, SoftwareMeter, type SoftwareMeterOptions } from '../../host/meter/software-meter.ts';
 import { MemoryStorage } from '../../host/meter/storage.ts';
+import { linkKeyOf } from '../../host/provision/meter-keys.ts';
 import {
+  decodeSettings,
   encodeSeedSlot,
   encodeSettings,
   type MeterSettings,
   settingsDefaults,
 } from '../../host/provision/settings-block.ts';
-import { type ProvisionOptions, provisionStorage, storageOptions } from '../../host/provision/storage-file.ts';
+import {
+  type ProvisionOptions,
+  provisionStorage,
+  readStorageKeys,
+  storageOptions,
+} from '../../host/provision/storage-file.ts';
 import { makeFolder } from '../../host/setup/lab-server.ts';
 
 export const board = 'mps2-an385';
@@ -38,6 +45,12 @@ export function provisionMemory(settings: LabSettings, bytes: number = StorageMa
   storage.write(StorageMap.Settings, encodeSettings(labSettings(settings), new Uint8Array(randomBytes(16))));
   storage.write(StorageMap.SeedA, encodeSeedSlot(new Uint8Array(randomBytes(32)), 1));
   return storage;
+}
+
+/** The link key of the meter that a storage is of. */
+export function storedLinkKey(storage: Uint8Array): Uint8Array {
+  const { settings, rootKey } = decodeSettings(storage);
+  return linkKeyOf(rootKey, settings.id);
 }
 
 /** A meter in software; `transport` is the gateway's end of its link. */
@@ -97,6 +110,12 @@ export class EmulatedMeter {
       ...options,
     });
     return this.emulator;
+  }
+
+  /** What its gateway needs where the link is sealed. */
+  get linkKeys(): Map<string, Uint8Array> {
+    const { meter, linkKey } = readStorageKeys(this.storageFile);
+    return new Map([[meter, linkKey!]]);
   }
 
   /** The gateway's end of the link. */

@@ -18,6 +18,8 @@ export class ScriptedLink extends EventEmitter<LinkEndEvents> {
   readonly sent: GatewayMessage[] = [];
   isUp = false;
   isBusy = false;
+  isSealed = false;
+  meter: string | undefined;
   session: number | undefined;
   restarts = 0;
   /** The gateway finds no room for more. */
