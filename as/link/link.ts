@@ -28,7 +28,7 @@
 // Anybody can say Call, so a sealed session ends by it only where nothing answers a Status that asks.
 
 import { clear, copy } from '../abi/bytes';
-import { Channel, LinkKnown } from '../abi/codes';
+import { Channel, LinkKnown, LinkLimit } from '../abi/codes';
 import { equalBytes } from '../aead/constant-time';
 import { DIGEST } from '../aead/scratch';
 import {
@@ -366,6 +366,8 @@ function receiveOwn(header: usize, channel: u32, key: u32, length: u32, firstTic
     datagramCame();
     return true;
   }
+  // An open frame has room for more than a message.
+  if (length > <u32>LinkLimit.MessageBytes) return false;
   reliableAcknowledged(
     channel,
     load<u8>(header, FrameField.Acknowledge),

@@ -53,8 +53,9 @@ class Tap {
 
   /** Whether bytes were on the line, as they are or inside a frame. */
   saw(bytes: Uint8Array): boolean {
+    const wanted = Buffer.from(bytes);
     return this.frames('both').some(
-      (frame) => Buffer.from(frame).includes(bytes) || Buffer.from(cobsDecode(frame)).includes(bytes),
+      (frame) => Buffer.from(frame).includes(wanted) || Buffer.from(cobsDecode(frame)).includes(wanted),
     );
   }
 }

@@ -1,5 +1,14 @@
 // A serial line in virtual time and the gateway's end of its link, a core of its own; frames can be changed on the way.
-import { Action, Channel, Event, LinkMessageField, LinkReadyField, LinkStartField } from '../../as/abi/codes.ts';
+import {
+  Action,
+  Channel,
+  Event,
+  LinkHelloField,
+  LinkKnown,
+  LinkMessageField,
+  LinkReadyField,
+  LinkStartField,
+} from '../../as/abi/codes.ts';
 import { VirtualClock, type VirtualTime } from '../../host/meter/clocks.ts';
 import { CheckedCore, type CheckedModules, type CheckOptions } from './checked-core.ts';
 import type { Device } from './device.ts';
@@ -12,6 +21,8 @@ const tickHz = 1_000_000_000;
 export class GatewayLine {
   core: CheckedCore;
   readonly clock: VirtualClock;
+  /** Of any meter whose link is sealed. */
+  linkKey: Uint8Array | undefined;
   fault: FrameFault = (frame) => [frame];
   onMessage: (channel: number, message: Uint8Array) => void = () => {};
   /** The meter's sockets are gone. */
@@ -112,11 +123,19 @@ export class GatewayLine {
             body[LinkReadyField.ReportRoom]!,
           ];
         }
+      } else if (kind === Action.LinkHello) {
+        this.#know(body.slice(LinkHelloField.Meter));
       } else if (kind === Action.Message) {
         this.onMessage(body[LinkMessageField.Channel]!, body.slice(LinkMessageField.Message));
       }
     }
     if (this.#waiting.some((queue) => queue.length > 0)) this.time.schedule(this.time.nowNs, () => this.#flush());
+  }
+
+  #know(meter: Uint8Array): void {
+    if (this.linkKey === undefined) return;
+    const known = Uint8Array.of(LinkKnown.Key, ...this.linkKey, ...meter);
+    this.time.schedule(this.time.nowNs, () => this.#handle(Event.LinkKey, known));
   }
 
   /** A frame with both delimiters goes on the line. */

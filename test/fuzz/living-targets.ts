@@ -1,6 +1,7 @@
 // Meters that live: in the simulated world of the property tests, polling, with keys and a time, while what reaches them
 // is changed. So every input meets every state, and the time that they show can be checked against the truth.
 import { Channel, Event, Message } from '../../as/abi/codes.ts';
+import { FrameSize } from '../../as/link/layout.ts';
 import type { CheckedModules } from './checked-core.ts';
 import { gatewayMessages } from './gateway-messages.ts';
 import { frameOf, joined, mutate, openFrame } from './mutate.ts';
@@ -51,6 +52,7 @@ function newWorld(random: Prng, modules: CheckedModules, baud?: number): World {
       servers: ['a.test', 'b.test', 'c.test', 'd.test'].slice(0, servers).map((host) => ({ host, port: 4460 })),
       poll: { minSeconds: 1, maxSeconds: random.pick([1, 4, 16]) },
       reportSeconds: random.pick([1, 60]),
+      sealedLink: baud !== undefined && random.chance(0.5),
     },
     ...(random.chance(0.5) ? { thermometer: drawThermometer(random.fork()) } : {}),
     check: { twin: true, record: true },
@@ -152,7 +154,7 @@ function forgeFrame(random: Prng, frame: Uint8Array): Uint8Array {
     }
     default: {
       const { channel, message } = randomMessage(random);
-      decoded[0] = 0x10 | (channel & 3);
+      decoded[0] = (FrameSize.Version << 4) | (channel & 3);
       return frameOf(joined([decoded.subarray(0, 12), message.subarray(0, 237)]));
     }
   }
@@ -168,7 +170,7 @@ function forgePieces(random: Prng, frame: Uint8Array): Uint8Array[] {
   const list: Uint8Array[] = [];
   for (let i = 0; i < pieces; i++) {
     const flags = (i === 0 ? 1 : 0) | (i === pieces - 1 ? 2 : 0);
-    header.set([0x10 | Channel.Time, flags]);
+    header.set([(FrameSize.Version << 4) | Channel.Time, flags]);
     header[10] = sequence + i;
     const length = random.chance(0.8) ? 237 : random.between(1, 237);
     const piece = frameOf(joined([header, i === 0 ? message.subarray(0, length) : random.bytes(length)]));

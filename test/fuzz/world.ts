@@ -3,6 +3,7 @@
 import { ClockStatus, Message, MeterEvent, StorageMap, TimeNowField } from '../../as/abi/codes.ts';
 import type { Info, MeterEventMessage, MeterMessage, Time } from '../../host/link/messages.ts';
 import { VirtualTime } from '../../host/meter/clocks.ts';
+import { linkKeyOf } from '../../host/provision/meter-keys.ts';
 import { encodeSeedSlot, encodeSettings, type MeterSettings } from '../../host/provision/settings-block.ts';
 import { withItems } from '../core/tariff-settings.ts';
 import { type CheckedModules, type CheckOptions, Violation } from './checked-core.ts';
@@ -129,6 +130,9 @@ export class World {
       ...options.settings,
     };
     this.rootKey = this.random.bytes(16);
+    if (this.line !== undefined && settings.sealedLink === true) {
+      this.line.linkKey = linkKeyOf(this.rootKey, settings.id);
+    }
     const block = withItems(encodeSettings(settings, this.rootKey), options.items ?? []);
     this.device.storage.set(block, StorageMap.Settings);
     this.device.storage.set(encodeSeedSlot(this.random.bytes(32), 1), StorageMap.SeedA);

@@ -12,7 +12,7 @@ import {
   SettingsField,
   StorageMap,
 } from '../../as/abi/codes.ts';
-import { Control, Credit } from '../../as/link/layout.ts';
+import { Control, Credit, FrameSize } from '../../as/link/layout.ts';
 import { encodeTemperature } from '../../host/meter/parts.ts';
 import {
   aeadRecord,
@@ -447,6 +447,7 @@ const frame = (channel: Channel, flags: number, payload: Uint8Array) =>
 function frameSeeds(): Buffer[] {
   const piece = (flags: number, length: number) =>
     frame(Channel.Time, flags, bytes(Message.UdpReceived, zeros(length - 1)));
+  const nonce = new Uint8Array(8).fill(9);
   const status = bytes(Control.Status, 3, 0, Credit.GatewayStream, 0, Credit.GatewayReport);
   const lists = [
     // All that there is room for, one byte more, and eight: at a meter's end, and at a gateway's.
@@ -461,8 +462,9 @@ function frameSeeds(): Buffer[] {
     bytes(...[1, 2, 3, 4, 5].map((length) => frame(Channel.Stream, 0, bytes(Message.TlsData, zeros(length))))),
     bytes(frame(Channel.Report, 0, bytes(Message.EventAck, 1, zeros(3))), 6, 6, 6),
     bytes(frame(Channel.Control, 0, status), frame(Channel.Control, 0, Buffer.of(Control.Call)), 0x86, 0x86),
-    bytes(frame(Channel.Control, 0, bytes(Control.Hello, 1, 3, 1, 9, 9, 9, 9))),
-    bytes(frame(Channel.Control, 0, bytes(Control.Answer, 1, 4, 4, 9, 9, 9, 9))),
+    bytes(frame(Channel.Control, 0, bytes(Control.Hello, FrameSize.Version, 3, 1, nonce, 0, 0))),
+    bytes(frame(Channel.Control, 0, bytes(Control.Hello, FrameSize.Version, 3, 1, nonce, 1, 1, 0x41, zeros(16)))),
+    bytes(frame(Channel.Control, 0, bytes(Control.Answer, FrameSize.Version, 4, 4, nonce, nonce))),
     bytes(3, 20, 0x10, zeros(19), 4, 20, new Uint8Array(20).fill(1), 4, 1, 0),
     bytes(5 | (20 << 3), u16(20_000), 0x86, 0x86, 0x86),
     bytes(...[1, 2, 3].flatMap((channel) => [7, 40, channel, zeros(39)]), 6, 6, 6),

@@ -268,6 +268,9 @@ static const char *action_problem(const core_action *action) {
       return length == 0 ? NULL : "length";
     case ACTION_LINK_READY:
       return length == LINK_READY_FIELD_BYTES ? NULL : "length";
+    case ACTION_LINK_HELLO:
+      if (length <= LINK_HELLO_FIELD_METER) return "length";
+      return length == LINK_HELLO_FIELD_METER + 1u + payload[LINK_HELLO_FIELD_METER] ? NULL : "length";
     default:
       return "unknown";
   }

@@ -53,7 +53,7 @@ static void feed_decoded(device *end, uint8_t *decoded, uint32_t length) {
 }
 
 static void feed_control(device *end, uint32_t session, const uint8_t *payload, uint32_t length) {
-  uint8_t decoded[HEADER + 16 + 4] = {FRAME_SIZE_VERSION << 4 | CHANNEL_CONTROL};
+  uint8_t decoded[HEADER + HELLO_FIELD_MOST_BYTES + 4] = {FRAME_SIZE_VERSION << 4 | CHANNEL_CONTROL};
   put_u16(decoded + FRAME_FIELD_SESSION, session);
   memcpy(decoded + HEADER, payload, length);
   feed_decoded(end, decoded, HEADER + length);
@@ -82,8 +82,8 @@ static void start_meter(device *end) {
   device_init(end, SOURCES);
   device_start(end, CAPABILITY_STORAGE);
   await_control(end, CONTROL_HELLO);
-  uint8_t answer[OPEN_FIELD_BYTES];
-  memcpy(answer, end->frame + HEADER, sizeof answer);
+  uint8_t answer[ANSWER_FIELD_PROOF] = {0};
+  memcpy(answer, end->frame + HEADER, OPEN_FIELD_BYTES);
   answer[OPEN_FIELD_KIND] = CONTROL_ANSWER;
   answer[OPEN_FIELD_STREAM_CREDIT] = CREDIT_GATEWAY_STREAM;
   answer[OPEN_FIELD_REPORT_CREDIT] = CREDIT_GATEWAY_REPORT;
@@ -97,11 +97,11 @@ static void start_meter(device *end) {
 }
 
 static void start_gateway(device *end) {
-  static const uint8_t start[LINK_START_FIELD_BYTES] = {0, 0xca, 0x9a, 0x3b, 1, 2, 3, 4};
+  static const uint8_t start[LINK_START_FIELD_BYTES] = {0, 0xca, 0x9a, 0x3b, 1, 2, 3, 4, 5, 6, 7, 8, 1};
   device_init(end, 1);
   device_feed(end, EVENT_LINK_START, start, sizeof start);
-  static const uint8_t hello[OPEN_FIELD_BYTES] = {CONTROL_HELLO, 1, CREDIT_METER_STREAM, CREDIT_METER_REPORT, 5, 6, 7,
-    8};
+  static const uint8_t hello[HELLO_FIELD_METER + 1] = {CONTROL_HELLO, FRAME_SIZE_VERSION, CREDIT_METER_STREAM,
+    CREDIT_METER_REPORT, 5, 6, 7, 8};
   feed_control(end, 0, hello, sizeof hello);
   await_control(end, CONTROL_ANSWER);
   ends[1].session = session_of(end);
@@ -143,7 +143,7 @@ static void feed_forged(device *end, fuzz_input *input) {
   decoded[FRAME_FIELD_SEQUENCE] = (uint8_t)(next_sequence[channel] + ahead);
   decoded[FRAME_FIELD_ACKNOWLEDGE] = acknowledge;
   if (channel != CHANNEL_CONTROL) next_sequence[channel] = (uint8_t)(decoded[FRAME_FIELD_SEQUENCE] + 1);
-  uint32_t length = read_payload(input, decoded + HEADER, LINK_LIMIT_MESSAGE_BYTES);
+  uint32_t length = read_payload(input, decoded + HEADER, FRAME_SIZE_PAYLOAD_BYTES);
   feed_decoded(end, decoded, HEADER + length);
 }
 
