@@ -121,7 +121,11 @@ async function flash(context: Context, options: Options): Promise<void> {
   tell(context, options, board, report, method.method, target.what, performance.now() - startMs);
   if (settings !== undefined) await provision(context, link!, settings, options);
   if (options.monitor === true && !signal.aborted) {
-    await monitorLink(context, link!, { ca: options.ca, keys: linkKeysFiles(settings, options), json: options.json === true });
+    await monitorLink(context, link!, {
+      ca: options.ca,
+      keys: linkKeysFiles(settings, options),
+      json: options.json === true,
+    });
   }
 }
 
@@ -158,7 +162,11 @@ async function flashEmulated(
       if (settings !== undefined) await provision(context, `unix:${link}`, settings, options);
       if (options.monitor !== true) terminal.note('The emulator ends with this command; --monitor watches the meter.');
       else if (!signal.aborted)
-        await monitorLink(context, `unix:${link}`, { ca: options.ca, keys: linkKeysFiles(settings, options), json: options.json === true });
+        await monitorLink(context, `unix:${link}`, {
+          ca: options.ca,
+          keys: linkKeysFiles(settings, options),
+          json: options.json === true,
+        });
     } finally {
       await emulator.stop();
     }
