@@ -38,7 +38,7 @@ export async function provisionAtLink(
   { files, force, rootKey = newRootKey(), board, signal, gatewayFollows = false, onStep = () => {} }: LinkJob,
 ): Promise<LinkProvisioned> {
   const keys = meterKeys(rootKey, settings.id);
-  let written = false;
+  let nobodys = false;
   try {
     return await provisionOverLink(settings, {
       ...{ transport, rootKey, signal, gatewayFollows, onStep },
@@ -52,12 +52,15 @@ export async function provisionAtLink(
         checkAgreementOf(meter.board, meter.serversMax, settings.agreement);
         checkTariffsOf(meter.board, meter.serversMax, settings);
         writeKeysFiles(files, keys, force);
-        written = true;
+        nobodys = true;
+      },
+      onLast: () => {
+        nobodys = false;
       },
     });
   } catch (error) {
-    // The meter said that it has no settings: these keys are nobody's.
-    if (written && error instanceof ProvisionError && error.code === 'provision-refused') {
+    // The meter has no settings, and was not sent all of them: these keys are nobody's.
+    if (nobodys) {
       for (const path of [files.keys, files.publicKey]) if (path !== undefined) rmSync(path, { force: true });
     }
     throw error;

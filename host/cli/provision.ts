@@ -144,7 +144,8 @@ export function mergeSettings(file: GivenSettings, options: ProvisionCommandOpti
   if (servers === undefined) {
     throw usageError('the meter needs a time server', 'Give --server HOST, or servers in the --settings file.');
   }
-  const sealedLink = options.sealedLink === true || (options.openLink !== true && file.sealedLink === true);
+  const said = options.openLink === true ? false : options.sealedLink;
+  const sealedLink = said ?? file.sealedLink;
   const shortest = options.pollMin ?? file.poll?.minSeconds;
   const longest = options.pollMax ?? file.poll?.maxSeconds;
   const { minSeconds, maxSeconds } = settingsDefaults.poll;
@@ -153,7 +154,7 @@ export function mergeSettings(file: GivenSettings, options: ProvisionCommandOpti
     servers,
     firstDatesUnchecked:
       options.alwaysCheckDates === true ? false : (file.firstDatesUnchecked ?? settingsDefaults.firstDatesUnchecked),
-    ...(sealedLink ? { sealedLink } : {}),
+    ...(sealedLink === undefined ? {} : { sealedLink }),
     poll: {
       // One given alone moves the other one's default out of its way.
       minSeconds: shortest ?? Math.min(minSeconds, longest ?? minSeconds),
@@ -238,7 +239,7 @@ async function provision(context: Context, file: string | undefined, options: Pr
   const board = options.board === undefined ? {} : await boardStorage(options.board);
   const bytes = options.bytes ?? board.bytes;
   const chosen = await wholeSettings(options, storageFileBytes(file, { ...board, force }) ?? bytes);
-  const keepsSeal = options.openLink !== true && linkWasSealed(file, chosen.id, { ...board, force });
+  const keepsSeal = chosen.sealedLink === undefined && linkWasSealed(file, chosen.id, { ...board, force });
   const settings = keepsSeal ? { ...chosen, sealedLink: true } : chosen;
   const program = options.tariff === undefined ? undefined : readProgramFile(options.tariff);
   const dynamic = options.dynamic === undefined ? undefined : readDynamicFile(options.dynamic);

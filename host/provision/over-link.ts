@@ -36,6 +36,8 @@ export interface LinkProvisionOptions {
   readonly onStep?: (text: string) => void;
   /** Leaves the link when the settings are written: a gateway follows that the meter is to start at. */
   readonly gatewayFollows?: boolean;
+  /** From here on the meter may have the settings, whatever comes. */
+  readonly onLast?: () => void;
   /** May refuse a meter without settings, before anything is written. */
   readonly check?: (meter: MeterAtBench) => void;
 }
@@ -81,6 +83,7 @@ export async function provisionOverLink(
     options.check?.(blank);
     for (let offset = 0; offset < wholeBytes; offset += blockPartBytes) {
       onStep(`writing settings, ${offset} of ${wholeBytes} bytes`);
+      if (offset + blockPartBytes >= wholeBytes) options.onLast?.();
       await meter.write(offset, head.subarray(offset, Math.min(offset + blockPartBytes, wholeBytes)));
     }
     if (options.gatewayFollows === true) return { ...blank, before: false };

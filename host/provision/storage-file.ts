@@ -201,7 +201,10 @@ export function provisionStorage(path: string, settings: MeterSettings, options:
 
   const contents = Buffer.alloc(size);
   if (old !== undefined && found !== undefined) old.copy(contents);
-  contents.set(encodeSettings(settings, rootKey), StorageMap.Settings);
+  // A link is opened only where that is said.
+  const sealedLink =
+    settings.sealedLink ?? (found !== undefined && decodeSettings(contents).settings.sealedLink === true);
+  contents.set(encodeSettings({ ...settings, sealedLink }, rootKey), StorageMap.Settings);
   const hasSeed = [StorageMap.SeedA, StorageMap.SeedB].some((at) =>
     isSeedSlot(contents.subarray(at, at + StorageMap.SeedBytes)),
   );

@@ -6,12 +6,13 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { StorageMap } from '../../as/abi/codes.ts';
 import { ExitCode } from '../../host/cli/exit-codes.ts';
+import { openMeterLink, provisionAtLink } from '../../host/cli/provision-link.ts';
 import type { LinkTransport } from '../../host/link/transport.ts';
 import { type LinkListener, openLink } from '../../host/link/transports.ts';
 import { SystemClock } from '../../host/meter/clocks.ts';
 import { lineOf, SoftwareMeter } from '../../host/meter/software-meter.ts';
 import { MemoryStorage } from '../../host/meter/storage.ts';
-import { decodeSettings } from '../../host/provision/settings-block.ts';
+import { decodeSettings, settingsDefaults } from '../../host/provision/settings-block.ts';
 import { readStorageSettings } from '../../host/provision/storage-file.ts';
 import { buildCore } from '../../scripts/build-core.mjs';
 import { runMetertime } from './cli-run.ts';
@@ -115,6 +116,23 @@ describe('metertime provision --link', () => {
     expect(wrong.stderr).toMatch(/expected board mps2-an385, came other; nothing was written/);
     expect(existsSync(file('x.json'))).toBe(false);
     expect(storage.contents.every((byte) => byte === 0xff)).toBe(true);
+  });
+
+  it.each([
+    ["while not all of them were sent: its keys are nobody's", /^writing settings, 0 /, false],
+    ['once all of them were sent: its keys stay', /^waiting for the meter to start/, true],
+  ])('is ended %s', async (_, at, stay) => {
+    const { link, storage } = await benchMeter();
+    const abort = new AbortController();
+    const keys = file(`ended-${stay}.json`);
+    const settings = { ...settingsDefaults, id: 'one', servers: [{ host: 'time.example', port: 4460 }] };
+    const ended = provisionAtLink(openMeterLink(link), settings, {
+      ...{ files: { keys }, force: false, signal: abort.signal },
+      onStep: (step) => at.test(step) && abort.abort(),
+    });
+    await expect(ended).rejects.toMatchObject({ code: 'provision-aborted' });
+    expect(existsSync(keys)).toBe(stay);
+    expect(storage.contents[0] !== 0xff).toBe(stay);
   });
 
   it('says what does not go together', async () => {
@@ -231,6 +249,20 @@ describe('metertime provision-batch', () => {
     expect(ran.stderr).toMatch(message);
     expect(existsSync(file('none'))).toBe(false);
     expect(existsSync(file('bad.report.csv'))).toBe(false);
+  });
+
+  it('leaves a link sealed unless it is said to be open', async () => {
+    const common = file('sealed.yaml', 'servers: [time.example]\n');
+    const [out, keys] = [file('sealed'), file('sealed-keys')];
+    const batch = (name: string, text: string) =>
+      runMetertime(['provision-batch', file(name, text), '-s', common, '-o', out, '-k', keys]);
+    const isSealed = () => readStorageSettings(join(out, 's.bin')).sealedLink === true;
+    expect(await batch('seal.csv', 'id,sealedLink\ns,true\n')).toMatchObject({ exitCode: ExitCode.Ok });
+    expect(isSealed()).toBe(true);
+    expect(await batch('again.csv', 'id\ns\n')).toMatchObject({ exitCode: ExitCode.Ok });
+    expect(isSealed()).toBe(true);
+    expect(await batch('open.csv', 'id,sealedLink\ns,false\n')).toMatchObject({ exitCode: ExitCode.Ok });
+    expect(isSealed()).toBe(false);
   });
 
   it('takes no other file for its report', async () => {
