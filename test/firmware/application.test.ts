@@ -35,11 +35,11 @@ async function buildApplication(): Promise<string> {
   const glue = join(paths.checkout, 'firmware', 'glue');
   cpSync(join(root, 'test', 'firmware', 'application', 'application.c'), join(glue, 'application.c'));
   const main = readFileSync(join(glue, 'main.c'), 'utf8');
-  const step = 'if (!loop_step()) main_sleep();';
+  const step = 'if (!loop_step() && !main_measure_stack()) main_sleep();';
   expect(main).toContain(step);
   const called = main
     .replace(step, `application_step();\n    ${step}`)
-    .replace(/^int main/m, 'void application_step(void);\n\n$&');
+    .replace(/^#ifdef BOARD_PROCESS\nint main/m, 'void application_step(void);\n\n$&');
   writeFileSync(join(glue, 'main.c'), called);
   // It needs flash and RAM of its own.
   const file = join(paths.checkout, 'boards', boardName, 'board.json');
