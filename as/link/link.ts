@@ -306,7 +306,8 @@ export function linkReceive(frame: usize, length: u32, firstTick: u64, lastTick:
 function receiveFirst(header: usize, length: u32, firstTick: u64, lastTick: u64, now: u64): void {
   let payload = header + FrameField.Payload;
   const key: u32 = load<u8>(header, FrameField.KeyId);
-  if (key != <u32>(offeredSealed ? FrameKey.Sealed : FrameKey.Open)) return;
+  // The keys are made with the answer.
+  if (answerDue || key != <u32>(offeredSealed ? FrameKey.Sealed : FrameKey.Open)) return;
   if (offeredSealed) {
     length = sealOpenFirst(memoryOffered(), header, length);
     payload += FrameSize.SealBytes;
@@ -547,7 +548,10 @@ export function linkKnow(id: usize, what: u32, key: usize): void {
   copy(memoryKnown(), id, 1 + load<u8>(id));
   known = what;
   answered = true;
-  copy(LINK_KEY, key, PROOF_BYTES);
+  // What is on offer was proven with the key before.
+  offered = 0;
+  answerDue = false;
+  if (what == LinkKnown.Key) copy(LINK_KEY, key, PROOF_BYTES);
   considerHello();
 }
 

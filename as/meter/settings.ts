@@ -201,6 +201,9 @@ function forget(): void {
   servers = 0;
   clear(METER_ID, 36);
   clear(ROOT_KEY, AES_KEY_BYTES);
+  registers = 0;
+  calibrated = false;
+  updateKeyed = false;
 }
 
 function readBlock(at: usize, length: u32): u32 {

@@ -262,6 +262,27 @@ describe('a gateway', () => {
     expect(session.open(script.frames().at(-1)!)).toEqual(Uint8Array.of(7));
   });
 
+  test('lets nobody in under the key of another meter, or under none, in the name of one that asked before', () => {
+    const script = sealedGateway();
+    const hello = helloBytes('meter-1', 5n, linkKey);
+    script.hear(hello.slice());
+    expect(script.frames()).toHaveLength(1);
+    // Somebody with another key says another name, and what the meter said once more.
+    giveKey(script.core, true, 'meter-2', otherKey);
+    script.hear(helloBytes('meter-2', 6n, linkKey));
+    script.hear(hello.slice());
+    const [answer] = script.frames();
+    if (answer !== undefined) {
+      const session = new SealedSession(false, answer.session, otherKey, cobsDecode(encodeFrame(answer)).slice(0, 32));
+      script.hear(session.seal({ payload: statusPayload() }));
+    }
+    expect([script.core.linkUp(), script.core.sealStands()]).toEqual([0, 0]);
+    // The meter itself comes in.
+    giveKey(script.core, true, 'meter-1', linkKey);
+    openGateway(script, 7n);
+    expect([script.core.linkUp(), script.core.sealStands()]).toEqual([1, 1]);
+  });
+
   test.each([
     ['another key', LinkKnown.Key, helloBytes('meter-1', 5n, otherKey), 1],
     ['an open link though there is a key', LinkKnown.Key, helloBytes('meter-1', 5n), 0],

@@ -206,6 +206,17 @@ describe('refused, with nothing written', () => {
   });
 });
 
+it('takes settings that came with a damaged seed again', () => {
+  const bench = new Bench(StorageMap.TariffBytes);
+  const registers = [1, 2, 3].map((place) => ({ obis: `1-0:${place}.8.0`, scale: 0, unit: 30 }));
+  const head = Buffer.alloc(StorageMap.SeedB);
+  head.set(encodeSettings({ ...testSettings, registers }, rootKey));
+  for (let tries = 0; tries < 3; tries++)
+    expect(bench.provision(head)).toMatchObject({ result: CommandResult.Damaged });
+  head.set(encodeSeedSlot(random.bytes(32), 1), StorageMap.SeedA);
+  expect(bench.provision(head)).toMatchObject({ result: CommandResult.Done });
+});
+
 it('tells a storage that fails, and takes the settings again', () => {
   const bench = new Bench();
   const write = bench.storage.write.bind(bench.storage);
